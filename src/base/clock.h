@@ -1,0 +1,26 @@
+#pragma once
+
+#include <chrono>
+
+namespace autoglm {
+
+/// Every timer and every decision uses this clock: it never jumps.
+using MonotonicTime = std::chrono::steady_clock::time_point;
+using Duration = std::chrono::steady_clock::duration;
+
+/// Where decision logic gets `now` from when it cannot be handed one. Thread-safe.
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  virtual MonotonicTime now() const = 0;
+};
+
+/// The machine's monotonic clock.
+class SteadyClock final : public Clock {
+ public:
+  MonotonicTime now() const override { return std::chrono::steady_clock::now(); }
+};
+
+inline double to_seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+}  // namespace autoglm
