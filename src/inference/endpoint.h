@@ -1,0 +1,62 @@
+#pragma once
+
+#include "base/result.h"
+#include "inference/call_context.h"
+#include "inference/events.h"
+#include "inference/load_report.h"
+#include "inference/request.h"
+#include "runtime/task.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace autoglm {
+
+/// What is known of a model that somebody serves.
+struct ModelCard {
+  std::string name;
+  std::string source;                ///< file or address, for people
+  std::uint32_t context_length = 0;  ///< tokens of prompt and answer together; 0: unknown
+  std::int64_t created = 0;          ///< unix seconds
+  bool has_chat_template = false;
+};
+
+/// Whether an endpoint takes requests. Readiness answers and `/health` show it.
+struct EndpointStatus {
+  enum class State : std::uint8_t { kLoading, kReady, kFailed, kDraining };
+  State state = State::kLoading;
+  double progress = 0;  ///< of loading, 0 … 1
+  std::string detail;   ///< kFailed: why, and what to do
+};
+
+struct TokenizeRequest {
+  Prompt prompt;               ///< text or chat
+  bool add_special = true;     ///< BOS and the like, as the model wants them
+};
+
+struct TokenizeResult {
+  std::vector<TokenId> tokens;
+  std::uint32_t context_length = 0;
+};
+
+/// A place that answers for a model: the engine in this process, or a server across the network.
+/// One object serves all loops; its methods are thread-safe, and what they return belongs to the
+/// calling loop. Errors say by `retry` whether another endpoint may succeed.
+class Endpoint {
+ public:
+  virtual ~Endpoint() = default;
+
+  /// Starts the work. An error here means that nothing was generated.
+  virtual Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request,
+                                                              const CallContext& context) = 0;
+
+  virtual Task<Result<TokenizeResult>> tokenize(TokenizeRequest request) = 0;
+  virtual Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) = 0;
+
+  virtual ModelCard card() const = 0;
+  virtual EndpointStatus status() const = 0;
+  virtual LoadReport load() const = 0;
+};
+
+}  // namespace autoglm

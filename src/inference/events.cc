@@ -1,0 +1,13 @@
+#include "inference/events.h"
+
+namespace autoglm {
+
+std::string_view to_string(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop: return "stop";
+    case FinishReason::kLength: return "length";
+  }
+  return "stop";
+}
+
+}  // namespace autoglm

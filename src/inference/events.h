@@ -1,0 +1,54 @@
+#pragma once
+
+#include "base/result.h"
+#include "inference/request.h"
+#include "runtime/task.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace autoglm {
+
+/// Why a choice ended; `to_string` gives OpenAI's words.
+enum class FinishReason : std::uint8_t { kStop, kLength };
+std::string_view to_string(FinishReason reason);
+
+/// One step of one choice. Text is valid UTF-8: a character that needs several tokens comes whole,
+/// with the last of them, so text may be empty while tokens are not.
+struct TokenEvent {
+  std::uint32_t choice = 0;          ///< 0 … n-1
+  std::uint32_t index = 0;           ///< position of the first of `tokens` in its choice
+  std::vector<TokenId> tokens;
+  std::string text;
+  std::optional<FinishReason> finish;  ///< set on the last event of a choice
+};
+
+/// Token counts of one request, all choices together.
+struct Usage {
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t cached_tokens = 0;  ///< of the prompt: found in the prefix cache
+  std::uint32_t completion_tokens = 0;
+};
+
+/// Everything that is ready, in order. `usage` comes with the last batch: after it the stream is over.
+struct EventBatch {
+  std::vector<TokenEvent> events;
+  std::optional<Usage> usage;
+  bool last() const { return usage.has_value(); }
+};
+
+/// The answer to a generate request while it is being made. Pulled; belongs to the loop it was
+/// made on. **Destroying it cancels the work.** An error ends the stream.
+class EventStream {
+ public:
+  virtual ~EventStream() = default;
+
+  /// The next batch, with at least one event unless it is the last one. Not to be called after the
+  /// last one or after an error.
+  virtual Task<Result<EventBatch>> next() = 0;
+};
+
+}  // namespace autoglm

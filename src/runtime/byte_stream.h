@@ -1,0 +1,40 @@
+#pragma once
+
+#include "base/result.h"
+#include "runtime/task.h"
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace autoglm {
+
+/// A connected, ordered stream of bytes: TCP, a Unix socket, or TLS over one of them. Loop thread
+/// only. At most one read and one write at a time. Destroying it closes the connection.
+/// Errors: kUnavailable (reset, refused, broken pipe) with origin kEndpoint.
+class ByteStream {
+ public:
+  virtual ~ByteStream() = default;
+
+  /// At least one byte into `buffer`, or 0 at the end of the stream. `buffer` must outlive the task.
+  virtual Task<Result<std::size_t>> read_some(std::span<char> buffer) = 0;
+
+  /// All of `parts`, in order; they must outlive the task.
+  virtual Task<Result<void>> write_all(std::span<const std::string_view> parts) = 0;
+
+  Task<Result<void>> write_all(std::string_view bytes) {
+    const std::string_view parts[] = {bytes};
+    co_return co_await write_all(std::span<const std::string_view>(parts));
+  }
+
+  /// Tells the peer that nothing more will come; reading goes on.
+  virtual void shutdown_write() = 0;
+  /// Wakes nothing by itself: whoever reads or writes sees an error.
+  virtual void close() = 0;
+
+  /// "127.0.0.1:40312", for logs and limits.
+  virtual const std::string& peer() const = 0;
+};
+
+}  // namespace autoglm

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "base/clock.h"
+
+#include <algorithm>
+
+namespace autoglm {
+
+/// The time after which nobody waits for the answer any more. Monotonic; a value, passed on.
+class Deadline {
+ public:
+  Deadline() = default;  ///< never
+  explicit Deadline(MonotonicTime at) : at_(at) {}
+  static Deadline never() { return {}; }
+  static Deadline after(Duration duration) {
+    const auto now = std::chrono::steady_clock::now();
+    return duration >= MonotonicTime::max() - now ? Deadline() : Deadline(now + duration);
+  }
+
+  MonotonicTime at() const { return at_; }
+  bool is_never() const { return at_ == MonotonicTime::max(); }
+  bool passed(MonotonicTime now = std::chrono::steady_clock::now()) const { return now >= at_; }
+  Duration remaining(MonotonicTime now = std::chrono::steady_clock::now()) const {
+    return is_never() ? Duration::max() : std::max(at_ - now, Duration::zero());
+  }
+  friend Deadline earlier(Deadline a, Deadline b) { return a.at_ < b.at_ ? a : b; }
+  friend bool operator==(Deadline, Deadline) = default;
+
+ private:
+  MonotonicTime at_ = MonotonicTime::max();
+};
+
+}  // namespace autoglm

@@ -1,0 +1,109 @@
+#pragma once
+
+#include "base/clock.h"
+
+#include <boost/intrusive/list_hook.hpp>
+#include <boost/intrusive/set_hook.hpp>
+
+#include <coroutine>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace autoglm {
+
+/// A suspended coroutine that waits to be resumed by its loop. Lives in the awaiting frame; when
+/// the frame is destroyed it takes itself out of whatever list holds it. Loop thread only.
+struct Waiter : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+  std::coroutine_handle<> handle;
+};
+
+/// A pending timer: its `on_expiry` runs on the loop at or shortly after `at`. Destroying it, or
+/// `cancel()`, takes it back. Loop thread only.
+class Timer : public boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+ public:
+  explicit Timer(std::function<void()> on_expiry) : on_expiry_(std::move(on_expiry)) {}
+
+  /// (Re-)arms for `at`.
+  void arm(MonotonicTime at);
+  void cancel() { unlink_if_armed(); }
+  bool armed() const { return is_linked(); }
+  MonotonicTime at() const { return at_; }
+
+  friend bool operator<(const Timer& a, const Timer& b) { return a.at_ < b.at_; }
+
+ private:
+  friend class EventLoop;
+  void unlink_if_armed() {
+    if (is_linked()) unlink();
+  }
+
+  MonotonicTime at_;
+  std::function<void()> on_expiry_;
+};
+
+/// One thread's loop of sockets, timers and coroutines. A worker runs one; a request never leaves
+/// the loop it arrived on. Everything but `post`, `stop` and `index` is for the loop's own thread.
+/// Must outlive all that was created on it. Cancellation is destruction (see Task).
+class EventLoop {
+ public:
+  explicit EventLoop(unsigned index = 0);
+  ~EventLoop();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  /// Runs until `stop()`, or, with `run_until_idle`, until nothing is left to do (tests).
+  void run();
+  void run_until_idle();
+  /// Thread-safe.
+  void stop();
+
+  /// Runs `function` on the loop's thread, soon. Thread-safe; one wake-up if the loop sleeps.
+  /// Dropped without being called if the loop is destroyed first.
+  void post(std::move_only_function<void()> function);
+
+  /// The loop that runs on this thread; an assertion if there is none.
+  static EventLoop& current();
+  /// The same, or nullptr.
+  static EventLoop* current_or_null();
+
+  unsigned index() const { return index_; }
+
+  /// Resumes `waiter.handle` in the next turn of the loop, unless the waiter is destroyed before.
+  void resume_soon(Waiter& waiter);
+
+  struct Core;                       ///< the network library's part
+  Core& core() const { return *core_; }  ///< for sources of this room
+
+ private:
+  friend class Timer;
+  void drain_ready();
+  void fire_timers();
+  void rearm();
+
+  unsigned index_;
+  std::unique_ptr<Core> core_;
+};
+
+/// Suspends until `at`, on the current loop.
+class [[nodiscard]] SleepUntil {
+ public:
+  explicit SleepUntil(MonotonicTime at);
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle);
+  void await_resume() const noexcept {}
+
+ private:
+  MonotonicTime at_;
+  Waiter waiter_;
+  Timer timer_;
+};
+
+inline SleepUntil sleep_until(MonotonicTime at) { return SleepUntil(at); }
+inline SleepUntil sleep_for(Duration duration) {
+  return SleepUntil(std::chrono::steady_clock::now() + duration);
+}
+/// Lets everything else that is ready run first.
+inline SleepUntil yield_to_loop() { return SleepUntil(MonotonicTime::min()); }
+
+}  // namespace autoglm

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "base/result.h"
+#include "runtime/byte_stream.h"
+#include "runtime/deadline.h"
+
+#include <memory>
+#include <string>
+
+namespace autoglm {
+
+/// What a TLS client trusts. Immutable; shared by connections, thread-safe.
+class TlsClientContext {
+ public:
+  /// `ca_file`: PEM; empty: the system's store (and SSL_CERT_FILE, SSL_CERT_DIR, as OpenSSL reads them).
+  static Result<std::shared_ptr<const TlsClientContext>> create(const std::string& ca_file = {});
+  ~TlsClientContext();
+
+  struct State;
+  const State& state() const { return *state_; }
+
+ private:
+  explicit TlsClientContext(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+/// The client's handshake over `transport`: verifies the chain and that it is for `host`; TLS 1.2
+/// or newer. Errors: kUnavailable with OpenSSL's reason, kDeadlineExceeded.
+Task<Result<std::unique_ptr<ByteStream>>> tls_connect(std::shared_ptr<const TlsClientContext> context,
+                                                      std::unique_ptr<ByteStream> transport, std::string host,
+                                                      Deadline deadline);
+
+}  // namespace autoglm
