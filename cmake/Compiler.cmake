@@ -20,7 +20,9 @@ set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
 add_library(autoglm_flags INTERFACE)
 target_compile_options(autoglm_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wunused -Woverloaded-virtual
-  -Werror -fno-omit-frame-pointer)
+  -Werror -fno-omit-frame-pointer
+  # Designated initializers are how options are passed here; the rest is what its struct says.
+  -Wno-missing-designated-field-initializers)
 target_compile_definitions(autoglm_flags INTERFACE AUTOGLM_VERSION="${PROJECT_VERSION}")
 target_link_options(autoglm_flags INTERFACE -fuse-ld=lld)
 
