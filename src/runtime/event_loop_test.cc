@@ -1,0 +1,118 @@
+#include "runtime/event_loop.h"
+
+#include "runtime/mailbox.h"
+#include "runtime/testing/run_task.h"
+#include "runtime/worker_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+namespace autoglm {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(EventLoop, RunsPostsFromOtherThreadsInOrder) {
+  EventLoop loop;
+  std::vector<int> order;
+  std::thread poster([&] {
+    for (int i = 0; i < 1000; ++i) loop.post([&, i] { order.push_back(i); });
+    loop.post([&] { loop.stop(); });
+  });
+  loop.run();
+  poster.join();
+  ASSERT_EQ(order.size(), 1000U);
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(order[static_cast<std::size_t>(i)], i);
+}
+
+TEST(Timer, FiresInOrderOfTime) {
+  EventLoop loop;
+  std::vector<int> fired;
+  run_task(loop, [&]() -> Task<void> {
+    const auto now = std::chrono::steady_clock::now();
+    Timer third([&] { fired.push_back(3); });
+    Timer first([&] { fired.push_back(1); });
+    Timer second([&] { fired.push_back(2); });
+    third.arm(now + 3ms);
+    first.arm(now + 1ms);
+    second.arm(now + 2ms);
+    co_await sleep_until(now + 4ms);
+  }());
+  EXPECT_EQ(fired, (std::vector<int>{1, 2, 3}));
+}
+
+TEST(Timer, DoesNotFireOnceCancelledOrDestroyed) {
+  EventLoop loop;
+  int fired = 0;
+  run_task(loop, [&]() -> Task<void> {
+    const auto soon = std::chrono::steady_clock::now() + 1ms;
+    Timer cancelled([&] { ++fired; });
+    cancelled.arm(soon);
+    cancelled.cancel();
+    {
+      Timer destroyed([&] { ++fired; });
+      destroyed.arm(soon);
+    }
+    co_await sleep_until(soon + 1ms);
+  }());
+  EXPECT_EQ(fired, 0);
+}
+
+TEST(Timer, ReArmingMovesIt) {
+  EventLoop loop;
+  int fired = 0;
+  run_task(loop, [&]() -> Task<void> {
+    const auto now = std::chrono::steady_clock::now();
+    Timer timer([&] { ++fired; });
+    timer.arm(now + 1h);
+    timer.arm(now + 1ms);
+    co_await sleep_until(now + 2ms);
+    EXPECT_EQ(fired, 1);
+    EXPECT_FALSE(timer.armed());
+  }());
+}
+
+TEST(WorkerPool, RunsEachLoopOnItsOwnThread) {
+  WorkerPool workers(3);
+  workers.start();
+  std::vector<std::thread::id> threads(3);
+  workers.on_each([&](EventLoop& loop) { threads[loop.index()] = std::this_thread::get_id(); });
+  workers.stop();
+  EXPECT_NE(threads[0], threads[1]);
+  EXPECT_NE(threads[1], threads[2]);
+  EXPECT_NE(threads[0], std::this_thread::get_id());
+}
+
+TEST(Mailbox, IsBoundedAndKeepsOrder) {
+  Mailbox<int> mailbox(2);
+  EXPECT_TRUE(mailbox.try_push(1));
+  EXPECT_TRUE(mailbox.try_push(2));
+  EXPECT_FALSE(mailbox.try_push(3));
+  std::vector<int> out;
+  mailbox.take_all(out);
+  EXPECT_EQ(out, (std::vector<int>{1, 2}));
+  mailbox.close();
+  EXPECT_FALSE(mailbox.try_push(4));
+  mailbox.wait_and_take_all(out);  // returns at once: closed
+  EXPECT_EQ(out.size(), 2U);
+}
+
+TEST(Mailbox, DeliversEverythingFromManyThreads) {
+  Mailbox<int> mailbox(100'000);
+  std::vector<std::thread> writers;
+  for (int w = 0; w < 4; ++w) {
+    writers.emplace_back([&] {
+      for (int i = 0; i < 1000; ++i) ASSERT_TRUE(mailbox.try_push(i));
+    });
+  }
+  std::vector<int> out;
+  while (out.size() < 4000) mailbox.wait_and_take_all(out);
+  for (auto& writer : writers) writer.join();
+  EXPECT_EQ(out.size(), 4000U);
+}
+
+}  // namespace
+}  // namespace autoglm

@@ -1,0 +1,131 @@
+#include "runtime/socket.h"
+
+#include "runtime/race.h"
+#include "runtime/scope.h"
+#include "runtime/testing/run_task.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string>
+
+namespace autoglm {
+namespace {
+
+using namespace std::chrono_literals;
+
+class SocketTest : public ::testing::Test {
+ protected:
+  /// A connected pair over loopback.
+  struct Pair {
+    std::unique_ptr<ByteStream> client;
+    std::unique_ptr<ByteStream> server;
+  };
+
+  Task<Pair> connect() {
+    auto listener = TcpListener::create(EventLoop::current(), {"127.0.0.1", 0}).value();
+    Pair pair;
+    Scope scope;
+    scope.spawn([](TcpListener& from, Pair& out) -> Task<void> {
+      out.server = (co_await from.accept()).value();
+    }(*listener, pair));
+    pair.client = (co_await tcp_connect(pool_, {"127.0.0.1", listener->port()}, Deadline::after(10s))).value();
+    co_await scope.join();
+    co_return pair;
+  }
+
+  static Task<std::string> read_to_end(ByteStream& stream) {
+    std::string text;
+    std::array<char, 4096> buffer;
+    while (true) {
+      const auto count = co_await stream.read_some(buffer);
+      if (!count || *count == 0) co_return text;
+      text.append(buffer.data(), *count);
+    }
+  }
+
+  EventLoop loop_;
+  BlockingPool pool_{1, 8};
+};
+
+TEST_F(SocketTest, CarriesManyPartsInOrder) {
+  const auto scenario = [&]() -> Task<std::string> {
+    Pair pair = co_await connect();
+    std::vector<std::string> words(40, "word ");
+    std::vector<std::string_view> parts(words.begin(), words.end());
+    EXPECT_TRUE((co_await pair.client->write_all(std::span<const std::string_view>(parts))).has_value());
+    pair.client->shutdown_write();
+    co_return co_await read_to_end(*pair.server);
+  };
+  const std::string text = run_task(loop_, scenario());
+  EXPECT_EQ(text.size(), 200U);
+  EXPECT_EQ(text.substr(0, 10), "word word ");
+}
+
+TEST_F(SocketTest, WaitsForASlowReaderAndLosesNothing) {
+  const auto scenario = [&]() -> Task<std::size_t> {
+    Pair pair = co_await connect();
+    const std::string big(8 << 20, 'x');
+    Scope scope;
+    scope.spawn([](ByteStream& out, const std::string& bytes) -> Task<void> {
+      EXPECT_TRUE((co_await out.write_all(std::string_view(bytes))).has_value());
+      out.shutdown_write();
+    }(*pair.client, big));
+    EXPECT_FALSE(scope.empty());  // the socket's buffers are full: the writer waits
+    const std::string got = co_await read_to_end(*pair.server);
+    co_await scope.join();
+    co_return got.size();
+  };
+  EXPECT_EQ(run_task(loop_, scenario()), std::size_t{8} << 20);
+}
+
+TEST_F(SocketTest, ACancelledReadLosesNoBytesOfTheNext) {
+  const auto scenario = [&]() -> Task<std::string> {
+    Pair pair = co_await connect();
+    std::array<char, 16> first{};
+    auto outcome = co_await first_of(pair.server->read_some(first), [](BlockingPool& pool) -> Task<int> {
+      co_await pool.run([] { return 0; });
+      co_return 0;
+    }(pool_));
+    EXPECT_EQ(outcome.index(), 1U);
+    co_await pair.client->write_all(std::string_view("hello"));
+    std::array<char, 16> second{};
+    const auto count = co_await pair.server->read_some(second);
+    co_return std::string(second.data(), count.value());
+  };
+  EXPECT_EQ(run_task(loop_, scenario()), "hello");
+}
+
+TEST_F(SocketTest, SaysThatAConnectionWasRefused) {
+  const auto free = probe_listen_address({"127.0.0.1", 0});
+  ASSERT_TRUE(free);
+  const auto result = run_task(loop_, tcp_connect(pool_, *free, Deadline::after(10s)));
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(result.error().origin, Origin::kEndpoint);
+  EXPECT_NE(result.error().message.find("refused"), std::string::npos) << result.error().message;
+}
+
+TEST_F(SocketTest, ProbeRefusesAPortThatIsTaken) {
+  const auto scenario = [&]() -> Task<void> {
+    auto listener = TcpListener::create(EventLoop::current(), {"127.0.0.1", 0}).value();
+    const auto probe = probe_listen_address({"127.0.0.1", listener->port()});
+    EXPECT_FALSE(probe);
+    if (!probe) {
+      EXPECT_NE(probe.error().message.find("another process"), std::string::npos);
+    }
+    // Whereas a second loop of this process shares it.
+    EXPECT_TRUE(TcpListener::create(EventLoop::current(), {"127.0.0.1", listener->port()}).has_value());
+    co_return;
+  };
+  run_task(loop_, scenario());
+}
+
+TEST_F(SocketTest, ResolvesNames) {
+  const auto result = run_task(loop_, tcp_connect(pool_, {"no-such-host.invalid", 80}, Deadline::after(10s)));
+  ASSERT_FALSE(result);
+  EXPECT_NE(result.error().message.find("no-such-host.invalid"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace autoglm
