@@ -5,7 +5,7 @@ set(AUTOGLM_LLAMA_DIR "${CMAKE_SOURCE_DIR}/build/llama" CACHE PATH "Where `./dev
 
 set(llama_out "${AUTOGLM_LLAMA_DIR}/out")
 if(NOT EXISTS "${llama_out}/BUILT" OR NOT EXISTS "${llama_out}/llama-targets.cmake")
-  message(FATAL_ERROR "llama.cpp is not built in ${AUTOGLM_LLAMA_DIR}. Run ./dev setup (once; about 10 minutes on two cores).")
+  message(FATAL_ERROR "llama.cpp is not built in ${AUTOGLM_LLAMA_DIR}. Run ./dev setup (once; about four minutes on two cores).")
 endif()
 
 file(STRINGS "${CMAKE_SOURCE_DIR}/third_party/llama/PIN" llama_commit REGEX "^commit=")
