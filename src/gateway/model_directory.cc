@@ -1,0 +1,36 @@
+#include "gateway/model_directory.h"
+
+#include <fmt/format.h>
+
+namespace autoglm::gateway {
+
+Result<Endpoint*> ModelDirectory::find(std::string_view name) const {
+  if (name.empty() && !entries_.empty()) return entries_.front().endpoint;
+  for (const Entry& entry : entries_) {
+    if (entry.name == name) return entry.endpoint;
+  }
+  std::string known;
+  for (const Entry& entry : entries_) known += (known.empty() ? "" : ", ") + entry.name;
+  std::string message;
+  if (entries_.empty()) {
+    message = "this server has no model: start it with MODEL_NAME=smollm2-135m-instruct, or name models in its configuration";
+  } else {
+    message = fmt::format("the model \"{}\" does not exist; this server has: {}", name.substr(0, 128), known);
+  }
+  return fail(Error{.code = ErrorCode::kNotFound,
+                    .origin = Origin::kClient,
+                    .message = std::move(message),
+                    .param = "model",
+                    .reason = "model_not_found"});
+}
+
+std::vector<ModelCard> ModelDirectory::cards() const {
+  std::vector<ModelCard> cards;
+  for (const Entry& entry : entries_) {
+    cards.push_back(entry.endpoint->card());
+    cards.back().name = entry.name;
+  }
+  return cards;
+}
+
+}  // namespace autoglm::gateway

@@ -1,0 +1,83 @@
+#include "gateway/pipeline.h"
+
+#include "runtime/race.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace autoglm::gateway {
+
+namespace {
+
+/// Ends a stream whose next events do not come in time; the work behind it is cancelled with it.
+class TimedStream final : public EventStream {
+ public:
+  TimedStream(std::unique_ptr<EventStream> inner, bool streamed, PipelineTimeouts timeouts, Deadline deadline)
+      : inner_(std::move(inner)), streamed_(streamed), timeouts_(timeouts), deadline_(deadline) {}
+
+  Task<Result<EventBatch>> next() override {
+    auto batch = co_await with_deadline(deadline_, inner_->next(), "the next token");
+    if (!batch && batch.error().code == ErrorCode::kDeadlineExceeded) {
+      inner_.reset();
+      co_return fail(timed_out());
+    }
+    begun_ = true;
+    // A whole answer keeps the deadline it began with.
+    if (streamed_) deadline_ = Deadline::after(timeouts_.idle);
+    co_return batch;
+  }
+
+ private:
+  Error timed_out() const {
+    std::string message;
+    if (!streamed_) {
+      message = fmt::format("the answer was not complete within {} s; ask for fewer tokens, stream it, or raise API_TIMEOUT",
+                            to_seconds(timeouts_.request));
+    } else if (!begun_) {
+      message = fmt::format("no token came within {} s: the server is busy or the prompt is long; try again, or raise "
+                            "API_TIMEOUT",
+                            to_seconds(timeouts_.first_token));
+    } else {
+      message = fmt::format("the stream stood still for {} s and was ended", to_seconds(timeouts_.idle));
+    }
+    return Error{.code = ErrorCode::kDeadlineExceeded,
+                 .origin = Origin::kEndpoint,
+                 .retry = Retry::kElsewhere,
+                 .message = std::move(message),
+                 .reason = "timeout"};
+  }
+
+  std::unique_ptr<EventStream> inner_;
+  bool streamed_;
+  bool begun_ = false;
+  PipelineTimeouts timeouts_;
+  Deadline deadline_;
+};
+
+}  // namespace
+
+Task<Result<Pipeline::Answer>> Pipeline::generate(Call call) const {
+  // 1. The model that the name stands for.
+  const auto endpoint = models_.find(call.model);
+  if (!endpoint) co_return fail(endpoint.error());
+
+  // 2. The time it may take.
+  call.context.deadline =
+      earlier(call.context.deadline, Deadline::after(call.stream ? timeouts_.first_token : timeouts_.request));
+
+  // 3. The endpoint does the work.
+  std::string model = call.model.empty() ? (*endpoint)->card().name : std::move(call.model);
+  auto request = std::make_shared<const InferenceRequest>(
+      InferenceRequest{.id = std::move(call.id), .model = model, .work = std::move(call.work)});
+  const Deadline deadline = call.context.deadline;
+  auto events = co_await with_deadline(deadline, (*endpoint)->generate(std::move(request), call.context),
+                                       "starting the generation");
+  if (!events) co_return fail(std::move(events).error());
+
+  // 4. Its events come in time, or the call ends.
+  co_return Answer{std::move(model),
+                   std::make_unique<TimedStream>(std::move(*events), call.stream, timeouts_, deadline)};
+}
+
+}  // namespace autoglm::gateway

@@ -1,0 +1,53 @@
+#pragma once
+
+#include "base/result.h"
+#include "inference/events.h"
+#include "inference/request.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace autoglm::protocol {
+
+/// What an answer says about itself.
+struct AnswerFacts {
+  std::string id;            ///< the request id, without the protocol's prefix
+  std::string model;         ///< as resolved
+  std::int64_t created = 0;  ///< unix seconds
+};
+
+/// Writes one answer in one protocol, from the events of its stream. Streamed: every call appends
+/// the bytes that can go out now. Whole: `events` collects and `end` appends the document. Not
+/// thread-safe; lives as long as the answer.
+class AnswerEncoder {
+ public:
+  virtual ~AnswerEncoder() = default;
+
+  virtual std::string_view content_type() const = 0;
+  virtual void events(const EventBatch& batch, std::string& out) = 0;
+  virtual void end(const Usage& usage, std::string& out) = 0;
+  /// Streamed answers that have begun: the one error event, after which the stream ends.
+  virtual void failure(const Error& error, std::string& out) = 0;
+};
+
+/// A request as a protocol states it: the work, and how the answer is to be written.
+struct DecodedCall {
+  std::string model;  ///< empty: the default model
+  GenerateRequest work;
+  bool stream = false;
+  std::uint32_t unknown_fields = 0;  ///< ignored, and counted
+  std::move_only_function<std::unique_ptr<AnswerEncoder>(AnswerFacts)> make_encoder;
+};
+
+/// Bytes of a protocol to a request, and events to bytes. Pure: no I/O, no clock; thread-safe.
+/// Errors are kInvalidArgument with the field in `param`.
+class Codec {
+ public:
+  virtual ~Codec() = default;
+  virtual Result<DecodedCall> decode(std::string_view body) const = 0;
+};
+
+}  // namespace autoglm::protocol

@@ -1,0 +1,170 @@
+#include "gateway/protocol/openai/completions_codec.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace autoglm::protocol::openai {
+namespace {
+
+const AnswerFacts kFacts{.id = "1", .model = "m", .created = 1700000000};
+
+Error error_of(std::string_view body) {
+  const auto call = CompletionsCodec().decode(body);
+  if (call) {
+    ADD_FAILURE() << "accepted: " << body;
+    return {};
+  }
+  EXPECT_EQ(call.error().code, ErrorCode::kInvalidArgument) << body;
+  return call.error();
+}
+
+TokenEvent token(std::uint32_t choice, std::uint32_t index, std::string text) {
+  return TokenEvent{.choice = choice, .index = index, .tokens = {7}, .text = std::move(text)};
+}
+
+TokenEvent finish(std::uint32_t choice, FinishReason reason) { return TokenEvent{.choice = choice, .finish = reason}; }
+
+TEST(CompletionsCodec, ReadsEveryField) {
+  const auto call = CompletionsCodec().decode(R"({
+    "model": "m", "prompt": "Hi", "max_tokens": 5, "temperature": 0.5, "top_p": 0.9, "top_k": 40, "min_p": 0.05,
+    "n": 3, "stop": ["a", "b"], "seed": -1, "presence_penalty": 0.5, "frequency_penalty": -0.5,
+    "repetition_penalty": 1.1, "logit_bias": {"5": -100, "6": 1.5}, "ignore_eos": true, "stream": true,
+    "stream_options": {"include_usage": true}, "user": "u", "something_new": {"x": [1]}})");
+  ASSERT_TRUE(call) << call.error().message;
+  EXPECT_EQ(call->model, "m");
+  EXPECT_EQ(std::get<TextPrompt>(call->work.prompt).text, "Hi");
+  EXPECT_EQ(call->work.stop.max_tokens, 5U);
+  EXPECT_EQ(call->work.stop.stop, (std::vector<std::string>{"a", "b"}));
+  EXPECT_TRUE(call->work.stop.ignore_eos);
+  EXPECT_EQ(call->work.n, 3U);
+  const SamplingParams& sampling = call->work.sampling;
+  EXPECT_EQ(sampling.temperature, 0.5);
+  EXPECT_EQ(sampling.top_p, 0.9);
+  EXPECT_EQ(sampling.top_k, 40);
+  EXPECT_EQ(sampling.min_p, 0.05);
+  EXPECT_EQ(sampling.seed, ~std::uint64_t{0});
+  EXPECT_EQ(sampling.presence_penalty, 0.5);
+  EXPECT_EQ(sampling.frequency_penalty, -0.5);
+  EXPECT_EQ(sampling.repetition_penalty, 1.1);
+  EXPECT_EQ(sampling.logit_bias, (std::vector<std::pair<TokenId, float>>{{5, -100.F}, {6, 1.5F}}));
+  EXPECT_TRUE(call->stream);
+  EXPECT_EQ(call->unknown_fields, 2U);  // user, something_new
+}
+
+TEST(CompletionsCodec, HasOpenAiDefaults) {
+  const auto call = CompletionsCodec().decode(R"({"prompt":"Hi","temperature":null,"logprobs":null,"best_of":1})");
+  ASSERT_TRUE(call) << call.error().message;
+  EXPECT_EQ(call->work.stop.max_tokens, 16U);
+  EXPECT_EQ(call->work.sampling.temperature, 1.0);
+  EXPECT_EQ(call->work.n, 1U);
+  EXPECT_FALSE(call->stream);
+  EXPECT_FALSE(call->work.sampling.seed.has_value());
+  EXPECT_TRUE(call->model.empty());
+}
+
+TEST(CompletionsCodec, TakesTokensAndAListOfOneString) {
+  EXPECT_EQ(std::get<TokenPrompt>(CompletionsCodec().decode(R"({"prompt":[1,2,3]})")->work.prompt).tokens,
+            (std::vector<TokenId>{1, 2, 3}));
+  EXPECT_EQ(std::get<TextPrompt>(CompletionsCodec().decode(R"({"prompt":["Hi"]})")->work.prompt).text, "Hi");
+}
+
+TEST(CompletionsCodec, NamesTheFieldAndTheValueThatIsWrong) {
+  struct Case {
+    const char* body;
+    const char* param;
+    const char* says;
+  };
+  const Case cases[] = {
+      {R"({})", "prompt", "missing"},
+      {R"({"prompt":7})", "prompt", "got 7"},
+      {R"({"prompt":["a","b"]})", "prompt", "one prompt a request"},
+      {R"({"prompt":[1,-2]})", "prompt[1]", "-2"},
+      {R"({"prompt":"x","max_tokens":0})", "max_tokens", "at least 1, got 0"},
+      {R"({"prompt":"x","max_tokens":-5})", "max_tokens", "-5"},
+      {R"({"prompt":"x","max_tokens":"many"})", "max_tokens", "\"many\""},
+      {R"({"prompt":"x","max_tokens":1e300})", "max_tokens", "1e+300"},
+      {R"({"prompt":"x","temperature":2.1})", "temperature", "between 0 and 2, got 2.1"},
+      {R"({"prompt":"x","top_p":0})", "top_p", "above 0"},
+      {R"({"prompt":"x","top_k":-2})", "top_k", "-2"},
+      {R"({"prompt":"x","n":0})", "n", "between 1 and 128"},
+      {R"({"prompt":"x","n":100000})", "n", "100000"},
+      {R"({"prompt":"x","stop":[""]})", "stop", "empty"},
+      {R"({"prompt":"x","stop":["a",1]})", "stop[1]", "got 1"},
+      {R"({"prompt":"x","seed":1.5})", "seed", "1.5"},
+      {R"({"prompt":"x","stream":"yes"})", "stream", "true or false"},
+      {R"({"prompt":"x","stream_options":{"include_usage":1}})", "stream_options.include_usage", "true or false"},
+      {R"({"prompt":"x","logit_bias":{"x":1}})", "logit_bias", "\"x\""},
+      {R"({"prompt":"x","logit_bias":{"5":101}})", "logit_bias.5", "101"},
+      {R"({"prompt":"x","repetition_penalty":0})", "repetition_penalty", "above 0"},
+      {R"({"prompt":"x","echo":true})", "echo", "not supported"},
+      {R"({"prompt":"x","best_of":2})", "best_of", "not supported"},
+      {R"({"prompt":"x","logprobs":0})", "logprobs", "not supported"},
+      {R"({"prompt":"x","model":5})", "model", "a string"},
+  };
+  for (const Case& c : cases) {
+    const Error error = error_of(c.body);
+    EXPECT_EQ(error.param, c.param) << c.body;
+    EXPECT_NE(error.message.find(c.says), std::string::npos) << c.body << "\n" << error.message;
+  }
+}
+
+TEST(CompletionsCodec, WritesTheDocument) {
+  auto call = CompletionsCodec().decode(R"({"prompt":"Hi","n":2})");
+  ASSERT_TRUE(call);
+  const auto encoder = call->make_encoder(kFacts);
+  std::string out;
+  encoder->events({.events = {token(0, 0, "a\""), token(1, 0, "x")}}, out);
+  encoder->events({.events = {token(0, 1, "b"), finish(0, FinishReason::kLength), finish(1, FinishReason::kStop)}}, out);
+  EXPECT_EQ(out, "");
+  encoder->end({.prompt_tokens = 3, .cached_tokens = 1, .completion_tokens = 4}, out);
+  EXPECT_EQ(out,
+            R"({"id":"cmpl-1","object":"text_completion","created":1700000000,"model":"m","choices":[)"
+            R"({"index":0,"text":"a\"b","logprobs":null,"finish_reason":"length"},)"
+            R"({"index":1,"text":"x","logprobs":null,"finish_reason":"stop"}],)"
+            R"("usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":1}}})");
+  EXPECT_EQ(encoder->content_type(), "application/json");
+}
+
+TEST(CompletionsCodec, WritesTheStream) {
+  auto call = CompletionsCodec().decode(R"({"prompt":"Hi","stream":true})");
+  ASSERT_TRUE(call);
+  const auto encoder = call->make_encoder(kFacts);
+  std::string out;
+  encoder->events({.events = {token(0, 0, "a"), token(0, 1, "")}}, out);  // half a character makes no frame
+  EXPECT_EQ(out,
+            "data: {\"id\":\"cmpl-1\",\"object\":\"text_completion\",\"created\":1700000000,\"model\":\"m\",\"choices\":["
+            "{\"index\":0,\"text\":\"a\",\"logprobs\":null,\"finish_reason\":null}]}\n\n");
+  out.clear();
+  encoder->events({.events = {finish(0, FinishReason::kStop)}}, out);
+  encoder->end({}, out);
+  EXPECT_EQ(out,
+            "data: {\"id\":\"cmpl-1\",\"object\":\"text_completion\",\"created\":1700000000,\"model\":\"m\",\"choices\":["
+            "{\"index\":0,\"text\":\"\",\"logprobs\":null,\"finish_reason\":\"stop\"}]}\n\n"
+            "data: [DONE]\n\n");
+}
+
+TEST(CompletionsCodec, StreamsUsageAndEventIdsWhenAsked) {
+  auto call = CompletionsCodec().decode(
+      R"({"prompt":"Hi","stream":true,"stream_options":{"include_usage":true,"include_event_ids":true}})");
+  ASSERT_TRUE(call);
+  const auto encoder = call->make_encoder(kFacts);
+  std::string out;
+  encoder->events({.events = {token(0, 0, "a")}}, out);
+  encoder->end({.prompt_tokens = 2, .completion_tokens = 1}, out);
+  EXPECT_EQ(out.find("id: 0\ndata: "), 0U);
+  EXPECT_NE(out.find("\"usage\":null}\n\nid: 1\ndata: "), std::string::npos) << out;
+  EXPECT_NE(out.find(R"("choices":[],"usage":{"prompt_tokens":2,"completion_tokens":1,"total_tokens":3,)"), std::string::npos) << out;
+  EXPECT_TRUE(out.ends_with("data: [DONE]\n\n"));
+}
+
+TEST(CompletionsCodec, EndsABrokenStreamWithOneErrorEvent) {
+  auto call = CompletionsCodec().decode(R"({"prompt":"Hi","stream":true})");
+  const auto encoder = call->make_encoder(kFacts);
+  std::string out;
+  encoder->failure(Error{.code = ErrorCode::kUnavailable, .message = "gone"}, out);
+  EXPECT_EQ(out, "data: {\"error\":{\"message\":\"gone\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n");
+}
+
+}  // namespace
+}  // namespace autoglm::protocol::openai

@@ -1,0 +1,33 @@
+#include "gateway/protocol/openai/error.h"
+
+#include "gateway/protocol/json/write.h"
+#include "gateway/protocol/status.h"
+
+namespace autoglm::protocol::openai {
+
+namespace {
+
+void append_or_null(std::string& out, const std::string& text) {
+  if (text.empty()) {
+    out += "null";
+  } else {
+    append_json_string(out, text);
+  }
+}
+
+}  // namespace
+
+std::string error_body(const Error& error) {
+  std::string out = R"({"error":{"message":)";
+  append_json_string(out, error.message);
+  out += R"(,"type":")";
+  out += openai_error_type(error.code);
+  out += R"(","param":)";
+  append_or_null(out, error.param);
+  out += R"(,"code":)";
+  append_or_null(out, error.reason);
+  out += "}}";
+  return out;
+}
+
+}  // namespace autoglm::protocol::openai

@@ -1,0 +1,240 @@
+#include "gateway/protocol/openai/generate_fields.h"
+
+#include <array>
+#include <charconv>
+#include <fmt/format.h>
+#include <limits>
+
+namespace autoglm::protocol::openai {
+
+namespace {
+
+constexpr std::size_t kMaxStopStrings = 16;
+constexpr std::int64_t kMaxChoices = 128;
+constexpr std::size_t kMaxBiases = 1024;
+constexpr std::int64_t kMaxTokenId = std::numeric_limits<TokenId>::max();
+
+template <class T, class U>
+Result<void> assign(Result<T> value, U& target) {
+  if (!value) return fail(std::move(value).error());
+  target = static_cast<U>(std::move(*value));
+  return {};
+}
+
+/// A number of the sampling parameters, within [min, max].
+template <double SamplingParams::* kMember, int kMin, int kMax>
+Result<void> read_sampling(const JsonValue& value, GenerateBody& body) {
+  return assign(value.as_number(kMin, kMax), body.work.sampling.*kMember);
+}
+
+template <bool GenerateBody::* kMember>
+Result<void> read_flag(const JsonValue& value, GenerateBody& body) {
+  return assign(value.as_bool(), body.*kMember);
+}
+
+template <bool StopConditions::* kMember>
+Result<void> read_stop_flag(const JsonValue& value, GenerateBody& body) {
+  return assign(value.as_bool(), body.work.stop.*kMember);
+}
+
+Result<void> read_model(const JsonValue& value, GenerateBody& body) {
+  return assign(value.as_string(), body.model);
+}
+
+Result<void> read_max_tokens(const JsonValue& value, GenerateBody& body) {
+  const auto tokens = value.as_integer(1, std::numeric_limits<std::int32_t>::max());
+  if (!tokens) return fail(tokens.error());
+  body.work.stop.max_tokens = static_cast<std::uint32_t>(*tokens);
+  return {};
+}
+
+Result<void> read_n(const JsonValue& value, GenerateBody& body) {
+  return assign(value.as_integer(1, kMaxChoices), body.work.n);
+}
+
+Result<void> read_top_k(const JsonValue& value, GenerateBody& body) {
+  const auto top_k = value.as_integer(-1, std::numeric_limits<std::int32_t>::max());
+  if (!top_k) return fail(top_k.error());
+  body.work.sampling.top_k = *top_k < 0 ? 0 : static_cast<std::int32_t>(*top_k);  // vLLM: -1 and 0 are "off"
+  return {};
+}
+
+Result<void> read_top_p(const JsonValue& value, GenerateBody& body) {
+  const auto top_p = value.as_number(0, 1);
+  if (!top_p || *top_p == 0) return fail(value.wrong("a number above 0 and up to 1"));
+  body.work.sampling.top_p = *top_p;
+  return {};
+}
+
+Result<void> read_repetition_penalty(const JsonValue& value, GenerateBody& body) {
+  const auto penalty = value.as_number(0, 10);
+  if (!penalty || *penalty == 0) return fail(value.wrong("a number above 0 and up to 10"));
+  body.work.sampling.repetition_penalty = *penalty;
+  return {};
+}
+
+Result<void> read_seed(const JsonValue& value, GenerateBody& body) {
+  // Any 64-bit number, signed or not: only its bits matter.
+  const auto seed = value.as_integer(std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max());
+  if (!seed) return fail(value.wrong("a 64-bit whole number"));
+  body.work.sampling.seed = static_cast<std::uint64_t>(*seed);
+  return {};
+}
+
+Result<void> read_stop(const JsonValue& value, GenerateBody& body) {
+  auto strings = value.as_strings(kMaxStopStrings);
+  if (!strings) return fail(strings.error());
+  for (const std::string& text : *strings) {
+    if (text.empty()) return fail(invalid_field(value.path(), "stop must not contain an empty string"));
+  }
+  body.work.stop.stop = std::move(*strings);
+  return {};
+}
+
+Result<void> read_logit_bias(const JsonValue& value, GenerateBody& body) {
+  auto& biases = body.work.sampling.logit_bias;
+  biases.clear();
+  return value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
+    TokenId token = 0;
+    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), token);
+    if (error != std::errc() || end != key.data() + key.size() || token < 0) {
+      return fail(invalid_field("logit_bias", fmt::format("logit_bias must map token ids to numbers, got the key \"{}\"",
+                                                          key.substr(0, 32))));
+    }
+    const auto bias = item.as_number(-100, 100);
+    if (!bias) return fail(bias.error());
+    if (biases.size() >= kMaxBiases) {
+      return fail(invalid_field("logit_bias", fmt::format("logit_bias takes at most {} tokens", kMaxBiases)));
+    }
+    biases.emplace_back(token, static_cast<float>(*bias));
+    return {};
+  });
+}
+
+Result<void> read_stream_options(const JsonValue& value, GenerateBody& body) {
+  return value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
+    if (item.is_null()) return {};
+    if (key == "include_usage") return read_flag<&GenerateBody::include_usage>(item, body);
+    if (key == "include_event_ids") return read_flag<&GenerateBody::include_event_ids>(item, body);
+    return {};
+  });
+}
+
+constexpr auto kGenerateFields = std::to_array<JsonField<GenerateBody>>({
+    {"model", read_model},
+    {"stream", read_flag<&GenerateBody::stream>},
+    {"stream_options", read_stream_options},
+    {"max_tokens", read_max_tokens},
+    {"max_completion_tokens", read_max_tokens},
+    {"temperature", read_sampling<&SamplingParams::temperature, 0, 2>},
+    {"top_p", read_top_p},
+    {"n", read_n},
+    {"stop", read_stop},
+    {"seed", read_seed},
+    {"presence_penalty", read_sampling<&SamplingParams::presence_penalty, -2, 2>},
+    {"frequency_penalty", read_sampling<&SamplingParams::frequency_penalty, -2, 2>},
+    {"logit_bias", read_logit_bias},
+    {"top_k", read_top_k},
+    {"min_p", read_sampling<&SamplingParams::min_p, 0, 1>},
+    {"repetition_penalty", read_repetition_penalty},
+    {"ignore_eos", read_stop_flag<&StopConditions::ignore_eos>},
+    {"include_stop_str_in_output", read_stop_flag<&StopConditions::include_stop>},
+});
+
+Result<void> refuse(const JsonValue& value, std::string_view neutral) {
+  return fail(invalid_field(value.path(), fmt::format("{} is not supported by this server: leave it out or send {}",
+                                                      value.path(), neutral),
+                            "unsupported_parameter"));
+}
+
+Result<void> only_false(const JsonValue& value, GenerateBody& /*body*/) {
+  const auto flag = value.as_bool();
+  return flag && !*flag ? Result<void>() : refuse(value, "false");
+}
+
+Result<void> only_none(const JsonValue& value, GenerateBody& /*body*/) { return refuse(value, "null"); }
+
+Result<void> only_empty(const JsonValue& value, GenerateBody& /*body*/) {
+  const bool empty = (value.is_array() && value.item_count() == 0) || (value.is_string() && value.as_string()->empty());
+  return empty ? Result<void>() : refuse(value, "nothing");
+}
+
+Result<void> only_one(const JsonValue& value, GenerateBody& /*body*/) {
+  return value.as_integer(1, 1) ? Result<void>() : refuse(value, "1");
+}
+
+/// logprobs is a flag in chat and a number in completions, where even 0 asks for something.
+Result<void> no_logprobs(const JsonValue& value, GenerateBody& /*body*/) {
+  const auto flag = value.as_bool();
+  return flag && !*flag ? Result<void>() : refuse(value, "null");
+}
+
+Result<void> no_tool_choice(const JsonValue& value, GenerateBody& /*body*/) {
+  const auto word = value.as_string();
+  return word && (*word == "none" || *word == "auto") ? Result<void>() : refuse(value, "\"none\"");
+}
+
+Result<void> text_format_only(const JsonValue& value, GenerateBody& /*body*/) {
+  bool text = false;
+  auto visited = value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
+    if (key == "type" && item.is_string()) text = *item.as_string() == "text";
+    return {};
+  });
+  if (!visited) return visited;
+  return text ? Result<void>() : refuse(value, "{\"type\": \"text\"}");
+}
+
+constexpr auto kUnsupportedFields = std::to_array<JsonField<GenerateBody>>({
+    {"logprobs", no_logprobs},
+    {"top_logprobs", only_none},
+    {"prompt_logprobs", only_none},
+    {"echo", only_false},
+    {"best_of", only_one},
+    {"suffix", only_empty},
+    {"tools", only_empty},
+    {"functions", only_empty},
+    {"tool_choice", no_tool_choice},
+    {"response_format", text_format_only},
+    {"grammar", only_empty},
+    {"use_beam_search", only_false},
+});
+
+}  // namespace
+
+std::span<const JsonField<GenerateBody>> generate_fields() { return kGenerateFields; }
+std::span<const JsonField<GenerateBody>> unsupported_fields() { return kUnsupportedFields; }
+
+Result<void> read_prompt(const JsonValue& value, Prompt& prompt) {
+  if (value.is_string()) {
+    prompt = TextPrompt{*value.as_string()};
+    return {};
+  }
+  if (!value.is_array()) return fail(value.wrong("a string or a list of token ids"));
+  TokenPrompt tokens;
+  std::vector<std::string> texts;
+  auto visited = value.for_each_item([&](const JsonValue& item) -> Result<void> {
+    if (item.is_string()) {
+      texts.push_back(*item.as_string());
+      return {};
+    }
+    const auto token = item.as_integer(0, kMaxTokenId);
+    if (!token) return fail(item.wrong("a token id or a string"));
+    tokens.tokens.push_back(static_cast<TokenId>(*token));
+    return {};
+  });
+  if (!visited) return visited;
+  if (texts.size() == 1 && tokens.tokens.empty()) {
+    prompt = TextPrompt{std::move(texts.front())};
+    return {};
+  }
+  if (!texts.empty()) {
+    return fail(invalid_field(value.path(), fmt::format("{} takes one prompt a request, got a list of {}: send them as "
+                                                        "requests of their own, they are batched by the server",
+                                                        value.path(), value.item_count()),
+                              "unsupported_parameter"));
+  }
+  prompt = std::move(tokens);
+  return {};
+}
+
+}  // namespace autoglm::protocol::openai

@@ -1,0 +1,104 @@
+#include "gateway/protocol/vllm/generate_codec.h"
+
+#include "gateway/protocol/json/write.h"
+#include "gateway/protocol/openai/error.h"
+#include "gateway/protocol/openai/generate_fields.h"
+
+#include <array>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace autoglm::protocol::vllm {
+
+namespace {
+
+constexpr std::uint32_t kDefaultMaxTokens = 16;  // vLLM's SamplingParams
+
+Result<void> read_prompt(const JsonValue& value, openai::GenerateBody& body) {
+  body.has_prompt = true;
+  return openai::read_prompt(value, body.work.prompt);
+}
+
+Result<void> read_delimiter(const JsonValue& value, openai::GenerateBody& body) {
+  const auto text = value.as_string();
+  if (!text || (*text != "\n" && *text != std::string_view("\0", 1))) {
+    return fail(value.wrong(R"("\n" or "\u0000")"));
+  }
+  body.stream_delimiter = text->front();
+  return {};
+}
+
+constexpr auto kGenerateFields = std::to_array<JsonField<openai::GenerateBody>>(
+    {{"prompt", read_prompt}, {"stream_delimiter", read_delimiter}});
+
+class TextsEncoder final : public AnswerEncoder {
+ public:
+  TextsEncoder(std::string prompt, std::uint32_t choices, bool stream, char delimiter)
+      : texts_(choices, prompt), stream_(stream), delimiter_(delimiter) {}
+
+  std::string_view content_type() const override {
+    return stream_ ? "application/octet-stream" : "application/json";
+  }
+
+  void events(const EventBatch& batch, std::string& out) override {
+    bool grown = false;
+    for (const TokenEvent& event : batch.events) {
+      texts_[event.choice] += event.text;
+      grown |= !event.text.empty();
+    }
+    if (stream_ && grown) append_texts(out);
+  }
+
+  void end(const Usage& /*usage*/, std::string& out) override {
+    if (!stream_) append_texts(out);
+  }
+
+  void failure(const Error& error, std::string& out) override {
+    out += openai::error_body(error);
+    out += delimiter_;
+  }
+
+ private:
+  void append_texts(std::string& out) const {
+    out += R"({"text": [)";
+    for (std::size_t i = 0; i < texts_.size(); ++i) {
+      if (i > 0) out += ", ";
+      append_json_string(out, texts_[i]);
+    }
+    out += "]}";
+    if (stream_) out += delimiter_;
+  }
+
+  std::vector<std::string> texts_;
+  bool stream_;
+  char delimiter_;
+};
+
+}  // namespace
+
+Result<DecodedCall> GenerateCodec::decode(std::string_view bytes) const {
+  openai::GenerateBody body;
+  const auto unknown =
+      read_fields(bytes, body, kGenerateFields, openai::generate_fields(), openai::unsupported_fields());
+  if (!unknown) return fail(unknown.error());
+  if (!body.has_prompt) {
+    return fail(invalid_field("prompt", "prompt is missing: send e.g. {\"prompt\": \"Hello\", \"max_tokens\": 50}",
+                              "missing_required_parameter"));
+  }
+  if (!body.work.stop.max_tokens) body.work.stop.max_tokens = kDefaultMaxTokens;
+  const auto* text = std::get_if<TextPrompt>(&body.work.prompt);
+  std::string prompt = text != nullptr ? text->text : std::string();
+  const std::uint32_t choices = body.work.n;
+  return DecodedCall{
+      .model = std::move(body.model),
+      .work = std::move(body.work),
+      .stream = body.stream,
+      .unknown_fields = *unknown,
+      .make_encoder = [prompt = std::move(prompt), choices, stream = body.stream, delimiter = body.stream_delimiter](
+                          const AnswerFacts& /*facts*/) -> std::unique_ptr<AnswerEncoder> {
+        return std::make_unique<TextsEncoder>(prompt, choices, stream, delimiter);
+      }};
+}
+
+}  // namespace autoglm::protocol::vllm
