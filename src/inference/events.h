@@ -47,7 +47,7 @@ class EventStream {
   virtual ~EventStream() = default;
 
   /// The next batch, with at least one event unless it is the last one. Not to be called after the
-  /// last one or after an error.
+  /// last one or after an error. A pending `next()` may be destroyed and called again: nothing is lost.
   virtual Task<Result<EventBatch>> next() = 0;
 };
 

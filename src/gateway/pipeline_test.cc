@@ -1,0 +1,107 @@
+#include "gateway/pipeline.h"
+
+#include "inference/testing/fake_endpoint.h"
+#include "runtime/testing/run_task.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace autoglm::gateway {
+namespace {
+
+using namespace std::chrono_literals;
+
+class PipelineTest : public ::testing::Test {
+ protected:
+  PipelineTest() : models_({{"alpha", &alpha_}, {"beta", &beta_}}) {}
+
+  /// The text of a whole generation, or its error.
+  static Task<Result<std::string>> text_of(const Pipeline& pipeline, Pipeline::Call call) {
+    auto answer = co_await pipeline.generate(std::move(call));
+    if (!answer) co_return fail(answer.error());
+    std::string text;
+    while (true) {
+      auto batch = co_await answer->events->next();
+      if (!batch) co_return fail(batch.error());
+      for (const TokenEvent& event : batch->events) text += event.text;
+      if (batch->last()) co_return text;
+    }
+  }
+
+  Result<std::string> run(Pipeline::Call call, PipelineTimeouts timeouts = {}) {
+    const Pipeline pipeline(models_, timeouts);
+    return run_task(loop_, text_of(pipeline, std::move(call)));
+  }
+
+  FakeEndpoint alpha_{"alpha"};
+  FakeEndpoint beta_{"beta"};
+  ModelDirectory models_;
+  EventLoop loop_;
+};
+
+TEST_F(PipelineTest, UsesTheFirstModelWhenNoneIsNamed) {
+  EXPECT_EQ(run({.id = "1"}).value(), "Hello world");
+  ASSERT_EQ(alpha_.requests.size(), 1U);
+  EXPECT_EQ(alpha_.requests[0]->model, "alpha");
+  EXPECT_EQ(alpha_.requests[0]->id, "1");
+}
+
+TEST_F(PipelineTest, UsesTheModelThatIsNamed) {
+  EXPECT_TRUE(run({.model = "beta"}).has_value());
+  EXPECT_EQ(beta_.requests.size(), 1U);
+  EXPECT_TRUE(alpha_.requests.empty());
+}
+
+TEST_F(PipelineTest, ListsTheKnownModelsForAnUnknownOne) {
+  const auto result = run({.model = "gamma"});
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(result.error().param, "model");
+  EXPECT_NE(result.error().message.find("alpha, beta"), std::string::npos) << result.error().message;
+}
+
+TEST_F(PipelineTest, SaysHowToGetAModelWhenThereIsNone) {
+  const ModelDirectory empty({});
+  const Pipeline pipeline(empty, {});
+  const auto result = run_task(loop_, text_of(pipeline, {}));
+  ASSERT_FALSE(result);
+  EXPECT_NE(result.error().message.find("MODEL_NAME"), std::string::npos);
+}
+
+TEST_F(PipelineTest, EndsAStreamThatStandsStillAndCancelsTheWork) {
+  alpha_.hang_after_words = true;
+  const auto result = run({.stream = true}, {.idle = 5ms});
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ErrorCode::kDeadlineExceeded);
+  EXPECT_NE(result.error().message.find("stood still"), std::string::npos) << result.error().message;
+  EXPECT_EQ(alpha_.open_streams, 0U);
+  EXPECT_EQ(alpha_.cancelled_streams, 1U);
+}
+
+TEST_F(PipelineTest, EndsAStreamWhoseFirstTokenDoesNotCome) {
+  alpha_.words.clear();
+  alpha_.hang_after_words = true;
+  const auto result = run({.stream = true}, {.first_token = 5ms});
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ErrorCode::kDeadlineExceeded);
+  EXPECT_NE(result.error().message.find("no token came"), std::string::npos) << result.error().message;
+  EXPECT_EQ(alpha_.cancelled_streams, 1U);
+}
+
+TEST_F(PipelineTest, BoundsAWholeAnswerFromBeginningToEnd) {
+  alpha_.hang_after_words = true;
+  const auto result = run({.stream = false}, {.request = 5ms});
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ErrorCode::kDeadlineExceeded);
+  EXPECT_NE(result.error().message.find("API_TIMEOUT"), std::string::npos) << result.error().message;
+  EXPECT_EQ(alpha_.cancelled_streams, 1U);
+}
+
+TEST_F(PipelineTest, PassesARefusalOn) {
+  alpha_.refuse_with = Error{.code = ErrorCode::kResourceExhausted, .message = "full"};
+  EXPECT_EQ(run({}).error().code, ErrorCode::kResourceExhausted);
+}
+
+}  // namespace
+}  // namespace autoglm::gateway

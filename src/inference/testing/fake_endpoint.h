@@ -1,0 +1,41 @@
+#pragma once
+
+#include "inference/endpoint.h"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace autoglm {
+
+/// An endpoint that says what it was told to say. Set it up before use; single loop.
+class FakeEndpoint final : public Endpoint {
+ public:
+  explicit FakeEndpoint(std::string name) { card_.name = std::move(name); }
+
+  /// What the next generations do: refuse, or give these batches, then hang or fail or end.
+  std::optional<Error> refuse_with;
+  std::vector<std::string> words = {"Hello", " world"};
+  bool hang_after_words = false;
+  std::optional<Error> fail_after_words;
+  EndpointStatus current_status{.state = EndpointStatus::State::kReady, .progress = 1};
+
+  /// What it saw.
+  std::vector<InferenceRequestPtr> requests;
+  std::size_t open_streams = 0;
+  std::size_t cancelled_streams = 0;  ///< destroyed before their last batch
+
+  Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request, const CallContext& context) override;
+  Task<Result<TokenizeResult>> tokenize(TokenizeRequest request) override;
+  Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) override;
+  ModelCard card() const override { return card_; }
+  EndpointStatus status() const override { return current_status; }
+  LoadReport load() const override { return {.running = static_cast<std::uint32_t>(open_streams)}; }
+
+ private:
+  class Stream;
+  ModelCard card_{.context_length = 2048};
+};
+
+}  // namespace autoglm
