@@ -1,7 +1,5 @@
 #include "gateway/protocol/json/value.h"
 
-#include "gateway/protocol/json/write.h"
-
 #include <gtest/gtest.h>
 
 #include <string>
@@ -89,19 +87,6 @@ TEST(JsonPath, SpellsOutNestedPlaces) {
   });
   EXPECT_TRUE(result.has_value());
   EXPECT_EQ(path, "messages[1].role");
-}
-
-TEST(AppendJsonString, EscapesWhatMustBeEscaped) {
-  std::string out;
-  append_json_string(out, "a\"b\\c\n\x01\u00e9\u4f60");
-  EXPECT_EQ(out, "\"a\\\"b\\\\c\\n\\u0001\u00e9\u4f60\"");
-}
-
-TEST(AppendJsonString, WritesLongTextWhole) {
-  const std::string text(10'000, 'x');
-  std::string out;
-  append_json_string(out, text);
-  EXPECT_EQ(out, "\"" + text + "\"");
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "gateway/protocol/openai/error.h"
 
-#include "gateway/protocol/json/write.h"
+#include "base/json_string.h"
 #include "gateway/protocol/status.h"
 
 namespace autoglm::protocol::openai {

@@ -1,6 +1,6 @@
 #include "gateway/protocol/openai/text_encoder.h"
 
-#include "gateway/protocol/json/write.h"
+#include "base/json_string.h"
 #include "gateway/protocol/openai/error.h"
 
 #include <fmt/format.h>

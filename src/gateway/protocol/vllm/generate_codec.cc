@@ -1,6 +1,6 @@
 #include "gateway/protocol/vllm/generate_codec.h"
 
-#include "gateway/protocol/json/write.h"
+#include "base/json_string.h"
 #include "gateway/protocol/openai/error.h"
 #include "gateway/protocol/openai/generate_fields.h"
 

@@ -1,7 +1,7 @@
 #include "gateway/protocol/vllm/tokenize.h"
 
 #include "gateway/protocol/json/fields.h"
-#include "gateway/protocol/json/write.h"
+#include "base/json_string.h"
 #include "gateway/protocol/openai/chat_codec.h"
 #include "gateway/protocol/openai/generate_fields.h"
 

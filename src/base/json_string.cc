@@ -1,10 +1,10 @@
-#include "gateway/protocol/json/write.h"
+#include "base/json_string.h"
 
 #include <boost/json/serializer.hpp>
 
 #include <array>
 
-namespace autoglm::protocol {
+namespace autoglm {
 
 void append_json_string(std::string& out, std::string_view text) {
   // The serializer writes into a buffer of ours: no allocation for the few bytes of a token.
@@ -17,4 +17,4 @@ void append_json_string(std::string& out, std::string_view text) {
   }
 }
 
-}  // namespace autoglm::protocol
+}  // namespace autoglm

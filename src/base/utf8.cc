@@ -1,0 +1,63 @@
+#include "base/utf8.h"
+
+#include <cstdint>
+
+namespace autoglm {
+
+namespace {
+
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+
+struct Lead {
+  std::size_t length = 0;  ///< 0: no character begins so
+  std::uint8_t second_min = 0x80;
+  std::uint8_t second_max = 0xBF;
+};
+
+Lead lead_of(std::uint8_t byte) {
+  if (byte < 0x80) return {.length = 1};
+  if (byte >= 0xC2 && byte <= 0xDF) return {.length = 2};
+  if (byte == 0xE0) return {.length = 3, .second_min = 0xA0};
+  if (byte == 0xED) return {.length = 3, .second_max = 0x9F};
+  if (byte >= 0xE1 && byte <= 0xEF) return {.length = 3};
+  if (byte == 0xF0) return {.length = 4, .second_min = 0x90};
+  if (byte >= 0xF1 && byte <= 0xF3) return {.length = 4};
+  if (byte == 0xF4) return {.length = 4, .second_max = 0x8F};
+  return {};
+}
+
+}  // namespace
+
+Utf8Step utf8_step(std::string_view bytes) {
+  const Lead lead = lead_of(static_cast<std::uint8_t>(bytes.front()));
+  if (lead.length == 0) return {Utf8Step::Kind::kInvalid, 1};
+  for (std::size_t i = 1; i < lead.length; ++i) {
+    if (i == bytes.size()) return {Utf8Step::Kind::kIncomplete, i};
+    const auto byte = static_cast<std::uint8_t>(bytes[i]);
+    const std::uint8_t min = i == 1 ? lead.second_min : 0x80;
+    const std::uint8_t max = i == 1 ? lead.second_max : 0xBF;
+    if (byte < min || byte > max) return {Utf8Step::Kind::kInvalid, i};
+  }
+  return {Utf8Step::Kind::kCharacter, lead.length};
+}
+
+void append_valid_utf8(std::string& out, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const Utf8Step step = utf8_step(bytes);
+    out += step.kind == Utf8Step::Kind::kCharacter ? bytes.substr(0, step.length) : kReplacement;
+    bytes.remove_prefix(step.length);
+  }
+}
+
+void take_complete_utf8(std::string& pending, std::string& out) {
+  std::string_view rest = pending;
+  while (!rest.empty()) {
+    const Utf8Step step = utf8_step(rest);
+    if (step.kind == Utf8Step::Kind::kIncomplete) break;
+    out += step.kind == Utf8Step::Kind::kCharacter ? rest.substr(0, step.length) : kReplacement;
+    rest.remove_prefix(step.length);
+  }
+  pending.erase(0, pending.size() - rest.size());
+}
+
+}  // namespace autoglm

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace autoglm {
+
+/// How the bytes at the beginning of a text read as UTF-8 (RFC 3629: no surrogates, no overlong
+/// forms, up to U+10FFFF).
+struct Utf8Step {
+  enum class Kind { kCharacter, kIncomplete, kInvalid } kind;
+  std::size_t length;  ///< of the character, of what there is of it, or of what to replace
+};
+Utf8Step utf8_step(std::string_view bytes);
+
+/// Appends `bytes` with every invalid sequence, and an incomplete one at the end, replaced by U+FFFD.
+void append_valid_utf8(std::string& out, std::string_view bytes);
+
+/// Moves what is complete out of `pending` to the end of `out`, replacing what is invalid; keeps an
+/// incomplete character at the end for bytes that are still to come.
+void take_complete_utf8(std::string& pending, std::string& out);
+
+}  // namespace autoglm

@@ -1,0 +1,55 @@
+#include "base/utf8.h"
+
+#include "base/json_string.h"
+
+#include <gtest/gtest.h>
+
+namespace autoglm {
+namespace {
+
+std::string valid(std::string_view bytes) {
+  std::string out;
+  append_valid_utf8(out, bytes);
+  return out;
+}
+
+TEST(Utf8, KeepsWhatIsValid) {
+  EXPECT_EQ(valid("a\u00e9\u4f60\U0001F600"), "a\u00e9\u4f60\U0001F600");
+}
+
+TEST(Utf8, ReplacesWhatIsNot) {
+  EXPECT_EQ(valid("a\xff" "b"), "a\uFFFD" "b");
+  EXPECT_EQ(valid("\xed\xa0\x80"), "\uFFFD\uFFFD\uFFFD");      // a surrogate
+  EXPECT_EQ(valid("\xc0\xaf"), "\uFFFD\uFFFD");                // overlong
+  EXPECT_EQ(valid("\xe4\xbd"), "\uFFFD");                      // cut off
+  EXPECT_EQ(valid("\xf4\x90\x80\x80").substr(0, 3), "\uFFFD");  // beyond U+10FFFF
+}
+
+TEST(Utf8, TakesWholeCharactersFromABytewiseStream) {
+  const std::string text = "x\u4f60\U0001F600y";
+  std::string pending;
+  std::string out;
+  for (const char byte : text) {
+    pending += byte;
+    take_complete_utf8(pending, out);
+    EXPECT_EQ(valid(out), out);  // never half a character
+  }
+  EXPECT_EQ(out, text);
+  EXPECT_TRUE(pending.empty());
+}
+
+TEST(AppendJsonString, EscapesWhatMustBeEscaped) {
+  std::string out;
+  append_json_string(out, "a\"b\\c\n\x01\u00e9\u4f60");
+  EXPECT_EQ(out, "\"a\\\"b\\\\c\\n\\u0001\u00e9\u4f60\"");
+}
+
+TEST(AppendJsonString, WritesLongTextWhole) {
+  const std::string text(10'000, 'x');
+  std::string out;
+  append_json_string(out, text);
+  EXPECT_EQ(out, "\"" + text + "\"");
+}
+
+}  // namespace
+}  // namespace autoglm
