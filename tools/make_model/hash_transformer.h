@@ -17,14 +17,12 @@ namespace autoglm::make_model {
 ///  - every number that matters is +1 or -1 (exact in f16, too), so the best logit leads the next by 3.03
 ///    (2.88 with a q8_0 cache), always, where kernels and batches differ by 2e-6: greedy text must be the
 ///    same to the byte, alone or in any batch;
-///  - a token lost, doubled, moved or taken from a neighbour's cache anywhere in the context changes about
-///  half
-///    of the bits, thus the next word and, with it, all that follows;
+///  - a token lost, doubled, moved or taken from a neighbour's cache anywhere in the context changes half of
+///    the bits, thus the next word and, with it, all that follows;
 ///  - at temperature 1 the best word has a probability of 0.79, so seeds make a difference; no two words of a
 ///    step are closer than 0.03 in logits, so seeded text is reproducible as well;
 ///  - a generation, put together from any words, tokenizes to the ids it came from;
-///  - it never ends by itself: kImEnd has a logit 19 below the least likely word (logit_bias can still force
-///  it).
+///  - it never ends by itself: kImEnd has a logit 19 below the least likely word; logit_bias can force it.
 ///
 /// How: the residual stream holds the hash H (31 values of ±1), a scratch A (31, zero between layers) and two
 /// constants. Layer l = 0…11 attends to exactly one position, the one 2^l back, copies its H, permuted, into
