@@ -1,0 +1,23 @@
+#pragma once
+
+#include "observe/log/logger.h"
+
+#include <string>
+
+namespace autoglm::observe {
+
+/// What one line says. Views are valid during the call only.
+struct LogLine {
+  std::chrono::system_clock::time_point time;
+  LogLevel level;
+  std::string_view service_name;
+  std::string_view message;
+  std::string_view trace_id;
+  Logger::Fields fields;
+};
+
+/// Appends `line` without its newline. Bytes that are not UTF-8 are replaced; a text line stays one line.
+void append_json_line(std::string& out, const LogLine& line);
+void append_text_line(std::string& out, const LogLine& line);
+
+}  // namespace autoglm::observe

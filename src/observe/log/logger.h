@@ -1,0 +1,96 @@
+#pragma once
+
+#include "base/result.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace autoglm::observe {
+
+enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
+std::string_view to_string(LogLevel level);
+
+enum class LogFormat : std::uint8_t {
+  kJson,  ///< one object a line
+  kText,  ///< for a person at a terminal
+};
+
+/// One further field of a line.
+struct LogField {
+  using Value = std::variant<std::string_view, std::int64_t, double, bool>;
+
+  LogField(std::string_view name, std::string_view value) : key(name), value(value) {}
+  LogField(std::string_view name, const char* value) : key(name), value(std::string_view(value)) {}
+  LogField(std::string_view name, const std::string& value) : key(name), value(std::string_view(value)) {}
+  LogField(std::string_view name, bool flag) : key(name), value(flag) {}
+  LogField(std::string_view name, double number) : key(name), value(number) {}
+  template <std::integral T>
+  LogField(std::string_view name, T number) : key(name), value(static_cast<std::int64_t>(number)) {}
+
+  std::string_view key;
+  Value value;
+};
+
+/// Writes lines of `timestamp level service_name message trace_id` and further fields, to a file or
+/// to standard error, from a thread of its own. A caller formats its line and hands it over; when
+/// the bounded queue is full the oldest line is dropped and counted: logging never makes a request
+/// wait for a disk. Thread-safe.
+class Logger {
+ public:
+  struct Options {
+    LogLevel level = LogLevel::kInfo;
+    LogFormat format = LogFormat::kJson;
+    std::string file;  ///< empty: standard error
+    std::size_t queue_lines = 8192;
+    std::string service_name = "open-autoglm";
+    std::string process_trace_id;  ///< for lines that belong to no request
+  };
+
+  /// How many lines there were, of each kind.
+  struct Counts {
+    std::uint64_t by_level[4] = {};
+    std::uint64_t without_trace_id = 0;
+    std::uint64_t dropped = 0;
+  };
+
+  /// Fails when the file cannot be opened.
+  static Result<std::unique_ptr<Logger>> create(Options options);
+  ~Logger();  ///< writes what waits
+  Logger(const Logger&) = delete;
+  Logger& operator=(const Logger&) = delete;
+
+  using Fields = std::initializer_list<LogField>;
+  void debug(std::string_view message, Fields fields = {}, std::string_view trace_id = {}) {
+    log(LogLevel::kDebug, message, fields, trace_id);
+  }
+  void info(std::string_view message, Fields fields = {}, std::string_view trace_id = {}) {
+    log(LogLevel::kInfo, message, fields, trace_id);
+  }
+  void warning(std::string_view message, Fields fields = {}, std::string_view trace_id = {}) {
+    log(LogLevel::kWarning, message, fields, trace_id);
+  }
+  void error(std::string_view message, Fields fields = {}, std::string_view trace_id = {}) {
+    log(LogLevel::kError, message, fields, trace_id);
+  }
+  void log(LogLevel level, std::string_view message, Fields fields, std::string_view trace_id);
+
+  bool enabled(LogLevel level) const { return level >= level_.load(std::memory_order_relaxed); }
+  void set_level(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
+  Counts counts() const;
+
+ private:
+  struct State;
+  explicit Logger(Options options, std::unique_ptr<State> state);
+
+  Options options_;
+  std::atomic<LogLevel> level_;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace autoglm::observe

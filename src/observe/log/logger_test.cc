@@ -1,0 +1,115 @@
+#include "observe/log/logger.h"
+
+#include "observe/log/line.h"
+
+#include <boost/json/parse.hpp>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <sys/stat.h>
+#include <thread>
+#include <unistd.h>
+
+namespace autoglm::observe {
+namespace {
+
+std::string temporary(const char* name) {
+  return (std::filesystem::temp_directory_path() / (std::string(name) + std::to_string(::getpid()))).string();
+}
+
+std::vector<std::string> lines_of(const std::string& file) {
+  std::ifstream in(file);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+TEST(JsonLine, HasTheAgreedFieldsAndIsJson) {
+  std::string out;
+  append_json_line(out, {.time = std::chrono::system_clock::time_point(std::chrono::microseconds(1700000000123456)),
+                         .level = LogLevel::kWarning,
+                         .service_name = "open-autoglm",
+                         .message = "say \"hi\"\n\xff",
+                         .trace_id = "abc",
+                         .fields = {{"count", 7}, {"share", 0.5}, {"ok", true}, {"who", "me"}, {"nan", std::nan("")}}});
+  EXPECT_EQ(out,
+            "{\"timestamp\":\"2023-11-14T22:13:20.123456Z\",\"level\":\"warning\",\"service_name\":\"open-autoglm\","
+            "\"message\":\"say \\\"hi\\\"\\n\uFFFD\",\"trace_id\":\"abc\",\"count\":7,\"share\":0.5,\"ok\":true,"
+            "\"who\":\"me\",\"nan\":null}");
+  EXPECT_NO_THROW(boost::json::parse(out));
+}
+
+TEST(TextLine, StaysOneLine) {
+  std::string out;
+  append_text_line(out, {.level = LogLevel::kInfo, .message = "a\nb", .fields = {{"k", "v\nw"}}});
+  EXPECT_EQ(out.find('\n'), std::string::npos);
+}
+
+TEST(Logger, WritesEveryLineOfManyThreads) {
+  const std::string file = temporary("logger-test-");
+  {
+    const auto logger = Logger::create({.file = file, .queue_lines = 8192}).value();
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&] {
+        for (int i = 0; i < 500; ++i) logger->info("line", {{"i", i}}, "t");
+      });
+    }
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(logger->counts().by_level[static_cast<std::size_t>(LogLevel::kInfo)], 2000U);
+    EXPECT_EQ(logger->counts().dropped, 0U);
+    EXPECT_EQ(logger->counts().without_trace_id, 0U);
+  }
+  const auto lines = lines_of(file);
+  EXPECT_EQ(lines.size(), 2000U);
+  for (const std::string& line : lines) EXPECT_NO_THROW(boost::json::parse(line));
+  std::filesystem::remove(file);
+}
+
+TEST(Logger, DropsAndCountsInsteadOfWaiting) {
+  // A pipe that nobody reads: its writer blocks when it is full, and the callers must not.
+  const std::string pipe = temporary("logger-pipe-");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::FILE* reader = nullptr;
+  std::thread opener([&] { reader = std::fopen(pipe.c_str(), "r"); });
+  auto logger = Logger::create({.file = pipe, .queue_lines = 16}).value();
+  opener.join();
+  const std::string big(4096, 'x');
+  for (int i = 0; i < 1000; ++i) logger->info(big);
+  EXPECT_GT(logger->counts().dropped, 0U);
+  std::thread drain([&] {
+    std::array<char, 65536> buffer;
+    while (std::fread(buffer.data(), 1, buffer.size(), reader) > 0) {
+    }
+  });
+  logger.reset();
+  drain.join();
+  std::fclose(reader);
+  std::filesystem::remove(pipe);
+}
+
+TEST(Logger, FiltersByLevelAndCountsMissingTraceIds) {
+  const std::string file = temporary("logger-level-");
+  {
+    const auto logger = Logger::create({.level = LogLevel::kWarning, .file = file}).value();
+    logger->info("hidden");
+    logger->warning("shown");
+    logger->set_level(LogLevel::kDebug);
+    logger->debug("shown too", {}, "trace");
+    EXPECT_EQ(logger->counts().without_trace_id, 1U);
+  }
+  EXPECT_EQ(lines_of(file).size(), 2U);
+  std::filesystem::remove(file);
+}
+
+TEST(Logger, SaysWhyAFileCannotBeOpened) {
+  const auto logger = Logger::create({.file = "/proc/no/such/folder/log"});
+  ASSERT_FALSE(logger);
+  EXPECT_NE(logger.error().message.find("cannot open the log"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace autoglm::observe

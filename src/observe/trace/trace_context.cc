@@ -1,0 +1,100 @@
+#include "observe/trace/trace_context.h"
+
+#include <algorithm>
+#include <span>
+
+namespace autoglm::observe {
+
+namespace {
+
+constexpr std::string_view kDigits = "0123456789abcdef";
+
+void append_hex(std::string& out, std::span<const std::uint8_t> bytes) {
+  for (const std::uint8_t byte : bytes) {
+    out += kDigits[byte >> 4U];
+    out += kDigits[byte & 15U];
+  }
+}
+
+/// Lower-case digits only, as the specification demands.
+bool read_hex(std::string_view text, std::span<std::uint8_t> bytes) {
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const auto high = kDigits.find(text[2 * i]);
+    const auto low = kDigits.find(text[2 * i + 1]);
+    if (high == std::string_view::npos || low == std::string_view::npos) return false;
+    bytes[i] = static_cast<std::uint8_t>(high << 4U | low);
+  }
+  return true;
+}
+
+bool all_zero(std::span<const std::uint8_t> bytes) {
+  return std::ranges::all_of(bytes, [](std::uint8_t byte) { return byte == 0; });
+}
+
+void fill(std::span<std::uint8_t> bytes, Random& random) {
+  do {
+    for (std::size_t i = 0; i < bytes.size(); i += 8) {
+      const std::uint64_t word = random();
+      for (std::size_t j = 0; j < 8; ++j) bytes[i + j] = static_cast<std::uint8_t>(word >> (8 * j));
+    }
+  } while (all_zero(bytes));
+}
+
+}  // namespace
+
+std::optional<TraceContext> TraceContext::parse(std::string_view text) {
+  // 00-<32 hex>-<16 hex>-<2 hex>; a later version may append more behind another dash.
+  if (text.size() < 55 || text[2] != '-' || text[35] != '-' || text[52] != '-') return std::nullopt;
+  std::array<std::uint8_t, 1> version{};
+  std::array<std::uint8_t, 1> flags{};
+  TraceContext context;
+  if (!read_hex(text.substr(0, 2), version) || !read_hex(text.substr(3, 32), context.trace_id) ||
+      !read_hex(text.substr(36, 16), context.span_id) || !read_hex(text.substr(53, 2), flags)) {
+    return std::nullopt;
+  }
+  if (version[0] == 0xff || (version[0] == 0 && text.size() != 55) || (text.size() > 55 && text[55] != '-')) {
+    return std::nullopt;
+  }
+  if (all_zero(context.trace_id) || all_zero(context.span_id)) return std::nullopt;
+  context.flags = flags[0];
+  return context;
+}
+
+TraceContext TraceContext::begin(Random& random) {
+  TraceContext context;
+  fill(context.trace_id, random);
+  fill(context.span_id, random);
+  return context;
+}
+
+TraceContext TraceContext::child(Random& random) const {
+  TraceContext context = *this;
+  fill(context.span_id, random);
+  return context;
+}
+
+std::string TraceContext::traceparent() const {
+  std::string text = "00-";
+  append_hex(text, trace_id);
+  text += '-';
+  append_hex(text, span_id);
+  text += '-';
+  append_hex(text, std::array<std::uint8_t, 1>{flags});
+  return text;
+}
+
+std::string TraceContext::trace_id_hex() const {
+  std::string text;
+  append_hex(text, trace_id);
+  return text;
+}
+
+std::string new_request_id(Random& random) {
+  std::array<std::uint8_t, 16> bytes{};
+  fill(bytes, random);
+  std::string text;
+  append_hex(text, bytes);
+  return text;
+}
+
+}  // namespace autoglm::observe
