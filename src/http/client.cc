@@ -1,0 +1,215 @@
+#include "http/client.h"
+
+#include "http/head_parser.h"
+#include "runtime/race.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace autoglm::http {
+
+namespace {
+
+constexpr std::size_t kReadSize = 16 * 1024;
+
+Error endpoint_error(ErrorCode code, std::string message) {
+  return Error{.code = code, .origin = Origin::kEndpoint, .retry = Retry::kElsewhere, .message = std::move(message)};
+}
+
+std::string write_head(const ClientRequest& request) {
+  std::string head = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, request.url.target, request.url.authority());
+  bool has_encoding = false;
+  for (const auto& [name, value] : request.headers) {
+    has_encoding |= equals_ignoring_case(name, "accept-encoding");
+    head.append(name).append(": ").append(value).append("\r\n");
+  }
+  // What passes through must be readable on its way.
+  if (!has_encoding) head += "Accept-Encoding: identity\r\n";
+  if (!request.body.empty() || request.method == "POST" || request.method == "PUT") {
+    head += fmt::format("Content-Length: {}\r\n", request.body.size());
+  }
+  head += "\r\n";
+  return head;
+}
+
+bool is_redirect(int status) { return status == 301 || status == 302 || status == 303 || status == 307 || status == 308; }
+
+}  // namespace
+
+ClientResponse::ClientResponse(Client& client, std::string origin, Duration read_timeout)
+    : client_(client), origin_(std::move(origin)), read_timeout_(read_timeout) {}
+
+ClientResponse::~ClientResponse() {
+  // Only a connection that stands exactly between two messages can serve another one.
+  if (done_ && head_.keep_alive && buffer_.empty() && stream_) client_.give_back(origin_, std::move(stream_));
+}
+
+Error ClientResponse::cut_off() const {
+  return endpoint_error(ErrorCode::kBadGateway, origin_ + " ended its answer before it was complete");
+}
+
+Task<Result<std::size_t>> ClientResponse::fill() {
+  std::array<char, kReadSize> bytes;
+  auto count = co_await with_deadline(Deadline::after(read_timeout_), stream_->read_some(std::span<char>(bytes)),
+                                      "reading the endpoint's answer");
+  if (count) buffer_.append(bytes.data(), *count);
+  co_return count;
+}
+
+Task<Result<std::size_t>> ClientResponse::read(std::string& out) {
+  using Kind = BodyFraming::Kind;
+  const std::size_t before = out.size();
+  while (!done_) {
+    if (head_.framing.kind == Kind::kNone || (head_.framing.kind == Kind::kLength && left_ == 0)) {
+      done_ = true;
+      break;
+    }
+    if (buffer_.empty()) {
+      const auto count = co_await fill();
+      if (!count) co_return fail(count.error());
+      if (*count == 0) {
+        if (head_.framing.kind != Kind::kUntilClose) co_return fail(cut_off());
+        done_ = true;
+        break;
+      }
+    }
+    if (head_.framing.kind == Kind::kChunked) {
+      const auto used = chunks_.decode(buffer_, out);
+      if (!used) co_return fail(endpoint_error(ErrorCode::kBadGateway, origin_ + ": " + used.error().message));
+      buffer_.erase(0, *used);
+      done_ = chunks_.done();
+    } else {
+      const std::size_t step = head_.framing.kind == Kind::kLength
+                                   ? static_cast<std::size_t>(std::min<std::uint64_t>(left_, buffer_.size()))
+                                   : buffer_.size();
+      out.append(buffer_, 0, step);
+      buffer_.erase(0, step);
+      left_ -= head_.framing.kind == Kind::kLength ? step : 0;
+      done_ = head_.framing.kind == Kind::kLength && left_ == 0;
+    }
+    if (out.size() > before) break;
+  }
+  co_return out.size() - before;
+}
+
+Task<Result<std::string>> ClientResponse::read_all(std::size_t limit) {
+  std::string body;
+  while (true) {
+    const auto count = co_await read(body);
+    if (!count) co_return fail(count.error());
+    if (*count == 0) co_return body;
+    if (body.size() > limit) {
+      co_return fail(endpoint_error(ErrorCode::kPayloadTooLarge,
+                                    fmt::format("{} answered with more than {} bytes", origin_, limit)));
+    }
+  }
+}
+
+Client::Client(BlockingPool& pool, std::shared_ptr<const TlsClientContext> tls, Limits limits)
+    : pool_(pool), tls_(std::move(tls)), limits_(limits) {}
+
+Task<Result<std::unique_ptr<ClientResponse>>> Client::send(ClientRequest request) {
+  for (unsigned hop = 0;; ++hop) {
+    auto response = co_await send_once(request);
+    if (!response || request.max_redirects == 0 || !is_redirect((*response)->status())) co_return response;
+    const auto location = (*response)->headers().find("location");
+    if (!location || (request.method != "GET" && request.method != "HEAD")) co_return response;
+    if (hop == request.max_redirects) {
+      co_return fail(endpoint_error(ErrorCode::kBadGateway, request.url.origin() + " redirects too often"));
+    }
+    auto next = request.url.resolve(*location);
+    if (!next) co_return fail(next.error());
+    if (request.url.tls && !next->tls) {
+      co_return fail(endpoint_error(ErrorCode::kBadGateway, request.url.origin() + " redirects from https to http"));
+    }
+    if (next->origin() != request.url.origin()) {
+      std::erase_if(request.headers, [](const auto& field) { return equals_ignoring_case(field.first, "authorization"); });
+    }
+    request.url = std::move(*next);
+  }
+}
+
+Task<Result<std::unique_ptr<ClientResponse>>> Client::send_once(const ClientRequest& request) {
+  if (auto kept = take_idle(request.url.origin())) {
+    bool any_byte = false;
+    auto response = co_await exchange(request, std::move(kept), any_byte);
+    // The other side may close a kept connection at any time: that is no failure of the request.
+    if (response || any_byte || response.error().code == ErrorCode::kDeadlineExceeded) co_return response;
+  }
+  auto stream = co_await connect(request);
+  if (!stream) co_return fail(std::move(stream).error());
+  bool any_byte = false;
+  co_return co_await exchange(request, std::move(*stream), any_byte);
+}
+
+Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientRequest& request,
+                                                               std::unique_ptr<ByteStream> stream, bool& any_byte) {
+  std::unique_ptr<ClientResponse> response(new ClientResponse(*this, request.url.origin(), request.read_timeout));
+  response->stream_ = std::move(stream);
+  const Deadline deadline = Deadline::after(request.head_timeout);
+  const std::string head = write_head(request);
+  const std::string_view parts[] = {head, request.body};
+  if (auto written = co_await with_deadline(deadline, response->stream_->write_all(parts), "sending the request"); !written) {
+    co_return fail(written.error());
+  }
+  HeadScanner scanner(limits_.head.bytes);
+  while (true) {
+    const auto length = scanner.scan(response->buffer_);
+    if (!length) co_return fail(endpoint_error(ErrorCode::kBadGateway, response->origin_ + ": " + length.error().message));
+    if (*length) {
+      std::string bytes = response->buffer_.substr(0, **length);
+      response->buffer_.erase(0, **length);
+      scanner.reset();
+      response->head_.headers = {};
+      auto parsed = parse_response_head(std::move(bytes), request.method, limits_.head, response->head_);
+      if (!parsed) co_return fail(endpoint_error(ErrorCode::kBadGateway, response->origin_ + ": " + parsed.error().message));
+      if (response->head_.status / 100 == 1) continue;  // interim answers, such as 100 Continue
+      response->left_ = response->head_.framing.length;
+      co_return response;
+    }
+    auto count = co_await with_deadline(deadline, response->fill(), "waiting for the endpoint's answer");
+    if (!count) co_return fail(std::move(count).error());
+    if (*count == 0) co_return fail(response->cut_off());
+    any_byte = true;
+  }
+}
+
+Task<Result<std::unique_ptr<ByteStream>>> Client::connect(const ClientRequest& request) {
+  const Deadline deadline = Deadline::after(request.connect_timeout);
+  auto stream = co_await tcp_connect(pool_, request.url.host, deadline);
+  if (!stream || !request.url.tls) co_return stream;
+  if (!tls_) co_return fail(endpoint_error(ErrorCode::kUnavailable, "TLS is not set up, so " + request.url.origin() + " cannot be asked"));
+  co_return co_await tls_connect(tls_, std::move(*stream), request.url.host.host, deadline);
+}
+
+std::unique_ptr<ByteStream> Client::take_idle(const std::string& origin) {
+  const auto found = idle_.find(origin);
+  if (found == idle_.end()) return nullptr;
+  std::unique_ptr<ByteStream> stream;
+  const auto now = std::chrono::steady_clock::now();
+  // The one used last is the one most likely to be open still; the oldest age out at the front.
+  std::erase_if(found->second, [&](const Idle& idle) { return idle.until <= now; });
+  if (!found->second.empty()) {
+    stream = std::move(found->second.back().stream);
+    found->second.pop_back();
+  }
+  if (found->second.empty()) idle_.erase(found);
+  return stream;
+}
+
+void Client::give_back(const std::string& origin, std::unique_ptr<ByteStream> stream) {
+  auto& idle = idle_[origin];
+  idle.push_back({std::move(stream), std::chrono::steady_clock::now() + limits_.idle_time});
+  if (idle.size() > limits_.idle_per_origin) idle.pop_front();
+}
+
+std::size_t Client::idle_connections() const {
+  std::size_t count = 0;
+  for (const auto& [origin, idle] : idle_) count += idle.size();
+  return count;
+}
+
+}  // namespace autoglm::http

@@ -1,0 +1,113 @@
+#pragma once
+
+#include "base/result.h"
+#include "http/chunked.h"
+#include "http/head_parser.h"
+#include "http/message.h"
+#include "http/url.h"
+#include "runtime/blocking_pool.h"
+#include "runtime/byte_stream.h"
+#include "runtime/deadline.h"
+#include "runtime/tls.h"
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace autoglm::http {
+
+class Client;
+
+/// A request to somebody else.
+struct ClientRequest {
+  std::string method = "GET";
+  Url url;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+  Duration connect_timeout = std::chrono::seconds(5);
+  Duration head_timeout = std::chrono::seconds(30);  ///< from the request's end to the answer's head
+  Duration read_timeout = std::chrono::seconds(30);  ///< for each read of the body
+  unsigned max_redirects = 0;  ///< followed for GET and HEAD; Authorization stays with its origin
+};
+
+/// An answer whose head has arrived. Read the body to its end and the connection serves the next
+/// request; destroy it before, and the connection closes. Must not outlive its Client.
+class ClientResponse {
+ public:
+  ~ClientResponse();
+  ClientResponse(const ClientResponse&) = delete;
+  ClientResponse& operator=(const ClientResponse&) = delete;
+
+  int status() const { return head_.status; }
+  const HeaderView& headers() const { return head_.headers; }
+
+  /// The next bytes of the body, appended to `out`; 0 at its end. Errors: kBadGateway for a body that
+  /// breaks its framing or is cut off, kDeadlineExceeded, kUnavailable.
+  Task<Result<std::size_t>> read(std::string& out);
+  /// The rest of the body; kPayloadTooLarge above `limit`.
+  Task<Result<std::string>> read_all(std::size_t limit);
+
+ private:
+  friend class Client;
+  ClientResponse(Client& client, std::string origin, Duration read_timeout);
+  Task<Result<std::size_t>> fill();
+  Error cut_off() const;
+
+  Client& client_;
+  std::string origin_;
+  Duration read_timeout_;
+  std::unique_ptr<ByteStream> stream_;
+  ResponseHead head_;
+  std::string buffer_;
+  std::uint64_t left_ = 0;  // of a body with a length
+  ChunkedDecoder chunks_;
+  bool done_ = false;
+};
+
+/// An HTTP/1.1 client with a pool of kept connections an origin. One for each loop; loop thread only.
+/// A request that finds its pooled connection closed before any byte of an answer came is sent once
+/// more on a new one.
+class Client {
+ public:
+  struct Limits {
+    HeadLimits head;
+    std::size_t idle_per_origin = 32;
+    Duration idle_time = std::chrono::seconds(30);
+  };
+
+  /// `tls` may be null when no https address will be asked.
+  Client(BlockingPool& pool, std::shared_ptr<const TlsClientContext> tls, Limits limits);
+  Client(BlockingPool& pool, std::shared_ptr<const TlsClientContext> tls) : Client(pool, std::move(tls), Limits()) {}
+
+  /// Errors: kUnavailable, kDeadlineExceeded, kBadGateway, all with origin kEndpoint.
+  Task<Result<std::unique_ptr<ClientResponse>>> send(ClientRequest request);
+
+  std::size_t idle_connections() const;
+
+ private:
+  friend class ClientResponse;
+  struct Idle {
+    std::unique_ptr<ByteStream> stream;
+    MonotonicTime until;
+  };
+
+  Task<Result<std::unique_ptr<ClientResponse>>> send_once(const ClientRequest& request);
+  Task<Result<std::unique_ptr<ClientResponse>>> exchange(const ClientRequest& request,
+                                                         std::unique_ptr<ByteStream> stream, bool& any_byte);
+  Task<Result<std::unique_ptr<ByteStream>>> connect(const ClientRequest& request);
+  std::unique_ptr<ByteStream> take_idle(const std::string& origin);
+  void give_back(const std::string& origin, std::unique_ptr<ByteStream> stream);
+
+  BlockingPool& pool_;
+  std::shared_ptr<const TlsClientContext> tls_;
+  Limits limits_;
+  std::map<std::string, std::deque<Idle>> idle_;
+};
+
+}  // namespace autoglm::http

@@ -1,0 +1,305 @@
+#include "http/connection.h"
+
+#include "http/chunked.h"
+#include "runtime/race.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <ctime>
+#include <iterator>
+
+namespace autoglm::http {
+
+namespace {
+
+constexpr std::size_t kReadSize = 4096;
+
+/// The Date header, written once a second and thread.
+std::string_view date_header() {
+  thread_local std::time_t at = 0;
+  thread_local std::string text;
+  const std::time_t now = std::time(nullptr);
+  if (now != at) {
+    at = now;
+    text = fmt::format("Date: {:%a, %d %b %Y %H:%M:%S} GMT\r\n", fmt::gmtime(now));
+  }
+  return text;
+}
+
+}  // namespace
+
+Server::Connection::Connection(Server& server, std::unique_ptr<ByteStream> stream)
+    : server_(server),
+      stream_(std::move(stream)),
+      scanner_(server.limits_.head.bytes),
+      stall_timer_([this] { stream_->close(); }) {
+  server_.open_.insert(this);
+}
+
+Server::Connection::~Connection() { server_.open_.erase(this); }
+
+void Server::Connection::close_if_idle() {
+  if (idle_) stream_->close();
+}
+
+Task<void> Server::Connection::run() {
+  while (co_await serve_one() == Next::kKeepAlive) {
+  }
+}
+
+Task<void> Server::Connection::turn_away() {
+  co_await refuse({503, "this server has as many connections as it takes; try again shortly"});
+}
+
+Task<Server::Connection::Next> Server::Connection::serve_one() {
+  Request request;
+  request.peer = stream_->peer();
+  const auto head = co_await read_head(request);
+  if (!head) {
+    co_await refuse(head.error());
+    co_return Next::kClose;
+  }
+  if (!*head) co_return Next::kClose;
+  if (auto body = co_await read_body(request); !body) {
+    co_await refuse(body.error());
+    co_return Next::kClose;
+  }
+  ++server_.counts_.requests;
+  begin_answer(request);
+
+  const auto first = co_await first_of(answer(request), watch_peer());
+  if (first.index() == 1) co_return Next::kClose;  // the peer is gone, and with it the handler's task
+  // A handler that ended inside its stream had a reason: no last chunk, so that the client sees the cut.
+  if (!finished_) co_return Next::kClose;
+  if (!keep_alive_) {
+    co_await linger();
+    co_return Next::kClose;
+  }
+  co_return Next::kKeepAlive;
+}
+
+Task<Parsed<bool>> Server::Connection::read_head(Request& request) {
+  scanner_.reset();
+  idle_ = buffer_.empty();
+  if (idle_ && server_.draining_) co_return false;
+  Deadline deadline = Deadline::after(idle_ ? server_.limits_.idle_time : server_.limits_.header_time);
+  while (true) {
+    // RFC 9112 2.2: empty lines before a request line are left over from sloppy clients.
+    while (buffer_.starts_with("\r\n")) buffer_.erase(0, 2);
+    const auto length = scanner_.scan(buffer_);
+    if (!length) co_return std::unexpected(length.error());
+    if (*length) {
+      std::string head = buffer_.substr(0, **length);
+      buffer_.erase(0, **length);
+      auto parsed = parse_request_head(std::move(head), server_.limits_.head, request);
+      if (!parsed) co_return std::unexpected(parsed.error());
+      co_return true;
+    }
+    const bool was_idle = idle_;
+    const auto count = co_await fill(deadline, "the request's header");
+    idle_ = false;
+    if (was_idle) {
+      if (!count || *count == 0) co_return false;  // between requests nobody is owed an answer
+      deadline = Deadline::after(server_.limits_.header_time);
+    }
+    if (!count) co_return std::unexpected(count.error());
+    if (*count == 0) co_return false;
+  }
+}
+
+Task<Parsed<void>> Server::Connection::read_body(Request& request) {
+  using Kind = BodyFraming::Kind;
+  const std::size_t limit = server_.limits_.body_bytes;
+  const Refusal too_large{413, fmt::format("the body is larger than this server takes ({} bytes)", limit)};
+  if (request.framing.kind == Kind::kNone) co_return {};
+  if (request.framing.kind == Kind::kLength && request.framing.length > limit) co_return std::unexpected(too_large);
+  if (request.expects_continue && buffer_.empty()) {
+    static constexpr std::string_view kContinue[] = {"HTTP/1.1 100 Continue\r\n\r\n"};
+    if (!co_await write_guarded(kContinue)) co_return std::unexpected(Refusal{499, "the client went away"});
+  }
+  const Deadline deadline = Deadline::after(server_.limits_.body_time);
+  const Refusal cut{400, "the connection ended before the body did"};
+  if (request.framing.kind == Kind::kLength) {
+    const auto length = static_cast<std::size_t>(request.framing.length);
+    while (buffer_.size() < length) {
+      const auto count = co_await fill(deadline, "the request's body");
+      if (!count) co_return std::unexpected(count.error());
+      if (*count == 0) co_return std::unexpected(cut);
+    }
+    if (buffer_.size() == length) {
+      request.body = std::exchange(buffer_, {});
+    } else {
+      request.body = buffer_.substr(0, length);
+      buffer_.erase(0, length);
+    }
+    co_return {};
+  }
+  ChunkedDecoder decoder;
+  while (true) {
+    const auto used = decoder.decode(buffer_, request.body);
+    if (!used) co_return std::unexpected(used.error());
+    buffer_.erase(0, *used);
+    if (request.body.size() > limit) co_return std::unexpected(too_large);
+    if (decoder.done()) co_return {};
+    const auto count = co_await fill(deadline, "the request's body");
+    if (!count) co_return std::unexpected(count.error());
+    if (*count == 0) co_return std::unexpected(cut);
+  }
+}
+
+/// Appends what arrives next to the buffer; 0 at the peer's end, a broken connection included.
+Task<Parsed<std::size_t>> Server::Connection::fill(Deadline deadline, const char* what) {
+  // The room for the read is given back on every way out, cancellation included.
+  struct Room {
+    std::string& buffer;
+    std::size_t used;
+    ~Room() { buffer.resize(used); }
+  } room{buffer_, buffer_.size()};
+  // Large bodies grow by doubling, small requests by one page.
+  const std::size_t size = room.used + std::max(kReadSize, room.used);
+  buffer_.resize_and_overwrite(size, [](char* /*bytes*/, std::size_t length) { return length; });
+  auto count = co_await with_deadline(deadline, stream_->read_some(std::span(buffer_).subspan(room.used)), what);
+  if (count) room.used += *count;
+  if (!count && count.error().code == ErrorCode::kDeadlineExceeded) {
+    co_return std::unexpected(Refusal{408, std::string(what) + " did not arrive in time"});
+  }
+  co_return count ? *count : 0;
+}
+
+Task<void> Server::Connection::answer(Request& request) {
+  bool failed = false;
+  try {
+    co_await server_.handler_.handle(request, *this);
+  } catch (const std::exception&) {
+    failed = true;
+  }
+  if (finished_ || started_) co_return;
+  const auto [body, type] = server_.handler_.refused(
+      {500, failed ? "the server failed on this request" : "the server has no answer to this request"}, stream_->peer());
+  co_await send(500, type, body);
+}
+
+Task<void> Server::Connection::watch_peer() {
+  while (buffer_.size() < server_.limits_.pipelined_bytes) {
+    const auto count = co_await fill(Deadline::never(), "pipelined requests");
+    if (!count || *count == 0) co_return;
+  }
+  // Full: what the peer does now is seen when its requests have been answered.
+  Signal never;
+  co_await never.wait();
+}
+
+Task<void> Server::Connection::refuse(Refusal refusal) {
+  ++server_.counts_.refused;
+  if (refusal.status == 499) co_return;
+  const auto [body, type] = server_.handler_.refused(refusal, stream_->peer());
+  extra_headers_.clear();
+  head_only_ = http10_ = keep_alive_ = started_ = finished_ = chunked_ = false;
+  if (refusal.status == 503) add_header("Retry-After", "1");
+  if (co_await send(refusal.status, type, body)) co_await linger();
+}
+
+/// Closing a socket that has unread input resets the connection, and the reset may overtake the
+/// answer. So: say that nothing more will come, and read what still arrives, for a moment.
+Task<void> Server::Connection::linger() {
+  stream_->shutdown_write();
+  const Deadline deadline = Deadline::after(std::chrono::seconds(2));
+  std::array<char, 4096> sink;
+  std::size_t total = 0;
+  while (total < 1024 * 1024) {
+    const auto count = co_await with_deadline(deadline, stream_->read_some(std::span<char>(sink)), "closing");
+    if (!count || *count == 0) co_return;
+    total += *count;
+  }
+}
+
+void Server::Connection::begin_answer(const Request& request) {
+  extra_headers_.clear();
+  head_only_ = request.method == "HEAD";
+  http10_ = request.minor_version == 0;
+  keep_alive_ = request.keep_alive;
+  started_ = finished_ = chunked_ = false;
+  bytes_sent_ = 0;
+}
+
+void Server::Connection::add_header(std::string_view name, std::string_view value) {
+  extra_headers_.append(name).append(": ");
+  // Values may echo what a client sent: nothing may end the line.
+  for (const char c : value) extra_headers_ += c == '\r' || c == '\n' ? ' ' : c;
+  extra_headers_ += "\r\n";
+}
+
+void Server::Connection::append_head(int status, std::string_view content_type, std::size_t length, bool stream) {
+  if (server_.draining_) keep_alive_ = false;
+  head_.clear();
+  auto out = std::back_inserter(head_);
+  fmt::format_to(out, "HTTP/1.1 {} {}\r\n", status, reason_phrase(status));
+  if (!content_type.empty()) fmt::format_to(out, "Content-Type: {}\r\n", content_type);
+  if (chunked_) {
+    head_ += "Transfer-Encoding: chunked\r\n";
+  } else if (!stream) {
+    fmt::format_to(out, "Content-Length: {}\r\n", length);
+  }
+  if (!keep_alive_) {
+    head_ += "Connection: close\r\n";
+  } else if (http10_) {
+    head_ += "Connection: keep-alive\r\n";
+  }
+  head_ += date_header();
+  head_ += extra_headers_;
+  head_ += "\r\n";
+}
+
+Task<Result<void>> Server::Connection::send(int status, std::string_view content_type, std::string_view body) {
+  AUTOGLM_ASSERT(!started_, "an answer is sent once");
+  started_ = finished_ = true;
+  append_head(status, content_type, body.size(), false);
+  const std::string_view parts[] = {head_, head_only_ ? std::string_view() : body};
+  co_return co_await write_guarded(parts);
+}
+
+Task<Result<void>> Server::Connection::start(int status, std::string_view content_type) {
+  AUTOGLM_ASSERT(!started_, "an answer is sent once");
+  started_ = true;
+  chunked_ = !http10_;
+  if (http10_) keep_alive_ = false;  // its end is the end of the connection
+  append_head(status, content_type, 0, true);
+  const std::string_view parts[] = {head_};
+  co_return co_await write_guarded(parts);
+}
+
+Task<Result<void>> Server::Connection::write(std::string_view bytes) {
+  AUTOGLM_ASSERT(started_ && !finished_, "write belongs between start and finish");
+  if (bytes.empty() || head_only_) co_return {};
+  if (!chunked_) {
+    const std::string_view parts[] = {bytes};
+    co_return co_await write_guarded(parts);
+  }
+  std::array<char, 20> size;
+  const auto end = fmt::format_to_n(size.data(), size.size(), "{:x}\r\n", bytes.size()).out;
+  const std::string_view parts[] = {{size.data(), end}, bytes, "\r\n"};
+  co_return co_await write_guarded(parts);
+}
+
+Task<Result<void>> Server::Connection::finish() {
+  AUTOGLM_ASSERT(started_ && !finished_, "finish belongs behind start");
+  finished_ = true;
+  if (!chunked_ || head_only_) co_return {};
+  static constexpr std::string_view kLastChunk[] = {"0\r\n\r\n"};
+  co_return co_await write_guarded(kLastChunk);
+}
+
+Task<Result<void>> Server::Connection::write_guarded(std::span<const std::string_view> parts) {
+  // A timer that closes the socket, rather than a deadline around the task: it costs no frame a write.
+  stall_timer_.arm(std::chrono::steady_clock::now() + server_.limits_.write_stall);
+  auto written = co_await stream_->write_all(parts);
+  stall_timer_.cancel();
+  if (written) {
+    for (const std::string_view part : parts) bytes_sent_ += part.size();
+  }
+  co_return written;
+}
+
+}  // namespace autoglm::http

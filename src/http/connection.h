@@ -1,0 +1,66 @@
+#pragma once
+
+#include "http/server.h"
+#include "runtime/event_loop.h"
+
+#include <string>
+
+namespace autoglm::http {
+
+/// One connection of a Server: reads requests, lets the handler answer, in order. Its `run` is one
+/// coroutine; it is also the ResponseWriter of the request that is being answered.
+class Server::Connection final : public ResponseWriter {
+ public:
+  Connection(Server& server, std::unique_ptr<ByteStream> stream);
+  ~Connection() override;
+
+  Task<void> run();
+  /// Closes the connection if no request is under way.
+  void close_if_idle();
+  /// Tells a connection above the limit so.
+  Task<void> turn_away();
+
+  Task<Result<void>> send(int status, std::string_view content_type, std::string_view body) override;
+  Task<Result<void>> start(int status, std::string_view content_type) override;
+  Task<Result<void>> write(std::string_view bytes) override;
+  Task<Result<void>> finish() override;
+  void add_header(std::string_view name, std::string_view value) override;
+  bool started() const override { return started_; }
+  std::uint64_t bytes_sent() const override { return bytes_sent_; }
+
+ private:
+  enum class Next : bool { kClose, kKeepAlive };
+
+  Task<Next> serve_one();
+  /// False at the peer's orderly end between two requests.
+  Task<Parsed<bool>> read_head(Request& request);
+  Task<Parsed<void>> read_body(Request& request);
+  Task<Parsed<std::size_t>> fill(Deadline deadline, const char* what);
+  Task<void> answer(Request& request);
+  Task<void> watch_peer();
+  Task<void> refuse(Refusal refusal);
+  Task<void> linger();
+  void begin_answer(const Request& request);
+  void append_head(int status, std::string_view content_type, std::size_t length, bool chunked);
+  Task<Result<void>> write_guarded(std::span<const std::string_view> parts);
+
+  Server& server_;
+  std::unique_ptr<ByteStream> stream_;
+  std::string buffer_;   // read and not yet used
+  HeadScanner scanner_;
+  Timer stall_timer_;
+  bool idle_ = true;
+
+  // Of the answer under way:
+  std::string extra_headers_;
+  std::string head_;
+  bool head_only_ = false;   // HEAD
+  bool http10_ = false;
+  bool keep_alive_ = false;
+  bool started_ = false;
+  bool finished_ = false;
+  bool chunked_ = false;
+  std::uint64_t bytes_sent_ = 0;
+};
+
+}  // namespace autoglm::http

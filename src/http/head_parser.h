@@ -1,0 +1,43 @@
+#pragma once
+
+#include "http/message.h"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace autoglm::http {
+
+struct HeadLimits {
+  std::size_t bytes = 32 * 1024;  ///< request line and fields together
+  std::size_t fields = 100;
+};
+
+/// Finds the end of a message head in a buffer that grows, line by line and each byte once, so that
+/// slow senders cost nothing twice and a bare LF is refused as soon as it arrives.
+class HeadScanner {
+ public:
+  explicit HeadScanner(std::size_t max_bytes) : max_bytes_(max_bytes) {}
+
+  /// The length of the head, with its empty line, once it is complete.
+  Parsed<std::optional<std::size_t>> scan(std::string_view buffer);
+  void reset() { line_start_ = 0; }
+
+ private:
+  std::size_t max_bytes_;
+  std::size_t line_start_ = 0;
+};
+
+/// A complete head, with its empty line, to a request. Strict (RFC 9112): no obs-fold, no space
+/// before a colon, one Host, one Content-Length or one `Transfer-Encoding: chunked` and never both.
+Parsed<void> parse_request_head(std::string head, const HeadLimits& limits, Request& request);
+
+/// The same for a response to a request of `method`.
+Parsed<void> parse_response_head(std::string head, std::string_view method, const HeadLimits& limits,
+                                 ResponseHead& response);
+
+/// A line of the trailer section, which is checked and dropped.
+bool valid_field_line(std::string_view line);
+
+}  // namespace autoglm::http

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace autoglm::http {
+
+/// Why a message is not taken: the status to answer with, and what to say. A stream of bytes that
+/// broke the framing cannot be followed any further, so the connection closes after it.
+struct Refusal {
+  int status = 400;
+  std::string message;
+};
+template <class T>
+using Parsed = std::expected<T, Refusal>;
+
+bool equals_ignoring_case(std::string_view a, std::string_view b);
+/// Whether the comma-separated list `value` has the token `token`, in any case.
+bool list_contains(std::string_view value, std::string_view token);
+
+/// Header fields in their order; names compare without case. Views into text that somebody owns.
+class HeaderView {
+ public:
+  void add(std::string_view name, std::string_view value) { fields_.emplace_back(name, value); }
+  /// The first value; nullopt when absent.
+  std::optional<std::string_view> find(std::string_view name) const;
+  std::size_t count(std::string_view name) const;
+  const std::vector<std::pair<std::string_view, std::string_view>>& fields() const { return fields_; }
+
+ private:
+  std::vector<std::pair<std::string_view, std::string_view>> fields_;
+};
+
+/// How the end of a body is known.
+struct BodyFraming {
+  enum class Kind : std::uint8_t { kNone, kLength, kChunked, kUntilClose } kind = Kind::kNone;
+  std::uint64_t length = 0;  ///< of kLength
+};
+
+/// A request, whole. Owns its bytes; movable while nobody holds views into it.
+struct Request {
+  std::string head;  ///< the bytes that the views below point into
+  std::string_view method;
+  std::string_view target;  ///< as sent
+  std::string_view path;    ///< without query, not decoded
+  std::string_view query;   ///< without '?'
+  HeaderView headers;
+  int minor_version = 1;  ///< HTTP/1.x
+  bool keep_alive = true;
+  bool expects_continue = false;
+  BodyFraming framing;
+  std::string body;
+  std::string peer;  ///< "address:port" of the client
+
+  Request() = default;
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
+};
+
+/// The head of a response, as a client reads it.
+struct ResponseHead {
+  std::string head;
+  int status = 0;
+  HeaderView headers;
+  int minor_version = 1;
+  bool keep_alive = true;
+  BodyFraming framing;
+
+  ResponseHead() = default;
+  ResponseHead(const ResponseHead&) = delete;
+  ResponseHead& operator=(const ResponseHead&) = delete;
+};
+
+/// "Not Found" for 404; "Unknown" for what RFC 9110 does not name.
+std::string_view reason_phrase(int status);
+
+/// `%41` to `A`; nothing when malformed.
+std::optional<std::string> percent_decode(std::string_view text);
+
+}  // namespace autoglm::http

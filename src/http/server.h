@@ -1,0 +1,104 @@
+#pragma once
+
+#include "http/head_parser.h"
+#include "http/message.h"
+#include "runtime/scope.h"
+#include "runtime/socket.h"
+#include "runtime/task.h"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+
+namespace autoglm::http {
+
+struct ServerLimits {
+  HeadLimits head;
+  std::size_t body_bytes = 16 * 1024 * 1024;
+  std::size_t pipelined_bytes = 64 * 1024;  ///< read ahead while an answer is being made
+  std::size_t connections = 10'000;         ///< of this loop; further ones are told 503
+  Duration header_time = std::chrono::seconds(15);  ///< from a request's first byte to the end of its head
+  Duration body_time = std::chrono::seconds(60);
+  Duration idle_time = std::chrono::seconds(75);    ///< between requests
+  Duration write_stall = std::chrono::seconds(30);  ///< that a peer may take nothing of what is sent
+};
+
+using HeaderField = std::pair<std::string_view, std::string_view>;
+
+/// How a handler answers: once, with `send`, or as a stream, with `start`, `write` …, `finish`. Every
+/// call waits until the connection has taken the bytes (that is the back-pressure). An error means
+/// that the connection is gone; the handler just returns.
+class ResponseWriter {
+ public:
+  virtual ~ResponseWriter() = default;
+
+  virtual Task<Result<void>> send(int status, std::string_view content_type, std::string_view body) = 0;
+  virtual Task<Result<void>> start(int status, std::string_view content_type) = 0;
+  virtual Task<Result<void>> write(std::string_view bytes) = 0;
+  virtual Task<Result<void>> finish() = 0;
+
+  /// A further header of the answer; before `send` or `start`. Name and value are copied.
+  virtual void add_header(std::string_view name, std::string_view value) = 0;
+  virtual bool started() const = 0;
+  virtual std::uint64_t bytes_sent() const = 0;
+};
+
+/// What a server does with requests. One object serves all connections of all loops.
+class Handler {
+ public:
+  virtual ~Handler() = default;
+
+  /// Destroyed at once when the client goes away. Exceptions that leave it are answered with 500.
+  virtual Task<void> handle(Request& request, ResponseWriter& response) = 0;
+
+  /// The body, and its type, for a request that could not be read at all; counted and logged here.
+  virtual std::pair<std::string, std::string_view> refused(const Refusal& refusal, const std::string& peer) = 0;
+};
+
+/// An HTTP/1.1 server on one listener of one loop: keep-alive, pipelining, chunked bodies,
+/// `Expect: 100-continue`, limits in bytes and time. While a handler runs the connection watches
+/// for the peer's end, half-closed included, as nginx does, and destroys the handler's task then.
+/// Loop thread only; its destructor ends every connection.
+class Server {
+ public:
+  Server(std::unique_ptr<TcpListener> listener, const ServerLimits& limits, Handler& handler);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  void start();
+  /// Stops accepting; idle connections close; running ones close after their answer.
+  void drain();
+  /// Until the last connection has ended.
+  Task<void> drained() { return connections_.join(); }
+
+  struct Counts {
+    std::size_t open_connections = 0;
+    std::uint64_t connections = 0;
+    std::uint64_t requests = 0;
+    std::uint64_t refused = 0;  ///< connections above the limit, and requests that could not be read
+  };
+  Counts counts() const;
+  std::uint16_t port() const { return port_; }
+
+ private:
+  class Connection;
+  Task<void> accept_all();
+  Task<void> serve(std::unique_ptr<ByteStream> stream);
+
+  std::unique_ptr<TcpListener> listener_;
+  std::uint16_t port_;
+  ServerLimits limits_;
+  Handler& handler_;
+  bool draining_ = false;
+  Counts counts_;
+  Scope accepting_;
+  std::unordered_set<Connection*> open_;  // they register themselves
+  Scope connections_;  // last: its tasks use all of the above
+};
+
+}  // namespace autoglm::http
