@@ -41,15 +41,17 @@ missing_packages() {
 
 explain_apt_failure() {
   local logs=(build/log/apt-update.log build/log/apt-install.log) line
+  local unreachable='Failed to fetch|Could not (resolve|connect)|Temporary failure'
   if line="$(grep -h -m1 -iE 'no space left|enough free space' "${logs[@]}")"; then
     fail "the disk is full ($line): make room and try again"
-  elif line="$(grep -h -m1 -E 'Unable to locate package|has no installation candidate' build/log/apt-install.log)"; then
-    local network
-    network="$(grep -h -m1 -E 'Failed to fetch|Could not (resolve|connect)|Temporary failure' build/log/apt-update.log)" || network=
-    [[ -z $network ]] || fail "apt-get cannot reach its mirror (${network#[WE]: }): check the network, proxies and /etc/apt"
-    fail "${line#E: }: is this Debian 12 or newer, with \"main\" in its apt sources?"
-  elif line="$(grep -h -m1 -E 'Failed to fetch|Could not (resolve|connect)|Temporary failure' "${logs[@]}")"; then
-    fail "apt-get cannot reach its mirror (${line#[WE]: }): check the network, proxies and /etc/apt"
+  fi
+  if line="$(grep -h -m1 -E 'Unable to locate package|has no installation candidate' build/log/apt-install.log)"; then
+    # Without lists nothing can be located: then the network is the news.
+    grep -qE "$unreachable" build/log/apt-update.log ||
+      fail "${line#E: }: is this Debian 12 or newer, with \"main\" in its apt sources?"
+  fi
+  if line="$(grep -h -m1 -oE "($unreachable).*" "${logs[@]}")"; then
+    fail "apt-get cannot reach its mirror (${line}): check the network, proxies and /etc/apt"
   elif line="$(grep -h -m1 -iE 'Could not get lock|not allowed to execute|password is required' "${logs[@]}")"; then
     fail "apt-get may not: $line"
   fi

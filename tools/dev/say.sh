@@ -18,15 +18,17 @@ trap stop_ticker EXIT
 # watched LOG COMMAND…: runs it with its output in LOG. Every 15 s a line says how far it is, so that neither a
 # person nor a CI that ends silent jobs thinks it hangs. Returns the command's status.
 watched() {
-  local log="$1" status=0 start=$SECONDS nothing line
+  local log="$1" status=0 start=$SECONDS line
   shift
   mkdir -p "$(dirname "$log")"
   : >"$log"
   (
-    # A read that never gets anything waits without a `sleep` that would outlive us and hold our output open.
-    exec {nothing}<> <(:)
-    while ! read -r -t 15 -u "$nothing"; do
-      line="$(tail -c 2000 "$log" | tr '\r' '\n' | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c1-100)"
+    # Its sleep must not outlive it: it would be a stray process in every CI's list.
+    trap 'kill "${!:-}" 2>/dev/null; exit' TERM
+    while :; do
+      sleep 15 >/dev/null 2>&1 &
+      wait "$!"
+      line="$(tail -c 2000 "$log" | tr '\r' '\n' | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c1-100)" || true
       say "  $((SECONDS - start)) s: $line"
     done
   ) &
