@@ -64,7 +64,7 @@ compile() {
   log="build/log/${directory//\//-}.log"
   watched "$log" ninja -C "$directory" -j "$number" "$@" || {
     # From the first failure on; the compilers that ran beside it print after it.
-    sed -n '/^FAILED/,$p' "$log" | head -n 60 >&2 || true
+    sed -n '/^FAILED/,$p;/^ninja: error/p' "$log" | head -n 60 >&2 || true
     grep -q 'No space left' "$log" && fail "the disk is full: make room and try again"
     grep -qE 'Killed|signal 9' "$log" && fail "a compiler was killed, likely for memory: try AUTOGLM_JOBS=1 ./dev …"
     fail "$what does not build; all of it is in $log"
