@@ -1,0 +1,97 @@
+#pragma once
+
+#include "base/result.h"
+#include "inference/request.h"
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace autoglm::engine {
+
+/// One token of one step.
+struct BatchRow {
+  TokenId token = 0;
+  std::int32_t position = 0;  ///< in its sequence
+  std::int32_t sequence = 0;  ///< id of its cache: 0 … max_sequences-1
+  bool wants_logits = false;
+};
+
+enum class DecodeStatus : std::uint8_t {
+  kOk,
+  kNoRoom,   ///< the cache cannot hold the step; nothing was changed
+  kAborted,  ///< `abort` was set; cells of the step may or may not be there: remove them
+  kFailed,   ///< the backend is broken for this step; likewise
+};
+
+/// What is known once a model is loaded.
+struct BackendFacts {
+  std::uint32_t context_length = 0;  ///< tokens of one sequence
+  std::uint32_t cache_cells = 0;     ///< tokens of all sequences together
+  std::uint32_t max_sequences = 0;
+  std::uint32_t max_batch = 0;       ///< rows of one step
+  std::uint32_t vocabulary_size = 0;
+  bool has_chat_template = false;
+  bool adds_bos = false;             ///< an empty prompt is one token long then
+};
+
+/// A loaded model with its key-value cache: tokens in, logits out. Tokenizing, templates and facts
+/// are thread-safe; the rest belongs to the one thread that runs the engine's steps.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual const BackendFacts& facts() const = 0;
+
+  /// `parse_special`: whether special tokens written in `text` become those tokens (templates) or stay text.
+  virtual Result<std::vector<TokenId>> tokenize(std::string_view text, bool add_special, bool parse_special) const = 0;
+  /// The bytes of a token, which may be part of a character; special tokens have none.
+  virtual std::string_view piece(TokenId token) const = 0;
+  virtual bool ends_generation(TokenId token) const = 0;
+  /// The conversation as a prompt that ends where the assistant's turn begins. kInvalidArgument when there is
+  /// no template or it refuses the messages.
+  virtual Result<std::string> apply_chat_template(const ChatPrompt& chat) const = 0;
+
+  virtual DecodeStatus decode(std::span<const BatchRow> rows) = 0;
+  /// Of row `i` of the last step, which wanted them. Valid until the next step; the caller may change them.
+  virtual std::span<float> logits(std::size_t row) = 0;
+  /// Forgets `sequence` from `position` on.
+  virtual void truncate(std::int32_t sequence, std::int32_t position) = 0;
+  /// Lets `to`, which is empty, share all cells of `from`.
+  virtual void share(std::int32_t from, std::int32_t to) = 0;
+
+  /// Makes a running `decode` return kAborted soon; thread-safe. Stays set until cleared.
+  std::atomic<bool> abort{false};
+};
+
+/// Loads a model; runs on the engine's thread, so it may take its time. `progress` is told 0 … 1.
+using BackendLoader = std::function<Result<std::unique_ptr<Backend>>(const std::function<void(double)>& progress)>;
+
+/// Chooses tokens for one choice of one request. Belongs to the engine's thread.
+class TokenSampler {
+ public:
+  virtual ~TokenSampler() = default;
+
+  /// The next token after `logits` (of the whole vocabulary; changed). `index` counts the tokens of the
+  /// choice: the draw is a function of seed, choice and index alone, so that a generation does not depend on
+  /// what else runs and can be continued by anybody.
+  virtual TokenId sample(std::span<float> logits, std::uint64_t index) = 0;
+  /// Tells penalties what was chosen.
+  virtual void accept(TokenId token) = 0;
+};
+
+struct SamplerSetup {
+  const SamplingParams* params;
+  std::uint64_t seed;
+  std::uint32_t choice;
+  std::uint32_t vocabulary_size;
+  std::span<const TokenId> prompt;  ///< repetition_penalty counts it, as vLLM does
+};
+using SamplerFactory = std::function<std::unique_ptr<TokenSampler>(const SamplerSetup&)>;
+
+}  // namespace autoglm::engine

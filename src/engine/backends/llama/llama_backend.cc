@@ -1,0 +1,298 @@
+#include "engine/backends/llama/llama_backend.h"
+
+#include <chat.h>
+#include <ggml-cpu.h>
+#include <llama-cpp.h>
+#include <llama.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <utility>
+
+namespace autoglm::engine {
+
+namespace {
+
+constexpr std::uint32_t kDefaultContext = 8192;
+
+/// What the library says while this thread loads a model: the reason of a failure is only in there.
+thread_local std::string* t_log_capture = nullptr;
+
+void take_log(ggml_log_level level, const char* text, void* /*user*/) {
+  if (t_log_capture != nullptr && (level == GGML_LOG_LEVEL_ERROR || level == GGML_LOG_LEVEL_WARN)) *t_log_capture += text;
+}
+
+class LogCapture {
+ public:
+  LogCapture() { t_log_capture = &text_; }
+  ~LogCapture() { t_log_capture = nullptr; }
+  LogCapture(const LogCapture&) = delete;
+  LogCapture& operator=(const LogCapture&) = delete;
+
+  /// One line, without the library's function names.
+  std::string reason() const {
+    std::string out;
+    std::string_view rest = text_;
+    while (!rest.empty()) {
+      const std::size_t end = std::min(rest.find('\n'), rest.size());
+      std::string_view line = rest.substr(0, end);
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+      const std::size_t colon = line.find(": ");
+      if (colon != std::string_view::npos) line.remove_prefix(colon + 2);
+      if (line.empty() || out.find(line) != std::string::npos) continue;
+      if (!out.empty()) out += "; ";
+      out += line;
+    }
+    return out.empty() ? "llama.cpp gave no reason" : out;
+  }
+
+ private:
+  std::string text_;
+};
+
+Error file_error(ErrorCode code, const std::string& path, std::string_view what) {
+  return Error{.code = code, .message = fmt::format("{}: {}", path, what), .reason = "model_load_failed"};
+}
+
+/// What can be said about a file without the library, in better words.
+Result<void> check_file(const std::string& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (error || !std::filesystem::exists(status)) {
+    return fail(file_error(ErrorCode::kNotFound, path, "no such file; check the path, or use a name that `open-autoglm models` lists"));
+  }
+  if (!std::filesystem::is_regular_file(status)) return fail(file_error(ErrorCode::kInvalidArgument, path, "is not a file"));
+  std::ifstream file(path, std::ios::binary);
+  std::array<char, 4> magic{};
+  if (!file.read(magic.data(), magic.size())) {
+    return fail(file_error(ErrorCode::kDataLoss, path, "cannot be read, or is shorter than four bytes; fetch it again"));
+  }
+  if (std::string_view(magic.data(), magic.size()) != "GGUF") {
+    return fail(file_error(ErrorCode::kInvalidArgument, path,
+                           "is not a GGUF model (it does not begin with \"GGUF\"); give a .gguf file"));
+  }
+  return {};
+}
+
+struct ThreadPoolFree {
+  void operator()(ggml_threadpool* pool) const { ggml_threadpool_free(pool); }
+};
+
+class LlamaBackend final : public Backend {
+ public:
+  static Result<std::unique_ptr<Backend>> load(const LlamaOptions& options, const std::function<void(double)>& progress);
+
+  const BackendFacts& facts() const override { return facts_; }
+  Result<std::vector<TokenId>> tokenize(std::string_view text, bool add_special, bool parse_special) const override;
+  std::string_view piece(TokenId token) const override { return pieces_[static_cast<std::size_t>(token)]; }
+  bool ends_generation(TokenId token) const override { return llama_vocab_is_eog(vocab_, token); }
+  Result<std::string> apply_chat_template(const ChatPrompt& chat) const override;
+
+  DecodeStatus decode(std::span<const BatchRow> rows) override;
+  std::span<float> logits(std::size_t row) override {
+    return {llama_get_logits_ith(context_.get(), static_cast<std::int32_t>(row)), facts_.vocabulary_size};
+  }
+  void truncate(std::int32_t sequence, std::int32_t position) override {
+    llama_memory_seq_rm(llama_get_memory(context_.get()), sequence, position, -1);
+  }
+  void share(std::int32_t from, std::int32_t to) override {
+    llama_memory_seq_cp(llama_get_memory(context_.get()), from, to, -1, -1);
+  }
+
+ private:
+  Result<void> make_context(const LlamaOptions& options);
+  void read_pieces();
+  void reserve_batch(std::uint32_t rows);
+
+  llama_model_ptr model_;
+  const llama_vocab* vocab_ = nullptr;
+  std::unique_ptr<ggml_threadpool, ThreadPoolFree> threads_;
+  llama_context_ptr context_;  // after threads_, which it uses
+  common_chat_templates_ptr templates_;
+  BackendFacts facts_;
+  std::vector<std::string> pieces_;
+
+  // The arrays of a llama_batch, kept between steps.
+  std::vector<llama_token> tokens_;
+  std::vector<llama_pos> positions_;
+  std::vector<std::int32_t> sequence_counts_;
+  std::vector<llama_seq_id> sequences_;
+  std::vector<llama_seq_id*> sequence_pointers_;
+  std::vector<std::int8_t> wants_logits_;
+};
+
+Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options,
+                                                    const std::function<void(double)>& progress) {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    llama_log_set(take_log, nullptr);
+    llama_backend_init();
+  });
+  if (auto checked = check_file(options.path); !checked) return fail(checked.error());
+
+  const LogCapture log;
+  auto backend = std::make_unique<LlamaBackend>();
+  llama_model_params params = llama_model_default_params();
+  params.load_mode = LLAMA_LOAD_MODE_MMAP;
+  params.progress_callback = [](float share, void* user) {
+    (*static_cast<const std::function<void(double)>*>(user))(static_cast<double>(share));
+    return true;
+  };
+  params.progress_callback_user_data = const_cast<std::function<void(double)>*>(&progress);
+  try {
+    backend->model_.reset(llama_model_load_from_file(options.path.c_str(), params));
+    if (!backend->model_) {
+      return fail(file_error(ErrorCode::kDataLoss, options.path,
+                             fmt::format("cannot be loaded: {}. If the file may be incomplete, fetch it again", log.reason())));
+    }
+    if (!llama_model_has_decoder(backend->model_.get()) || llama_model_has_encoder(backend->model_.get())) {
+      return fail(file_error(ErrorCode::kUnimplemented, options.path, "is not a decoder-only language model"));
+    }
+    backend->vocab_ = llama_model_get_vocab(backend->model_.get());
+    if (auto made = backend->make_context(options); !made) {
+      return fail(file_error(ErrorCode::kUnavailable, options.path, made.error().message + ": " + log.reason()));
+    }
+    if (llama_model_chat_template(backend->model_.get(), nullptr) != nullptr) {
+      backend->templates_ = common_chat_templates_init(backend->model_.get(), "");
+      backend->facts_.has_chat_template = true;
+    }
+    backend->read_pieces();
+  } catch (const std::exception& exception) {
+    return fail(file_error(ErrorCode::kDataLoss, options.path, fmt::format("cannot be used: {}", exception.what())));
+  }
+  return backend;
+}
+
+Result<void> LlamaBackend::make_context(const LlamaOptions& options) {
+  const auto trained = static_cast<std::uint32_t>(llama_model_n_ctx_train(model_.get()));
+  const std::uint32_t wanted = options.context != 0 ? options.context : std::min(trained, kDefaultContext);
+  const std::uint32_t length = std::min(wanted, trained);
+  const std::uint32_t cells = std::max(options.cache_cells, length);
+
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = cells;
+  params.n_batch = params.n_ubatch = std::max(options.max_batch, options.max_sequences);
+  params.n_seq_max = options.max_sequences;
+  params.n_outputs_max = options.max_sequences;  // logits for the rows that choose a token, not for a prompt's
+  params.n_threads = params.n_threads_batch = static_cast<std::int32_t>(options.threads);
+  params.kv_unified = true;
+  params.no_perf = true;
+  params.abort_callback = [](void* user) { return static_cast<std::atomic<bool>*>(user)->load(std::memory_order_relaxed); };
+  params.abort_callback_data = &abort;
+  context_.reset(llama_init_from_model(model_.get(), params));
+  if (!context_) {
+    return fail(ErrorCode::kUnavailable,
+                fmt::format("no context of {} tokens could be made; lower `context` or `cache_tokens`", cells));
+  }
+  // A pool of our own: without one the library starts its threads anew at every step.
+  ggml_threadpool_params pool = ggml_threadpool_params_default(static_cast<int>(options.threads));
+  threads_.reset(ggml_threadpool_new(&pool));
+  llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
+
+  facts_.context_length = std::min(length, llama_n_ctx(context_.get()));
+  facts_.cache_cells = llama_n_ctx(context_.get());
+  facts_.max_sequences = options.max_sequences;
+  facts_.max_batch = llama_n_batch(context_.get());
+  facts_.vocabulary_size = static_cast<std::uint32_t>(llama_vocab_n_tokens(vocab_));
+  facts_.adds_bos = llama_vocab_get_add_bos(vocab_);
+  return {};
+}
+
+void LlamaBackend::read_pieces() {
+  pieces_.resize(facts_.vocabulary_size);
+  std::array<char, 256> buffer;
+  for (std::uint32_t token = 0; token < facts_.vocabulary_size; ++token) {
+    const auto id = static_cast<llama_token>(token);
+    const std::int32_t size = llama_token_to_piece(vocab_, id, buffer.data(), buffer.size(), 0, false);
+    if (size >= 0) {
+      pieces_[token].assign(buffer.data(), static_cast<std::size_t>(size));
+    } else {
+      pieces_[token].resize(static_cast<std::size_t>(-size));
+      llama_token_to_piece(vocab_, id, pieces_[token].data(), -size, 0, false);
+    }
+  }
+}
+
+Result<std::vector<TokenId>> LlamaBackend::tokenize(std::string_view text, bool add_special, bool parse_special) const {
+  std::vector<TokenId> tokens(text.size() / 3 + 16);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const std::int32_t count =
+        llama_tokenize(vocab_, text.data(), static_cast<std::int32_t>(text.size()), tokens.data(),
+                       static_cast<std::int32_t>(tokens.size()), add_special, parse_special);
+    if (count >= 0) {
+      tokens.resize(static_cast<std::size_t>(count));
+      return tokens;
+    }
+    if (count == INT32_MIN) break;
+    tokens.resize(static_cast<std::size_t>(-count));
+  }
+  return fail(ErrorCode::kInvalidArgument, "the prompt is too long to be split into tokens");
+}
+
+Result<std::string> LlamaBackend::apply_chat_template(const ChatPrompt& chat) const {
+  if (!templates_) {
+    return fail(invalid_field("messages", "this model has no chat template; use /v1/completions with a prompt"));
+  }
+  common_chat_templates_inputs inputs;
+  for (const ChatMessage& message : chat.messages) {
+    common_chat_msg& target = inputs.messages.emplace_back();
+    target.role = message.role;
+    target.content = message.content;
+    target.tool_name = message.name;
+  }
+  try {
+    return common_chat_templates_apply(templates_.get(), inputs).prompt;
+  } catch (const std::exception& exception) {
+    return fail(invalid_field("messages", fmt::format("the model's chat template refuses these messages: {}", exception.what())));
+  }
+}
+
+void LlamaBackend::reserve_batch(std::uint32_t rows) {
+  if (tokens_.size() >= rows) return;
+  tokens_.resize(rows);
+  positions_.resize(rows);
+  sequence_counts_.resize(rows, 1);
+  sequences_.resize(rows);
+  sequence_pointers_.resize(rows);
+  for (std::uint32_t i = 0; i < rows; ++i) sequence_pointers_[i] = &sequences_[i];
+  wants_logits_.resize(rows);
+}
+
+DecodeStatus LlamaBackend::decode(std::span<const BatchRow> rows) {
+  reserve_batch(facts_.max_batch);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    tokens_[i] = rows[i].token;
+    positions_[i] = rows[i].position;
+    sequences_[i] = rows[i].sequence;
+    wants_logits_[i] = rows[i].wants_logits ? 1 : 0;
+  }
+  const llama_batch batch{.n_tokens = static_cast<std::int32_t>(rows.size()),
+                          .token = tokens_.data(),
+                          .embd = nullptr,
+                          .pos = positions_.data(),
+                          .n_seq_id = sequence_counts_.data(),
+                          .seq_id = sequence_pointers_.data(),
+                          .logits = wants_logits_.data()};
+  switch (llama_decode(context_.get(), batch)) {
+    case 0: return DecodeStatus::kOk;
+    case 1: return DecodeStatus::kNoRoom;
+    case 2: return DecodeStatus::kAborted;
+    default: return DecodeStatus::kFailed;
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> load_llama_backend(const LlamaOptions& options,
+                                                    const std::function<void(double)>& progress) {
+  return LlamaBackend::load(options, progress);
+}
+
+std::string_view llama_release() { return AUTOGLM_LLAMA_RELEASE; }
+
+}  // namespace autoglm::engine

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "engine/backends/backend.h"
+
+#include <cstdint>
+#include <string>
+
+namespace autoglm::engine {
+
+struct LlamaOptions {
+  std::string path;
+  std::uint32_t context = 0;      ///< tokens of one sequence; 0: the model's own, at most 8192
+  std::uint32_t cache_cells = 0;  ///< tokens of all sequences together; 0: as `context`
+  std::uint32_t max_sequences = 32;
+  std::uint32_t max_batch = 512;
+  unsigned threads = 1;
+};
+
+/// Loads a GGUF file through llama.cpp, memory-mapped, with one key-value cache that all sequences
+/// share. Errors name the file, what is wrong with it and what to do.
+Result<std::unique_ptr<Backend>> load_llama_backend(const LlamaOptions& options,
+                                                    const std::function<void(double)>& progress);
+
+/// What llama.cpp we were built from, for `/version` and logs.
+std::string_view llama_release();
+
+}  // namespace autoglm::engine

@@ -1,0 +1,70 @@
+#pragma once
+
+#include "engine/backends/backend.h"
+#include "engine/engine_config.h"
+#include "engine/engine_load.h"
+#include "engine/engine_metrics.h"
+#include "engine/engine_worker.h"
+#include "inference/endpoint.h"
+#include "observe/log/logger.h"
+#include "observe/metrics/registry.h"
+#include "runtime/blocking_pool.h"
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+namespace autoglm::engine {
+
+/// A model in this process. Loads in the background (`status` tells how far), then generates, many
+/// sequences a step, on a thread of its own. Thread-safe as every Endpoint; created and destroyed by its owner.
+/// Destroy it behind the streams' loops' connections and the pool, and before the loops: the destructor ends
+/// what runs within one step.
+class Engine final : public Endpoint {
+ public:
+  struct Dependencies {
+    BlockingPool& pool;
+    observe::MetricRegistry& metrics;
+    observe::Logger& log;
+    BackendLoader load;
+    SamplerFactory samplers;
+  };
+
+  /// `name` is the model's name to clients, `config.path` what the card shows as its source.
+  Engine(std::string name, EngineConfig config, Dependencies dependencies);
+  ~Engine() override;
+
+  Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request, const CallContext& context) override;
+  Task<Result<TokenizeResult>> tokenize(TokenizeRequest request) override;
+  Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) override;
+  ModelCard card() const override;
+  EndpointStatus status() const override;
+  LoadReport load() const override;
+
+ private:
+  void run();
+  /// The backend, once it is loaded.
+  Result<Backend*> ready() const;
+  Task<Result<std::vector<TokenId>>> prompt_tokens(Backend& backend, const Prompt& prompt, bool add_special);
+  Result<void> check(const Backend& backend, const GenerateRequest& work, std::size_t prompt_tokens) const;
+
+  const std::string name_;
+  const EngineConfig config_;
+  const std::int64_t created_;
+  Dependencies dependencies_;
+  EngineLoad load_;
+  EngineMetrics metrics_;
+  std::shared_ptr<EngineInbox> inbox_;
+  std::atomic<std::uint64_t> next_generation_{1};
+
+  std::unique_ptr<Backend> backend_;  // written by the thread before `state_` says ready
+  std::atomic<EndpointStatus::State> state_{EndpointStatus::State::kLoading};
+  std::atomic<double> progress_{0};
+  mutable std::mutex failure_mutex_;
+  std::string failure_;
+  std::thread thread_;  // last: it uses all of the above
+};
+
+}  // namespace autoglm::engine

@@ -1,0 +1,38 @@
+#pragma once
+
+#include "inference/events.h"
+#include "observe/metrics/registry.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace autoglm::engine {
+
+class EngineLoad;
+
+/// The engine's numbers under vLLM's names, so that its dashboards and routers work unchanged.
+/// Thread-safe.
+class EngineMetrics {
+ public:
+  /// `load` must outlive this object.
+  EngineMetrics(observe::MetricRegistry& registry, const std::string& model_name, const EngineLoad& load);
+
+  observe::Counter& prompt_tokens;
+  observe::Counter& generation_tokens;
+  observe::Counter& preemptions;
+  observe::Counter& stopped;  ///< vllm:request_success_total{finished_reason="stop"}
+  observe::Counter& length;
+  observe::Counter& aborted;
+  observe::Counter& failed;
+  observe::Histogram& queue_time;
+  observe::Histogram& time_to_first_token;
+  observe::Histogram& inter_token_latency;
+  observe::Histogram& request_latency;
+  observe::Histogram& step_time;
+
+ private:
+  std::vector<std::shared_ptr<void>> gauges_;
+};
+
+}  // namespace autoglm::engine

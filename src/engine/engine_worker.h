@@ -1,0 +1,101 @@
+#pragma once
+
+#include "engine/backends/backend.h"
+#include "engine/delivery.h"
+#include "engine/engine_load.h"
+#include "engine/engine_metrics.h"
+#include "engine/scheduler/scheduler.h"
+#include "engine/text/text_assembler.h"
+#include "runtime/mailbox.h"
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+namespace autoglm::engine {
+
+using GenerationId = StrongId<struct GenerationIdTag>;
+
+/// A request with its prompt in tokens, checked: it fits the context and the slots.
+struct Submission {
+  GenerationId id;
+  InferenceRequestPtr request;
+  std::vector<TokenId> prompt;
+  std::shared_ptr<Delivery> delivery;
+  MonotonicTime arrived;
+};
+struct Cancellation {
+  GenerationId id;
+};
+struct WakeUp {
+  GenerationId id;  ///< its reader has caught up
+};
+using EngineMessage = std::variant<Submission, Cancellation, WakeUp>;
+
+/// What loops and the engine's thread share: the way in, and the abort of a step whose only request has been
+/// cancelled. Outlives both sides. Thread-safe.
+struct EngineInbox {
+  explicit EngineInbox(std::size_t capacity) : mailbox(capacity) {}
+
+  Mailbox<EngineMessage> mailbox;
+  std::atomic<std::uint64_t> alone{0};       ///< the generation that has the present step to itself; 0: none
+  std::atomic<std::uint32_t> outstanding{0}; ///< submitted and not ended
+  std::atomic<Backend*> backend{nullptr};    ///< while the worker runs
+
+  void cancel(GenerationId id);
+};
+
+/// The engine's thread: takes messages, plans a step, lets the backend compute it, chooses tokens, sends them
+/// off. Created, run and destroyed on that thread.
+class EngineWorker {
+ public:
+  EngineWorker(Backend& backend, SamplerFactory samplers, const SchedulerLimits& limits, EngineInbox& inbox,
+               EngineLoad& load, EngineMetrics& metrics);
+  ~EngineWorker();
+
+  /// Until the mailbox is closed; what runs then ends with an error.
+  void run();
+
+ private:
+  struct Generation;
+  struct Choice;
+
+  void take_messages(bool may_wait);
+  void start(Submission submission);
+  void cancel(GenerationId id);
+  void step();
+  void apply(const Scheduler::Step& step);
+  DecodeStatus compute(const Scheduler::Step& step);
+  void choose_tokens(const Scheduler::Step& step, MonotonicTime now);
+  void fork_choices(Generation& generation, Choice& first, std::span<const float> logits, MonotonicTime now);
+  void add_token(Choice& choice, std::span<float> logits, MonotonicTime now);
+  void finish_choice(Choice& choice, MonotonicTime now);
+  void drop_choice(SequenceKey key);
+  void recover(const Scheduler::Step& step, DecodeStatus status);
+  void fail_all(const Error& error);
+  void publish_load();
+
+  Backend& backend_;
+  SamplerFactory make_sampler_;
+  EngineInbox& inbox_;
+  EngineLoad& load_;
+  EngineMetrics& metrics_;
+  Scheduler scheduler_;
+  Outbox outbox_;
+
+  std::map<GenerationId, std::unique_ptr<Generation>> generations_;
+  std::unordered_map<SequenceKey, Choice*> choices_;
+  std::vector<std::int32_t> free_slots_;
+  std::uint64_t last_sequence_ = 0;
+  unsigned failures_in_a_row_ = 0;
+
+  // Kept between steps.
+  std::vector<EngineMessage> messages_;
+  std::vector<BatchRow> rows_;
+  std::vector<float> scratch_;
+};
+
+}  // namespace autoglm::engine
