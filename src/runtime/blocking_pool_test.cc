@@ -24,9 +24,9 @@ TEST(BlockingPool, ReturnsTheResultOnTheCallersLoop) {
 
 TEST(BlockingPool, RefusesWhenItsQueueIsFull) {
   EventLoop loop;
-  BlockingPool pool(1, 1);
   std::latch started(1);
   std::latch release(1);
+  BlockingPool pool(1, 1);
   ASSERT_TRUE(pool.submit([&] {
     started.count_down();
     release.wait();
@@ -42,8 +42,8 @@ TEST(BlockingPool, RefusesWhenItsQueueIsFull) {
 
 TEST(BlockingPool, AnAbandonedJobHarmsNobody) {
   EventLoop loop;
-  BlockingPool pool(1, 8);
   std::latch release(1);
+  BlockingPool pool(1, 8);
   run_task(loop, [&]() -> Task<void> {
     Scope scope;
     scope.spawn([](BlockingPool& on, std::latch& wait_for) -> Task<void> {

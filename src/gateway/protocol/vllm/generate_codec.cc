@@ -34,7 +34,7 @@ constexpr auto kGenerateFields = std::to_array<JsonField<openai::GenerateBody>>(
 
 class TextsEncoder final : public AnswerEncoder {
  public:
-  TextsEncoder(std::string prompt, std::uint32_t choices, bool stream, char delimiter)
+  TextsEncoder(const std::string& prompt, std::uint32_t choices, bool stream, char delimiter)
       : texts_(choices, prompt), stream_(stream), delimiter_(delimiter) {}
 
   std::string_view content_type() const override {

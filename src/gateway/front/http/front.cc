@@ -1,0 +1,97 @@
+#include "gateway/front/http/front.h"
+
+#include "gateway/protocol/openai/error.h"
+#include "gateway/protocol/status.h"
+
+#include <fmt/format.h>
+
+namespace autoglm::gateway {
+
+namespace {
+
+constexpr std::string_view kJson = "application/json";
+
+bool matches(const Route& route, std::string_view path) {
+  return route.path == path || (route.path.size() > 1 && route.path.ends_with('/') && path.starts_with(route.path) && path.size() > route.path.size());
+}
+
+bool accepts(const Route& route, std::string_view method) {
+  return route.method == method || (route.method == "GET" && method == "HEAD");
+}
+
+}  // namespace
+
+HttpFront::HttpFront(std::vector<Route> routes, observe::MetricRegistry& metrics, observe::Logger& log)
+    : routes_(std::move(routes)), metrics_(metrics), log_(log) {
+  for (const Route& route : routes_) {
+    route_metrics_.push_back(std::make_unique<FrontMetrics::Route>());
+    route_metrics_.back()->name = route.path;
+  }
+  // One name for all unknown paths: clients must not make series.
+  unknown_.name = "unknown";
+  unreadable_.name = "unreadable";
+}
+
+HttpFront::~HttpFront() = default;
+
+const Route* HttpFront::find(const http::Request& request, bool& path_known) const {
+  path_known = false;
+  const Route* wrong_method = nullptr;
+  for (const Route& route : routes_) {
+    if (!matches(route, request.path)) continue;
+    path_known = true;
+    if (accepts(route, request.method)) return &route;
+    wrong_method = &route;
+  }
+  return wrong_method;
+}
+
+Task<void> HttpFront::handle(http::Request& request, http::ResponseWriter& response) {
+  bool path_known = false;
+  const Route* route = find(request, path_known);
+  const bool callable = route != nullptr && accepts(*route, request.method);
+  FrontMetrics::Route& counted = route == nullptr ? unknown_ : *route_metrics_[static_cast<std::size_t>(route - routes_.data())];
+  RequestRecord record(request, response, metrics_, counted, log_);
+  response.add_header("x-request-id", record.id);
+  if (callable) {
+    co_await route->answer(request, response, record);
+    co_return;
+  }
+  Error error;
+  if (path_known) {
+    response.add_header("Allow", route->method);
+    error = {.code = ErrorCode::kMethodNotAllowed,
+             .origin = Origin::kClient,
+             .message = fmt::format("{} takes {}, not {}; e.g. curl http://HOST{}{}", request.path, route->method, request.method,
+                                    route->path, route->example),
+             .reason = "method_not_allowed"};
+  } else {
+    std::string known;
+    for (const Route& each : routes_) known += fmt::format("{}{} {}", known.empty() ? "" : ", ", each.method, each.path);
+    error = {.code = ErrorCode::kNotFound,
+             .origin = Origin::kClient,
+             .message = fmt::format("there is nothing at {}; this server has: {}", request.path.substr(0, 128), known),
+             .reason = "unknown_path"};
+  }
+  co_await send_error(response, error, record);
+}
+
+std::pair<std::string, std::string_view> HttpFront::refused(const http::Refusal& refusal, const std::string& peer) {
+  metrics_.record(unreadable_, refusal.status, Duration::zero());
+  log_.info("request refused", {{"status", refusal.status}, {"peer", peer}, {"error", refusal.message}});
+  const ErrorCode code = refusal.status == 413   ? ErrorCode::kPayloadTooLarge
+                         : refusal.status == 408 ? ErrorCode::kRequestTimeout
+                         : refusal.status == 503 ? ErrorCode::kUnavailable
+                         : refusal.status >= 500 ? ErrorCode::kInternal
+                                                 : ErrorCode::kInvalidArgument;
+  return {protocol::openai::error_body({.code = code, .message = refusal.message, .reason = "bad_http"}), kJson};
+}
+
+Task<void> send_error(http::ResponseWriter& response, const Error& error, RequestRecord& record) {
+  record.status = protocol::http_status(error.code);
+  record.error = error.message;
+  if (error.retry_after) response.add_header("Retry-After", std::to_string(error.retry_after->count()));
+  co_await response.send(record.status, kJson, protocol::openai::error_body(error));
+}
+
+}  // namespace autoglm::gateway

@@ -1,0 +1,63 @@
+#pragma once
+
+#include "gateway/front/http/readiness.h"
+#include "gateway/front/http/request_record.h"
+#include "gateway/pipeline.h"
+#include "gateway/protocol/codec.h"
+#include "http/server.h"
+#include "observe/log/logger.h"
+#include "observe/metrics/registry.h"
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace autoglm::gateway {
+
+/// What stands at a path: the method, an example of the right call, and who answers.
+struct Route {
+  std::string_view method;
+  std::string_view path;     ///< a trailing slash takes everything below it
+  std::string_view example;  ///< of the body, for the answer to a wrong method
+  std::function<Task<void>(http::Request&, http::ResponseWriter&, RequestRecord&)> answer;
+};
+
+/// Finds the route of each request, and answers for what has none: 404 with the known paths, 405 with
+/// an example. Errors are OpenAI's objects. Immutable once built; serves all loops.
+class HttpFront final : public http::Handler {
+ public:
+  HttpFront(std::vector<Route> routes, observe::MetricRegistry& metrics, observe::Logger& log);
+  ~HttpFront() override;
+
+  Task<void> handle(http::Request& request, http::ResponseWriter& response) override;
+  std::pair<std::string, std::string_view> refused(const http::Refusal& refusal, const std::string& peer) override;
+
+  FrontMetrics& metrics() { return metrics_; }
+
+ private:
+  const Route* find(const http::Request& request, bool& path_known) const;
+
+  std::vector<Route> routes_;
+  std::vector<std::unique_ptr<FrontMetrics::Route>> route_metrics_;  // of each route
+  FrontMetrics::Route unknown_;
+  FrontMetrics::Route unreadable_;
+  FrontMetrics metrics_;
+  observe::Logger& log_;
+};
+
+/// Sends `error` in OpenAI's form, with `Retry-After` where it applies, and notes it in `record`.
+Task<void> send_error(http::ResponseWriter& response, const Error& error, RequestRecord& record);
+
+/// The routes that generate text: each a codec at a path.
+std::vector<Route> generation_routes(const Pipeline& pipeline, FrontMetrics*& metrics);
+/// /tokenize, /detokenize, /v1/models, /version.
+std::vector<Route> model_routes(const ModelDirectory& models, std::string version);
+/// /health, /livez, /readyz, /metrics.
+std::vector<Route> health_routes(const ModelDirectory& models, const Readiness& readiness,
+                                 observe::MetricRegistry& metrics);
+
+}  // namespace autoglm::gateway

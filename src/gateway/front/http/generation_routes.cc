@@ -1,0 +1,171 @@
+#include "gateway/front/http/front.h"
+#include "gateway/protocol/openai/chat_codec.h"
+#include "gateway/protocol/openai/completions_codec.h"
+#include "gateway/protocol/vllm/generate_codec.h"
+#include "runtime/race.h"
+
+#include <ctime>
+#include <utility>
+
+namespace autoglm::gateway {
+
+namespace {
+
+// Proxies and clients give up on a connection that says nothing for long.
+constexpr Duration kKeepAlive = std::chrono::seconds(15);
+constexpr std::string_view kKeepAliveComment = ": keep-alive\n\n";
+
+/// One generation, from the body's bytes to the last byte of its answer.
+class Generation {
+ public:
+  Generation(const Pipeline& pipeline, http::ResponseWriter& response, RequestRecord& record)
+      : pipeline_(pipeline), response_(response), record_(record), began_(std::chrono::steady_clock::now()) {}
+
+  Task<void> run(const protocol::Codec& codec, http::Request& request, FrontMetrics& metrics);
+
+ private:
+  Task<void> send_whole();
+  Task<void> send_stream();
+  Task<Result<EventBatch>> next_batch();
+  Task<Result<void>> begin_stream();
+  void note(const EventBatch& batch);
+
+  const Pipeline& pipeline_;
+  http::ResponseWriter& response_;
+  RequestRecord& record_;
+  MonotonicTime began_;
+  std::unique_ptr<EventStream> events_;
+  std::unique_ptr<protocol::AnswerEncoder> encoder_;
+};
+
+Task<void> Generation::run(const protocol::Codec& codec, http::Request& request, FrontMetrics& metrics) {
+  auto call = codec.decode(request.body);
+  if (!call) {
+    co_await send_error(response_, call.error(), record_);
+    co_return;
+  }
+  request.body = {};  // decoded: a long generation need not hold it
+  if (call->unknown_fields > 0) metrics.ignored_fields.add(call->unknown_fields);
+  auto answer = co_await pipeline_.generate({.id = record_.id,
+                                             .model = std::move(call->model),
+                                             .work = std::move(call->work),
+                                             .stream = call->stream,
+                                             .context = {.span = record_.span}});
+  if (!answer) {
+    co_await send_error(response_, answer.error(), record_);
+    co_return;
+  }
+  record_.model = answer->model;
+  events_ = std::move(answer->events);
+  encoder_ = call->make_encoder({.id = record_.id, .model = std::move(answer->model), .created = std::time(nullptr)});
+  if (call->stream) {
+    co_await send_stream();
+  } else {
+    co_await send_whole();
+  }
+}
+
+void Generation::note(const EventBatch& batch) {
+  if (record_.first_token == Duration::zero() && !batch.events.empty()) {
+    record_.first_token = std::chrono::steady_clock::now() - began_;
+  }
+  if (batch.usage) record_.usage = *batch.usage;
+}
+
+Task<void> Generation::send_whole() {
+  std::string body;
+  while (true) {
+    auto batch = co_await events_->next();
+    if (!batch) {
+      co_await send_error(response_, batch.error(), record_);
+      co_return;
+    }
+    note(*batch);
+    encoder_->events(*batch, body);
+    if (!batch->last()) continue;
+    encoder_->end(*batch->usage, body);
+    if (co_await response_.send(200, encoder_->content_type(), body)) {
+      record_.status = 200;
+      record_.complete = true;
+    }
+    co_return;
+  }
+}
+
+Task<Result<void>> Generation::begin_stream() {
+  record_.status = 200;
+  response_.add_header("Cache-Control", "no-cache");
+  response_.add_header("X-Accel-Buffering", "no");  // nginx before us must not hold events back
+  return response_.start(200, encoder_->content_type());
+}
+
+/// The next events; comments go out while there are none for long.
+Task<Result<EventBatch>> Generation::next_batch() {
+  while (true) {
+    auto first = co_await first_of(events_->next(), []() -> Task<void> { co_await sleep_for(kKeepAlive); }());
+    if (first.index() == 0) co_return std::move(std::get<0>(first));
+    if (!encoder_->content_type().starts_with("text/event-stream")) continue;
+    if (!response_.started()) {
+      if (auto begun = co_await begin_stream(); !begun) co_return fail(begun.error());
+    }
+    if (auto written = co_await response_.write(kKeepAliveComment); !written) co_return fail(written.error());
+  }
+}
+
+Task<void> Generation::send_stream() {
+  std::string frames;
+  while (true) {
+    auto batch = co_await next_batch();
+    // Until the first byte has gone out, a failure can still have a status of its own.
+    if (!batch && !response_.started()) {
+      co_await send_error(response_, batch.error(), record_);
+      co_return;
+    }
+    if (!response_.started()) {
+      if (!co_await begin_stream()) co_return;
+    }
+    frames.clear();
+    if (!batch) {
+      record_.error = batch.error().message;
+      encoder_->failure(batch.error(), frames);
+      if (co_await response_.write(frames)) co_await response_.finish();
+      co_return;
+    }
+    note(*batch);
+    encoder_->events(*batch, frames);
+    if (batch->last()) encoder_->end(*batch->usage, frames);
+    if (!co_await response_.write(frames)) co_return;  // the reader is gone, or too slow
+    if (batch->last()) {
+      if (co_await response_.finish()) record_.complete = true;
+      co_return;
+    }
+  }
+}
+
+Route generation_route(std::string_view path, std::string_view example, std::shared_ptr<const protocol::Codec> codec,
+                       const Pipeline& pipeline, FrontMetrics*& metrics) {
+  return {"POST", path, example,
+          [codec = std::move(codec), &pipeline, &metrics](http::Request& request, http::ResponseWriter& response,
+                                                          RequestRecord& record) -> Task<void> {
+            Generation generation(pipeline, response, record);
+            co_await generation.run(*codec, request, *metrics);
+          }};
+}
+
+}  // namespace
+
+std::vector<Route> generation_routes(const Pipeline& pipeline, FrontMetrics*& metrics) {
+  namespace openai = protocol::openai;
+  return {
+      generation_route("/v1/completions", " -H 'Content-Type: application/json' -d '{\"prompt\": \"Hello\", \"max_tokens\": 50}'",
+                       std::make_shared<openai::CompletionsCodec>(), pipeline, metrics),
+      generation_route(
+          "/v1/chat/completions",
+          " -H 'Content-Type: application/json' -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'",
+          std::make_shared<openai::ChatCodec>(), pipeline, metrics),
+      generation_route("/generate", " -H 'Content-Type: application/json' -d '{\"prompt\": \"Hello\", \"max_tokens\": 50}'",
+                       std::make_shared<protocol::vllm::GenerateCodec>(), pipeline, metrics),
+  };
+}
+
+}  // namespace autoglm::gateway

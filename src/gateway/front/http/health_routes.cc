@@ -1,0 +1,76 @@
+#include "gateway/front/http/front.h"
+
+#include "base/json_string.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace autoglm::gateway {
+
+namespace {
+
+using State = EndpointStatus::State;
+
+std::string_view to_string(State state) {
+  switch (state) {
+    case State::kLoading: return "loading";
+    case State::kReady: return "ready";
+    case State::kFailed: return "failed";
+    case State::kDraining: return "draining";
+  }
+  return "failed";
+}
+
+/// The state of the whole, and of each model, for people and probes: 200 or 503.
+std::pair<int, std::string> health(const ModelDirectory& models, const Readiness& readiness) {
+  std::string list;
+  State worst = readiness.draining() ? State::kDraining : State::kReady;
+  for (const auto& entry : models.entries()) {
+    const EndpointStatus status = entry.endpoint->status();
+    if (worst == State::kReady) worst = status.state;
+    list += list.empty() ? R"({"name":)" : R"(,{"name":)";
+    append_json_string(list, entry.name);
+    list += fmt::format(R"(,"status":"{}","progress":{:.2f})", to_string(status.state), status.progress);
+    if (!status.detail.empty()) {
+      list += R"(,"detail":)";
+      append_json_string(list, status.detail);
+    }
+    list += '}';
+  }
+  const std::string_view word = worst == State::kReady ? "ok" : to_string(worst);
+  return {worst == State::kReady ? 200 : 503, fmt::format(R"({{"status":"{}","models":[{}]}})", word, list)};
+}
+
+Task<void> send(http::ResponseWriter& response, RequestRecord& record, int status, std::string_view type, std::string body) {
+  record.status = status;
+  record.complete = true;
+  if (status == 503) response.add_header("Retry-After", "1");
+  co_await response.send(status, type, body);
+}
+
+}  // namespace
+
+std::vector<Route> health_routes(const ModelDirectory& models, const Readiness& readiness,
+                                 observe::MetricRegistry& metrics) {
+  using http::Request;
+  using http::ResponseWriter;
+  const auto ready = [&models, &readiness](Request&, ResponseWriter& response, RequestRecord& record) {
+    auto [status, body] = health(models, readiness);
+    return send(response, record, status, "application/json", std::move(body));
+  };
+  return {
+      {"GET", "/health", "", ready},
+      {"GET", "/readyz", "", ready},
+      {"GET", "/livez", "",
+       [](Request&, ResponseWriter& response, RequestRecord& record) {
+         return send(response, record, 200, "text/plain", "ok\n");
+       }},
+      {"GET", "/metrics", "",
+       [&metrics](Request&, ResponseWriter& response, RequestRecord& record) {
+         return send(response, record, 200, "text/plain; version=0.0.4; charset=utf-8", metrics.serialize());
+       }},
+  };
+}
+
+}  // namespace autoglm::gateway

@@ -1,0 +1,109 @@
+#include "gateway/front/http/front.h"
+#include "gateway/protocol/openai/models.h"
+#include "gateway/protocol/vllm/tokenize.h"
+
+#include "base/json_string.h"
+
+#include <utility>
+
+namespace autoglm::gateway {
+
+namespace {
+
+constexpr std::string_view kJson = "application/json";
+
+Task<void> send_json(http::ResponseWriter& response, RequestRecord& record, std::string body) {
+  record.status = 200;
+  record.complete = true;
+  co_await response.send(200, kJson, body);
+}
+
+Task<void> list_models(const ModelDirectory& models, http::ResponseWriter& response, RequestRecord& record) {
+  co_await send_json(response, record, protocol::openai::models_body(models.cards()));
+}
+
+Task<void> show_model(const ModelDirectory& models, const http::Request& request, http::ResponseWriter& response,
+                      RequestRecord& record) {
+  // Names may hold slashes, which clients send encoded or not.
+  constexpr std::string_view kPrefix = "/v1/models/";
+  const auto name = http::percent_decode(request.path.substr(kPrefix.size()));
+  const auto endpoint = models.find(name.value_or(std::string(request.path)));
+  if (!endpoint) {
+    co_await send_error(response, endpoint.error(), record);
+    co_return;
+  }
+  ModelCard card = (*endpoint)->card();
+  card.name = *name;
+  co_await send_json(response, record, protocol::openai::model_body(card));
+}
+
+Task<void> tokenize(const ModelDirectory& models, const http::Request& request, http::ResponseWriter& response,
+                    RequestRecord& record) {
+  auto call = protocol::vllm::decode_tokenize(request.body);
+  if (!call) {
+    co_await send_error(response, call.error(), record);
+    co_return;
+  }
+  const auto endpoint = models.find(call->model);
+  if (!endpoint) {
+    co_await send_error(response, endpoint.error(), record);
+    co_return;
+  }
+  const auto result = co_await (*endpoint)->tokenize(std::move(call->work));
+  if (!result) {
+    co_await send_error(response, result.error(), record);
+    co_return;
+  }
+  co_await send_json(response, record, protocol::vllm::tokenize_body(*result));
+}
+
+Task<void> detokenize(const ModelDirectory& models, const http::Request& request, http::ResponseWriter& response,
+                      RequestRecord& record) {
+  auto call = protocol::vllm::decode_detokenize(request.body);
+  if (!call) {
+    co_await send_error(response, call.error(), record);
+    co_return;
+  }
+  const auto endpoint = models.find(call->model);
+  if (!endpoint) {
+    co_await send_error(response, endpoint.error(), record);
+    co_return;
+  }
+  const auto text = co_await (*endpoint)->detokenize(std::move(call->tokens));
+  if (!text) {
+    co_await send_error(response, text.error(), record);
+    co_return;
+  }
+  co_await send_json(response, record, protocol::vllm::detokenize_body(*text));
+}
+
+}  // namespace
+
+std::vector<Route> model_routes(const ModelDirectory& models, std::string version) {
+  using http::Request;
+  using http::ResponseWriter;
+  return {
+      {"GET", "/v1/models", "",
+       [&models](Request&, ResponseWriter& response, RequestRecord& record) { return list_models(models, response, record); }},
+      {"GET", "/v1/models/", "smollm2-135m-instruct",
+       [&models](Request& request, ResponseWriter& response, RequestRecord& record) {
+         return show_model(models, request, response, record);
+       }},
+      {"POST", "/tokenize", " -d '{\"prompt\": \"Hello\"}'",
+       [&models](Request& request, ResponseWriter& response, RequestRecord& record) {
+         return tokenize(models, request, response, record);
+       }},
+      {"POST", "/detokenize", " -d '{\"tokens\": [1, 2, 3]}'",
+       [&models](Request& request, ResponseWriter& response, RequestRecord& record) {
+         return detokenize(models, request, response, record);
+       }},
+      {"GET", "/version", "",
+       [version = std::move(version)](Request&, ResponseWriter& response, RequestRecord& record) {
+         std::string body = R"({"version":)";
+         append_json_string(body, version);
+         return send_json(response, record, body + "}");
+       }},
+  };
+}
+
+}  // namespace autoglm::gateway

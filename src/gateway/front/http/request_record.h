@@ -1,0 +1,68 @@
+#pragma once
+
+#include "base/clock.h"
+#include "http/message.h"
+#include "http/server.h"
+#include "inference/events.h"
+#include "observe/log/logger.h"
+#include "observe/metrics/registry.h"
+#include "observe/trace/trace_context.h"
+
+#include <array>
+#include <atomic>
+#include <string>
+#include <string_view>
+
+namespace autoglm::gateway {
+
+/// The front's numbers, kept so that a request touches no lock: one counter a route and status, found
+/// once. Thread-safe.
+class FrontMetrics {
+ public:
+  explicit FrontMetrics(observe::MetricRegistry& registry) : registry_(registry), ignored_fields(registry.counter(
+      "autoglm_ignored_fields_total", "Members of request bodies that no protocol of ours knows.")) {}
+
+  struct Route {
+    std::string name;
+    std::array<std::atomic<observe::Counter*>, 600> by_status{};
+    std::atomic<observe::Histogram*> seconds{nullptr};
+  };
+  void record(Route& route, int status, Duration took);
+
+ private:
+  observe::MetricRegistry& registry_;
+
+ public:
+  observe::Counter& ignored_fields;
+};
+
+/// What is known of one request when it ends, however it ends: the destructor writes the access-log line and
+/// the metrics, also for a client that went away in the middle.
+class RequestRecord {
+ public:
+  RequestRecord(const http::Request& request, const http::ResponseWriter& response, FrontMetrics& metrics,
+                FrontMetrics::Route& route, observe::Logger& log);
+  ~RequestRecord();
+  RequestRecord(const RequestRecord&) = delete;
+  RequestRecord& operator=(const RequestRecord&) = delete;
+
+  std::string id;
+  observe::TraceContext span;
+  std::string trace_id;
+  int status = 0;       ///< 0: never answered, the client went away (499 in the log)
+  bool complete = false;  ///< a stream reached its end
+  std::string model;
+  std::string error;    ///< what the client was told
+  Usage usage;
+  Duration first_token{0};
+
+ private:
+  const http::Request& request_;
+  const http::ResponseWriter& response_;
+  FrontMetrics& metrics_;
+  FrontMetrics::Route& route_;
+  observe::Logger& log_;
+  MonotonicTime began_;
+};
+
+}  // namespace autoglm::gateway
