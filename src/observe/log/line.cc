@@ -69,11 +69,17 @@ void append_json_line(std::string& out, const LogLine& line) {
 void append_text_line(std::string& out, const LogLine& line) {
   append_time(out, line.time);
   fmt::format_to(std::back_inserter(out), " {:<7} ", to_string(line.level));
-  // A newline in a message would let input forge lines.
-  for (const char c : line.message) out += c == '\n' || c == '\r' ? ' ' : c;
+  // A newline in a message would let input forge lines, an escape sequence what the terminal shows.
+  std::string valid;
+  append_valid_utf8(valid, line.message);
+  for (const char c : valid) out += (c >= 0 && c < 0x20) || c == 0x7f ? ' ' : c;
   for (const LogField& field : line.fields) {
     fmt::format_to(std::back_inserter(out), " {}=", field.key);
     append_value(out, field.value);
+  }
+  if (!line.trace_id.empty()) {
+    out += " trace_id=";
+    append_string(out, line.trace_id);
   }
 }
 

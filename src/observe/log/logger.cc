@@ -1,11 +1,11 @@
 #include "observe/log/logger.h"
 
 #include "observe/log/line.h"
+#include "observe/log/log_file.h"
 
 #include <spdlog/async.h>
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
 
+#include <exception>
 #include <utility>
 
 namespace autoglm::observe {
@@ -21,6 +21,7 @@ std::string_view to_string(LogLevel level) {
 }
 
 struct Logger::State {
+  std::shared_ptr<LogFile> file;
   std::shared_ptr<spdlog::details::thread_pool> pool;
   std::shared_ptr<spdlog::async_logger> sink;
   std::atomic<std::uint64_t> by_level[4] = {};
@@ -32,30 +33,23 @@ Logger::Logger(Options options, std::unique_ptr<State> state)
 
 Logger::~Logger() {
   // The pool's destructor drains its queue; the logger must let go of it first.
-  state_->sink->flush();
+  state_->file->give_up_at(SteadyClock().now() + options_.flush_timeout);
   state_->sink.reset();
   state_->pool.reset();
 }
 
 Result<std::unique_ptr<Logger>> Logger::create(Options options) {
+  auto file = LogFile::open(options.file);
+  if (!file) return fail(file.error());
   auto state = std::make_unique<State>();
+  state->file = std::move(*file);
   try {
-    spdlog::sink_ptr sink;
-    if (options.file.empty()) {
-      sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-    } else {
-      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.file);
-    }
-    sink->set_pattern("%v");
     state->pool = std::make_shared<spdlog::details::thread_pool>(options.queue_lines, 1);
-    state->sink = std::make_shared<spdlog::async_logger>("log", std::move(sink), state->pool,
+    state->sink = std::make_shared<spdlog::async_logger>("log", state->file, state->pool,
                                                          spdlog::async_overflow_policy::overrun_oldest);
     state->sink->set_level(spdlog::level::trace);
-    // Standard error is not buffered by the library; a file is flushed a line, since the writer is
-    // a thread that nobody waits for.
-    state->sink->flush_on(spdlog::level::trace);
-  } catch (const spdlog::spdlog_ex& exception) {
-    return fail(ErrorCode::kUnavailable, std::string("cannot open the log: ") + exception.what());
+  } catch (const std::exception& exception) {  // no thread to be had
+    return fail(ErrorCode::kUnavailable, std::string("cannot start the log's thread: ") + exception.what());
   }
   return std::unique_ptr<Logger>(new Logger(std::move(options), std::move(state)));
 }
@@ -85,8 +79,10 @@ Logger::Counts Logger::counts() const {
   Counts counts;
   for (std::size_t i = 0; i < 4; ++i) counts.by_level[i] = state_->by_level[i].load(std::memory_order_relaxed);
   counts.without_trace_id = state_->without_trace_id.load(std::memory_order_relaxed);
-  counts.dropped = state_->pool->overrun_counter();
+  counts.dropped = state_->pool->overrun_counter() + state_->file->lost();
   return counts;
 }
+
+Result<void> Logger::reopen() { return state_->file->reopen(); }
 
 }  // namespace autoglm::observe

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/clock.h"
 #include "base/result.h"
 
 #include <atomic>
@@ -50,18 +51,19 @@ class Logger {
     std::size_t queue_lines = 8192;
     std::string service_name = "open-autoglm";
     std::string process_trace_id;  ///< for lines that belong to no request
+    Duration flush_timeout = std::chrono::seconds(2);  ///< at most, that the destructor waits for a reader
   };
 
   /// How many lines there were, of each kind.
   struct Counts {
     std::uint64_t by_level[4] = {};
     std::uint64_t without_trace_id = 0;
-    std::uint64_t dropped = 0;
+    std::uint64_t dropped = 0;  ///< by a full queue or a full disk
   };
 
   /// Fails when the file cannot be opened.
   static Result<std::unique_ptr<Logger>> create(Options options);
-  ~Logger();  ///< writes what waits
+  ~Logger();  ///< writes what waits, within `flush_timeout`
   Logger(const Logger&) = delete;
   Logger& operator=(const Logger&) = delete;
 
@@ -83,6 +85,9 @@ class Logger {
   bool enabled(LogLevel level) const { return level >= level_.load(std::memory_order_relaxed); }
   void set_level(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
   Counts counts() const;
+
+  /// Goes on in a new file after a rotation has renamed the old one; on failure, in the old one.
+  Result<void> reopen();
 
  private:
   struct State;

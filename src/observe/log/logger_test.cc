@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <sys/stat.h>
@@ -44,8 +45,8 @@ TEST(JsonLine, HasTheAgreedFieldsAndIsJson) {
 
 TEST(TextLine, StaysOneLine) {
   std::string out;
-  append_text_line(out, {.level = LogLevel::kInfo, .message = "a\nb", .fields = {{"k", "v\nw"}}});
-  EXPECT_EQ(out.find('\n'), std::string::npos);
+  append_text_line(out, {.level = LogLevel::kInfo, .message = "a\nb\x1b[2J\xff", .trace_id = "t", .fields = {{"k", "v\nw"}}});
+  EXPECT_TRUE(out.ends_with(" info    a b [2J\uFFFD k=\"v\\nw\" trace_id=\"t\"")) << out;
 }
 
 TEST(Logger, WritesEveryLineOfManyThreads) {
@@ -103,6 +104,45 @@ TEST(Logger, FiltersByLevelAndCountsMissingTraceIds) {
   }
   EXPECT_EQ(lines_of(file).size(), 2U);
   std::filesystem::remove(file);
+}
+
+TEST(Logger, GoesOnInANewFileAfterARotation) {
+  const std::string file = temporary("logger-rotate-");
+  const std::string rotated = file + ".1";
+  {
+    const auto logger = Logger::create({.file = file}).value();
+    logger->info("before");
+    while (lines_of(file).empty()) std::this_thread::yield();
+    std::filesystem::rename(file, rotated);
+    ASSERT_TRUE(logger->reopen());
+    logger->info("after");
+  }
+  ASSERT_EQ(lines_of(rotated).size(), 1U);
+  ASSERT_EQ(lines_of(file).size(), 1U);
+  EXPECT_NE(lines_of(file)[0].find("after"), std::string::npos);
+  std::filesystem::remove(file);
+  std::filesystem::remove(rotated);
+}
+
+TEST(Logger, EndsThoughNobodyReadsItsLines) {
+  const std::string pipe = temporary("logger-stuck-");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  auto logger = Logger::create({.file = pipe, .queue_lines = 64, .flush_timeout = std::chrono::seconds(0)}).value();
+  const std::string big(4096, 'x');
+  for (int i = 0; i < 200; ++i) logger->info(big);
+  logger.reset();  // would wait for ever
+  ::close(reader);
+  std::filesystem::remove(pipe);
+}
+
+TEST(Logger, CountsLinesThatAFullDiskRefuses) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "needs /dev/full";
+  const auto logger = Logger::create({.file = "/dev/full"}).value();
+  logger->info("lost");
+  while (logger->counts().dropped == 0) std::this_thread::yield();
+  EXPECT_EQ(logger->counts().dropped, 1U);
 }
 
 TEST(Logger, SaysWhyAFileCannotBeOpened) {

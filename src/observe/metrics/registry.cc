@@ -85,13 +85,21 @@ struct MetricRegistry::State {
     return position->second;
   }
 
+  template <class T>
+  static T* find(Family& in, const Labels& labels) {
+    for (Series& series : in.series) {
+      if (series.labels != labels) continue;
+      if (const auto* metric = std::get_if<std::unique_ptr<T>>(&series.metric)) return metric->get();
+    }
+    return nullptr;
+  }
+
   template <class T, class... Args>
   T& find_or_add(Family& in, Labels labels, const Args&... args) {
+    if (T* known = find<T>(in, labels)) return *known;
     if (in.series.size() >= kMaxSeries) {
       for (auto& [key, value] : labels) value = "other";
-    }
-    for (Series& series : in.series) {
-      if (series.labels == labels) return *std::get<std::unique_ptr<T>>(series.metric);
+      if (T* other = find<T>(in, labels)) return *other;
     }
     in.series.push_back({std::move(labels), std::make_unique<T>(args...)});
     return *std::get<std::unique_ptr<T>>(in.series.back().metric);

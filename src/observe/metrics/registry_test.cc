@@ -61,6 +61,8 @@ TEST(MetricRegistry, BoundsTheSeriesOfAFamily) {
     registry.counter("c_total", "C.", {{"id", std::to_string(i)}}).add();
   }
   EXPECT_EQ(registry.counter("c_total", "C.", {{"id", "never seen"}}).value(), MetricRegistry::kMaxSeries);
+  // Who was there before the family was full stays itself.
+  EXPECT_EQ(registry.counter("c_total", "C.", {{"id", "0"}}).value(), 1U);
 }
 
 }  // namespace

@@ -1,0 +1,53 @@
+#pragma once
+
+#include "base/clock.h"
+#include "base/result.h"
+
+#include <spdlog/sinks/sink.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace autoglm::observe {
+
+/// Where lines end up: a file, or standard error. Lines are written by spdlog's one thread; everything
+/// else may be called from any thread. A reader who has stopped reading (a full pipe) holds that thread
+/// up, but no longer than until `give_up_at` has passed.
+class LogFile final : public spdlog::sinks::sink {
+ public:
+  /// Opens `path` for appending, with the folders on the way; empty: standard error.
+  static Result<std::shared_ptr<LogFile>> open(std::string path);
+  ~LogFile() override;
+  LogFile(const LogFile&) = delete;
+  LogFile& operator=(const LogFile&) = delete;
+
+  /// Opens the path again: after a rotation has renamed the file, further lines go to a new one. On
+  /// failure they go on to the old one. Nothing to do for standard error.
+  Result<void> reopen();
+
+  /// From `deadline` on, a line that cannot be written at once is lost.
+  void give_up_at(MonotonicTime deadline) { deadline_.store(deadline, std::memory_order_relaxed); }
+  /// Lines that could not be written: a full disk, or given up.
+  std::uint64_t lost() const { return lost_.load(std::memory_order_relaxed); }
+
+  void log(const spdlog::details::log_msg& message) override;
+  void flush() override {}
+  void set_pattern(const std::string&) override {}
+  void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
+
+ private:
+  LogFile(std::string path, int descriptor);
+  bool write(std::string_view line);
+  bool wait_writable() const;
+
+  std::string path_;
+  int descriptor_;
+  std::string line_;
+  std::atomic<MonotonicTime> deadline_{MonotonicTime::max()};
+  std::atomic<std::uint64_t> lost_{0};
+};
+
+}  // namespace autoglm::observe
