@@ -11,8 +11,8 @@ namespace autoglm {
 
 /// For the programmer's errors, never for input. On in production: a server whose invariants are
 /// broken must stop rather than answer.
-#define AUTOGLM_ASSERT(condition, why)                                              \
-  do {                                                                              \
-    if (!(condition)) [[unlikely]]                                                  \
-      ::autoglm::assertion_failed(#condition, __FILE__, __LINE__, (why));           \
+#define AUTOGLM_ASSERT(condition, why)                                    \
+  do {                                                                    \
+    if (!(condition)) [[unlikely]]                                        \
+      ::autoglm::assertion_failed(#condition, __FILE__, __LINE__, (why)); \
   } while (false)

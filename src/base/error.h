@@ -12,22 +12,22 @@ namespace autoglm {
 /// What went wrong, in the few kinds that somebody acts on. The table to HTTP and gRPC status is in
 /// gateway/protocol/status.h.
 enum class ErrorCode : std::uint8_t {
-  kInvalidArgument,     ///< the request is wrong: a field's type, range or combination (400)
-  kUnauthenticated,     ///< no key, or an unknown one (401)
-  kPermissionDenied,    ///< a known key that may not (403)
-  kNotFound,            ///< unknown path, model, file (404)
-  kMethodNotAllowed,    ///< the path exists, the method does not (405)
-  kRequestTimeout,      ///< the client did not send its request in time (408)
-  kPayloadTooLarge,     ///< a body or a header beyond its limit (413, 431)
-  kUnprocessable,       ///< well-formed, but cannot be done by this model (422)
-  kResourceExhausted,   ///< a queue or a limit is full: try later (429)
-  kCancelled,           ///< the caller went away
-  kInternal,            ///< our bug (500)
-  kUnimplemented,       ///< a feature that this endpoint does not have (501)
-  kBadGateway,          ///< an endpoint answered with garbage or broke off (502)
-  kUnavailable,         ///< loading, draining, nobody left to ask (503)
-  kDeadlineExceeded,    ///< out of time (504)
-  kDataLoss,            ///< a file is truncated or corrupt (500)
+  kInvalidArgument,    ///< the request is wrong: a field's type, range or combination (400)
+  kUnauthenticated,    ///< no key, or an unknown one (401)
+  kPermissionDenied,   ///< a known key that may not (403)
+  kNotFound,           ///< unknown path, model, file (404)
+  kMethodNotAllowed,   ///< the path exists, the method does not (405)
+  kRequestTimeout,     ///< the client did not send its request in time (408)
+  kPayloadTooLarge,    ///< a body or a header beyond its limit (413, 431)
+  kUnprocessable,      ///< well-formed, but cannot be done by this model (422)
+  kResourceExhausted,  ///< a queue or a limit is full: try later (429)
+  kCancelled,          ///< the caller went away
+  kInternal,           ///< our bug (500)
+  kUnimplemented,      ///< a feature that this endpoint does not have (501)
+  kBadGateway,         ///< an endpoint answered with garbage or broke off (502)
+  kUnavailable,        ///< loading, draining, nobody left to ask (503)
+  kDeadlineExceeded,   ///< out of time (504)
+  kDataLoss,           ///< a file is truncated or corrupt (500)
 };
 
 std::string_view to_string(ErrorCode code);
@@ -38,9 +38,9 @@ enum class Origin : std::uint8_t { kLocal, kClient, kEndpoint };
 
 /// Whether a further attempt makes sense; the dispatcher reads this and never the text.
 enum class Retry : std::uint8_t {
-  kNever,          ///< the same everywhere: a wrong request
-  kElsewhere,      ///< another endpoint may well succeed
-  kLater,          ///< the same endpoint may succeed after `retry_after`
+  kNever,      ///< the same everywhere: a wrong request
+  kElsewhere,  ///< another endpoint may well succeed
+  kLater,      ///< the same endpoint may succeed after `retry_after`
 };
 
 /// An error as a value. `message` is for the person who made the request: what is wrong, and what

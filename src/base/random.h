@@ -8,7 +8,8 @@ namespace autoglm {
 /// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11): a block of
 /// random bits as a pure function of key and counter. Since a draw depends on nothing but
 /// (seed, index), a generation can be continued anywhere, by anybody, at any token.
-std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t counter_low, std::uint64_t counter_high = 0);
+std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t counter_low,
+                                    std::uint64_t counter_high = 0);
 
 /// Uniform in [0, 1), 53 bits, for draw number `index` of stream `stream` under `seed`.
 double uniform_draw(std::uint64_t seed, std::uint64_t index, std::uint64_t stream = 0);

@@ -18,5 +18,7 @@ struct StrongId {
 
 template <class Tag, class Rep>
 struct std::hash<autoglm::StrongId<Tag, Rep>> {
-  std::size_t operator()(const autoglm::StrongId<Tag, Rep>& id) const noexcept { return std::hash<Rep>{}(id.value); }
+  std::size_t operator()(const autoglm::StrongId<Tag, Rep>& id) const noexcept {
+    return std::hash<Rep>{}(id.value);
+  }
 };

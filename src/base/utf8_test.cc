@@ -13,15 +13,16 @@ std::string valid(std::string_view bytes) {
   return out;
 }
 
-TEST(Utf8, KeepsWhatIsValid) {
-  EXPECT_EQ(valid("a\u00e9\u4f60\U0001F600"), "a\u00e9\u4f60\U0001F600");
-}
+TEST(Utf8, KeepsWhatIsValid) { EXPECT_EQ(valid("a\u00e9\u4f60\U0001F600"), "a\u00e9\u4f60\U0001F600"); }
 
 TEST(Utf8, ReplacesWhatIsNot) {
-  EXPECT_EQ(valid("a\xff" "b"), "a\uFFFD" "b");
-  EXPECT_EQ(valid("\xed\xa0\x80"), "\uFFFD\uFFFD\uFFFD");      // a surrogate
-  EXPECT_EQ(valid("\xc0\xaf"), "\uFFFD\uFFFD");                // overlong
-  EXPECT_EQ(valid("\xe4\xbd"), "\uFFFD");                      // cut off
+  EXPECT_EQ(valid("a\xff"
+                  "b"),
+            "a\uFFFD"
+            "b");
+  EXPECT_EQ(valid("\xed\xa0\x80"), "\uFFFD\uFFFD\uFFFD");       // a surrogate
+  EXPECT_EQ(valid("\xc0\xaf"), "\uFFFD\uFFFD");                 // overlong
+  EXPECT_EQ(valid("\xe4\xbd"), "\uFFFD");                       // cut off
   EXPECT_EQ(valid("\xf4\x90\x80\x80").substr(0, 3), "\uFFFD");  // beyond U+10FFFF
 }
 

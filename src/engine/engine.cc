@@ -21,7 +21,8 @@ Error queue_full(std::uint32_t limit) {
   return Error{.code = ErrorCode::kResourceExhausted,
                .origin = Origin::kEndpoint,
                .retry = Retry::kElsewhere,
-               .message = fmt::format("this model already has {} requests running and waiting; try again shortly", limit),
+               .message = fmt::format(
+                   "this model already has {} requests running and waiting; try again shortly", limit),
                .reason = "queue_full",
                .retry_after = std::chrono::seconds(1)};
 }
@@ -35,7 +36,8 @@ Engine::Engine(std::string name, EngineConfig config, Dependencies dependencies)
       dependencies_(std::move(dependencies)),
       metrics_(dependencies_.metrics, name_, load_),
       // A request sends at most a submission, a cancellation and one wake-up that is not yet read.
-      inbox_(std::make_shared<EngineInbox>(std::size_t{4} * (config_.max_sequences + config_.max_waiting) + 64)),
+      inbox_(
+          std::make_shared<EngineInbox>(std::size_t{4} * (config_.max_sequences + config_.max_waiting) + 64)),
       thread_([this] { run(); }) {}
 
 Engine::~Engine() {
@@ -47,7 +49,8 @@ Engine::~Engine() {
 void Engine::run() {
   pthread_setname_np(pthread_self(), "engine");
   const auto began = std::chrono::steady_clock::now();
-  auto loaded = dependencies_.load([this](double share) { progress_.store(share, std::memory_order_relaxed); });
+  auto loaded =
+      dependencies_.load([this](double share) { progress_.store(share, std::memory_order_relaxed); });
   if (!loaded) {
     dependencies_.log.error("model failed to load", {{"model", name_}, {"error", loaded.error().message}});
     const std::lock_guard lock(failure_mutex_);
@@ -76,7 +79,8 @@ void Engine::run() {
 
 Result<Backend*> Engine::ready() const {
   switch (state_.load()) {
-    case State::kReady: return backend_.get();
+    case State::kReady:
+      return backend_.get();
     case State::kFailed: {
       const std::lock_guard lock(failure_mutex_);
       return fail(Error{.code = ErrorCode::kUnavailable,
@@ -89,26 +93,29 @@ Result<Backend*> Engine::ready() const {
       return fail(Error{.code = ErrorCode::kUnavailable,
                         .origin = Origin::kEndpoint,
                         .retry = Retry::kElsewhere,
-                        .message = fmt::format("the model \"{}\" is loading ({:.0f} %); try again shortly", name_,
-                                               100 * progress_.load(std::memory_order_relaxed)),
+                        .message = fmt::format("the model \"{}\" is loading ({:.0f} %); try again shortly",
+                                               name_, 100 * progress_.load(std::memory_order_relaxed)),
                         .reason = "model_loading",
                         .retry_after = std::chrono::seconds(1)});
   }
 }
 
-Task<Result<std::vector<TokenId>>> Engine::prompt_tokens(Backend& backend, const Prompt& prompt, bool add_special) {
+Task<Result<std::vector<TokenId>>> Engine::prompt_tokens(Backend& backend, const Prompt& prompt,
+                                                         bool add_special) {
   if (const auto* tokens = std::get_if<TokenPrompt>(&prompt)) {
     const std::uint32_t vocabulary = backend.facts().vocabulary_size;
     for (const TokenId token : tokens->tokens) {
       if (token < 0 || static_cast<std::uint32_t>(token) >= vocabulary) {
-        co_return fail(invalid_field("prompt", fmt::format("prompt has the token {}, but this model's tokens are 0 to {}",
-                                                           token, vocabulary - 1)));
+        co_return fail(invalid_field(
+            "prompt", fmt::format("prompt has the token {}, but this model's tokens are 0 to {}", token,
+                                  vocabulary - 1)));
       }
     }
     co_return tokens->tokens;
   }
   const auto make = [&backend, &prompt, add_special]() -> Result<std::vector<TokenId>> {
-    if (const auto* text = std::get_if<TextPrompt>(&prompt)) return backend.tokenize(text->text, add_special, false);
+    if (const auto* text = std::get_if<TextPrompt>(&prompt))
+      return backend.tokenize(text->text, add_special, false);
     auto text = backend.apply_chat_template(std::get<ChatPrompt>(prompt));
     if (!text) return fail(text.error());
     // A template writes BOS itself, where its model wants one; twice would change the answer.
@@ -126,27 +133,30 @@ Result<void> Engine::check(const Backend& backend, const GenerateRequest& work, 
   if (tokens == 0) return fail(invalid_field("prompt", "prompt is empty: there is nothing to continue"));
   const std::uint64_t wanted = tokens + work.stop.max_tokens.value_or(1);
   if (wanted > facts.context_length) {
-    return fail(invalid_field(
-        work.stop.max_tokens && tokens < facts.context_length ? "max_tokens" : "prompt",
-        fmt::format("this model's context is {} tokens; the prompt has {} and the answer may take {}: shorten the prompt or "
-                    "lower max_tokens",
-                    facts.context_length, tokens, work.stop.max_tokens.value_or(1)),
-        "context_length_exceeded"));
+    return fail(invalid_field(work.stop.max_tokens && tokens < facts.context_length ? "max_tokens" : "prompt",
+                              fmt::format("this model's context is {} tokens; the prompt has {} and the "
+                                          "answer may take {}: shorten the prompt or "
+                                          "lower max_tokens",
+                                          facts.context_length, tokens, work.stop.max_tokens.value_or(1)),
+                              "context_length_exceeded"));
   }
   if (work.n > facts.max_sequences) {
-    return fail(invalid_field("n", fmt::format("n must be at most {}, the sequences this server runs at a time, got {}",
-                                               facts.max_sequences, work.n)));
+    return fail(invalid_field(
+        "n", fmt::format("n must be at most {}, the sequences this server runs at a time, got {}",
+                         facts.max_sequences, work.n)));
   }
   for (const auto& [token, bias] : work.sampling.logit_bias) {
     if (static_cast<std::uint32_t>(token) >= facts.vocabulary_size) {
-      return fail(invalid_field("logit_bias", fmt::format("logit_bias names the token {}, but this model's tokens are 0 to {}",
-                                                          token, facts.vocabulary_size - 1)));
+      return fail(invalid_field(
+          "logit_bias", fmt::format("logit_bias names the token {}, but this model's tokens are 0 to {}",
+                                    token, facts.vocabulary_size - 1)));
     }
   }
   return {};
 }
 
-Task<Result<std::unique_ptr<EventStream>>> Engine::generate(InferenceRequestPtr request, const CallContext& /*context*/) {
+Task<Result<std::unique_ptr<EventStream>>> Engine::generate(InferenceRequestPtr request,
+                                                            const CallContext& /*context*/) {
   const auto arrived = std::chrono::steady_clock::now();
   const auto backend = ready();
   if (!backend) co_return fail(backend.error());
@@ -162,15 +172,16 @@ Task<Result<std::unique_ptr<EventStream>>> Engine::generate(InferenceRequestPtr 
   }
   const GenerationId id{next_generation_.fetch_add(1)};
   auto delivery = std::make_shared<Delivery>(EventLoop::current());
-  const bool sent = inbox_->mailbox.try_push(
-      Submission{.id = id, .request = request, .prompt = std::move(*prompt), .delivery = delivery, .arrived = arrived});
+  const bool sent = inbox_->mailbox.try_push(Submission{
+      .id = id, .request = request, .prompt = std::move(*prompt), .delivery = delivery, .arrived = arrived});
   if (!sent) {
     inbox_->outstanding.fetch_sub(1);
     co_return fail(queue_full(limit));
   }
   co_return std::make_unique<DeliveryStream>(
-      std::move(delivery), DeliveryStream::Hooks{.cancel = [inbox = inbox_, id] { inbox->cancel(id); },
-                                                 .resume = [inbox = inbox_, id] { inbox->mailbox.try_push(WakeUp{id}); }});
+      std::move(delivery),
+      DeliveryStream::Hooks{.cancel = [inbox = inbox_, id] { inbox->cancel(id); },
+                            .resume = [inbox = inbox_, id] { inbox->mailbox.try_push(WakeUp{id}); }});
 }
 
 Task<Result<TokenizeResult>> Engine::tokenize(TokenizeRequest request) {
@@ -178,7 +189,8 @@ Task<Result<TokenizeResult>> Engine::tokenize(TokenizeRequest request) {
   if (!backend) co_return fail(backend.error());
   auto tokens = co_await prompt_tokens(**backend, request.prompt, request.add_special);
   if (!tokens) co_return fail(tokens.error());
-  co_return TokenizeResult{.tokens = std::move(*tokens), .context_length = (*backend)->facts().context_length};
+  co_return TokenizeResult{.tokens = std::move(*tokens),
+                           .context_length = (*backend)->facts().context_length};
 }
 
 Task<Result<std::string>> Engine::detokenize(std::vector<TokenId> tokens) {
@@ -188,7 +200,8 @@ Task<Result<std::string>> Engine::detokenize(std::vector<TokenId> tokens) {
   std::string bytes;
   for (const TokenId token : tokens) {
     if (token < 0 || static_cast<std::uint32_t>(token) >= vocabulary) {
-      co_return fail(invalid_field("tokens", fmt::format("tokens has {}, but this model's tokens are 0 to {}", token, vocabulary - 1)));
+      co_return fail(invalid_field("tokens", fmt::format("tokens has {}, but this model's tokens are 0 to {}",
+                                                         token, vocabulary - 1)));
     }
     bytes += (*backend)->piece(token);
   }

@@ -19,9 +19,9 @@
 namespace autoglm::engine {
 
 /// A model in this process. Loads in the background (`status` tells how far), then generates, many
-/// sequences a step, on a thread of its own. Thread-safe as every Endpoint; created and destroyed by its owner.
-/// Destroy it behind the streams' loops' connections and the pool, and before the loops: the destructor ends
-/// what runs within one step.
+/// sequences a step, on a thread of its own. Thread-safe as every Endpoint; created and destroyed by its
+/// owner. Destroy it behind the streams' loops' connections and the pool, and before the loops: the
+/// destructor ends what runs within one step.
 class Engine final : public Endpoint {
  public:
   struct Dependencies {
@@ -36,7 +36,8 @@ class Engine final : public Endpoint {
   Engine(std::string name, EngineConfig config, Dependencies dependencies);
   ~Engine() override;
 
-  Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request, const CallContext& context) override;
+  Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request,
+                                                      const CallContext& context) override;
   Task<Result<TokenizeResult>> tokenize(TokenizeRequest request) override;
   Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) override;
   ModelCard card() const override;

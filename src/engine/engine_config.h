@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "config/descriptor.h"
 
 #include <cstdint>
 #include <string>
@@ -9,14 +10,17 @@ namespace autoglm::engine {
 
 /// `models[].engine`: a model that this process runs itself.
 struct EngineConfig {
-  std::string path;                    ///< a path, or a name of the catalogue
-  std::uint32_t context = 0;           ///< tokens of one request, prompt and answer; 0: the model's, at most 8192
-  std::uint32_t cache_tokens = 0;      ///< tokens of all requests together; 0: as `context`
-  std::uint32_t max_sequences = 32;    ///< generated at a time
-  std::uint32_t max_waiting = 256;     ///< requests beyond those; further ones are told 429
-  std::uint32_t threads = 0;           ///< compute threads; 0: what the event loops leave of the CPUs
-  std::uint32_t max_batch = 512;       ///< tokens of one step
+  std::string path;                ///< a path, or a name of the catalogue
+  std::uint32_t context = 0;       ///< tokens of one request, prompt and answer; 0: the model's, at most 8192
+  std::uint32_t cache_tokens = 0;  ///< tokens of all requests together; 0: as `context`
+  std::uint32_t max_sequences = 32;  ///< generated at a time
+  std::uint32_t max_waiting = 256;   ///< requests beyond those; further ones are told 429
+  std::uint32_t threads = 0;         ///< compute threads; 0: what the event loops leave of the CPUs
+  std::uint32_t max_batch = 512;     ///< tokens of one step
   Duration max_stall = std::chrono::milliseconds(100);  ///< that a prompt may hold up others' next token
 };
+
+/// What configuration says about those.
+config::Descriptor<EngineConfig> describe_engine();
 
 }  // namespace autoglm::engine

@@ -12,11 +12,11 @@ using observe::Labels;
 using observe::MetricRegistry;
 
 // vLLM's buckets (vllm/v1/metrics/loggers.py), so that quantiles of mixed fleets can be added up.
-constexpr std::array kFirstToken = {0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1,  0.25, 0.5,   0.75,
+constexpr std::array kFirstToken = {0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1,  0.25,  0.5,   0.75,
                                     1.0,   2.5,   5.0,  7.5,  10.0, 20.0, 40.0, 80.0, 160.0, 640.0, 2560.0};
-constexpr std::array kInterToken = {0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4,  0.5,
+constexpr std::array kInterToken = {0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2,  0.3,  0.4, 0.5,
                                     0.75, 1.0,   2.5,  5.0,   7.5, 10.0, 20.0, 40.0, 80.0};
-constexpr std::array kRequest = {0.3,  0.5,  0.8,  1.0,  1.5,  2.0,   2.5,   5.0,   10.0,   15.0,  20.0,
+constexpr std::array kRequest = {0.3,  0.5,  0.8,  1.0,  1.5,   2.0,   2.5,   5.0,   10.0,   15.0,  20.0,
                                  30.0, 40.0, 50.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 7680.0};
 constexpr std::array kStep = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5};
 
@@ -28,29 +28,39 @@ observe::Counter& finished(MetricRegistry& registry, const std::string& model, c
 }  // namespace
 
 EngineMetrics::EngineMetrics(MetricRegistry& registry, const std::string& model, const EngineLoad& load)
-    : prompt_tokens(registry.counter("vllm:prompt_tokens_total", "Prompt tokens of requests.", {{"model_name", model}})),
-      generation_tokens(registry.counter("vllm:generation_tokens_total", "Tokens generated.", {{"model_name", model}})),
-      preemptions(registry.counter("vllm:num_preemptions_total", "Sequences sent back to the queue by a full cache.",
+    : prompt_tokens(registry.counter("vllm:prompt_tokens_total", "Prompt tokens of requests.",
+                                     {{"model_name", model}})),
+      generation_tokens(
+          registry.counter("vllm:generation_tokens_total", "Tokens generated.", {{"model_name", model}})),
+      preemptions(registry.counter("vllm:num_preemptions_total",
+                                   "Sequences sent back to the queue by a full cache.",
                                    {{"model_name", model}})),
       stopped(finished(registry, model, "stop")),
       length(finished(registry, model, "length")),
       aborted(finished(registry, model, "abort")),
       failed(finished(registry, model, "error")),
-      queue_time(registry.histogram("vllm:request_queue_time_seconds", "From arrival to the first step.", kRequest,
-                                    {{"model_name", model}})),
-      time_to_first_token(registry.histogram("vllm:time_to_first_token_seconds", "From arrival to the first token.",
-                                             kFirstToken, {{"model_name", model}})),
-      inter_token_latency(registry.histogram("vllm:inter_token_latency_seconds", "Between tokens of one choice.",
-                                             kInterToken, {{"model_name", model}})),
-      request_latency(registry.histogram("vllm:e2e_request_latency_seconds", "From arrival to the end.", kRequest,
-                                         {{"model_name", model}})),
-      step_time(registry.histogram("autoglm_engine_step_seconds", "One step of the engine.", kStep, {{"model_name", model}})) {
+      queue_time(registry.histogram("vllm:request_queue_time_seconds", "From arrival to the first step.",
+                                    kRequest, {{"model_name", model}})),
+      time_to_first_token(registry.histogram("vllm:time_to_first_token_seconds",
+                                             "From arrival to the first token.", kFirstToken,
+                                             {{"model_name", model}})),
+      inter_token_latency(registry.histogram("vllm:inter_token_latency_seconds",
+                                             "Between tokens of one choice.", kInterToken,
+                                             {{"model_name", model}})),
+      request_latency(registry.histogram("vllm:e2e_request_latency_seconds", "From arrival to the end.",
+                                         kRequest, {{"model_name", model}})),
+      step_time(registry.histogram("autoglm_engine_step_seconds", "One step of the engine.", kStep,
+                                   {{"model_name", model}})) {
   const auto gauge = [&](const char* name, const char* help, std::function<double()> read) {
-    gauges_.push_back(registry.callback(MetricRegistry::Kind::kGauge, name, help, {{"model_name", model}}, std::move(read)));
+    gauges_.push_back(registry.callback(MetricRegistry::Kind::kGauge, name, help, {{"model_name", model}},
+                                        std::move(read)));
   };
-  gauge("vllm:num_requests_running", "Sequences that are generated now.", [&load] { return load.running.load(); });
-  gauge("vllm:num_requests_waiting", "Sequences that wait for a slot or for cache.", [&load] { return load.waiting.load(); });
-  gauge("vllm:kv_cache_usage_perc", "Share of the cache in use, 0 to 1.", [&load] { return load.kv_usage.load(); });
+  gauge("vllm:num_requests_running", "Sequences that are generated now.",
+        [&load] { return load.running.load(); });
+  gauge("vllm:num_requests_waiting", "Sequences that wait for a slot or for cache.",
+        [&load] { return load.waiting.load(); });
+  gauge("vllm:kv_cache_usage_perc", "Share of the cache in use, 0 to 1.",
+        [&load] { return load.kv_usage.load(); });
   gauge("autoglm_engine_prefill_backlog_tokens", "Prompt tokens not yet computed.",
         [&load] { return static_cast<double>(load.prefill_backlog_tokens.load()); });
 }

@@ -12,8 +12,8 @@ struct EngineWorker::Choice {
   Generation* generation = nullptr;
   std::uint32_t number = 0;
   SequenceKey key;
-  std::int32_t slot = -1;        ///< its sequence in the backend; -1: waiting
-  std::vector<TokenId> tokens;   ///< prompt and answer
+  std::int32_t slot = -1;       ///< its sequence in the backend; -1: waiting
+  std::vector<TokenId> tokens;  ///< prompt and answer
   std::uint32_t generated = 0;
   std::unique_ptr<TokenSampler> sampler;
   TextAssembler text;
@@ -43,15 +43,16 @@ void EngineInbox::cancel(GenerationId id) {
   mailbox.try_push(Cancellation{id});
 }
 
-EngineWorker::EngineWorker(Backend& backend, SamplerFactory samplers, const SchedulerLimits& limits, EngineInbox& inbox,
-                           EngineLoad& load, EngineMetrics& metrics)
+EngineWorker::EngineWorker(Backend& backend, SamplerFactory samplers, const SchedulerLimits& limits,
+                           EngineInbox& inbox, EngineLoad& load, EngineMetrics& metrics)
     : backend_(backend),
       make_sampler_(std::move(samplers)),
       inbox_(inbox),
       load_(load),
       metrics_(metrics),
       scheduler_(limits) {
-  for (auto slot = static_cast<std::int32_t>(limits.max_sequences) - 1; slot >= 0; --slot) free_slots_.push_back(slot);
+  for (auto slot = static_cast<std::int32_t>(limits.max_sequences) - 1; slot >= 0; --slot)
+    free_slots_.push_back(slot);
   inbox_.backend.store(&backend_);
 }
 
@@ -80,7 +81,8 @@ void EngineWorker::run() {
     publish_load();
     outbox_.flush();
   }
-  fail_all(Error{.code = ErrorCode::kUnavailable, .retry = Retry::kElsewhere, .message = "the server is shutting down"});
+  fail_all(Error{
+      .code = ErrorCode::kUnavailable, .retry = Retry::kElsewhere, .message = "the server is shutting down"});
   outbox_.flush();
 }
 
@@ -96,7 +98,8 @@ void EngineWorker::take_messages(bool may_wait) {
       start(std::move(*submission));
     } else if (const auto* cancellation = std::get_if<Cancellation>(&message)) {
       cancel(cancellation->id);
-    } else if (const auto found = generations_.find(std::get<WakeUp>(message).id); found != generations_.end()) {
+    } else if (const auto found = generations_.find(std::get<WakeUp>(message).id);
+               found != generations_.end()) {
       for (const auto& choice : found->second->choices) scheduler_.set_paused(choice->key, false);
     }
   }
@@ -113,11 +116,12 @@ void EngineWorker::start(Submission submission) {
   generation->usage.prompt_tokens = prompt_tokens;
   generation->unfinished = work.n;
   for (std::uint32_t i = 0; i < work.n; ++i) {
-    auto choice = std::make_unique<Choice>(Choice{.generation = generation.get(),
-                                                  .number = i,
-                                                  .key = SequenceKey{++last_sequence_},
-                                                  .tokens = submission.prompt,
-                                                  .text = TextAssembler(work.stop.stop, work.stop.include_stop)});
+    auto choice =
+        std::make_unique<Choice>(Choice{.generation = generation.get(),
+                                        .number = i,
+                                        .key = SequenceKey{++last_sequence_},
+                                        .tokens = submission.prompt,
+                                        .text = TextAssembler(work.stop.stop, work.stop.include_stop)});
     choice->sampler = make_sampler_({.params = &work.sampling,
                                      .seed = generation->seed,
                                      .choice = i,
@@ -170,7 +174,8 @@ void EngineWorker::apply(const Scheduler::Step& step) {
       for (std::uint32_t i = 1; i < generation.work->n; ++i) generation.reserved_slots.push_back(take_slot());
     }
     if (!std::exchange(generation.started, true)) {
-      metrics_.queue_time.observe(to_seconds(std::chrono::steady_clock::now() - generation.submission.arrived));
+      metrics_.queue_time.observe(
+          to_seconds(std::chrono::steady_clock::now() - generation.submission.arrived));
     }
   }
 }
@@ -214,7 +219,8 @@ void EngineWorker::choose_tokens(const Scheduler::Step& step, MonotonicTime now)
 }
 
 /// The prompt is computed: its choices part here, each with a draw of its own from the same logits.
-void EngineWorker::fork_choices(Generation& generation, Choice& first, std::span<const float> logits, MonotonicTime now) {
+void EngineWorker::fork_choices(Generation& generation, Choice& first, std::span<const float> logits,
+                                MonotonicTime now) {
   generation.first_token_sent = true;
   metrics_.time_to_first_token.observe(to_seconds(now - generation.submission.arrived));
   for (std::uint32_t i = 1; i < generation.work->n; ++i) {
@@ -316,7 +322,8 @@ void EngineWorker::recover(const Scheduler::Step& step, DecodeStatus status) {
 void EngineWorker::fail_all(const Error& error) {
   for (auto& [id, generation] : generations_) {
     for (const auto& choice : generation->choices) drop_choice(choice->key);
-    free_slots_.insert(free_slots_.end(), generation->reserved_slots.begin(), generation->reserved_slots.end());
+    free_slots_.insert(free_slots_.end(), generation->reserved_slots.begin(),
+                       generation->reserved_slots.end());
     outbox_.fail(generation->submission.delivery, error);
     metrics_.failed.add();
     inbox_.outstanding.fetch_sub(1);
@@ -330,7 +337,8 @@ void EngineWorker::publish_load() {
   load_.waiting.store(static_cast<std::uint32_t>(scheduler_.waiting()), kRelaxed);
   load_.kv_usage.store(static_cast<double>(scheduler_.used_cells()) / backend_.facts().cache_cells, kRelaxed);
   load_.prefill_backlog_tokens.store(scheduler_.missing_prompt_tokens(), kRelaxed);
-  load_.step_time_us.store(std::chrono::duration_cast<std::chrono::microseconds>(scheduler_.decode_step_time()).count(), kRelaxed);
+  load_.step_time_us.store(
+      std::chrono::duration_cast<std::chrono::microseconds>(scheduler_.decode_step_time()).count(), kRelaxed);
 }
 
 }  // namespace autoglm::engine

@@ -41,9 +41,9 @@ struct EngineInbox {
   explicit EngineInbox(std::size_t capacity) : mailbox(capacity) {}
 
   Mailbox<EngineMessage> mailbox;
-  std::atomic<std::uint64_t> alone{0};       ///< the generation that has the present step to itself; 0: none
-  std::atomic<std::uint32_t> outstanding{0}; ///< submitted and not ended
-  std::atomic<Backend*> backend{nullptr};    ///< while the worker runs
+  std::atomic<std::uint64_t> alone{0};        ///< the generation that has the present step to itself; 0: none
+  std::atomic<std::uint32_t> outstanding{0};  ///< submitted and not ended
+  std::atomic<Backend*> backend{nullptr};     ///< while the worker runs
 
   void cancel(GenerationId id);
 };

@@ -13,7 +13,9 @@ Result<Endpoint*> ModelDirectory::find(std::string_view name) const {
   for (const Entry& entry : entries_) known += (known.empty() ? "" : ", ") + entry.name;
   std::string message;
   if (entries_.empty()) {
-    message = "this server has no model: start it with MODEL_NAME=smollm2-135m-instruct, or name models in its configuration";
+    message =
+        "this server has no model: start it with MODEL_NAME=smollm2-135m-instruct, or name models in its "
+        "configuration";
   } else {
     message = fmt::format("the model \"{}\" does not exist; this server has: {}", name.substr(0, 128), known);
   }

@@ -32,12 +32,14 @@ class TimedStream final : public EventStream {
   Error timed_out() const {
     std::string message;
     if (!streamed_) {
-      message = fmt::format("the answer was not complete within {} s; ask for fewer tokens, stream it, or raise API_TIMEOUT",
-                            to_seconds(timeouts_.request));
+      message = fmt::format(
+          "the answer was not complete within {} s; ask for fewer tokens, stream it, or raise API_TIMEOUT",
+          to_seconds(timeouts_.request));
     } else if (!begun_) {
-      message = fmt::format("no token came within {} s: the server is busy or the prompt is long; try again, or raise "
-                            "API_TIMEOUT",
-                            to_seconds(timeouts_.first_token));
+      message = fmt::format(
+          "no token came within {} s: the server is busy or the prompt is long; try again, or raise "
+          "API_TIMEOUT",
+          to_seconds(timeouts_.first_token));
     } else {
       message = fmt::format("the stream stood still for {} s and was ended", to_seconds(timeouts_.idle));
     }
@@ -63,8 +65,8 @@ Task<Result<Pipeline::Answer>> Pipeline::generate(Call call) const {
   if (!endpoint) co_return fail(endpoint.error());
 
   // 2. The time it may take.
-  call.context.deadline =
-      earlier(call.context.deadline, Deadline::after(call.stream ? timeouts_.first_token : timeouts_.request));
+  call.context.deadline = earlier(call.context.deadline,
+                                  Deadline::after(call.stream ? timeouts_.first_token : timeouts_.request));
 
   // 3. The endpoint does the work.
   std::string model = call.model.empty() ? (*endpoint)->card().name : std::move(call.model);

@@ -14,7 +14,7 @@ namespace autoglm::gateway {
 
 /// How long a call may take. `API_TIMEOUT` sets all three.
 struct PipelineTimeouts {
-  Duration request = std::chrono::seconds(30);      ///< a whole answer that is not streamed, queueing included
+  Duration request = std::chrono::seconds(30);  ///< a whole answer that is not streamed, queueing included
   Duration first_token = std::chrono::seconds(30);  ///< a stream's wait for its first token
   Duration idle = std::chrono::seconds(30);         ///< and for each next one
 };

@@ -11,7 +11,9 @@ namespace {
 constexpr std::size_t kMaxLine = 1024;  // a size with extensions, or a trailer field
 constexpr std::size_t kMaxTrailers = 8 * 1024;
 
-std::unexpected<Refusal> refuse(std::string message) { return std::unexpected(Refusal{400, std::move(message)}); }
+std::unexpected<Refusal> refuse(std::string message) {
+  return std::unexpected(Refusal{400, std::move(message)});
+}
 
 }  // namespace
 
@@ -41,7 +43,8 @@ Parsed<void> ChunkedDecoder::begin_chunk(std::string_view line) {
     size = size * 16 + static_cast<std::uint64_t>(value);
   }
   const std::string_view extension = line.substr(digits);
-  const bool clean = std::ranges::all_of(extension, [](char c) { return c == '\t' || (c >= 0x20 && c < 0x7f); });
+  const bool clean =
+      std::ranges::all_of(extension, [](char c) { return c == '\t' || (c >= 0x20 && c < 0x7f); });
   if (digits == 0 || digits > 15 || (!extension.empty() && extension.front() != ';') || !clean) {
     return refuse("a chunk size is malformed");
   }
@@ -73,7 +76,8 @@ Parsed<std::size_t> ChunkedDecoder::decode(std::string_view input, std::string& 
       state_ = State::kDone;
     } else {
       trailer_bytes_ += (*line)->size();
-      if (trailer_bytes_ > kMaxTrailers || !valid_field_line(**line)) return refuse("the trailer section is malformed or too large");
+      if (trailer_bytes_ > kMaxTrailers || !valid_field_line(**line))
+        return refuse("the trailer section is malformed or too large");
     }
     partial_.clear();
   }

@@ -27,9 +27,9 @@ class ChunkedDecoder {
   Parsed<void> begin_chunk(std::string_view line);
 
   State state_ = State::kSizeLine;
-  std::uint64_t left_ = 0;          // of the chunk
+  std::uint64_t left_ = 0;  // of the chunk
   std::size_t trailer_bytes_ = 0;
-  std::string partial_;             // of a line that is not complete
+  std::string partial_;  // of a line that is not complete
 };
 
 }  // namespace autoglm::http

@@ -53,7 +53,8 @@ const ChunkCase kCases[] = {
 
 TEST(ChunkedDecoder, IsStrictHoweverTheBytesArrive) {
   for (const ChunkCase& c : kCases) {
-    for (const std::size_t step : {1, 2, 3, 1000}) EXPECT_EQ(decode(c.bytes, step), c.body) << c.bytes << " by " << step;
+    for (const std::size_t step : {1, 2, 3, 1000})
+      EXPECT_EQ(decode(c.bytes, step), c.body) << c.bytes << " by " << step;
   }
 }
 

@@ -16,11 +16,13 @@ namespace {
 constexpr std::size_t kReadSize = 16 * 1024;
 
 Error endpoint_error(ErrorCode code, std::string message) {
-  return Error{.code = code, .origin = Origin::kEndpoint, .retry = Retry::kElsewhere, .message = std::move(message)};
+  return Error{
+      .code = code, .origin = Origin::kEndpoint, .retry = Retry::kElsewhere, .message = std::move(message)};
 }
 
 std::string write_head(const ClientRequest& request) {
-  std::string head = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, request.url.target, request.url.authority());
+  std::string head = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, request.url.target,
+                                 request.url.authority());
   bool has_encoding = false;
   for (const auto& [name, value] : request.headers) {
     has_encoding |= equals_ignoring_case(name, "accept-encoding");
@@ -35,7 +37,9 @@ std::string write_head(const ClientRequest& request) {
   return head;
 }
 
-bool is_redirect(int status) { return status == 301 || status == 302 || status == 303 || status == 307 || status == 308; }
+bool is_redirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
 
 }  // namespace
 
@@ -53,8 +57,9 @@ Error ClientResponse::cut_off() const {
 
 Task<Result<std::size_t>> ClientResponse::fill() {
   std::array<char, kReadSize> bytes;
-  auto count = co_await with_deadline(Deadline::after(read_timeout_), stream_->read_some(std::span<char>(bytes)),
-                                      "reading the endpoint's answer");
+  auto count =
+      co_await with_deadline(Deadline::after(read_timeout_), stream_->read_some(std::span<char>(bytes)),
+                             "reading the endpoint's answer");
   if (count) buffer_.append(bytes.data(), *count);
   co_return count;
 }
@@ -78,7 +83,8 @@ Task<Result<std::size_t>> ClientResponse::read(std::string& out) {
     }
     if (head_.framing.kind == Kind::kChunked) {
       const auto used = chunks_.decode(buffer_, out);
-      if (!used) co_return fail(endpoint_error(ErrorCode::kBadGateway, origin_ + ": " + used.error().message));
+      if (!used)
+        co_return fail(endpoint_error(ErrorCode::kBadGateway, origin_ + ": " + used.error().message));
       buffer_.erase(0, *used);
       done_ = chunks_.done();
     } else {
@@ -123,10 +129,12 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::send(ClientRequest request
     auto next = request.url.resolve(*location);
     if (!next) co_return fail(next.error());
     if (request.url.tls && !next->tls) {
-      co_return fail(endpoint_error(ErrorCode::kBadGateway, request.url.origin() + " redirects from https to http"));
+      co_return fail(
+          endpoint_error(ErrorCode::kBadGateway, request.url.origin() + " redirects from https to http"));
     }
     if (next->origin() != request.url.origin()) {
-      std::erase_if(request.headers, [](const auto& field) { return equals_ignoring_case(field.first, "authorization"); });
+      std::erase_if(request.headers,
+                    [](const auto& field) { return equals_ignoring_case(field.first, "authorization"); });
     }
     request.url = std::move(*next);
   }
@@ -146,26 +154,34 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::send_once(const ClientRequ
 }
 
 Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientRequest& request,
-                                                               std::unique_ptr<ByteStream> stream, bool& any_byte) {
-  std::unique_ptr<ClientResponse> response(new ClientResponse(*this, request.url.origin(), request.read_timeout));
+                                                               std::unique_ptr<ByteStream> stream,
+                                                               bool& any_byte) {
+  std::unique_ptr<ClientResponse> response(
+      new ClientResponse(*this, request.url.origin(), request.read_timeout));
   response->stream_ = std::move(stream);
   const Deadline deadline = Deadline::after(request.head_timeout);
   const std::string head = write_head(request);
   const std::string_view parts[] = {head, request.body};
-  if (auto written = co_await with_deadline(deadline, response->stream_->write_all(parts), "sending the request"); !written) {
+  if (auto written =
+          co_await with_deadline(deadline, response->stream_->write_all(parts), "sending the request");
+      !written) {
     co_return fail(written.error());
   }
   HeadScanner scanner(limits_.head.bytes);
   while (true) {
     const auto length = scanner.scan(response->buffer_);
-    if (!length) co_return fail(endpoint_error(ErrorCode::kBadGateway, response->origin_ + ": " + length.error().message));
+    if (!length)
+      co_return fail(
+          endpoint_error(ErrorCode::kBadGateway, response->origin_ + ": " + length.error().message));
     if (*length) {
       std::string bytes = response->buffer_.substr(0, **length);
       response->buffer_.erase(0, **length);
       scanner.reset();
       response->head_.headers = {};
       auto parsed = parse_response_head(std::move(bytes), request.method, limits_.head, response->head_);
-      if (!parsed) co_return fail(endpoint_error(ErrorCode::kBadGateway, response->origin_ + ": " + parsed.error().message));
+      if (!parsed)
+        co_return fail(
+            endpoint_error(ErrorCode::kBadGateway, response->origin_ + ": " + parsed.error().message));
       if (response->head_.status / 100 == 1) continue;  // interim answers, such as 100 Continue
       response->left_ = response->head_.framing.length;
       co_return response;
@@ -181,7 +197,9 @@ Task<Result<std::unique_ptr<ByteStream>>> Client::connect(const ClientRequest& r
   const Deadline deadline = Deadline::after(request.connect_timeout);
   auto stream = co_await tcp_connect(pool_, request.url.host, deadline);
   if (!stream || !request.url.tls) co_return stream;
-  if (!tls_) co_return fail(endpoint_error(ErrorCode::kUnavailable, "TLS is not set up, so " + request.url.origin() + " cannot be asked"));
+  if (!tls_)
+    co_return fail(endpoint_error(ErrorCode::kUnavailable,
+                                  "TLS is not set up, so " + request.url.origin() + " cannot be asked"));
   co_return co_await tls_connect(tls_, std::move(*stream), request.url.host.host, deadline);
 }
 

@@ -83,7 +83,8 @@ class Client {
 
   /// `tls` may be null when no https address will be asked.
   Client(BlockingPool& pool, std::shared_ptr<const TlsClientContext> tls, Limits limits);
-  Client(BlockingPool& pool, std::shared_ptr<const TlsClientContext> tls) : Client(pool, std::move(tls), Limits()) {}
+  Client(BlockingPool& pool, std::shared_ptr<const TlsClientContext> tls)
+      : Client(pool, std::move(tls), Limits()) {}
 
   /// Errors: kUnavailable, kDeadlineExceeded, kBadGateway, all with origin kEndpoint.
   Task<Result<std::unique_ptr<ClientResponse>>> send(ClientRequest request);

@@ -17,7 +17,8 @@ using namespace std::chrono_literals;
 class ScriptedServer {
  public:
   explicit ScriptedServer(std::vector<std::string> scripts)
-      : listener_(TcpListener::create(EventLoop::current(), {"127.0.0.1", 0}).value()), scripts_(std::move(scripts)) {
+      : listener_(TcpListener::create(EventLoop::current(), {"127.0.0.1", 0}).value()),
+        scripts_(std::move(scripts)) {
     scope_.spawn(run());
   }
 
@@ -74,7 +75,8 @@ class ClientTest : public ::testing::Test {
 
 TEST_F(ClientTest, ReadsBodiesOfEveryFraming) {
   EXPECT_EQ(outcome("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"), "200 hello");
-  EXPECT_EQ(outcome("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"), "200 hello");
+  EXPECT_EQ(outcome("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"),
+            "200 hello");
   EXPECT_EQ(outcome("HTTP/1.0 200 OK\r\n\r\nhello"), "200 hello");
   EXPECT_EQ(outcome("HTTP/1.1 204 No Content\r\n\r\n"), "204 ");
   EXPECT_EQ(outcome("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), "200 ok");
@@ -86,13 +88,15 @@ TEST_F(ClientTest, NamesWhatIsWrongWithAnAnswer) {
   EXPECT_EQ(outcome("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel"), "bad_gateway");
   EXPECT_EQ(outcome("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"), "bad_gateway");
   EXPECT_EQ(outcome("SSH-2.0-OpenSSH\r\n\r\n"), "bad_gateway");
-  EXPECT_EQ(outcome("HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + std::string(2000000, 'x')), "payload_too_large");
+  EXPECT_EQ(outcome("HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + std::string(2000000, 'x')),
+            "payload_too_large");
 }
 
 TEST_F(ClientTest, KeepsAConnectionAndReplacesAStaleOne) {
   run_task(loop_, [&]() -> Task<void> {
     // Each script's connection is closed by the server after its answer.
-    ScriptedServer server({"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb"});
+    ScriptedServer server(
+        {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb"});
     Client client(pool_, nullptr);
     EXPECT_EQ(co_await fetch(client, server.url()), "200 a");
     EXPECT_EQ(client.idle_connections(), 1U);
@@ -107,7 +111,9 @@ TEST_F(ClientTest, DoesNotKeepAConnectionWhoseBodyWasNotRead) {
     Client client(pool_, nullptr);
     ClientRequest request;
     request.url = Url::parse(server.url()).value();
-    { auto response = co_await client.send(std::move(request)); }
+    {
+      auto response = co_await client.send(std::move(request));
+    }
     EXPECT_EQ(client.idle_connections(), 0U);
   }());
 }
@@ -115,7 +121,8 @@ TEST_F(ClientTest, DoesNotKeepAConnectionWhoseBodyWasNotRead) {
 TEST_F(ClientTest, FollowsRedirectsWithoutCarryingTheKeyElsewhere) {
   run_task(loop_, [&]() -> Task<void> {
     ScriptedServer target({"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"});
-    ScriptedServer first({"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + target.url("/x?y=1") + "\r\n\r\n"});
+    ScriptedServer first(
+        {"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + target.url("/x?y=1") + "\r\n\r\n"});
     Client client(pool_, nullptr);
     EXPECT_EQ(co_await fetch(client, first.url(), 3), "200 ok");
     EXPECT_NE(first.seen.find("Bearer secret"), std::string::npos);
@@ -126,7 +133,8 @@ TEST_F(ClientTest, FollowsRedirectsWithoutCarryingTheKeyElsewhere) {
 
 TEST_F(ClientTest, GivesUpOnARedirectLoop) {
   run_task(loop_, [&]() -> Task<void> {
-    const std::string again = "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nConnection: close\r\nLocation: /again\r\n\r\n";
+    const std::string again =
+        "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nConnection: close\r\nLocation: /again\r\n\r\n";
     ScriptedServer server({again, again, again});
     Client client(pool_, nullptr);
     EXPECT_EQ(co_await fetch(client, server.url(), 2), "bad_gateway");
@@ -158,7 +166,8 @@ TEST(Url, IsTakenApart) {
 }
 
 TEST(Url, RefusesWhatItCannotUse) {
-  for (const char* text : {"", "example.com", "ftp://x/", "http://", "http://u:p@x/", "http://x:99999/", "http://a b/"}) {
+  for (const char* text :
+       {"", "example.com", "ftp://x/", "http://", "http://u:p@x/", "http://x:99999/", "http://a b/"}) {
     EXPECT_FALSE(Url::parse(text)) << text;
   }
 }

@@ -73,7 +73,9 @@ Task<Server::Connection::Next> Server::Connection::serve_one() {
   if (first.index() == 1) co_return Next::kClose;  // the peer is gone, and with it the handler's task
   // A handler that ended inside its stream had a reason: no last chunk, so that the client sees the cut.
   if (!finished_) co_return Next::kClose;
-  if (!keep_alive_) {
+  // An answer that began before a drain has promised to keep the connection; what it has read it still
+  // answers.
+  if (!keep_alive_ || (server_.draining_ && buffer_.empty())) {
     co_await linger();
     co_return Next::kClose;
   }
@@ -83,7 +85,6 @@ Task<Server::Connection::Next> Server::Connection::serve_one() {
 Task<Parsed<bool>> Server::Connection::read_head(Request& request) {
   scanner_.reset();
   idle_ = buffer_.empty();
-  if (idle_ && server_.draining_) co_return false;
   Deadline deadline = Deadline::after(idle_ ? server_.limits_.idle_time : server_.limits_.header_time);
   while (true) {
     // RFC 9112 2.2: empty lines before a request line are left over from sloppy clients.
@@ -114,7 +115,8 @@ Task<Parsed<void>> Server::Connection::read_body(Request& request) {
   const std::size_t limit = server_.limits_.body_bytes;
   const Refusal too_large{413, fmt::format("the body is larger than this server takes ({} bytes)", limit)};
   if (request.framing.kind == Kind::kNone) co_return {};
-  if (request.framing.kind == Kind::kLength && request.framing.length > limit) co_return std::unexpected(too_large);
+  if (request.framing.kind == Kind::kLength && request.framing.length > limit)
+    co_return std::unexpected(too_large);
   if (request.expects_continue && buffer_.empty()) {
     static constexpr std::string_view kContinue[] = {"HTTP/1.1 100 Continue\r\n\r\n"};
     if (!co_await write_guarded(kContinue)) co_return std::unexpected(Refusal{499, "the client went away"});
@@ -160,7 +162,8 @@ Task<Parsed<std::size_t>> Server::Connection::fill(Deadline deadline, const char
   // Large bodies grow by doubling, small requests by one page.
   const std::size_t size = room.used + std::max(kReadSize, room.used);
   buffer_.resize_and_overwrite(size, [](char* /*bytes*/, std::size_t length) { return length; });
-  auto count = co_await with_deadline(deadline, stream_->read_some(std::span(buffer_).subspan(room.used)), what);
+  auto count =
+      co_await with_deadline(deadline, stream_->read_some(std::span(buffer_).subspan(room.used)), what);
   if (count) room.used += *count;
   if (!count && count.error().code == ErrorCode::kDeadlineExceeded) {
     co_return std::unexpected(Refusal{408, std::string(what) + " did not arrive in time"});
@@ -177,7 +180,8 @@ Task<void> Server::Connection::answer(Request& request) {
   }
   if (finished_ || started_) co_return;
   const auto [body, type] = server_.handler_.refused(
-      {500, failed ? "the server failed on this request" : "the server has no answer to this request"}, stream_->peer());
+      {500, failed ? "the server failed on this request" : "the server has no answer to this request"},
+      stream_->peer());
   co_await send(500, type, body);
 }
 
@@ -231,7 +235,8 @@ void Server::Connection::add_header(std::string_view name, std::string_view valu
   extra_headers_ += "\r\n";
 }
 
-void Server::Connection::append_head(int status, std::string_view content_type, std::size_t length, bool stream) {
+void Server::Connection::append_head(int status, std::string_view content_type, std::size_t length,
+                                     bool stream) {
   if (server_.draining_) keep_alive_ = false;
   head_.clear();
   auto out = std::back_inserter(head_);
@@ -252,7 +257,8 @@ void Server::Connection::append_head(int status, std::string_view content_type, 
   head_ += "\r\n";
 }
 
-Task<Result<void>> Server::Connection::send(int status, std::string_view content_type, std::string_view body) {
+Task<Result<void>> Server::Connection::send(int status, std::string_view content_type,
+                                            std::string_view body) {
   AUTOGLM_ASSERT(!started_, "an answer is sent once");
   started_ = finished_ = true;
   append_head(status, content_type, body.size(), false);

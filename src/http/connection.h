@@ -17,6 +17,7 @@ class Server::Connection final : public ResponseWriter {
   Task<void> run();
   /// Closes the connection if no request is under way.
   void close_if_idle();
+  bool idle() const { return idle_; }
   /// Tells a connection above the limit so.
   Task<void> turn_away();
 
@@ -46,7 +47,7 @@ class Server::Connection final : public ResponseWriter {
 
   Server& server_;
   std::unique_ptr<ByteStream> stream_;
-  std::string buffer_;   // read and not yet used
+  std::string buffer_;  // read and not yet used
   HeadScanner scanner_;
   Timer stall_timer_;
   bool idle_ = true;
@@ -54,7 +55,7 @@ class Server::Connection final : public ResponseWriter {
   // Of the answer under way:
   std::string extra_headers_;
   std::string head_;
-  bool head_only_ = false;   // HEAD
+  bool head_only_ = false;  // HEAD
   bool http10_ = false;
   bool keep_alive_ = false;
   bool started_ = false;

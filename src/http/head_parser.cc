@@ -24,7 +24,8 @@ constexpr std::array<bool, 256> make_token_table() {
 constexpr auto kTokenTable = make_token_table();
 
 bool is_token(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, [](char c) { return kTokenTable[static_cast<unsigned char>(c)]; });
+  return !text.empty() &&
+         std::ranges::all_of(text, [](char c) { return kTokenTable[static_cast<unsigned char>(c)]; });
 }
 
 bool is_target_char(char c) { return c > 0x20 && c < 0x7f; }
@@ -55,20 +56,23 @@ Parsed<void> parse_fields(std::string_view rest, const HeadLimits& limits, Heade
     if (headers.fields().size() == limits.fields) {
       return refuse(431, "the request has more than " + std::to_string(limits.fields) + " header fields");
     }
-    if (line.front() == ' ' || line.front() == '\t') return refuse(400, "folded header lines are not accepted");
+    if (line.front() == ' ' || line.front() == '\t')
+      return refuse(400, "folded header lines are not accepted");
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) {
       return refuse(400, "a header line has no valid name before its colon");
     }
     const std::string_view value = trim(line.substr(colon + 1));
-    if (!std::ranges::all_of(value, is_value_char)) return refuse(400, "a header value contains a control character");
+    if (!std::ranges::all_of(value, is_value_char))
+      return refuse(400, "a header value contains a control character");
     headers.add(line.substr(0, colon), value);
   }
 }
 
 Parsed<std::uint64_t> parse_length(std::string_view text) {
   // 18 digits cannot overflow, and nobody sends an exabyte.
-  if (text.empty() || text.size() > 18 || !std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; })) {
+  if (text.empty() || text.size() > 18 ||
+      !std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; })) {
     return refuse(400, "Content-Length is not a number");
   }
   std::uint64_t length = 0;
@@ -158,7 +162,8 @@ Parsed<void> parse_request_head(std::string head, const HeadLimits& limits, Requ
   if (first == std::string_view::npos || first == last) return refuse(400, "the request line is malformed");
   request.method = line.substr(0, first);
   request.target = line.substr(first + 1, last - first - 1);
-  if (!is_token(request.method) || request.method.size() > 32) return refuse(400, "the request method is malformed");
+  if (!is_token(request.method) || request.method.size() > 32)
+    return refuse(400, "the request method is malformed");
   const auto version = parse_version(line.substr(last + 1));
   if (!version) return std::unexpected(version.error());
   request.minor_version = *version;
@@ -173,7 +178,8 @@ Parsed<void> parse_request_head(std::string head, const HeadLimits& limits, Requ
   request.framing = *framing;
   request.keep_alive = keeps_alive(request.headers, request.minor_version);
   if (const auto expect = request.headers.find("expect")) {
-    if (!equals_ignoring_case(*expect, "100-continue")) return refuse(417, "the only expectation known is 100-continue");
+    if (!equals_ignoring_case(*expect, "100-continue"))
+      return refuse(417, "the only expectation known is 100-continue");
     request.expects_continue = request.minor_version == 1;
   }
   return {};
@@ -185,15 +191,18 @@ Parsed<void> parse_response_head(std::string head, std::string_view method, cons
   std::string_view rest = response.head;
   const std::string_view line = take_line(rest);
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  if (line.size() < 12 || !line.starts_with("HTTP/1.") || (line[7] != '0' && line[7] != '1') || line[8] != ' ' ||
-      !std::ranges::all_of(line.substr(9, 3), is_digit) || (line.size() > 12 && line[12] != ' ')) {
+  if (line.size() < 12 || !line.starts_with("HTTP/1.") || (line[7] != '0' && line[7] != '1') ||
+      line[8] != ' ' || !std::ranges::all_of(line.substr(9, 3), is_digit) ||
+      (line.size() > 12 && line[12] != ' ')) {
     return refuse(502, "the status line is malformed");
   }
   response.minor_version = line[7] - '0';
   response.status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
-  if (auto fields = parse_fields(rest, limits, response.headers); !fields) return refuse(502, fields.error().message);
+  if (auto fields = parse_fields(rest, limits, response.headers); !fields)
+    return refuse(502, fields.error().message);
   response.keep_alive = keeps_alive(response.headers, response.minor_version);
-  if (method == "HEAD" || response.status / 100 == 1 || response.status == 204 || response.status == 304) return {};
+  if (method == "HEAD" || response.status / 100 == 1 || response.status == 204 || response.status == 304)
+    return {};
   const auto framing = parse_framing(response.headers, response.minor_version);
   if (!framing) return refuse(502, framing.error().message);
   response.framing = *framing;

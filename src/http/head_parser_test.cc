@@ -28,7 +28,10 @@ int outcome(const std::string& text, std::size_t step, Request* request = nullpt
 
 TEST(RequestHead, IsTakenApart) {
   Request request;
-  ASSERT_EQ(outcome("POST /v1/completions?a=1&b HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\nX-A:  v w \t\r\n\r\n", 7, &request), 0);
+  ASSERT_EQ(
+      outcome("POST /v1/completions?a=1&b HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\nX-A:  v w \t\r\n\r\n",
+              7, &request),
+      0);
   EXPECT_EQ(request.method, "POST");
   EXPECT_EQ(request.path, "/v1/completions");
   EXPECT_EQ(request.query, "a=1&b");
@@ -121,7 +124,9 @@ const HeadCase kHeads[] = {
     {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity\r\n\r\n", 501},
     {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 501},
     {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n", 501},
-    {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\x0b" "chunked\r\n\r\n", 400},
+    {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\x0b"
+     "chunked\r\n\r\n",
+     400},
     {"GET / HTTP/1.1\r\nHost: x\r\nExpect: 200-maybe\r\n\r\n", 417},
 };
 
@@ -149,9 +154,14 @@ TEST(RequestHead, SurvivesRandomDamage) {
     for (std::uint64_t i = random.below(4); i > 0 && !head.empty(); --i) {
       const auto at = static_cast<std::size_t>(random.below(head.size()));
       switch (random.below(3)) {
-        case 0: head[at] = static_cast<char>(random.below(256)); break;
-        case 1: head.erase(at, 1 + static_cast<std::size_t>(random.below(3))); break;
-        default: head.insert(at, 1, "\r\n: \t\0,;"[random.below(8)]);
+        case 0:
+          head[at] = static_cast<char>(random.below(256));
+          break;
+        case 1:
+          head.erase(at, 1 + static_cast<std::size_t>(random.below(3)));
+          break;
+        default:
+          head.insert(at, 1, "\r\n: \t\0,;"[random.below(8)]);
       }
     }
     const int whole = outcome(head, 100'000);
@@ -177,8 +187,9 @@ TEST(ResponseHead, KnowsItsFraming) {
 }
 
 TEST(ResponseHead, RefusesGarbage) {
-  for (const char* head : {"HTTP/1.1 2000 OK\r\n\r\n", "HTTP/2 200\r\n\r\n", "ICY 200 OK\r\n\r\n", "HTTP/1.1 20\r\n\r\n",
-                           "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"}) {
+  for (const char* head :
+       {"HTTP/1.1 2000 OK\r\n\r\n", "HTTP/2 200\r\n\r\n", "ICY 200 OK\r\n\r\n", "HTTP/1.1 20\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"}) {
     ResponseHead response;
     const auto parsed = parse_response_head(head, "GET", {}, response);
     ASSERT_FALSE(parsed) << head;

@@ -15,14 +15,18 @@ void Server::start() { accepting_.spawn(accept_all()); }
 
 void Server::drain() {
   draining_ = true;
+  for (Connection* connection : open_) connection->close_if_idle();
+}
+
+void Server::stop_accepting() {
   accepting_.cancel();
   listener_.reset();
-  for (Connection* connection : open_) connection->close_if_idle();
 }
 
 Server::Counts Server::counts() const {
   Counts counts = counts_;
   counts.open_connections = connections_.size();
+  for (const Connection* connection : open_) counts.busy_connections += connection->idle() ? 0 : 1;
   return counts;
 }
 

@@ -19,8 +19,8 @@ namespace autoglm::http {
 struct ServerLimits {
   HeadLimits head;
   std::size_t body_bytes = 16 * 1024 * 1024;
-  std::size_t pipelined_bytes = 64 * 1024;  ///< read ahead while an answer is being made
-  std::size_t connections = 10'000;         ///< of this loop; further ones are told 503
+  std::size_t pipelined_bytes = 64 * 1024;          ///< read ahead while an answer is being made
+  std::size_t connections = 10'000;                 ///< of this loop; further ones are told 503
   Duration header_time = std::chrono::seconds(15);  ///< from a request's first byte to the end of its head
   Duration body_time = std::chrono::seconds(60);
   Duration idle_time = std::chrono::seconds(75);    ///< between requests
@@ -56,7 +56,8 @@ class Handler {
   virtual Task<void> handle(Request& request, ResponseWriter& response) = 0;
 
   /// The body, and its type, for a request that could not be read at all; counted and logged here.
-  virtual std::pair<std::string, std::string_view> refused(const Refusal& refusal, const std::string& peer) = 0;
+  virtual std::pair<std::string, std::string_view> refused(const Refusal& refusal,
+                                                           const std::string& peer) = 0;
 };
 
 /// An HTTP/1.1 server on one listener of one loop: keep-alive, pipelining, chunked bodies,
@@ -71,13 +72,16 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   void start();
-  /// Stops accepting; idle connections close; running ones close after their answer.
+  /// Idle connections close; others close after their answer. New ones are still accepted, so that the
+  /// handler can say that it is leaving.
   void drain();
+  void stop_accepting();
   /// Until the last connection has ended.
   Task<void> drained() { return connections_.join(); }
 
   struct Counts {
     std::size_t open_connections = 0;
+    std::size_t busy_connections = 0;  ///< of these: with a request under way
     std::uint64_t connections = 0;
     std::uint64_t requests = 0;
     std::uint64_t refused = 0;  ///< connections above the limit, and requests that could not be read
@@ -98,7 +102,7 @@ class Server {
   Counts counts_;
   Scope accepting_;
   std::unordered_set<Connection*> open_;  // they register themselves
-  Scope connections_;  // last: its tasks use all of the above
+  Scope connections_;                     // last: its tasks use all of the above
 };
 
 }  // namespace autoglm::http

@@ -48,7 +48,8 @@ class TestHandler final : public Handler {
     }  // everything else: no answer at all
   }
 
-  std::pair<std::string, std::string_view> refused(const Refusal& refusal, const std::string& /*peer*/) override {
+  std::pair<std::string, std::string_view> refused(const Refusal& refusal,
+                                                   const std::string& /*peer*/) override {
     return {"refused: " + refusal.message, "text/plain"};
   }
 
@@ -95,7 +96,8 @@ class ServerTest : public ::testing::Test {
     std::string text;
     std::array<char, 4096> buffer;
     while (true) {
-      const auto count = co_await with_deadline(Deadline::after(20s), stream.read_some(std::span<char>(buffer)), "test read");
+      const auto count = co_await with_deadline(Deadline::after(20s),
+                                                stream.read_some(std::span<char>(buffer)), "test read");
       if (!count || *count == 0) co_return text;
       text.append(buffer.data(), *count);
     }
@@ -105,7 +107,8 @@ class ServerTest : public ::testing::Test {
     std::string text;
     std::array<char, 4096> buffer;
     while (text.find(mark) == std::string::npos) {
-      const auto count = co_await with_deadline(Deadline::after(20s), stream.read_some(std::span<char>(buffer)), "test read");
+      const auto count = co_await with_deadline(Deadline::after(20s),
+                                                stream.read_some(std::span<char>(buffer)), "test read");
       if (!count || *count == 0) break;
       text.append(buffer.data(), *count);
     }
@@ -122,13 +125,15 @@ std::string get(const std::string& path, const std::string& more = "") {
   return "GET " + path + " HTTP/1.1\r\nHost: x\r\n" + more + "\r\n";
 }
 std::string post(const std::string& path, const std::string& body, const std::string& more = "") {
-  return "POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + more + "\r\n" + body;
+  return "POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
+         more + "\r\n" + body;
 }
 const std::string kClose = "Connection: close\r\n";
 
 TEST_F(ServerTest, AnswersPipelinedRequestsInOrder) {
   serve([&](std::uint16_t port) -> Task<void> {
-    const std::string text = co_await exchange(port, post("/echo", "one") + get("/stream") + post("/echo", "three", kClose));
+    const std::string text =
+        co_await exchange(port, post("/echo", "one") + get("/stream") + post("/echo", "three", kClose));
     const auto one = text.find("one");
     const auto two = text.find("part2");
     const auto three = text.find("three");
@@ -166,8 +171,10 @@ TEST_F(ServerTest, ACutStreamHasNoLastChunk) {
 
 TEST_F(ServerTest, TakesChunkedBodies) {
   serve([&](std::uint16_t port) -> Task<void> {
-    const std::string text = co_await exchange(
-        port, "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+    const std::string text =
+        co_await exchange(port,
+                          "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: "
+                          "chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
     EXPECT_TRUE(text.ends_with("Content-Length: 5\r\n") || text.ends_with("abcde")) << text;
   });
 }
@@ -175,8 +182,9 @@ TEST_F(ServerTest, TakesChunkedBodies) {
 TEST_F(ServerTest, InvitesABodyThatWaitsForIt) {
   serve([&](std::uint16_t port) -> Task<void> {
     auto stream = co_await connect(port);
-    co_await stream->write_all(std::string_view(
-        "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"));
+    co_await stream->write_all(
+        std::string_view("POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: "
+                         "100-continue\r\nContent-Length: 2\r\n\r\n"));
     EXPECT_EQ(co_await read_until(*stream, "\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
     co_await stream->write_all(std::string_view("ok"));
     EXPECT_TRUE((co_await read_to_end(*stream)).ends_with("ok"));
@@ -185,7 +193,8 @@ TEST_F(ServerTest, InvitesABodyThatWaitsForIt) {
 
 TEST_F(ServerTest, AnswersHeadWithoutABody) {
   serve([&](std::uint16_t port) -> Task<void> {
-    const std::string text = co_await exchange(port, "HEAD /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc");
+    const std::string text = co_await exchange(
+        port, "HEAD /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc");
     EXPECT_NE(text.find("Content-Length: 3\r\n"), std::string::npos) << text;
     EXPECT_TRUE(text.ends_with("\r\n\r\n")) << text;
   });
@@ -204,11 +213,15 @@ TEST_F(ServerTest, RefusesAndCloses) {
   serve(
       [&](std::uint16_t port) -> Task<void> {
         EXPECT_TRUE((co_await exchange(port, "nonsense\r\n\r\n")).starts_with("HTTP/1.1 400 "));
-        EXPECT_TRUE((co_await exchange(port, post("/echo", std::string(11, 'x')))).starts_with("HTTP/1.1 413 "));
-        EXPECT_TRUE((co_await exchange(port,
-                                       "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n"))
-                        .starts_with("HTTP/1.1 413 "));
-        EXPECT_TRUE((co_await exchange(port, get("/", "X: " + std::string(40'000, 'a') + "\r\n"))).starts_with("HTTP/1.1 431 "));
+        EXPECT_TRUE(
+            (co_await exchange(port, post("/echo", std::string(11, 'x')))).starts_with("HTTP/1.1 413 "));
+        EXPECT_TRUE(
+            (co_await exchange(
+                 port,
+                 "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n"))
+                .starts_with("HTTP/1.1 413 "));
+        EXPECT_TRUE((co_await exchange(port, get("/", "X: " + std::string(40'000, 'a') + "\r\n")))
+                        .starts_with("HTTP/1.1 431 "));
         EXPECT_EQ(handler_.handled, 0);
         EXPECT_EQ(server_->counts().refused, 4U);
       },
@@ -222,7 +235,8 @@ TEST_F(ServerTest, BoundsTheTimeOfHeaderAndBody) {
   serve(
       [&](std::uint16_t port) -> Task<void> {
         EXPECT_TRUE((co_await exchange(port, "GET / HT")).starts_with("HTTP/1.1 408 "));
-        EXPECT_TRUE((co_await exchange(port, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab")).starts_with("HTTP/1.1 408 "));
+        EXPECT_TRUE((co_await exchange(port, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab"))
+                        .starts_with("HTTP/1.1 408 "));
       },
       limits);
 }
@@ -294,6 +308,8 @@ TEST_F(ServerTest, DrainClosesIdleConnectionsAndFinishesTheRest) {
     std::string begun = co_await read_until(*busy, "part0");
     server_->drain();
     EXPECT_EQ(co_await read_to_end(*idle), "");
+    EXPECT_NE((co_await exchange(port, get("/stream"))).find("Connection: close\r\n"), std::string::npos);
+    server_->stop_accepting();
     const std::string text = begun + co_await read_to_end(*busy);
     EXPECT_TRUE(text.ends_with("0\r\n\r\n")) << text;
     co_await server_->drained();

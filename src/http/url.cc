@@ -14,7 +14,8 @@ Result<Url> from_view(const boost::urls::url_view& view, std::string_view text) 
   Url url;
   url.tls = view.scheme() == "https";
   if (view.scheme() != "http" && view.scheme() != "https") {
-    return fail(ErrorCode::kInvalidArgument, "\"" + std::string(text) + "\" is not an http:// or https:// address");
+    return fail(ErrorCode::kInvalidArgument,
+                "\"" + std::string(text) + "\" is not an http:// or https:// address");
   }
   if (view.host().empty()) {
     return fail(ErrorCode::kInvalidArgument, "\"" + std::string(text) + "\" names no host");
@@ -23,7 +24,8 @@ Result<Url> from_view(const boost::urls::url_view& view, std::string_view text) 
     return fail(ErrorCode::kInvalidArgument,
                 "an address must not carry a user or password; give credentials as a key or header");
   }
-  url.host.host = view.host_type() == boost::urls::host_type::ipv6 ? std::string(view.encoded_host_address()) : view.host();
+  url.host.host = view.host_type() == boost::urls::host_type::ipv6 ? std::string(view.encoded_host_address())
+                                                                   : view.host();
   url.host.port = url.tls ? 443 : 80;
   if (!view.port().empty()) {
     const auto port = view.port();
@@ -54,12 +56,14 @@ Result<Url> Url::parse(std::string_view text) {
 }
 
 Result<Url> Url::resolve(std::string_view location) const {
-  const auto reference = boost::urls::parse_uri_reference(boost::urls::string_view(location.data(), location.size()));
+  const auto reference =
+      boost::urls::parse_uri_reference(boost::urls::string_view(location.data(), location.size()));
   const std::string here = origin() + target;
   const auto base = boost::urls::parse_uri(here);
   boost::urls::url resolved;
   if (!reference || !base || !boost::urls::resolve(*base, *reference, resolved)) {
-    return fail(ErrorCode::kBadGateway, "a redirect to \"" + std::string(location) + "\", which is not a valid address");
+    return fail(ErrorCode::kBadGateway,
+                "a redirect to \"" + std::string(location) + "\", which is not a valid address");
   }
   return from_view(resolved, location);
 }

@@ -31,8 +31,8 @@ struct EndpointStatus {
 };
 
 struct TokenizeRequest {
-  Prompt prompt;               ///< text or chat
-  bool add_special = true;     ///< BOS and the like, as the model wants them
+  Prompt prompt;            ///< text or chat
+  bool add_special = true;  ///< BOS and the like, as the model wants them
 };
 
 struct TokenizeResult {

@@ -19,8 +19,8 @@ std::string_view to_string(FinishReason reason);
 /// One step of one choice. Text is valid UTF-8: a character that needs several tokens comes whole,
 /// with the last of them, so text may be empty while tokens are not.
 struct TokenEvent {
-  std::uint32_t choice = 0;          ///< 0 … n-1
-  std::uint32_t index = 0;           ///< position of the first of `tokens` in its choice
+  std::uint32_t choice = 0;  ///< 0 … n-1
+  std::uint32_t index = 0;   ///< position of the first of `tokens` in its choice
   std::vector<TokenId> tokens;
   std::string text;
   std::optional<FinishReason> finish;  ///< set on the last event of a choice

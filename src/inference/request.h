@@ -15,13 +15,13 @@ using TokenId = std::int32_t;
 /// How the next token is chosen. The defaults are OpenAI's and vLLM's: plain sampling at
 /// temperature 1. Values are validated by the codec that made the request.
 struct SamplingParams {
-  double temperature = 1.0;        ///< 0: greedy
-  double top_p = 1.0;              ///< (0, 1]
-  std::int32_t top_k = 0;          ///< 0: off
-  double min_p = 0.0;              ///< [0, 1]
-  double presence_penalty = 0.0;   ///< [-2, 2]
-  double frequency_penalty = 0.0;  ///< [-2, 2]
-  double repetition_penalty = 1.0; ///< > 0; 1: off
+  double temperature = 1.0;           ///< 0: greedy
+  double top_p = 1.0;                 ///< (0, 1]
+  std::int32_t top_k = 0;             ///< 0: off
+  double min_p = 0.0;                 ///< [0, 1]
+  double presence_penalty = 0.0;      ///< [-2, 2]
+  double frequency_penalty = 0.0;     ///< [-2, 2]
+  double repetition_penalty = 1.0;    ///< > 0; 1: off
   std::optional<std::uint64_t> seed;  ///< absent: a fresh one a request
   std::vector<std::pair<TokenId, float>> logit_bias;
 };

@@ -36,7 +36,8 @@ struct BlockingPool::State {
 
 BlockingPool::BlockingPool(unsigned threads, std::size_t queue_limit)
     : state_(std::make_unique<State>(queue_limit)) {
-  for (unsigned i = 0; i < threads; ++i) state_->threads.emplace_back([state = state_.get()] { state->work(); });
+  for (unsigned i = 0; i < threads; ++i)
+    state_->threads.emplace_back([state = state_.get()] { state->work(); });
 }
 
 BlockingPool::~BlockingPool() {

@@ -30,7 +30,7 @@ class BlockingPool {
     using Value = std::invoke_result_t<F>;
     struct State {
       std::optional<Value> value;
-      Signal done;           // touched on the loop only
+      Signal done;             // touched on the loop only
       bool abandoned = false;  // likewise
     };
     struct AbandonOnExit {

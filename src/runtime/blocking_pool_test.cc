@@ -17,7 +17,7 @@ TEST(BlockingPool, ReturnsTheResultOnTheCallersLoop) {
   const auto caller = [&]() -> Task<bool> {
     const auto before = std::this_thread::get_id();
     const auto inside = co_await pool.run([] { return std::this_thread::get_id(); });
-    co_return inside.has_value() && *inside != before && std::this_thread::get_id() == before;
+    co_return inside.has_value() && *inside != before&& std::this_thread::get_id() == before;
   };
   EXPECT_TRUE(run_task(loop, caller()));
 }
@@ -31,7 +31,7 @@ TEST(BlockingPool, RefusesWhenItsQueueIsFull) {
     started.count_down();
     release.wait();
   }));
-  started.wait();                    // the only thread is busy
+  started.wait();                   // the only thread is busy
   ASSERT_TRUE(pool.submit([] {}));  // the queue's one place is taken
   const auto refused = run_task(loop, pool.run([] { return 1; }));
   ASSERT_FALSE(refused);

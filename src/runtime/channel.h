@@ -16,7 +16,9 @@ namespace autoglm {
 template <class T>
 class Channel {
  public:
-  explicit Channel(std::size_t capacity) : capacity_(capacity) { AUTOGLM_ASSERT(capacity > 0, "a channel needs room"); }
+  explicit Channel(std::size_t capacity) : capacity_(capacity) {
+    AUTOGLM_ASSERT(capacity > 0, "a channel needs room");
+  }
 
   /// False when full or closed.
   bool try_push(T value) {

@@ -20,7 +20,8 @@ struct Waiter : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boo
 
 /// A pending timer: its `on_expiry` runs on the loop at or shortly after `at`. Destroying it, or
 /// `cancel()`, takes it back. Loop thread only.
-class Timer : public boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+class Timer
+    : public boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
  public:
   explicit Timer(std::function<void()> on_expiry) : on_expiry_(std::move(on_expiry)) {}
 
@@ -72,7 +73,7 @@ class EventLoop {
   /// Resumes `waiter.handle` in the next turn of the loop, unless the waiter is destroyed before.
   void resume_soon(Waiter& waiter);
 
-  struct Core;                       ///< the network library's part
+  struct Core;                           ///< the network library's part
   Core& core() const { return *core_; }  ///< for sources of this room
 
  private:

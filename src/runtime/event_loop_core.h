@@ -19,7 +19,8 @@ struct EventLoop::Core {
   // The hint 1 says that one thread runs the context: Asio then skips waking itself for posts from
   // that thread. Posts from other threads stay safe.
   boost::asio::io_context context{1};
-  std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work{context.get_executor()};
+  std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work{
+      context.get_executor()};
 
   boost::intrusive::list<Waiter, Unsized> ready;
   bool drain_posted = false;

@@ -134,7 +134,8 @@ class TcpStream final : public ByteStream {
       }
       if (errno == EINTR) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) {
-        co_return fail(connection_error("writing to " + peer_, error_code(errno, boost::system::system_category())));
+        co_return fail(
+            connection_error("writing to " + peer_, error_code(errno, boost::system::system_category())));
       }
       const auto [error, nothing] = co_await Operation<Nothing>(
           [this](auto& state) { socket_.async_wait(tcp::socket::wait_write, state.handler()); });
@@ -185,10 +186,11 @@ Result<std::vector<tcp::endpoint>> resolve(const HostPort& target) {
   const int status = ::getaddrinfo(target.host.c_str(), std::to_string(target.port).c_str(), &hints, &raw);
   const std::unique_ptr<addrinfo, AddressListDeleter> list(raw);
   if (status != 0) {
-    return fail(Error{.code = ErrorCode::kUnavailable,
-                      .origin = Origin::kEndpoint,
-                      .retry = Retry::kElsewhere,
-                      .message = "cannot resolve the host name \"" + target.host + "\": " + ::gai_strerror(status)});
+    return fail(
+        Error{.code = ErrorCode::kUnavailable,
+              .origin = Origin::kEndpoint,
+              .retry = Retry::kElsewhere,
+              .message = "cannot resolve the host name \"" + target.host + "\": " + ::gai_strerror(status)});
   }
   std::vector<tcp::endpoint> endpoints;
   for (const addrinfo* entry = list.get(); entry != nullptr; entry = entry->ai_next) {
@@ -203,11 +205,14 @@ Result<std::vector<tcp::endpoint>> resolve(const HostPort& target) {
 
 Result<tcp::endpoint> numeric_endpoint(const HostPort& address) {
   error_code error;
-  const std::string host = address.host == "localhost" ? "127.0.0.1" : address.host.empty() ? "0.0.0.0" : address.host;
+  const std::string host = address.host == "localhost" ? "127.0.0.1"
+                           : address.host.empty()      ? "0.0.0.0"
+                                                       : address.host;
   const auto ip = asio::ip::make_address(host, error);
   if (error) {
-    return fail(ErrorCode::kInvalidArgument, "\"" + address.host +
-                                                 "\" is not an IP address to listen on; write e.g. 0.0.0.0, 127.0.0.1 or [::]");
+    return fail(
+        ErrorCode::kInvalidArgument,
+        "\"" + address.host + "\" is not an IP address to listen on; write e.g. 0.0.0.0, 127.0.0.1 or [::]");
   }
   return tcp::endpoint(ip, address.port);
 }
@@ -251,8 +256,8 @@ Task<Result<std::unique_ptr<ByteStream>>> connect_to_any(BlockingPool& pool, Hos
   error_code last = asio::error::host_not_found;
   for (const tcp::endpoint& endpoint : endpoints) {
     tcp::socket socket(EventLoop::current().core().context);
-    const auto [error, nothing] = co_await Operation<Nothing>(
-        [&](auto& state) { socket.async_connect(endpoint, state.handler()); });
+    const auto [error, nothing] =
+        co_await Operation<Nothing>([&](auto& state) { socket.async_connect(endpoint, state.handler()); });
     if (!error) co_return std::make_unique<TcpStream>(std::move(socket));
     last = error;
   }
@@ -301,7 +306,8 @@ Result<HostPort> probe_listen_address(const HostPort& address) {
   return HostPort{address.host, acceptor.local_endpoint(ignored).port()};
 }
 
-Task<Result<std::unique_ptr<ByteStream>>> tcp_connect(BlockingPool& pool, HostPort target, Deadline deadline) {
+Task<Result<std::unique_ptr<ByteStream>>> tcp_connect(BlockingPool& pool, HostPort target,
+                                                      Deadline deadline) {
   co_return co_await with_deadline(deadline, connect_to_any(pool, target), "connecting");
 }
 

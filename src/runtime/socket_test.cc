@@ -29,7 +29,8 @@ class SocketTest : public ::testing::Test {
     scope.spawn([](TcpListener& from, Pair& out) -> Task<void> {
       out.server = (co_await from.accept()).value();
     }(*listener, pair));
-    pair.client = (co_await tcp_connect(pool_, {"127.0.0.1", listener->port()}, Deadline::after(10s))).value();
+    pair.client =
+        (co_await tcp_connect(pool_, {"127.0.0.1", listener->port()}, Deadline::after(10s))).value();
     co_await scope.join();
     co_return pair;
   }

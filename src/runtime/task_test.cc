@@ -57,7 +57,12 @@ TEST(Task, CarriesExceptionsToTheAwaiter) {
 
 TEST(Task, NeverStartsWhenNotAwaited) {
   bool started = false;
-  { const auto task = [&]() -> Task<void> { started = true; co_return; }(); }
+  {
+    const auto task = [&]() -> Task<void> {
+      started = true;
+      co_return;
+    }();
+  }
   EXPECT_FALSE(started);
 }
 

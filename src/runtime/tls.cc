@@ -38,7 +38,8 @@ Error tls_error(const std::string& what) {
 /// between them and the transport, so nothing of OpenSSL waits for a socket.
 class TlsStream final : public ByteStream {
  public:
-  TlsStream(Ssl ssl, std::unique_ptr<ByteStream> transport) : ssl_(std::move(ssl)), transport_(std::move(transport)) {
+  TlsStream(Ssl ssl, std::unique_ptr<ByteStream> transport)
+      : ssl_(std::move(ssl)), transport_(std::move(transport)) {
     incoming_ = BIO_new(BIO_s_mem());
     outgoing_ = BIO_new(BIO_s_mem());
     BIO_set_mem_eof_return(incoming_, -1);
@@ -71,7 +72,8 @@ class TlsStream final : public ByteStream {
       const auto filled = co_await fill();
       if (!filled) co_return fail(filled.error());
       // An end without close_notify could be an attacker's cut: an error, not an end.
-      if (*filled == 0) co_return fail(tls_error("reading TLS from " + peer() + ": cut off without close_notify"));
+      if (*filled == 0)
+        co_return fail(tls_error("reading TLS from " + peer() + ": cut off without close_notify"));
     }
   }
 
@@ -157,7 +159,8 @@ Result<std::shared_ptr<const TlsClientContext>> TlsClientContext::create(const s
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   const int loaded = ca_file.empty() ? SSL_CTX_set_default_verify_paths(context)
                                      : SSL_CTX_load_verify_locations(context, ca_file.c_str(), nullptr);
-  if (loaded != 1) return fail(tls_error("reading certificates from " + (ca_file.empty() ? "the system" : ca_file)));
+  if (loaded != 1)
+    return fail(tls_error("reading certificates from " + (ca_file.empty() ? "the system" : ca_file)));
   return std::shared_ptr<const TlsClientContext>(new TlsClientContext(std::move(state)));
 }
 

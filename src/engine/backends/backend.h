@@ -34,10 +34,10 @@ struct BackendFacts {
   std::uint32_t context_length = 0;  ///< tokens of one sequence
   std::uint32_t cache_cells = 0;     ///< tokens of all sequences together
   std::uint32_t max_sequences = 0;
-  std::uint32_t max_batch = 0;       ///< rows of one step
+  std::uint32_t max_batch = 0;  ///< rows of one step
   std::uint32_t vocabulary_size = 0;
   bool has_chat_template = false;
-  bool adds_bos = false;             ///< an empty prompt is one token long then
+  bool adds_bos = false;  ///< an empty prompt is one token long then
 };
 
 /// A loaded model with its key-value cache: tokens in, logits out. Tokenizing, templates and facts
@@ -49,7 +49,8 @@ class Backend {
   virtual const BackendFacts& facts() const = 0;
 
   /// `parse_special`: whether special tokens written in `text` become those tokens (templates) or stay text.
-  virtual Result<std::vector<TokenId>> tokenize(std::string_view text, bool add_special, bool parse_special) const = 0;
+  virtual Result<std::vector<TokenId>> tokenize(std::string_view text, bool add_special,
+                                                bool parse_special) const = 0;
   /// The bytes of a token, which may be part of a character; special tokens have none.
   virtual std::string_view piece(TokenId token) const = 0;
   virtual bool ends_generation(TokenId token) const = 0;
@@ -70,7 +71,8 @@ class Backend {
 };
 
 /// Loads a model; runs on the engine's thread, so it may take its time. `progress` is told 0 … 1.
-using BackendLoader = std::function<Result<std::unique_ptr<Backend>>(const std::function<void(double)>& progress)>;
+using BackendLoader =
+    std::function<Result<std::unique_ptr<Backend>>(const std::function<void(double)>& progress)>;
 
 /// Chooses tokens for one choice of one request. Belongs to the engine's thread.
 class TokenSampler {

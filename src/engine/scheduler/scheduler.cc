@@ -14,7 +14,9 @@ constexpr std::uint32_t kHeadroom = 16;
 // Less than this is not worth the step's fixed cost.
 constexpr std::uint32_t kMinChunk = 8;
 
-Duration smooth(Duration old, Duration fresh) { return old == Duration::zero() ? fresh : (old * 7 + fresh) / 8; }
+Duration smooth(Duration old, Duration fresh) {
+  return old == Duration::zero() ? fresh : (old * 7 + fresh) / 8;
+}
 
 }  // namespace
 
@@ -48,13 +50,15 @@ void Scheduler::remove(SequenceKey key) {
 
 void Scheduler::append(SequenceKey key) {
   Sequence* sequence = find_running(key);
-  AUTOGLM_ASSERT(sequence != nullptr && sequence->computed == sequence->tokens, "only a completed sequence grows");
+  AUTOGLM_ASSERT(sequence != nullptr && sequence->computed == sequence->tokens,
+                 "only a completed sequence grows");
   ++sequence->tokens;
 }
 
 void Scheduler::fork(SequenceKey parent_key, SequenceKey child_key) {
   Sequence* parent = find_running(parent_key);
-  AUTOGLM_ASSERT(parent != nullptr && parent->slots > 1 && parent->computed == parent->tokens, "nothing to fork from");
+  AUTOGLM_ASSERT(parent != nullptr && parent->slots > 1 && parent->computed == parent->tokens,
+                 "nothing to fork from");
   if (parent->group < 0) {
     auto free = std::ranges::find(groups_, 0U, &Group::members);
     if (free == groups_.end()) free = groups_.insert(groups_.end(), Group{});
@@ -128,7 +132,8 @@ void Scheduler::admit(Step& step) {
   while (!waiting_.empty()) {
     const Sequence& next = waiting_.front();
     const std::uint32_t headroom = running_.empty() ? 0 : kHeadroom * next.slots;
-    if (slots + next.slots > limits_.max_sequences || cells + next.tokens + headroom > limits_.cache_cells) return;
+    if (slots + next.slots > limits_.max_sequences || cells + next.tokens + headroom > limits_.cache_cells)
+      return;
     cells += next.tokens + headroom;
     slots += next.slots;
     step.admitted.push_back(next.key);
@@ -143,7 +148,8 @@ std::uint32_t Scheduler::prefill_budget(const Step& step) const {
   if (running_.size() + waiting_.size() == 1) return room;
   const Duration left = limits_.max_stall - (step.decode_rows > 0 ? decode_time_ : Duration::zero());
   const auto fitting = left > Duration::zero() ? left / std::max(prefill_time_, Duration(1)) : 0;
-  return std::clamp(static_cast<std::uint32_t>(std::min<Duration::rep>(fitting, room)), std::min(kMinChunk, room), room);
+  return std::clamp(static_cast<std::uint32_t>(std::min<Duration::rep>(fitting, room)),
+                    std::min(kMinChunk, room), room);
 }
 
 Scheduler::Step Scheduler::plan() {

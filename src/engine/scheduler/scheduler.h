@@ -13,9 +13,9 @@ namespace autoglm::engine {
 using SequenceKey = StrongId<struct SequenceKeyTag>;
 
 struct SchedulerLimits {
-  std::uint32_t max_sequences = 32;  ///< running at a time
-  std::uint32_t cache_cells = 8192;  ///< tokens of all running sequences together
-  std::uint32_t max_batch = 512;     ///< tokens of one step
+  std::uint32_t max_sequences = 32;                     ///< running at a time
+  std::uint32_t cache_cells = 8192;                     ///< tokens of all running sequences together
+  std::uint32_t max_batch = 512;                        ///< tokens of one step
   Duration max_stall = std::chrono::milliseconds(100);  ///< that one step may take while others wait for it
 };
 
@@ -36,7 +36,7 @@ class Scheduler {
     SequenceKey sequence;
     std::uint32_t first = 0;  ///< index of the first token to compute
     std::uint32_t count = 0;
-    bool completes = false;   ///< reaches the last token: a next one is to be chosen
+    bool completes = false;  ///< reaches the last token: a next one is to be chosen
   };
   struct Step {
     std::vector<SequenceKey> preempted;  ///< their cells are to be dropped before the step
@@ -76,8 +76,8 @@ class Scheduler {
     std::uint32_t computed = 0;
     std::uint32_t slots = 1;
     bool paused = false;
-    std::int32_t group = -1;     // cells shared with others that forked from the same prompt
-    std::uint32_t shared = 0;    // how many of its tokens those are
+    std::int32_t group = -1;   // cells shared with others that forked from the same prompt
+    std::uint32_t shared = 0;  // how many of its tokens those are
   };
   struct Group {
     std::uint32_t members = 0;
@@ -96,8 +96,8 @@ class Scheduler {
   std::vector<Sequence> running_;  // oldest first
   std::deque<Sequence> waiting_;   // next first
   std::vector<Group> groups_;
-  Duration decode_time_{0};                              // of a step without prompts, smoothed
-  Duration prefill_time_ = std::chrono::milliseconds(1); // of one prompt token, smoothed
+  Duration decode_time_{0};                               // of a step without prompts, smoothed
+  Duration prefill_time_ = std::chrono::milliseconds(1);  // of one prompt token, smoothed
 };
 
 }  // namespace autoglm::engine

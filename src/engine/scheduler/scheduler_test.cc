@@ -116,7 +116,8 @@ TEST(Scheduler, PausedSequencesGetNoWork) {
   EXPECT_EQ(scheduler.plan().slices.size(), 1U);
 }
 
-/// Requests of every size come, generate, fork, are cancelled and paused, against a cache far too small for them.
+/// Requests of every size come, generate, fork, are cancelled and paused, against a cache far too small for
+/// them.
 struct Simulation {
   explicit Simulation(std::uint64_t seed) : random(seed), scheduler(limits) {}
 
@@ -132,7 +133,8 @@ struct Simulation {
     const auto slots = 1 + static_cast<std::uint32_t>(random.below(8) == 0 ? random.below(4) : 0);
     const SequenceKey key{++last_key};
     // As the engine does: prompt and answer fit the context, which fits the cache.
-    const auto left = 1 + static_cast<std::uint32_t>(random.below(std::min<std::uint64_t>(80, limits.cache_cells - tokens)));
+    const auto left = 1 + static_cast<std::uint32_t>(
+                              random.below(std::min<std::uint64_t>(80, limits.cache_cells - tokens)));
     live[key] = {tokens, left, slots - 1};
     scheduler.add(key, tokens, slots);
     ++arrived;

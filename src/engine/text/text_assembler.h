@@ -10,7 +10,8 @@ namespace autoglm::engine {
 /// tokens), and nothing that could still turn out to be the beginning of a stop string. Pure.
 class TextAssembler {
  public:
-  TextAssembler(std::vector<std::string> stop, bool include_stop) : stop_(std::move(stop)), include_stop_(include_stop) {}
+  TextAssembler(std::vector<std::string> stop, bool include_stop)
+      : stop_(std::move(stop)), include_stop_(include_stop) {}
 
   /// Appends to `out` what has become certain by `bytes`; true when a stop string is complete: the text ends
   /// there and nothing must be added any more.

@@ -19,7 +19,8 @@ class FakeEndpoint::Stream final : public EventStream {
     if (position_ < owner_.words.size()) {
       const auto index = static_cast<std::uint32_t>(position_);
       EventBatch batch;
-      batch.events.push_back({.index = index, .tokens = {static_cast<TokenId>(index)}, .text = owner_.words[position_++]});
+      batch.events.push_back(
+          {.index = index, .tokens = {static_cast<TokenId>(index)}, .text = owner_.words[position_++]});
       co_return batch;
     }
     if (owner_.hang_after_words) co_await sleep_for(std::chrono::hours(1));

@@ -26,7 +26,8 @@ class FakeEndpoint final : public Endpoint {
   std::size_t open_streams = 0;
   std::size_t cancelled_streams = 0;  ///< destroyed before their last batch
 
-  Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request, const CallContext& context) override;
+  Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request,
+                                                      const CallContext& context) override;
   Task<Result<TokenizeResult>> tokenize(TokenizeRequest request) override;
   Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) override;
   ModelCard card() const override { return card_; }

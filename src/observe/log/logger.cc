@@ -12,10 +12,14 @@ namespace autoglm::observe {
 
 std::string_view to_string(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return "debug";
-    case LogLevel::kInfo: return "info";
-    case LogLevel::kWarning: return "warning";
-    case LogLevel::kError: return "error";
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kError:
+      return "error";
   }
   return "info";
 }
@@ -77,7 +81,8 @@ void Logger::log(LogLevel level, std::string_view message, Fields fields, std::s
 
 Logger::Counts Logger::counts() const {
   Counts counts;
-  for (std::size_t i = 0; i < 4; ++i) counts.by_level[i] = state_->by_level[i].load(std::memory_order_relaxed);
+  for (std::size_t i = 0; i < 4; ++i)
+    counts.by_level[i] = state_->by_level[i].load(std::memory_order_relaxed);
   counts.without_trace_id = state_->without_trace_id.load(std::memory_order_relaxed);
   counts.dropped = state_->pool->overrun_counter() + state_->file->lost();
   return counts;

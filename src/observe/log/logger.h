@@ -50,7 +50,7 @@ class Logger {
     std::string file;  ///< empty: standard error
     std::size_t queue_lines = 8192;
     std::string service_name = "open-autoglm";
-    std::string process_trace_id;  ///< for lines that belong to no request
+    std::string process_trace_id;                      ///< for lines that belong to no request
     Duration flush_timeout = std::chrono::seconds(2);  ///< at most, that the destructor waits for a reader
   };
 

@@ -2,17 +2,17 @@
 
 #include "observe/log/line.h"
 
-#include <boost/json/parse.hpp>
 #include <gtest/gtest.h>
+#include <boost/json/parse.hpp>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmath>
 #include <cstdio>
-#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
-#include <sys/stat.h>
 #include <thread>
-#include <unistd.h>
 
 namespace autoglm::observe {
 namespace {
@@ -30,22 +30,27 @@ std::vector<std::string> lines_of(const std::string& file) {
 
 TEST(JsonLine, HasTheAgreedFieldsAndIsJson) {
   std::string out;
-  append_json_line(out, {.time = std::chrono::system_clock::time_point(std::chrono::microseconds(1700000000123456)),
-                         .level = LogLevel::kWarning,
-                         .service_name = "open-autoglm",
-                         .message = "say \"hi\"\n\xff",
-                         .trace_id = "abc",
-                         .fields = {{"count", 7}, {"share", 0.5}, {"ok", true}, {"who", "me"}, {"nan", std::nan("")}}});
-  EXPECT_EQ(out,
-            "{\"timestamp\":\"2023-11-14T22:13:20.123456Z\",\"level\":\"warning\",\"service_name\":\"open-autoglm\","
-            "\"message\":\"say \\\"hi\\\"\\n\uFFFD\",\"trace_id\":\"abc\",\"count\":7,\"share\":0.5,\"ok\":true,"
-            "\"who\":\"me\",\"nan\":null}");
+  append_json_line(
+      out, {.time = std::chrono::system_clock::time_point(std::chrono::microseconds(1700000000123456)),
+            .level = LogLevel::kWarning,
+            .service_name = "open-autoglm",
+            .message = "say \"hi\"\n\xff",
+            .trace_id = "abc",
+            .fields = {{"count", 7}, {"share", 0.5}, {"ok", true}, {"who", "me"}, {"nan", std::nan("")}}});
+  EXPECT_EQ(
+      out,
+      "{\"timestamp\":\"2023-11-14T22:13:20.123456Z\",\"level\":\"warning\",\"service_name\":\"open-"
+      "autoglm\","
+      "\"message\":\"say \\\"hi\\\"\\n\uFFFD\",\"trace_id\":\"abc\",\"count\":7,\"share\":0.5,\"ok\":true,"
+      "\"who\":\"me\",\"nan\":null}");
   EXPECT_NO_THROW(boost::json::parse(out));
 }
 
 TEST(TextLine, StaysOneLine) {
   std::string out;
-  append_text_line(out, {.level = LogLevel::kInfo, .message = "a\nb\x1b[2J\xff", .trace_id = "t", .fields = {{"k", "v\nw"}}});
+  append_text_line(
+      out,
+      {.level = LogLevel::kInfo, .message = "a\nb\x1b[2J\xff", .trace_id = "t", .fields = {{"k", "v\nw"}}});
   EXPECT_TRUE(out.ends_with(" info    a b [2J\uFFFD k=\"v\\nw\" trace_id=\"t\"")) << out;
 }
 
@@ -129,7 +134,8 @@ TEST(Logger, EndsThoughNobodyReadsItsLines) {
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
   ASSERT_GE(reader, 0);
-  auto logger = Logger::create({.file = pipe, .queue_lines = 64, .flush_timeout = std::chrono::seconds(0)}).value();
+  auto logger =
+      Logger::create({.file = pipe, .queue_lines = 64, .flush_timeout = std::chrono::seconds(0)}).value();
   const std::string big(4096, 'x');
   for (int i = 0; i < 200; ++i) logger->info(big);
   logger.reset();  // would wait for ever

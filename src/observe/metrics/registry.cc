@@ -45,7 +45,8 @@ void Histogram::observe(double value) {
 std::vector<std::uint64_t> Histogram::bucket_counts() const {
   std::vector<std::uint64_t> counts(bounds_.size() + 1);
   for (const Cell& cell : cells_) {
-    for (std::size_t i = 0; i < counts.size(); ++i) counts[i] += cell.buckets[i].load(std::memory_order_relaxed);
+    for (std::size_t i = 0; i < counts.size(); ++i)
+      counts[i] += cell.buckets[i].load(std::memory_order_relaxed);
   }
   return counts;
 }
@@ -63,8 +64,8 @@ double Histogram::sum() const {
 }
 
 struct MetricRegistry::State {
-  using Metric =
-      std::variant<std::unique_ptr<Counter>, std::unique_ptr<Gauge>, std::unique_ptr<Histogram>, std::function<double()>>;
+  using Metric = std::variant<std::unique_ptr<Counter>, std::unique_ptr<Gauge>, std::unique_ptr<Histogram>,
+                              std::function<double()>>;
   struct Series {
     Labels labels;
     Metric metric;
@@ -122,10 +123,11 @@ Gauge& MetricRegistry::gauge(std::string_view name, std::string_view help, const
   return state_->find_or_add<Gauge>(state_->family(name, help, prometheus::MetricType::Gauge), labels);
 }
 
-Histogram& MetricRegistry::histogram(std::string_view name, std::string_view help, std::span<const double> bounds,
-                                     const Labels& labels) {
+Histogram& MetricRegistry::histogram(std::string_view name, std::string_view help,
+                                     std::span<const double> bounds, const Labels& labels) {
   const std::lock_guard lock(state_->mutex);
-  return state_->find_or_add<Histogram>(state_->family(name, help, prometheus::MetricType::Histogram), labels, bounds);
+  return state_->find_or_add<Histogram>(state_->family(name, help, prometheus::MetricType::Histogram), labels,
+                                        bounds);
 }
 
 std::shared_ptr<void> MetricRegistry::callback(Kind kind, std::string_view name, std::string_view help,

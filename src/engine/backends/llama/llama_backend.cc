@@ -24,7 +24,8 @@ constexpr std::uint32_t kDefaultContext = 8192;
 thread_local std::string* t_log_capture = nullptr;
 
 void take_log(ggml_log_level level, const char* text, void* /*user*/) {
-  if (t_log_capture != nullptr && (level == GGML_LOG_LEVEL_ERROR || level == GGML_LOG_LEVEL_WARN)) *t_log_capture += text;
+  if (t_log_capture != nullptr && (level == GGML_LOG_LEVEL_ERROR || level == GGML_LOG_LEVEL_WARN))
+    *t_log_capture += text;
 }
 
 class LogCapture {
@@ -64,13 +65,16 @@ Result<void> check_file(const std::string& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   if (error || !std::filesystem::exists(status)) {
-    return fail(file_error(ErrorCode::kNotFound, path, "no such file; check the path, or use a name that `open-autoglm models` lists"));
+    return fail(file_error(ErrorCode::kNotFound, path,
+                           "no such file; check the path, or use a name that `open-autoglm models` lists"));
   }
-  if (!std::filesystem::is_regular_file(status)) return fail(file_error(ErrorCode::kInvalidArgument, path, "is not a file"));
+  if (!std::filesystem::is_regular_file(status))
+    return fail(file_error(ErrorCode::kInvalidArgument, path, "is not a file"));
   std::ifstream file(path, std::ios::binary);
   std::array<char, 4> magic{};
   if (!file.read(magic.data(), magic.size())) {
-    return fail(file_error(ErrorCode::kDataLoss, path, "cannot be read, or is shorter than four bytes; fetch it again"));
+    return fail(file_error(ErrorCode::kDataLoss, path,
+                           "cannot be read, or is shorter than four bytes; fetch it again"));
   }
   if (std::string_view(magic.data(), magic.size()) != "GGUF") {
     return fail(file_error(ErrorCode::kInvalidArgument, path,
@@ -85,10 +89,12 @@ struct ThreadPoolFree {
 
 class LlamaBackend final : public Backend {
  public:
-  static Result<std::unique_ptr<Backend>> load(const LlamaOptions& options, const std::function<void(double)>& progress);
+  static Result<std::unique_ptr<Backend>> load(const LlamaOptions& options,
+                                               const std::function<void(double)>& progress);
 
   const BackendFacts& facts() const override { return facts_; }
-  Result<std::vector<TokenId>> tokenize(std::string_view text, bool add_special, bool parse_special) const override;
+  Result<std::vector<TokenId>> tokenize(std::string_view text, bool add_special,
+                                        bool parse_special) const override;
   std::string_view piece(TokenId token) const override { return pieces_[static_cast<std::size_t>(token)]; }
   bool ends_generation(TokenId token) const override { return llama_vocab_is_eog(vocab_, token); }
   Result<std::string> apply_chat_template(const ChatPrompt& chat) const override;
@@ -147,15 +153,18 @@ Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options,
   try {
     backend->model_.reset(llama_model_load_from_file(options.path.c_str(), params));
     if (!backend->model_) {
-      return fail(file_error(ErrorCode::kDataLoss, options.path,
-                             fmt::format("cannot be loaded: {}. If the file may be incomplete, fetch it again", log.reason())));
+      return fail(file_error(
+          ErrorCode::kDataLoss, options.path,
+          fmt::format("cannot be loaded: {}. If the file may be incomplete, fetch it again", log.reason())));
     }
     if (!llama_model_has_decoder(backend->model_.get()) || llama_model_has_encoder(backend->model_.get())) {
-      return fail(file_error(ErrorCode::kUnimplemented, options.path, "is not a decoder-only language model"));
+      return fail(
+          file_error(ErrorCode::kUnimplemented, options.path, "is not a decoder-only language model"));
     }
     backend->vocab_ = llama_model_get_vocab(backend->model_.get());
     if (auto made = backend->make_context(options); !made) {
-      return fail(file_error(ErrorCode::kUnavailable, options.path, made.error().message + ": " + log.reason()));
+      return fail(
+          file_error(ErrorCode::kUnavailable, options.path, made.error().message + ": " + log.reason()));
     }
     if (llama_model_chat_template(backend->model_.get(), nullptr) != nullptr) {
       backend->templates_ = common_chat_templates_init(backend->model_.get(), "");
@@ -163,7 +172,8 @@ Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options,
     }
     backend->read_pieces();
   } catch (const std::exception& exception) {
-    return fail(file_error(ErrorCode::kDataLoss, options.path, fmt::format("cannot be used: {}", exception.what())));
+    return fail(
+        file_error(ErrorCode::kDataLoss, options.path, fmt::format("cannot be used: {}", exception.what())));
   }
   return backend;
 }
@@ -178,16 +188,20 @@ Result<void> LlamaBackend::make_context(const LlamaOptions& options) {
   params.n_ctx = cells;
   params.n_batch = params.n_ubatch = std::max(options.max_batch, options.max_sequences);
   params.n_seq_max = options.max_sequences;
-  params.n_outputs_max = options.max_sequences;  // logits for the rows that choose a token, not for a prompt's
+  params.n_outputs_max =
+      options.max_sequences;  // logits for the rows that choose a token, not for a prompt's
   params.n_threads = params.n_threads_batch = static_cast<std::int32_t>(options.threads);
   params.kv_unified = true;
   params.no_perf = true;
-  params.abort_callback = [](void* user) { return static_cast<std::atomic<bool>*>(user)->load(std::memory_order_relaxed); };
+  params.abort_callback = [](void* user) {
+    return static_cast<std::atomic<bool>*>(user)->load(std::memory_order_relaxed);
+  };
   params.abort_callback_data = &abort;
   context_.reset(llama_init_from_model(model_.get(), params));
   if (!context_) {
-    return fail(ErrorCode::kUnavailable,
-                fmt::format("no context of {} tokens could be made; lower `context` or `cache_tokens`", cells));
+    return fail(
+        ErrorCode::kUnavailable,
+        fmt::format("no context of {} tokens could be made; lower `context` or `cache_tokens`", cells));
   }
   // A pool of our own: without one the library starts its threads anew at every step.
   ggml_threadpool_params pool = ggml_threadpool_params_default(static_cast<int>(options.threads));
@@ -218,7 +232,8 @@ void LlamaBackend::read_pieces() {
   }
 }
 
-Result<std::vector<TokenId>> LlamaBackend::tokenize(std::string_view text, bool add_special, bool parse_special) const {
+Result<std::vector<TokenId>> LlamaBackend::tokenize(std::string_view text, bool add_special,
+                                                    bool parse_special) const {
   std::vector<TokenId> tokens(text.size() / 3 + 16);
   for (int attempt = 0; attempt < 2; ++attempt) {
     const std::int32_t count =
@@ -236,7 +251,8 @@ Result<std::vector<TokenId>> LlamaBackend::tokenize(std::string_view text, bool 
 
 Result<std::string> LlamaBackend::apply_chat_template(const ChatPrompt& chat) const {
   if (!templates_) {
-    return fail(invalid_field("messages", "this model has no chat template; use /v1/completions with a prompt"));
+    return fail(
+        invalid_field("messages", "this model has no chat template; use /v1/completions with a prompt"));
   }
   common_chat_templates_inputs inputs;
   for (const ChatMessage& message : chat.messages) {
@@ -248,7 +264,8 @@ Result<std::string> LlamaBackend::apply_chat_template(const ChatPrompt& chat) co
   try {
     return common_chat_templates_apply(templates_.get(), inputs).prompt;
   } catch (const std::exception& exception) {
-    return fail(invalid_field("messages", fmt::format("the model's chat template refuses these messages: {}", exception.what())));
+    return fail(invalid_field(
+        "messages", fmt::format("the model's chat template refuses these messages: {}", exception.what())));
   }
 }
 
@@ -279,10 +296,14 @@ DecodeStatus LlamaBackend::decode(std::span<const BatchRow> rows) {
                           .seq_id = sequence_pointers_.data(),
                           .logits = wants_logits_.data()};
   switch (llama_decode(context_.get(), batch)) {
-    case 0: return DecodeStatus::kOk;
-    case 1: return DecodeStatus::kNoRoom;
-    case 2: return DecodeStatus::kAborted;
-    default: return DecodeStatus::kFailed;
+    case 0:
+      return DecodeStatus::kOk;
+    case 1:
+      return DecodeStatus::kNoRoom;
+    case 2:
+      return DecodeStatus::kAborted;
+    default:
+      return DecodeStatus::kFailed;
   }
 }
 

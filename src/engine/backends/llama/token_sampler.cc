@@ -41,12 +41,15 @@ TokenId largest(std::span<const float> logits) {
 class FilteredSampler final : public TokenSampler {
  public:
   explicit FilteredSampler(const SamplerSetup& setup)
-      : seed_(setup.seed), choice_(setup.choice), greedy_(setup.params->temperature == 0), bias_(setup.params->logit_bias) {
+      : seed_(setup.seed),
+        choice_(setup.choice),
+        greedy_(setup.params->temperature == 0),
+        bias_(setup.params->logit_bias) {
     const SamplingParams& params = *setup.params;
     const auto vocabulary = static_cast<std::int32_t>(setup.vocabulary_size);
     if (params.repetition_penalty != 1.0) {
-      repetition_.reset(llama_sampler_init_penalties(vocabulary, kPenaltyWindow,
-                                                     static_cast<float>(params.repetition_penalty), 0.0F, 0.0F));
+      repetition_.reset(llama_sampler_init_penalties(
+          vocabulary, kPenaltyWindow, static_cast<float>(params.repetition_penalty), 0.0F, 0.0F));
       for (const TokenId token : setup.prompt) llama_sampler_accept(repetition_.get(), token);
     }
     if (params.frequency_penalty != 0 || params.presence_penalty != 0) {
@@ -69,7 +72,8 @@ class FilteredSampler final : public TokenSampler {
     // One array for all sequences of a thread: a vocabulary is megabytes.
     thread_local std::vector<llama_token_data> candidates;
     candidates.resize(logits.size());
-    for (std::size_t i = 0; i < logits.size(); ++i) candidates[i] = {static_cast<llama_token>(i), logits[i], 0.0F};
+    for (std::size_t i = 0; i < logits.size(); ++i)
+      candidates[i] = {static_cast<llama_token>(i), logits[i], 0.0F};
     llama_token_data_array array{candidates.data(), candidates.size(), -1, false};
     if (repetition_) llama_sampler_apply(repetition_.get(), &array);
     if (frequency_) llama_sampler_apply(frequency_.get(), &array);

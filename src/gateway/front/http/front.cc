@@ -12,17 +12,28 @@ namespace {
 constexpr std::string_view kJson = "application/json";
 
 bool matches(const Route& route, std::string_view path) {
-  return route.path == path || (route.path.size() > 1 && route.path.ends_with('/') && path.starts_with(route.path) && path.size() > route.path.size());
+  return route.path == path || (route.path.size() > 1 && route.path.ends_with('/') &&
+                                path.starts_with(route.path) && path.size() > route.path.size());
 }
 
 bool accepts(const Route& route, std::string_view method) {
   return route.method == method || (route.method == "GET" && method == "HEAD");
 }
 
+/// For work that arrives behind SIGTERM: whoever balances before us shall ask another instance.
+Error leaving() {
+  return Error{.code = ErrorCode::kUnavailable,
+               .retry = Retry::kElsewhere,
+               .message = "this server is shutting down; try again, another one will answer",
+               .reason = "draining",
+               .retry_after = std::chrono::seconds(1)};
+}
+
 }  // namespace
 
-HttpFront::HttpFront(std::vector<Route> routes, observe::MetricRegistry& metrics, observe::Logger& log)
-    : routes_(std::move(routes)), metrics_(metrics), log_(log) {
+HttpFront::HttpFront(std::vector<Route> routes, const Readiness& readiness, observe::MetricRegistry& metrics,
+                     observe::Logger& log)
+    : routes_(std::move(routes)), readiness_(readiness), metrics_(metrics), log_(log) {
   for (const Route& route : routes_) {
     route_metrics_.push_back(std::make_unique<FrontMetrics::Route>());
     route_metrics_.back()->name = route.path;
@@ -50,9 +61,14 @@ Task<void> HttpFront::handle(http::Request& request, http::ResponseWriter& respo
   bool path_known = false;
   const Route* route = find(request, path_known);
   const bool callable = route != nullptr && accepts(*route, request.method);
-  FrontMetrics::Route& counted = route == nullptr ? unknown_ : *route_metrics_[static_cast<std::size_t>(route - routes_.data())];
+  FrontMetrics::Route& counted =
+      route == nullptr ? unknown_ : *route_metrics_[static_cast<std::size_t>(route - routes_.data())];
   RequestRecord record(request, response, metrics_, counted, log_);
   response.add_header("x-request-id", record.id);
+  if (callable && route->method == "POST" && readiness_.draining()) {
+    co_await send_error(response, leaving(), record);
+    co_return;
+  }
   if (callable) {
     co_await route->answer(request, response, record);
     co_return;
@@ -62,21 +78,24 @@ Task<void> HttpFront::handle(http::Request& request, http::ResponseWriter& respo
     response.add_header("Allow", route->method);
     error = {.code = ErrorCode::kMethodNotAllowed,
              .origin = Origin::kClient,
-             .message = fmt::format("{} takes {}, not {}; e.g. curl http://HOST{}{}", request.path, route->method, request.method,
-                                    route->path, route->example),
+             .message = fmt::format("{} takes {}, not {}; e.g. curl http://HOST{}{}", request.path,
+                                    route->method, request.method, route->path, route->example),
              .reason = "method_not_allowed"};
   } else {
     std::string known;
-    for (const Route& each : routes_) known += fmt::format("{}{} {}", known.empty() ? "" : ", ", each.method, each.path);
+    for (const Route& each : routes_)
+      known += fmt::format("{}{} {}", known.empty() ? "" : ", ", each.method, each.path);
     error = {.code = ErrorCode::kNotFound,
              .origin = Origin::kClient,
-             .message = fmt::format("there is nothing at {}; this server has: {}", request.path.substr(0, 128), known),
+             .message = fmt::format("there is nothing at {}; this server has: {}",
+                                    request.path.substr(0, 128), known),
              .reason = "unknown_path"};
   }
   co_await send_error(response, error, record);
 }
 
-std::pair<std::string, std::string_view> HttpFront::refused(const http::Refusal& refusal, const std::string& peer) {
+std::pair<std::string, std::string_view> HttpFront::refused(const http::Refusal& refusal,
+                                                            const std::string& peer) {
   metrics_.record(unreadable_, refusal.status, Duration::zero());
   log_.info("request refused", {{"status", refusal.status}, {"peer", peer}, {"error", refusal.message}});
   const ErrorCode code = refusal.status == 413   ? ErrorCode::kPayloadTooLarge
@@ -84,7 +103,8 @@ std::pair<std::string, std::string_view> HttpFront::refused(const http::Refusal&
                          : refusal.status == 503 ? ErrorCode::kUnavailable
                          : refusal.status >= 500 ? ErrorCode::kInternal
                                                  : ErrorCode::kInvalidArgument;
-  return {protocol::openai::error_body({.code = code, .message = refusal.message, .reason = "bad_http"}), kJson};
+  return {protocol::openai::error_body({.code = code, .message = refusal.message, .reason = "bad_http"}),
+          kJson};
 }
 
 Task<void> send_error(http::ResponseWriter& response, const Error& error, RequestRecord& record) {

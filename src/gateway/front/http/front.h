@@ -30,13 +30,13 @@ struct Route {
 /// an example. Errors are OpenAI's objects. Immutable once built; serves all loops.
 class HttpFront final : public http::Handler {
  public:
-  HttpFront(std::vector<Route> routes, observe::MetricRegistry& metrics, observe::Logger& log);
+  HttpFront(std::vector<Route> routes, const Readiness& readiness, observe::MetricRegistry& metrics,
+            observe::Logger& log);
   ~HttpFront() override;
 
   Task<void> handle(http::Request& request, http::ResponseWriter& response) override;
-  std::pair<std::string, std::string_view> refused(const http::Refusal& refusal, const std::string& peer) override;
-
-  FrontMetrics& metrics() { return metrics_; }
+  std::pair<std::string, std::string_view> refused(const http::Refusal& refusal,
+                                                   const std::string& peer) override;
 
  private:
   const Route* find(const http::Request& request, bool& path_known) const;
@@ -45,6 +45,7 @@ class HttpFront final : public http::Handler {
   std::vector<std::unique_ptr<FrontMetrics::Route>> route_metrics_;  // of each route
   FrontMetrics::Route unknown_;
   FrontMetrics::Route unreadable_;
+  const Readiness& readiness_;
   FrontMetrics metrics_;
   observe::Logger& log_;
 };
@@ -52,12 +53,14 @@ class HttpFront final : public http::Handler {
 /// Sends `error` in OpenAI's form, with `Retry-After` where it applies, and notes it in `record`.
 Task<void> send_error(http::ResponseWriter& response, const Error& error, RequestRecord& record);
 
-/// The routes that generate text: each a codec at a path.
-std::vector<Route> generation_routes(const Pipeline& pipeline, FrontMetrics*& metrics);
+/// The routes that generate text: each a codec at a path. `ignored_fields` counts members of bodies that no
+/// protocol of ours knows.
+std::vector<Route> generation_routes(const Pipeline& pipeline, observe::Counter& ignored_fields);
 /// /tokenize, /detokenize, /v1/models, /version.
 std::vector<Route> model_routes(const ModelDirectory& models, std::string version);
-/// /health, /livez, /readyz, /metrics.
-std::vector<Route> health_routes(const ModelDirectory& models, const Readiness& readiness,
-                                 observe::MetricRegistry& metrics);
+/// /health, /livez, /readyz.
+std::vector<Route> health_routes(const ModelDirectory& models, const Readiness& readiness);
+/// /metrics.
+std::vector<Route> metrics_routes(const observe::MetricRegistry& metrics);
 
 }  // namespace autoglm::gateway

@@ -36,7 +36,9 @@ class RecordingWriter final : public http::ResponseWriter {
     finished = true;
     co_return {};
   }
-  void add_header(std::string_view name, std::string_view value) override { headers[std::string(name)] = value; }
+  void add_header(std::string_view name, std::string_view value) override {
+    headers[std::string(name)] = value;
+  }
   bool started() const override { return begun; }
   std::uint64_t bytes_sent() const override { return body.size(); }
 
@@ -52,18 +54,23 @@ class RecordingWriter final : public http::ResponseWriter {
 class HttpFrontTest : public ::testing::Test {
  protected:
   HttpFrontTest()
-      : log_(observe::Logger::create({.file = "/dev/null"}).value()), models_({{"alpha", &endpoint_}}), pipeline_(models_, {}) {
-    std::vector<Route> routes = generation_routes(pipeline_, front_metrics_);
+      : log_(observe::Logger::create({.file = "/dev/null"}).value()),
+        models_({{"alpha", &endpoint_}}),
+        pipeline_(models_, {}) {
+    std::vector<Route> routes =
+        generation_routes(pipeline_, registry_.counter("autoglm_ignored_fields_total", ""));
     for (auto& route : model_routes(models_, "1.2.3")) routes.push_back(std::move(route));
-    for (auto& route : health_routes(models_, readiness_, registry_)) routes.push_back(std::move(route));
-    front_ = std::make_unique<HttpFront>(std::move(routes), registry_, *log_);
-    front_metrics_ = &front_->metrics();
+    for (auto& route : health_routes(models_, readiness_)) routes.push_back(std::move(route));
+    for (auto& route : metrics_routes(registry_)) routes.push_back(std::move(route));
+    front_ = std::make_unique<HttpFront>(std::move(routes), readiness_, registry_, *log_);
   }
 
-  RecordingWriter call(std::string_view method, std::string_view path, std::string body = "", std::string headers = "") {
+  RecordingWriter call(std::string_view method, std::string_view path, std::string body = "",
+                       std::string headers = "") {
     http::Request request;
     const auto parsed = http::parse_request_head(
-        std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n", {}, request);
+        std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n", {},
+        request);
     EXPECT_TRUE(parsed.has_value());
     request.body = std::move(body);
     RecordingWriter writer;
@@ -77,7 +84,6 @@ class HttpFrontTest : public ::testing::Test {
   ModelDirectory models_;
   Readiness readiness_;
   Pipeline pipeline_;
-  FrontMetrics* front_metrics_ = nullptr;
   std::unique_ptr<HttpFront> front_;
   EventLoop loop_;
 };
@@ -91,7 +97,8 @@ TEST_F(HttpFrontTest, AnswersACompletion) {
 }
 
 TEST_F(HttpFrontTest, StreamsAChat) {
-  const auto answer = call("POST", "/v1/chat/completions", R"({"messages":[{"role":"user","content":"x"}],"stream":true})");
+  const auto answer =
+      call("POST", "/v1/chat/completions", R"({"messages":[{"role":"user","content":"x"}],"stream":true})");
   EXPECT_EQ(answer.type, "text/event-stream; charset=utf-8");
   EXPECT_TRUE(answer.finished);
   EXPECT_EQ(answer.writes, 3);
@@ -140,19 +147,31 @@ TEST_F(HttpFrontTest, HealthFollowsModelsAndDrain) {
   endpoint_.current_status = {.state = EndpointStatus::State::kLoading, .progress = 0.5};
   const auto loading = call("GET", "/health");
   EXPECT_EQ(loading.status, 503);
-  EXPECT_EQ(loading.body, R"({"status":"loading","models":[{"name":"alpha","status":"loading","progress":0.50}]})");
+  EXPECT_EQ(loading.body,
+            R"({"status":"loading","models":[{"name":"alpha","status":"loading","progress":0.50}]})");
   endpoint_.current_status = {.state = EndpointStatus::State::kReady, .progress = 1};
   readiness_.begin_drain();
   EXPECT_EQ(call("GET", "/readyz").status, 503);
   EXPECT_EQ(call("GET", "/livez").status, 200);
 }
 
+TEST_F(HttpFrontTest, SendsNewWorkElsewhereWhileDraining) {
+  readiness_.begin_drain();
+  const auto answer = call("POST", "/v1/completions", R"({"prompt":"Hi"})");
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(answer.headers.at("Retry-After"), "1");
+  EXPECT_TRUE(endpoint_.requests.empty());
+}
+
 TEST_F(HttpFrontTest, CountsByRouteAndStatus) {
   call("POST", "/v1/completions", R"({"prompt":"Hi","what":1})");
   call("POST", "/v1/completions", "{");
   const auto metrics = call("GET", "/metrics");
-  EXPECT_NE(metrics.body.find(R"(autoglm_http_requests_total{route="/v1/completions",code="200"} 1)"), std::string::npos) << metrics.body;
-  EXPECT_NE(metrics.body.find(R"(autoglm_http_requests_total{route="/v1/completions",code="400"} 1)"), std::string::npos);
+  EXPECT_NE(metrics.body.find(R"(autoglm_http_requests_total{route="/v1/completions",code="200"} 1)"),
+            std::string::npos)
+      << metrics.body;
+  EXPECT_NE(metrics.body.find(R"(autoglm_http_requests_total{route="/v1/completions",code="400"} 1)"),
+            std::string::npos);
   EXPECT_NE(metrics.body.find("autoglm_ignored_fields_total 1"), std::string::npos);
 }
 
@@ -160,7 +179,8 @@ TEST_F(HttpFrontTest, ShowsModelsAndTokens) {
   EXPECT_NE(call("GET", "/v1/models").body.find(R"("id":"alpha")"), std::string::npos);
   EXPECT_EQ(call("GET", "/v1/models/alpha").status, 200);
   EXPECT_EQ(call("GET", "/v1/models/beta").status, 404);
-  EXPECT_EQ(call("POST", "/tokenize", R"({"prompt":"x"})").body, R"({"count":3,"max_model_len":2048,"tokens":[1,2,3]})");
+  EXPECT_EQ(call("POST", "/tokenize", R"({"prompt":"x"})").body,
+            R"({"count":3,"max_model_len":2048,"tokens":[1,2,3]})");
   EXPECT_EQ(call("POST", "/detokenize", R"({"tokens":[1,2]})").body, R"({"prompt":"xx"})");
   EXPECT_EQ(call("GET", "/version").body, R"({"version":"1.2.3"})");
 }

@@ -21,7 +21,7 @@ class Generation {
   Generation(const Pipeline& pipeline, http::ResponseWriter& response, RequestRecord& record)
       : pipeline_(pipeline), response_(response), record_(record), began_(std::chrono::steady_clock::now()) {}
 
-  Task<void> run(const protocol::Codec& codec, http::Request& request, FrontMetrics& metrics);
+  Task<void> run(const protocol::Codec& codec, http::Request& request, observe::Counter& ignored_fields);
 
  private:
   Task<void> send_whole();
@@ -38,14 +38,15 @@ class Generation {
   std::unique_ptr<protocol::AnswerEncoder> encoder_;
 };
 
-Task<void> Generation::run(const protocol::Codec& codec, http::Request& request, FrontMetrics& metrics) {
+Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
+                           observe::Counter& ignored_fields) {
   auto call = codec.decode(request.body);
   if (!call) {
     co_await send_error(response_, call.error(), record_);
     co_return;
   }
   request.body = {};  // decoded: a long generation need not hold it
-  if (call->unknown_fields > 0) metrics.ignored_fields.add(call->unknown_fields);
+  if (call->unknown_fields > 0) ignored_fields.add(call->unknown_fields);
   auto answer = co_await pipeline_.generate({.id = record_.id,
                                              .model = std::move(call->model),
                                              .work = std::move(call->work),
@@ -57,7 +58,8 @@ Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
   }
   record_.model = answer->model;
   events_ = std::move(answer->events);
-  encoder_ = call->make_encoder({.id = record_.id, .model = std::move(answer->model), .created = std::time(nullptr)});
+  encoder_ = call->make_encoder(
+      {.id = record_.id, .model = std::move(answer->model), .created = std::time(nullptr)});
   if (call->stream) {
     co_await send_stream();
   } else {
@@ -142,29 +144,34 @@ Task<void> Generation::send_stream() {
   }
 }
 
-Route generation_route(std::string_view path, std::string_view example, std::shared_ptr<const protocol::Codec> codec,
-                       const Pipeline& pipeline, FrontMetrics*& metrics) {
+Route generation_route(std::string_view path, std::string_view example,
+                       std::shared_ptr<const protocol::Codec> codec, const Pipeline& pipeline,
+                       observe::Counter& ignored_fields) {
   return {"POST", path, example,
-          [codec = std::move(codec), &pipeline, &metrics](http::Request& request, http::ResponseWriter& response,
-                                                          RequestRecord& record) -> Task<void> {
+          [codec = std::move(codec), &pipeline, &ignored_fields](
+              http::Request& request, http::ResponseWriter& response, RequestRecord& record) -> Task<void> {
             Generation generation(pipeline, response, record);
-            co_await generation.run(*codec, request, *metrics);
+            co_await generation.run(*codec, request, ignored_fields);
           }};
 }
 
 }  // namespace
 
-std::vector<Route> generation_routes(const Pipeline& pipeline, FrontMetrics*& metrics) {
+std::vector<Route> generation_routes(const Pipeline& pipeline, observe::Counter& ignored_fields) {
   namespace openai = protocol::openai;
   return {
-      generation_route("/v1/completions", " -H 'Content-Type: application/json' -d '{\"prompt\": \"Hello\", \"max_tokens\": 50}'",
-                       std::make_shared<openai::CompletionsCodec>(), pipeline, metrics),
       generation_route(
-          "/v1/chat/completions",
-          " -H 'Content-Type: application/json' -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'",
-          std::make_shared<openai::ChatCodec>(), pipeline, metrics),
-      generation_route("/generate", " -H 'Content-Type: application/json' -d '{\"prompt\": \"Hello\", \"max_tokens\": 50}'",
-                       std::make_shared<protocol::vllm::GenerateCodec>(), pipeline, metrics),
+          "/v1/completions",
+          " -H 'Content-Type: application/json' -d '{\"prompt\": \"Hello\", \"max_tokens\": 50}'",
+          std::make_shared<openai::CompletionsCodec>(), pipeline, ignored_fields),
+      generation_route("/v1/chat/completions",
+                       " -H 'Content-Type: application/json' -d '{\"messages\": [{\"role\": \"user\", "
+                       "\"content\": \"Hello\"}]}'",
+                       std::make_shared<openai::ChatCodec>(), pipeline, ignored_fields),
+      generation_route(
+          "/generate",
+          " -H 'Content-Type: application/json' -d '{\"prompt\": \"Hello\", \"max_tokens\": 50}'",
+          std::make_shared<protocol::vllm::GenerateCodec>(), pipeline, ignored_fields),
   };
 }
 

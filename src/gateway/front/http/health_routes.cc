@@ -14,10 +14,14 @@ using State = EndpointStatus::State;
 
 std::string_view to_string(State state) {
   switch (state) {
-    case State::kLoading: return "loading";
-    case State::kReady: return "ready";
-    case State::kFailed: return "failed";
-    case State::kDraining: return "draining";
+    case State::kLoading:
+      return "loading";
+    case State::kReady:
+      return "ready";
+    case State::kFailed:
+      return "failed";
+    case State::kDraining:
+      return "draining";
   }
   return "failed";
 }
@@ -42,7 +46,8 @@ std::pair<int, std::string> health(const ModelDirectory& models, const Readiness
   return {worst == State::kReady ? 200 : 503, fmt::format(R"({{"status":"{}","models":[{}]}})", word, list)};
 }
 
-Task<void> send(http::ResponseWriter& response, RequestRecord& record, int status, std::string_view type, std::string body) {
+Task<void> send(http::ResponseWriter& response, RequestRecord& record, int status, std::string_view type,
+                std::string body) {
   record.status = status;
   record.complete = true;
   if (status == 503) response.add_header("Retry-After", "1");
@@ -51,8 +56,7 @@ Task<void> send(http::ResponseWriter& response, RequestRecord& record, int statu
 
 }  // namespace
 
-std::vector<Route> health_routes(const ModelDirectory& models, const Readiness& readiness,
-                                 observe::MetricRegistry& metrics) {
+std::vector<Route> health_routes(const ModelDirectory& models, const Readiness& readiness) {
   using http::Request;
   using http::ResponseWriter;
   const auto ready = [&models, &readiness](Request&, ResponseWriter& response, RequestRecord& record) {
@@ -66,6 +70,13 @@ std::vector<Route> health_routes(const ModelDirectory& models, const Readiness& 
        [](Request&, ResponseWriter& response, RequestRecord& record) {
          return send(response, record, 200, "text/plain", "ok\n");
        }},
+  };
+}
+
+std::vector<Route> metrics_routes(const observe::MetricRegistry& metrics) {
+  using http::Request;
+  using http::ResponseWriter;
+  return {
       {"GET", "/metrics", "",
        [&metrics](Request&, ResponseWriter& response, RequestRecord& record) {
          return send(response, record, 200, "text/plain; version=0.0.4; charset=utf-8", metrics.serialize());

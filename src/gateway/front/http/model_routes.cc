@@ -22,8 +22,8 @@ Task<void> list_models(const ModelDirectory& models, http::ResponseWriter& respo
   co_await send_json(response, record, protocol::openai::models_body(models.cards()));
 }
 
-Task<void> show_model(const ModelDirectory& models, const http::Request& request, http::ResponseWriter& response,
-                      RequestRecord& record) {
+Task<void> show_model(const ModelDirectory& models, const http::Request& request,
+                      http::ResponseWriter& response, RequestRecord& record) {
   // Names may hold slashes, which clients send encoded or not.
   constexpr std::string_view kPrefix = "/v1/models/";
   const auto name = http::percent_decode(request.path.substr(kPrefix.size()));
@@ -37,8 +37,8 @@ Task<void> show_model(const ModelDirectory& models, const http::Request& request
   co_await send_json(response, record, protocol::openai::model_body(card));
 }
 
-Task<void> tokenize(const ModelDirectory& models, const http::Request& request, http::ResponseWriter& response,
-                    RequestRecord& record) {
+Task<void> tokenize(const ModelDirectory& models, const http::Request& request,
+                    http::ResponseWriter& response, RequestRecord& record) {
   auto call = protocol::vllm::decode_tokenize(request.body);
   if (!call) {
     co_await send_error(response, call.error(), record);
@@ -57,8 +57,8 @@ Task<void> tokenize(const ModelDirectory& models, const http::Request& request, 
   co_await send_json(response, record, protocol::vllm::tokenize_body(*result));
 }
 
-Task<void> detokenize(const ModelDirectory& models, const http::Request& request, http::ResponseWriter& response,
-                      RequestRecord& record) {
+Task<void> detokenize(const ModelDirectory& models, const http::Request& request,
+                      http::ResponseWriter& response, RequestRecord& record) {
   auto call = protocol::vllm::decode_detokenize(request.body);
   if (!call) {
     co_await send_error(response, call.error(), record);
@@ -84,7 +84,9 @@ std::vector<Route> model_routes(const ModelDirectory& models, std::string versio
   using http::ResponseWriter;
   return {
       {"GET", "/v1/models", "",
-       [&models](Request&, ResponseWriter& response, RequestRecord& record) { return list_models(models, response, record); }},
+       [&models](Request&, ResponseWriter& response, RequestRecord& record) {
+         return list_models(models, response, record);
+       }},
       {"GET", "/v1/models/", "smollm2-135m-instruct",
        [&models](Request& request, ResponseWriter& response, RequestRecord& record) {
          return show_model(models, request, response, record);

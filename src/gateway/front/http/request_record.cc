@@ -6,7 +6,7 @@ namespace autoglm::gateway {
 
 namespace {
 
-constexpr std::array kSeconds = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+constexpr std::array kSeconds = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,  0.1,
                                  0.25,   0.5,     1.0,    2.5,   5.0,    10.0,  30.0, 60.0,  120.0, 300.0};
 
 constexpr std::size_t kMaxRequestId = 128;
@@ -14,7 +14,8 @@ constexpr std::size_t kMaxRequestId = 128;
 /// Ids that a client sends are taken over when they are harmless in a header and a log.
 bool usable_id(std::string_view id) {
   return !id.empty() && id.size() <= kMaxRequestId && std::ranges::all_of(id, [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.' || c == ':';
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+           c == '_' || c == '.' || c == ':';
   });
 }
 
@@ -36,16 +37,22 @@ void FrontMetrics::record(Route& route, int status, Duration took) {
   counter->add();
   observe::Histogram* seconds = route.seconds.load(std::memory_order_acquire);
   if (seconds == nullptr) {
-    seconds = &registry_.histogram("autoglm_http_request_seconds", "From the whole request to the end of its answer.",
-                                   kSeconds, {{"route", route.name}});
+    seconds = &registry_.histogram("autoglm_http_request_seconds",
+                                   "From the whole request to the end of its answer.", kSeconds,
+                                   {{"route", route.name}});
     route.seconds.store(seconds, std::memory_order_release);
   }
   seconds->observe(to_seconds(took));
 }
 
-RequestRecord::RequestRecord(const http::Request& request, const http::ResponseWriter& response, FrontMetrics& metrics,
-                             FrontMetrics::Route& route, observe::Logger& log)
-    : request_(request), response_(response), metrics_(metrics), route_(route), log_(log), began_(std::chrono::steady_clock::now()) {
+RequestRecord::RequestRecord(const http::Request& request, const http::ResponseWriter& response,
+                             FrontMetrics& metrics, FrontMetrics::Route& route, observe::Logger& log)
+    : request_(request),
+      response_(response),
+      metrics_(metrics),
+      route_(route),
+      log_(log),
+      began_(std::chrono::steady_clock::now()) {
   const auto given = request.headers.find("x-request-id");
   id = given && usable_id(*given) ? std::string(*given) : observe::new_request_id(thread_random());
   const auto parent = request.headers.find("traceparent");

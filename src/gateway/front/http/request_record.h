@@ -19,8 +19,7 @@ namespace autoglm::gateway {
 /// once. Thread-safe.
 class FrontMetrics {
  public:
-  explicit FrontMetrics(observe::MetricRegistry& registry) : registry_(registry), ignored_fields(registry.counter(
-      "autoglm_ignored_fields_total", "Members of request bodies that no protocol of ours knows.")) {}
+  explicit FrontMetrics(observe::MetricRegistry& registry) : registry_(registry) {}
 
   struct Route {
     std::string name;
@@ -31,9 +30,6 @@ class FrontMetrics {
 
  private:
   observe::MetricRegistry& registry_;
-
- public:
-  observe::Counter& ignored_fields;
 };
 
 /// What is known of one request when it ends, however it ends: the destructor writes the access-log line and
@@ -49,10 +45,10 @@ class RequestRecord {
   std::string id;
   observe::TraceContext span;
   std::string trace_id;
-  int status = 0;       ///< 0: never answered, the client went away (499 in the log)
+  int status = 0;         ///< 0: never answered, the client went away (499 in the log)
   bool complete = false;  ///< a stream reached its end
   std::string model;
-  std::string error;    ///< what the client was told
+  std::string error;  ///< what the client was told
   Usage usage;
   Duration first_token{0};
 

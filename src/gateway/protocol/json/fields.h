@@ -21,7 +21,8 @@ struct JsonField {
 template <class T, class... Tables>
 Result<std::uint32_t> read_fields(std::string_view body, T& target, const Tables&... tables) {
   std::uint32_t unknown = 0;
-  const auto read_by = [&](const auto& table, std::string_view name, const JsonValue& value, Result<void>& result) {
+  const auto read_by = [&](const auto& table, std::string_view name, const JsonValue& value,
+                           Result<void>& result) {
     for (const auto& field : table) {
       if (field.name != name) continue;
       if (!value.is_null()) result = field.read(value, target);

@@ -1,8 +1,8 @@
 #include "gateway/protocol/json/value.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
-#include <fmt/format.h>
 
 namespace autoglm::protocol {
 
@@ -16,7 +16,8 @@ constexpr std::size_t kKeptCapacity = std::size_t{1} << 20U;
 std::string shorten(std::string text) {
   if (text.size() <= kExcerptLength) return text;
   std::size_t end = kExcerptLength;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;  // not inside a character
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U)
+    --end;  // not inside a character
   text.resize(end);
   return text + "…";
 }
@@ -27,19 +28,21 @@ std::string field_of_bad_number(std::string_view body) {
   const simdjson::padded_string padded(body);
   simdjson::ondemand::document document;
   simdjson::ondemand::object object;
-  if (parser.iterate(padded).get(document) != simdjson::SUCCESS || document.get_object().get(object) != simdjson::SUCCESS) {
+  if (parser.iterate(padded).get(document) != simdjson::SUCCESS ||
+      document.get_object().get(object) != simdjson::SUCCESS) {
     return {};
   }
   for (auto field : object) {
     std::string_view key;
     simdjson::ondemand::value value;
     simdjson::ondemand::json_type type{};
-    if (field.unescaped_key().get(key) != simdjson::SUCCESS || field.value().get(value) != simdjson::SUCCESS ||
-        value.type().get(type) != simdjson::SUCCESS) {
+    if (field.unescaped_key().get(key) != simdjson::SUCCESS ||
+        field.value().get(value) != simdjson::SUCCESS || value.type().get(type) != simdjson::SUCCESS) {
       return {};
     }
     simdjson::ondemand::number number;
-    if (type == simdjson::ondemand::json_type::number && value.get_number().get(number) != simdjson::SUCCESS) {
+    if (type == simdjson::ondemand::json_type::number &&
+        value.get_number().get(number) != simdjson::SUCCESS) {
       return std::string(key);
     }
   }
@@ -115,7 +118,8 @@ Result<std::int64_t> JsonValue::as_integer(std::int64_t min, std::int64_t max) c
     ok = true;
   }
   if (!ok || value < min || value > max) {
-    if (max == INT64_MAX || max == INT32_MAX) return fail(wrong(fmt::format("a whole number of at least {}", min)));
+    if (max == INT64_MAX || max == INT32_MAX)
+      return fail(wrong(fmt::format("a whole number of at least {}", min)));
     return fail(wrong(fmt::format("a whole number between {} and {}", min, max)));
   }
   return value;
@@ -135,7 +139,8 @@ Result<std::vector<std::string>> JsonValue::as_strings(std::size_t limit) const 
   }
   if (!is_array()) return fail(wrong("a string or a list of strings"));
   if (item_count() > limit) {
-    return fail(invalid_field(path(), fmt::format("{} takes at most {} strings, got {}", path(), limit, item_count())));
+    return fail(invalid_field(
+        path(), fmt::format("{} takes at most {} strings, got {}", path(), limit, item_count())));
   }
   auto visited = for_each_item([&](const JsonValue& item) -> Result<void> {
     auto text = item.as_string();

@@ -30,7 +30,8 @@ TEST(VisitJsonObject, BoundsNesting) {
 }
 
 TEST(VisitJsonObject, NamesTheFieldOfAHugeNumber) {
-  const auto result = visit_json_object(R"({"prompt":"x","max_tokens":99999999999999999999999})", visit_nothing);
+  const auto result =
+      visit_json_object(R"({"prompt":"x","max_tokens":99999999999999999999999})", visit_nothing);
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().param, "max_tokens");
 }
@@ -49,9 +50,10 @@ TEST(VisitJsonObject, SurvivesAMillionKeys) {
 }
 
 TEST(JsonValue, NamesFieldRuleAndValue) {
-  const auto result = visit_json_object(R"({"temperature":"hot"})", [](std::string_view, const JsonValue& value) -> Result<void> {
-    return fail(value.as_number(0, 2).error());
-  });
+  const auto result = visit_json_object(R"({"temperature":"hot"})",
+                                        [](std::string_view, const JsonValue& value) -> Result<void> {
+                                          return fail(value.as_number(0, 2).error());
+                                        });
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().message, "temperature must be a number between 0 and 2, got \"hot\"");
   EXPECT_EQ(result.error().param, "temperature");
@@ -60,12 +62,13 @@ TEST(JsonValue, NamesFieldRuleAndValue) {
 TEST(JsonValue, AcceptsWholeNumbersWrittenAsReals) {
   const auto read = [](std::string_view body) {
     std::int64_t number = -1;
-    const auto result = visit_json_object(body, [&](std::string_view, const JsonValue& value) -> Result<void> {
-      const auto integer = value.as_integer(0, 100);
-      if (!integer) return fail(integer.error());
-      number = *integer;
-      return {};
-    });
+    const auto result =
+        visit_json_object(body, [&](std::string_view, const JsonValue& value) -> Result<void> {
+          const auto integer = value.as_integer(0, 100);
+          if (!integer) return fail(integer.error());
+          number = *integer;
+          return {};
+        });
     return result ? number : -1;
   };
   EXPECT_EQ(read(R"({"a":16})"), 16);
@@ -77,14 +80,15 @@ TEST(JsonValue, AcceptsWholeNumbersWrittenAsReals) {
 
 TEST(JsonPath, SpellsOutNestedPlaces) {
   std::string path;
-  const auto result = visit_json_object(R"({"messages":[{},{"role":7}]})", [&](std::string_view, const JsonValue& list) {
-    return list.for_each_item([&](const JsonValue& item) {
-      return item.for_each_member([&](std::string_view, const JsonValue& role) -> Result<void> {
-        path = role.path();
-        return {};
+  const auto result =
+      visit_json_object(R"({"messages":[{},{"role":7}]})", [&](std::string_view, const JsonValue& list) {
+        return list.for_each_item([&](const JsonValue& item) {
+          return item.for_each_member([&](std::string_view, const JsonValue& role) -> Result<void> {
+            path = role.path();
+            return {};
+          });
+        });
       });
-    });
-  });
   EXPECT_TRUE(result.has_value());
   EXPECT_EQ(path, "messages[1].role");
 }

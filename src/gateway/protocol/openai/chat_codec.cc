@@ -3,9 +3,9 @@
 #include "gateway/protocol/openai/generate_fields.h"
 #include "gateway/protocol/openai/text_encoder.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <array>
-#include <fmt/format.h>
 #include <utility>
 
 namespace autoglm::protocol::openai {
@@ -28,9 +28,10 @@ Result<std::string> read_part(const JsonValue& part) {
   });
   if (!visited) return fail(visited.error());
   if (type != "text" || !has_text) {
-    return fail(invalid_field(part.path(), fmt::format("{} must be {{\"type\": \"text\", \"text\": …}}: this model reads "
-                                                       "text only",
-                                                       part.path())));
+    return fail(invalid_field(part.path(),
+                              fmt::format("{} must be {{\"type\": \"text\", \"text\": …}}: this model reads "
+                                          "text only",
+                                          part.path())));
   }
   return text;
 }
@@ -73,10 +74,12 @@ Result<ChatMessage> read_message(const JsonValue& value) {
     return {};
   });
   if (!visited) return fail(visited.error());
-  for (const auto& [missing, field] : {std::pair(message.role.empty(), "role"), std::pair(!has_content, "content")}) {
+  for (const auto& [missing, field] :
+       {std::pair(message.role.empty(), "role"), std::pair(!has_content, "content")}) {
     if (missing && !(message.role == "assistant" && field == std::string_view("content"))) {
       return fail(invalid_field(fmt::format("{}.{}", value.path(), field),
-                                fmt::format("{}.{} is missing", value.path(), field), "missing_required_parameter"));
+                                fmt::format("{}.{} is missing", value.path(), field),
+                                "missing_required_parameter"));
     }
   }
   return message;
@@ -115,7 +118,8 @@ Result<DecodedCall> ChatCodec::decode(std::string_view bytes) const {
   if (!unknown) return fail(unknown.error());
   if (!body.has_prompt) {
     return fail(invalid_field(
-        "messages", "messages is missing: send e.g. {\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}",
+        "messages",
+        "messages is missing: send e.g. {\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}",
         "missing_required_parameter"));
   }
   return make_call(std::move(body), AnswerShape::kChat, *unknown);

@@ -45,9 +45,11 @@ TEST(ChatCodec, NamesTheMessageThatIsWrong) {
       {R"({"messages":[{"role":"user"}]})", "messages[0].content"},
       {R"({"messages":[{"role":"king","content":"x"}]})", "messages[0].role"},
       {R"({"messages":[{"role":"user","content":"x"},{"role":"user","content":3}]})", "messages[1].content"},
-      {R"({"messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]})", "messages[0].content[0]"},
+      {R"({"messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]})",
+       "messages[0].content[0]"},
       {R"({"messages":[{"role":"user","content":"x"}],"tools":[{"type":"function"}]})", "tools"},
-      {R"({"messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_object"}})", "response_format"},
+      {R"({"messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_object"}})",
+       "response_format"},
       {R"({"messages":[{"role":"user","content":"x"}],"logprobs":true})", "logprobs"},
   };
   for (const Case& c : cases) {
@@ -63,10 +65,11 @@ TEST(ChatCodec, WritesTheDocument) {
   std::string out;
   encoder->events({.events = {{.text = "Hi"}, {.finish = FinishReason::kStop}}}, out);
   encoder->end({.prompt_tokens = 1, .completion_tokens = 2}, out);
-  EXPECT_EQ(out,
-            R"({"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m","choices":[)"
-            R"({"index":0,"message":{"role":"assistant","content":"Hi"},"logprobs":null,"finish_reason":"stop"}],)"
-            R"("usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":0}}})");
+  EXPECT_EQ(
+      out,
+      R"({"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m","choices":[)"
+      R"({"index":0,"message":{"role":"assistant","content":"Hi"},"logprobs":null,"finish_reason":"stop"}],)"
+      R"("usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":0}}})");
 }
 
 TEST(ChatCodec, StreamsRoleThenContentThenReason) {
@@ -76,9 +79,10 @@ TEST(ChatCodec, StreamsRoleThenContentThenReason) {
   encoder->events({.events = {{.text = "Hi"}, {.text = "!", .finish = FinishReason::kStop}}}, out);
   const std::string head =
       R"(data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":[{"index":0,"delta":)";
-  EXPECT_EQ(out, head + R"({"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]})" + "\n\n" +  //
-                     head + R"({"content":"Hi"},"logprobs":null,"finish_reason":null}]})" + "\n\n" +               //
-                     head + R"({"content":"!"},"logprobs":null,"finish_reason":null}]})" + "\n\n" +                //
+  EXPECT_EQ(out, head + R"({"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]})" +
+                     "\n\n" +                                                                         //
+                     head + R"({"content":"Hi"},"logprobs":null,"finish_reason":null}]})" + "\n\n" +  //
+                     head + R"({"content":"!"},"logprobs":null,"finish_reason":null}]})" + "\n\n" +   //
                      head + R"({},"logprobs":null,"finish_reason":"stop"}]})" + "\n\n");
 }
 

@@ -17,7 +17,8 @@ Result<void> read_completion_prompt(const JsonValue& value, GenerateBody& body) 
   return read_prompt(value, body.work.prompt);
 }
 
-constexpr auto kCompletionFields = std::to_array<JsonField<GenerateBody>>({{"prompt", read_completion_prompt}});
+constexpr auto kCompletionFields =
+    std::to_array<JsonField<GenerateBody>>({{"prompt", read_completion_prompt}});
 
 }  // namespace
 
@@ -26,7 +27,8 @@ Result<DecodedCall> CompletionsCodec::decode(std::string_view bytes) const {
   const auto unknown = read_fields(bytes, body, kCompletionFields, generate_fields(), unsupported_fields());
   if (!unknown) return fail(unknown.error());
   if (!body.has_prompt) {
-    return fail(invalid_field("prompt", "prompt is missing: send e.g. {\"prompt\": \"Hello\", \"max_tokens\": 50}",
+    return fail(invalid_field("prompt",
+                              "prompt is missing: send e.g. {\"prompt\": \"Hello\", \"max_tokens\": 50}",
                               "missing_required_parameter"));
   }
   if (!body.work.stop.max_tokens) body.work.stop.max_tokens = kDefaultMaxTokens;

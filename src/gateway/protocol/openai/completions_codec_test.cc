@@ -23,7 +23,9 @@ TokenEvent token(std::uint32_t choice, std::uint32_t index, std::string text) {
   return TokenEvent{.choice = choice, .index = index, .tokens = {7}, .text = std::move(text)};
 }
 
-TokenEvent finish(std::uint32_t choice, FinishReason reason) { return TokenEvent{.choice = choice, .finish = reason}; }
+TokenEvent finish(std::uint32_t choice, FinishReason reason) {
+  return TokenEvent{.choice = choice, .finish = reason};
+}
 
 TEST(CompletionsCodec, ReadsEveryField) {
   const auto call = CompletionsCodec().decode(R"({
@@ -53,7 +55,8 @@ TEST(CompletionsCodec, ReadsEveryField) {
 }
 
 TEST(CompletionsCodec, HasOpenAiDefaults) {
-  const auto call = CompletionsCodec().decode(R"({"prompt":"Hi","temperature":null,"logprobs":null,"best_of":1})");
+  const auto call =
+      CompletionsCodec().decode(R"({"prompt":"Hi","temperature":null,"logprobs":null,"best_of":1})");
   ASSERT_TRUE(call) << call.error().message;
   EXPECT_EQ(call->work.stop.max_tokens, 16U);
   EXPECT_EQ(call->work.sampling.temperature, 1.0);
@@ -93,7 +96,8 @@ TEST(CompletionsCodec, NamesTheFieldAndTheValueThatIsWrong) {
       {R"({"prompt":"x","stop":["a",1]})", "stop[1]", "got 1"},
       {R"({"prompt":"x","seed":1.5})", "seed", "1.5"},
       {R"({"prompt":"x","stream":"yes"})", "stream", "true or false"},
-      {R"({"prompt":"x","stream_options":{"include_usage":1}})", "stream_options.include_usage", "true or false"},
+      {R"({"prompt":"x","stream_options":{"include_usage":1}})", "stream_options.include_usage",
+       "true or false"},
       {R"({"prompt":"x","logit_bias":{"x":1}})", "logit_bias", "\"x\""},
       {R"({"prompt":"x","logit_bias":{"5":101}})", "logit_bias.5", "101"},
       {R"({"prompt":"x","repetition_penalty":0})", "repetition_penalty", "above 0"},
@@ -115,14 +119,16 @@ TEST(CompletionsCodec, WritesTheDocument) {
   const auto encoder = call->make_encoder(kFacts);
   std::string out;
   encoder->events({.events = {token(0, 0, "a\""), token(1, 0, "x")}}, out);
-  encoder->events({.events = {token(0, 1, "b"), finish(0, FinishReason::kLength), finish(1, FinishReason::kStop)}}, out);
+  encoder->events(
+      {.events = {token(0, 1, "b"), finish(0, FinishReason::kLength), finish(1, FinishReason::kStop)}}, out);
   EXPECT_EQ(out, "");
   encoder->end({.prompt_tokens = 3, .cached_tokens = 1, .completion_tokens = 4}, out);
-  EXPECT_EQ(out,
-            R"({"id":"cmpl-1","object":"text_completion","created":1700000000,"model":"m","choices":[)"
-            R"({"index":0,"text":"a\"b","logprobs":null,"finish_reason":"length"},)"
-            R"({"index":1,"text":"x","logprobs":null,"finish_reason":"stop"}],)"
-            R"("usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":1}}})");
+  EXPECT_EQ(
+      out,
+      R"({"id":"cmpl-1","object":"text_completion","created":1700000000,"model":"m","choices":[)"
+      R"({"index":0,"text":"a\"b","logprobs":null,"finish_reason":"length"},)"
+      R"({"index":1,"text":"x","logprobs":null,"finish_reason":"stop"}],)"
+      R"("usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":1}}})");
   EXPECT_EQ(encoder->content_type(), "application/json");
 }
 
@@ -132,16 +138,20 @@ TEST(CompletionsCodec, WritesTheStream) {
   const auto encoder = call->make_encoder(kFacts);
   std::string out;
   encoder->events({.events = {token(0, 0, "a"), token(0, 1, "")}}, out);  // half a character makes no frame
-  EXPECT_EQ(out,
-            "data: {\"id\":\"cmpl-1\",\"object\":\"text_completion\",\"created\":1700000000,\"model\":\"m\",\"choices\":["
-            "{\"index\":0,\"text\":\"a\",\"logprobs\":null,\"finish_reason\":null}]}\n\n");
+  EXPECT_EQ(
+      out,
+      "data: "
+      "{\"id\":\"cmpl-1\",\"object\":\"text_completion\",\"created\":1700000000,\"model\":\"m\",\"choices\":["
+      "{\"index\":0,\"text\":\"a\",\"logprobs\":null,\"finish_reason\":null}]}\n\n");
   out.clear();
   encoder->events({.events = {finish(0, FinishReason::kStop)}}, out);
   encoder->end({}, out);
-  EXPECT_EQ(out,
-            "data: {\"id\":\"cmpl-1\",\"object\":\"text_completion\",\"created\":1700000000,\"model\":\"m\",\"choices\":["
-            "{\"index\":0,\"text\":\"\",\"logprobs\":null,\"finish_reason\":\"stop\"}]}\n\n"
-            "data: [DONE]\n\n");
+  EXPECT_EQ(
+      out,
+      "data: "
+      "{\"id\":\"cmpl-1\",\"object\":\"text_completion\",\"created\":1700000000,\"model\":\"m\",\"choices\":["
+      "{\"index\":0,\"text\":\"\",\"logprobs\":null,\"finish_reason\":\"stop\"}]}\n\n"
+      "data: [DONE]\n\n");
 }
 
 TEST(CompletionsCodec, StreamsUsageAndEventIdsWhenAsked) {
@@ -154,7 +164,9 @@ TEST(CompletionsCodec, StreamsUsageAndEventIdsWhenAsked) {
   encoder->end({.prompt_tokens = 2, .completion_tokens = 1}, out);
   EXPECT_EQ(out.find("id: 0\ndata: "), 0U);
   EXPECT_NE(out.find("\"usage\":null}\n\nid: 1\ndata: "), std::string::npos) << out;
-  EXPECT_NE(out.find(R"("choices":[],"usage":{"prompt_tokens":2,"completion_tokens":1,"total_tokens":3,)"), std::string::npos) << out;
+  EXPECT_NE(out.find(R"("choices":[],"usage":{"prompt_tokens":2,"completion_tokens":1,"total_tokens":3,)"),
+            std::string::npos)
+      << out;
   EXPECT_TRUE(out.ends_with("data: [DONE]\n\n"));
 }
 
@@ -163,7 +175,9 @@ TEST(CompletionsCodec, EndsABrokenStreamWithOneErrorEvent) {
   const auto encoder = call->make_encoder(kFacts);
   std::string out;
   encoder->failure(Error{.code = ErrorCode::kUnavailable, .message = "gone"}, out);
-  EXPECT_EQ(out, "data: {\"error\":{\"message\":\"gone\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n");
+  EXPECT_EQ(
+      out,
+      "data: {\"error\":{\"message\":\"gone\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n");
 }
 
 }  // namespace

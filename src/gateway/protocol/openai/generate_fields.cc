@@ -1,8 +1,8 @@
 #include "gateway/protocol/openai/generate_fields.h"
 
+#include <fmt/format.h>
 #include <array>
 #include <charconv>
-#include <fmt/format.h>
 #include <limits>
 
 namespace autoglm::protocol::openai {
@@ -75,7 +75,8 @@ Result<void> read_repetition_penalty(const JsonValue& value, GenerateBody& body)
 
 Result<void> read_seed(const JsonValue& value, GenerateBody& body) {
   // Any 64-bit number, signed or not: only its bits matter.
-  const auto seed = value.as_integer(std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max());
+  const auto seed =
+      value.as_integer(std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max());
   if (!seed) return fail(value.wrong("a 64-bit whole number"));
   body.work.sampling.seed = static_cast<std::uint64_t>(*seed);
   return {};
@@ -98,8 +99,9 @@ Result<void> read_logit_bias(const JsonValue& value, GenerateBody& body) {
     TokenId token = 0;
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), token);
     if (error != std::errc() || end != key.data() + key.size() || token < 0) {
-      return fail(invalid_field("logit_bias", fmt::format("logit_bias must map token ids to numbers, got the key \"{}\"",
-                                                          key.substr(0, 32))));
+      return fail(invalid_field(
+          "logit_bias",
+          fmt::format("logit_bias must map token ids to numbers, got the key \"{}\"", key.substr(0, 32))));
     }
     const auto bias = item.as_number(-100, 100);
     if (!bias) return fail(bias.error());
@@ -142,9 +144,10 @@ constexpr auto kGenerateFields = std::to_array<JsonField<GenerateBody>>({
 });
 
 Result<void> refuse(const JsonValue& value, std::string_view neutral) {
-  return fail(invalid_field(value.path(), fmt::format("{} is not supported by this server: leave it out or send {}",
-                                                      value.path(), neutral),
-                            "unsupported_parameter"));
+  return fail(invalid_field(
+      value.path(),
+      fmt::format("{} is not supported by this server: leave it out or send {}", value.path(), neutral),
+      "unsupported_parameter"));
 }
 
 Result<void> only_false(const JsonValue& value, GenerateBody& /*body*/) {
@@ -155,7 +158,8 @@ Result<void> only_false(const JsonValue& value, GenerateBody& /*body*/) {
 Result<void> only_none(const JsonValue& value, GenerateBody& /*body*/) { return refuse(value, "null"); }
 
 Result<void> only_empty(const JsonValue& value, GenerateBody& /*body*/) {
-  const bool empty = (value.is_array() && value.item_count() == 0) || (value.is_string() && value.as_string()->empty());
+  const bool empty =
+      (value.is_array() && value.item_count() == 0) || (value.is_string() && value.as_string()->empty());
   return empty ? Result<void>() : refuse(value, "nothing");
 }
 
@@ -228,9 +232,10 @@ Result<void> read_prompt(const JsonValue& value, Prompt& prompt) {
     return {};
   }
   if (!texts.empty()) {
-    return fail(invalid_field(value.path(), fmt::format("{} takes one prompt a request, got a list of {}: send them as "
-                                                        "requests of their own, they are batched by the server",
-                                                        value.path(), value.item_count()),
+    return fail(invalid_field(value.path(),
+                              fmt::format("{} takes one prompt a request, got a list of {}: send them as "
+                                          "requests of their own, they are batched by the server",
+                                          value.path(), value.item_count()),
                               "unsupported_parameter"));
   }
   prompt = std::move(tokens);

@@ -8,7 +8,8 @@ namespace autoglm::protocol::openai {
 namespace {
 
 boost::json::object describe(const ModelCard& card) {
-  boost::json::object object{{"id", card.name}, {"object", "model"}, {"created", card.created}, {"owned_by", "open-autoglm"}};
+  boost::json::object object{
+      {"id", card.name}, {"object", "model"}, {"created", card.created}, {"owned_by", "open-autoglm"}};
   if (card.context_length > 0) object["max_model_len"] = card.context_length;
   return object;
 }

@@ -16,10 +16,11 @@ namespace autoglm::protocol::openai {
 namespace {
 
 void append_usage(std::string& out, const Usage& usage) {
-  fmt::format_to(std::back_inserter(out),
-                 R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},"prompt_tokens_details":{{"cached_tokens":{}}}}})",
-                 usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens + usage.completion_tokens,
-                 usage.cached_tokens);
+  fmt::format_to(
+      std::back_inserter(out),
+      R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},"prompt_tokens_details":{{"cached_tokens":{}}}}})",
+      usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens + usage.completion_tokens,
+      usage.cached_tokens);
 }
 
 void append_finish(std::string& out, const std::optional<FinishReason>& finish) {
@@ -168,7 +169,8 @@ class StreamEncoder final : public AnswerEncoder {
     if (event.finish) delta_frame(event.choice, "", event.finish, out);
   }
 
-  void delta_frame(std::uint32_t choice, std::string_view delta, std::optional<FinishReason> finish, std::string& out) {
+  void delta_frame(std::uint32_t choice, std::string_view delta, std::optional<FinishReason> finish,
+                   std::string& out) {
     begin_frame(out);
     fmt::format_to(std::back_inserter(out), R"({{"index":{},"delta":{{{}}},"logprobs":null,)", choice, delta);
     append_finish(out, finish);
@@ -187,18 +189,19 @@ class StreamEncoder final : public AnswerEncoder {
 }  // namespace
 
 DecodedCall make_call(GenerateBody body, AnswerShape shape, std::uint32_t unknown_fields) {
-  const StreamEncoder::Options options{.include_usage = body.include_usage, .include_event_ids = body.include_event_ids};
+  const StreamEncoder::Options options{.include_usage = body.include_usage,
+                                       .include_event_ids = body.include_event_ids};
   const std::uint32_t choices = body.work.n;
   const bool stream = body.stream;
-  return DecodedCall{
-      .model = std::move(body.model),
-      .work = std::move(body.work),
-      .stream = stream,
-      .unknown_fields = unknown_fields,
-      .make_encoder = [shape, choices, stream, options](const AnswerFacts& facts) -> std::unique_ptr<AnswerEncoder> {
-        if (stream) return std::make_unique<StreamEncoder>(facts, shape, choices, options);
-        return std::make_unique<DocumentEncoder>(facts, shape, choices);
-      }};
+  return DecodedCall{.model = std::move(body.model),
+                     .work = std::move(body.work),
+                     .stream = stream,
+                     .unknown_fields = unknown_fields,
+                     .make_encoder = [shape, choices, stream,
+                                      options](const AnswerFacts& facts) -> std::unique_ptr<AnswerEncoder> {
+                       if (stream) return std::make_unique<StreamEncoder>(facts, shape, choices, options);
+                       return std::make_unique<DocumentEncoder>(facts, shape, choices);
+                     }};
 }
 
 }  // namespace autoglm::protocol::openai

@@ -83,22 +83,23 @@ Result<DecodedCall> GenerateCodec::decode(std::string_view bytes) const {
       read_fields(bytes, body, kGenerateFields, openai::generate_fields(), openai::unsupported_fields());
   if (!unknown) return fail(unknown.error());
   if (!body.has_prompt) {
-    return fail(invalid_field("prompt", "prompt is missing: send e.g. {\"prompt\": \"Hello\", \"max_tokens\": 50}",
+    return fail(invalid_field("prompt",
+                              "prompt is missing: send e.g. {\"prompt\": \"Hello\", \"max_tokens\": 50}",
                               "missing_required_parameter"));
   }
   if (!body.work.stop.max_tokens) body.work.stop.max_tokens = kDefaultMaxTokens;
   const auto* text = std::get_if<TextPrompt>(&body.work.prompt);
   std::string prompt = text != nullptr ? text->text : std::string();
   const std::uint32_t choices = body.work.n;
-  return DecodedCall{
-      .model = std::move(body.model),
-      .work = std::move(body.work),
-      .stream = body.stream,
-      .unknown_fields = *unknown,
-      .make_encoder = [prompt = std::move(prompt), choices, stream = body.stream, delimiter = body.stream_delimiter](
-                          const AnswerFacts& /*facts*/) -> std::unique_ptr<AnswerEncoder> {
-        return std::make_unique<TextsEncoder>(prompt, choices, stream, delimiter);
-      }};
+  return DecodedCall{.model = std::move(body.model),
+                     .work = std::move(body.work),
+                     .stream = body.stream,
+                     .unknown_fields = *unknown,
+                     .make_encoder = [prompt = std::move(prompt), choices, stream = body.stream,
+                                      delimiter = body.stream_delimiter](
+                                         const AnswerFacts& /*facts*/) -> std::unique_ptr<AnswerEncoder> {
+                       return std::make_unique<TextsEncoder>(prompt, choices, stream, delimiter);
+                     }};
 }
 
 }  // namespace autoglm::protocol::vllm

@@ -14,10 +14,12 @@ TEST(GenerateCodec, StreamsTheWholeTextSoFarEndedByNul) {
   const auto encoder = call->make_encoder({});
   std::string out;
   encoder->events({.events = {{.choice = 0, .text = " up"}, {.choice = 1, .text = " \"a\""}}}, out);
-  encoder->events({.events = {{.choice = 0, .text = "on"}, {.choice = 1, .finish = FinishReason::kLength}}}, out);
+  encoder->events({.events = {{.choice = 0, .text = "on"}, {.choice = 1, .finish = FinishReason::kLength}}},
+                  out);
   encoder->end({}, out);
   const std::string nul(1, '\0');
-  EXPECT_EQ(out, R"({"text": ["Once up", "Once \"a\""]})" + nul + R"({"text": ["Once upon", "Once \"a\""]})" + nul);
+  EXPECT_EQ(
+      out, R"({"text": ["Once up", "Once \"a\""]})" + nul + R"({"text": ["Once upon", "Once \"a\""]})" + nul);
 }
 
 TEST(GenerateCodec, EndsWithANewlineByOption) {

@@ -1,7 +1,7 @@
 #include "gateway/protocol/vllm/tokenize.h"
 
-#include "gateway/protocol/json/fields.h"
 #include "base/json_string.h"
+#include "gateway/protocol/json/fields.h"
 #include "gateway/protocol/openai/chat_codec.h"
 #include "gateway/protocol/openai/generate_fields.h"
 
@@ -51,10 +51,11 @@ Result<void> read_add_special(const JsonValue& value, TokenizeBody& body) {
   return {};
 }
 
-constexpr auto kTokenizeFields = std::to_array<JsonField<TokenizeBody>>({{"model", read_model<TokenizeBody>},
-                                                                         {"prompt", read_prompt},
-                                                                         {"messages", read_messages},
-                                                                         {"add_special_tokens", read_add_special}});
+constexpr auto kTokenizeFields =
+    std::to_array<JsonField<TokenizeBody>>({{"model", read_model<TokenizeBody>},
+                                            {"prompt", read_prompt},
+                                            {"messages", read_messages},
+                                            {"add_special_tokens", read_add_special}});
 
 struct DetokenizeBody {
   DetokenizeCall call;
@@ -76,7 +77,8 @@ constexpr auto kDetokenizeFields = std::to_array<JsonField<DetokenizeBody>>(
     {{"model", read_model<DetokenizeBody>}, {"tokens", read_tokens}});
 
 Error missing(const char* field, const char* example) {
-  return invalid_field(field, fmt::format("{} is missing: send e.g. {}", field, example), "missing_required_parameter");
+  return invalid_field(field, fmt::format("{} is missing: send e.g. {}", field, example),
+                       "missing_required_parameter");
 }
 
 }  // namespace
@@ -89,8 +91,8 @@ Result<TokenizeCall> decode_tokenize(std::string_view bytes) {
 }
 
 std::string tokenize_body(const TokenizeResult& result) {
-  return fmt::format(R"({{"count":{},"max_model_len":{},"tokens":[{}]}})", result.tokens.size(), result.context_length,
-                     fmt::join(result.tokens, ","));
+  return fmt::format(R"({{"count":{},"max_model_len":{},"tokens":[{}]}})", result.tokens.size(),
+                     result.context_length, fmt::join(result.tokens, ","));
 }
 
 Result<DetokenizeCall> decode_detokenize(std::string_view bytes) {

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+
+namespace autoglm::app {
+
+struct ChatOptions {
+  std::string url = "http://127.0.0.1:8080";
+  std::string model;   ///< empty: the server's default
+  std::string system;  ///< a system message; may be empty
+  std::string api_key;
+};
+
+/// A conversation with a server in the terminal, streamed. Returns the exit code.
+int chat(const ChatOptions& options);
+
+}  // namespace autoglm::app

@@ -1,0 +1,102 @@
+#include "app/load_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace autoglm::app {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+
+class LoadConfig : public ::testing::Test {
+ protected:
+  LoadConfig()
+      : path_(std::filesystem::temp_directory_path() /
+              ("load-config-" + std::to_string(::getpid()) + ".yaml")) {}
+  ~LoadConfig() override { std::filesystem::remove(path_); }
+
+  ServeOptions with_file(const std::string& text) {
+    std::ofstream(path_) << text;
+    return {.config_file = path_.string()};
+  }
+
+  std::filesystem::path path_;
+};
+
+TEST_F(LoadConfig, ServesTheDefaultModelWhenNothingIsSaid) {
+  const AppConfig config = load_config({}, {})->config;
+  ASSERT_EQ(config.models.size(), 1U);
+  EXPECT_EQ(config.models[0].engine.path, "smollm2-135m-instruct");
+  EXPECT_EQ(config.server.listen.port, 8080);
+  EXPECT_EQ(config.server.request_timeout, Duration(30s));
+  EXPECT_TRUE(config.telemetry.metrics);
+}
+
+TEST_F(LoadConfig, ServesNoModelWhenToldSo) {
+  EXPECT_TRUE(load_config({}, {{"MODEL_NAME", "none"}})->config.models.empty());
+}
+
+TEST_F(LoadConfig, TakesTheQuickStartsVariables) {
+  const AppConfig config = load_config({}, {{"MODEL_NAME", "/m.gguf"},
+                                            {"MAX_WORKERS", "4"},
+                                            {"API_TIMEOUT", "2.5"},
+                                            {"ENABLE_METRICS", "false"}})
+                               ->config;
+  EXPECT_EQ(config.models.at(0).engine.path, "/m.gguf");
+  EXPECT_EQ(config.server.workers, 4U);
+  EXPECT_EQ(config.server.request_timeout, Duration(2500ms));
+  EXPECT_FALSE(config.telemetry.metrics);
+}
+
+TEST_F(LoadConfig, PrefersFlagsThenEnvironmentThenFile) {
+  ServeOptions options = with_file(
+      "server: { listen: 127.0.0.1:1, workers: 1, request_timeout: 1s }\nmodels: [{ engine: { path: f.gguf } "
+      "}]\n");
+  EXPECT_EQ(load_config(options, {})->config.server.workers, 1U);
+  EXPECT_EQ(load_config(options, {})->config.models.at(0).engine.path, "f.gguf");
+  EXPECT_EQ(load_config(options, {{"MAX_WORKERS", "2"}})->config.server.workers, 2U);
+  options.port = 9;
+  options.model = "flag.gguf";
+  const AppConfig config = load_config(options, {{"MODEL_NAME", "env.gguf"}})->config;
+  EXPECT_EQ(config.server.listen, (HostPort{"127.0.0.1", 9}));
+  ASSERT_EQ(config.models.size(), 2U);  // the file's is not lost
+  EXPECT_EQ(config.models[0].engine.path, "flag.gguf");
+}
+
+TEST_F(LoadConfig, ANameOfTheFilesModelsChoosesTheDefault) {
+  const auto options = with_file(
+      "models:\n  - { name: a, engine: { path: a.gguf } }\n  - { name: b, engine: { path: b.gguf } }\n");
+  const AppConfig config = load_config(options, {{"MODEL_NAME", "b"}})->config;
+  ASSERT_EQ(config.models.size(), 2U);
+  EXPECT_EQ(config.models[0].engine.path, "b.gguf");
+}
+
+TEST_F(LoadConfig, NamesTheVariableThatIsWrong) {
+  EXPECT_THAT(load_config({}, {{"API_TIMEOUT", "soon"}}).error(),
+              HasSubstr("environment variable API_TIMEOUT"));
+  EXPECT_THAT(load_config({}, {{"OPEN_AUTOGLM_SERVER_LISTN", "x"}}).error(),
+              HasSubstr("did you mean OPEN_AUTOGLM_SERVER_LISTEN?"));
+}
+
+TEST_F(LoadConfig, NamesFileLineAndKey) {
+  const auto options = with_file(
+      "server:\n  listn: 0.0.0.0:1\nmodels:\n  - { name: a, engine: { path: x } }\n  - { name: a, engine: { "
+      "path: y } }\n");
+  EXPECT_THAT(load_config(options, {}).error(), HasSubstr(".yaml:2:3: server.listn"));
+  const auto twice =
+      with_file("models:\n  - { name: a, engine: { path: x } }\n  - { name: a, engine: { path: y } }\n");
+  EXPECT_THAT(load_config(twice, {}).error(), HasSubstr("another model is called \"a\" already"));
+}
+
+TEST_F(LoadConfig, SaysThatAFileIsMissing) {
+  EXPECT_THAT(load_config({.config_file = "/nowhere/at/all.yaml"}, {}).error(),
+              HasSubstr("/nowhere/at/all.yaml: cannot be read: No such file"));
+}
+
+}  // namespace
+}  // namespace autoglm::app

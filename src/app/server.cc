@@ -1,0 +1,264 @@
+#include "app/server.h"
+
+#include "app/builtins.h"
+#include "app/cpu_budget.h"
+#include "app/process_metrics.h"
+#include "engine/engine.h"
+#include "engine/models/catalogue.h"
+#include "gateway/front/http/front.h"
+#include "http/server.h"
+#include "runtime/os_signals.h"
+#include "runtime/worker_pool.h"
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <cstdio>
+#include <optional>
+#include <utility>
+
+namespace autoglm::app {
+
+/// In the order of construction; torn down backwards, each behind those that use it.
+struct Server::State {
+  AppConfig config;
+  HostPort address;
+  HostPort admin_address;
+  std::unique_ptr<observe::Logger> log;
+  observe::MetricRegistry metrics;
+  std::vector<std::shared_ptr<void>> process_metrics;
+  EventLoop control;  ///< of the main thread: signals and the admin address
+  std::unique_ptr<WorkerPool> workers;
+  std::vector<std::unique_ptr<engine::Engine>> engines;
+  std::unique_ptr<BlockingPool> pool;
+  std::unique_ptr<gateway::ModelDirectory> models;
+  std::unique_ptr<gateway::Pipeline> pipeline;
+  gateway::Readiness readiness;
+  std::unique_ptr<gateway::HttpFront> front;
+  std::unique_ptr<gateway::HttpFront> admin_front;
+  std::vector<std::unique_ptr<http::Server>> servers;  ///< one a worker, each made and destroyed on its loop
+  std::unique_ptr<http::Server> admin;
+  std::optional<Scope> tasks;  ///< of the control loop
+  bool draining = false;
+
+  void make_engines(const std::filesystem::path& cache, const std::vector<engine::ModelFile>& files);
+  Result<void> listen();
+  void announce() const;
+  Task<void> announce_ready();
+  void on_signal(int number);
+  Task<void> drain();
+  std::size_t busy();
+  void tear_down();
+};
+
+namespace {
+
+http::ServerLimits limits_of(const ServerConfig& config, std::size_t loops) {
+  http::ServerLimits limits;
+  limits.body_bytes = config.max_body;
+  limits.connections = std::max<std::size_t>(1, config.max_connections / loops);
+  return limits;
+}
+
+std::string shown(HostPort address) {
+  if (address.host == "0.0.0.0" || address.host.empty()) address.host = "127.0.0.1";
+  return address.to_string();
+}
+
+}  // namespace
+
+Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Server::~Server() = default;
+
+Result<std::unique_ptr<Server>> Server::create(AppConfig config, const std::filesystem::path& model_cache) {
+  std::vector<engine::ModelFile> files;
+  for (ModelConfig& model : config.models) {
+    auto file = engine::find_model(model.engine.path, model_cache);
+    if (!file) return fail(file.error());
+    if (model.name.empty()) model.name = file->name;
+    files.push_back(std::move(*file));
+  }
+  // Both ports before anything costs time; exclusively, since sharing a port with a stranger would be silent.
+  const auto address = probe_listen_address(config.server.listen);
+  if (!address) return fail(address.error());
+  const auto admin_address = probe_listen_address(config.server.admin_listen);
+  if (!admin_address) return fail(admin_address.error());
+
+  auto state = std::make_unique<State>();
+  state->config = std::move(config);
+  state->address = *address;
+  state->admin_address = *admin_address;
+  observe::Logger::Options log_options = state->config.telemetry.log.options();
+  Random random = Random::from_entropy();
+  log_options.process_trace_id = observe::TraceContext::begin(random).trace_id_hex();
+  auto log = observe::Logger::create(log_options);
+  if (!log) return fail(log.error());
+  state->log = std::move(*log);
+  state->process_metrics = process_metrics(state->metrics, *state->log);
+  state->make_engines(model_cache, files);
+  if (auto listening = state->listen(); !listening) return fail(listening.error());
+  return std::unique_ptr<Server>(new Server(std::move(state)));
+}
+
+void Server::State::make_engines(const std::filesystem::path& /*cache*/,
+                                 const std::vector<engine::ModelFile>& files) {
+  const CpuBudget budget = CpuBudget::of(usable_cpus(), config.server.workers, !config.models.empty());
+  workers = std::make_unique<WorkerPool>(budget.loops);
+  workers->start();
+  pool = std::make_unique<BlockingPool>(2, 1024);
+  std::vector<gateway::ModelDirectory::Entry> entries;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    ModelConfig& model = config.models[i];
+    const unsigned threads = model.engine.threads != 0 ? model.engine.threads : budget.compute;
+    const std::string path = files[i].path.string();
+    model.engine.path = path;
+    engines.push_back(std::make_unique<engine::Engine>(
+        model.name, model.engine,
+        engine::Engine::Dependencies{.pool = *pool,
+                                     .metrics = metrics,
+                                     .log = *log,
+                                     .load = backend_loader(model.engine, path, threads),
+                                     .samplers = sampler_factory()}));
+    entries.push_back({model.name, engines.back().get()});
+  }
+  models = std::make_unique<gateway::ModelDirectory>(std::move(entries));
+  const Duration timeout = config.server.request_timeout;
+  pipeline = std::make_unique<gateway::Pipeline>(
+      *models, gateway::PipelineTimeouts{.request = timeout, .first_token = timeout, .idle = timeout});
+  front = std::make_unique<gateway::HttpFront>(
+      public_routes(*pipeline, readiness, metrics, config.telemetry.metrics), readiness, metrics, *log);
+  admin_front = std::make_unique<gateway::HttpFront>(
+      admin_routes(*models, readiness, metrics, config.telemetry.metrics), readiness, metrics, *log);
+}
+
+Result<void> Server::State::listen() {
+  std::optional<Error> error;
+  servers.resize(workers->size());
+  workers->on_each([&](EventLoop& loop) {
+    // One after the other is enough: `on_each` runs them side by side, and only errors are shared.
+    auto listener = TcpListener::create(loop, address);
+    if (!listener) return;
+    servers[loop.index()] = std::make_unique<http::Server>(std::move(*listener),
+                                                           limits_of(config.server, workers->size()), *front);
+    servers[loop.index()]->start();
+  });
+  for (const auto& server : servers) {
+    if (!server)
+      error = Error{.code = ErrorCode::kUnavailable, .message = "cannot listen on " + address.to_string()};
+  }
+  if (error) {
+    tear_down();
+    return fail(std::move(*error));
+  }
+  return {};
+}
+
+void Server::State::announce() const {
+  fmt::print("open-autoglm {} listening on http://{} (admin on http://{})\n", version(), shown(address),
+             shown(admin_address));
+  std::fflush(stdout);
+}
+
+/// Says so when every model is loaded, with something to try.
+Task<void> Server::State::announce_ready() {
+  while (true) {
+    bool loading = false;
+    for (const auto& entry : models->entries()) {
+      const EndpointStatus status = entry.endpoint->status();
+      loading |= status.state == EndpointStatus::State::kLoading;
+      if (status.state == EndpointStatus::State::kFailed) {
+        fmt::print(stderr, "open-autoglm: the model \"{}\" could not be loaded: {}\n", entry.name,
+                   status.detail);
+        co_return;
+      }
+    }
+    if (!loading) break;
+    co_await sleep_for(std::chrono::milliseconds(20));
+  }
+  if (models->entries().empty()) {
+    fmt::print("ready, without a model; name one with MODEL_NAME or --model\n");
+  } else {
+    fmt::print(
+        "ready: {}. Try:\n\n"
+        "  curl http://{}/v1/completions -H \"Content-Type: application/json\" \\\n"
+        "       -d '{{\"prompt\": \"Hello, how can I help?\", \"max_tokens\": 50}}'\n\n",
+        models->entries().front().name, shown(address));
+  }
+  std::fflush(stdout);
+}
+
+void Server::State::on_signal(int number) {
+  if (number == SIGHUP) {
+    if (auto reopened = log->reopen(); !reopened)
+      log->warning("the log could not be reopened", {{"error", reopened.error().message}});
+    return;
+  }
+  if (draining) {
+    log->warning("second signal: ending at once", {{"signal", number}});
+    control.stop();
+    return;
+  }
+  draining = true;
+  log->info("draining", {{"signal", number}, {"timeout_s", to_seconds(config.server.drain_timeout)}});
+  readiness.begin_drain();
+  tasks->spawn(drain());
+}
+
+std::size_t Server::State::busy() {
+  std::atomic<std::size_t> count{0};
+  workers->on_each([&](EventLoop& loop) { count += servers[loop.index()]->counts().busy_connections; });
+  return count;
+}
+
+/// Answers what is under way, closes what is idle, and tells newcomers to go elsewhere until then.
+Task<void> Server::State::drain() {
+  const Deadline deadline = Deadline::after(config.server.drain_timeout);
+  workers->on_each([&](EventLoop& loop) { servers[loop.index()]->drain(); });
+  while (busy() > 0 && !deadline.passed()) co_await sleep_for(std::chrono::milliseconds(20));
+  const std::size_t left = busy();
+  if (left > 0) {
+    log->warning("drain timeout: ending connections that are still busy", {{"connections", left}});
+  } else {
+    log->info("drained");
+  }
+  control.stop();
+}
+
+void Server::State::tear_down() {
+  workers->on_each([&](EventLoop& loop) { servers[loop.index()].reset(); });
+  pool.reset();     // jobs use the engines
+  engines.clear();  // they post to the loops
+  workers->stop();
+}
+
+int Server::run() {
+  State& state = *state_;
+  std::optional<OsSignals> signals;
+  int exit_code = 0;
+  state.control.post([&] {
+    signals.emplace(state.control, std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP},
+                    [&](int number) { state.on_signal(number); });
+    auto listener = TcpListener::create(state.control, state.admin_address);
+    if (!listener) {
+      fmt::print(stderr, "open-autoglm: {}\n", listener.error().message);
+      exit_code = 1;
+      state.control.stop();
+      return;
+    }
+    state.admin =
+        std::make_unique<http::Server>(std::move(*listener), http::ServerLimits{}, *state.admin_front);
+    state.admin->start();
+    state.announce();
+    state.tasks.emplace();
+    state.tasks->spawn(state.announce_ready());
+  });
+  state.control.run();
+  state.tasks.reset();
+  state.admin.reset();
+  signals.reset();
+  state.tear_down();
+  state.log->info("stopped");
+  return exit_code;
+}
+
+}  // namespace autoglm::app

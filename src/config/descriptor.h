@@ -1,0 +1,79 @@
+#pragma once
+
+#include "base/assert.h"
+#include "config/make_type.h"
+#include "config/type.h"
+
+#include <concepts>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace autoglm::config {
+
+/// Describes the plain struct `T`, once, for everything that is made from a description: reading with
+/// located errors, JSON Schema, the reference, printing. Defaults are `T`'s member initializers.
+///
+///     Descriptor<RetryConfig>("retry", "When a request is tried again.")
+///         .field("max_attempts", &RetryConfig::max_attempts, {.doc = "…", .min = 1, .max = 10})
+///         .check([](const RetryConfig& c) { … return std::vector<Violation>{}; });
+///
+/// A value with shared, immutable innards once it is built; copies are cheap.
+template <class T>
+class Descriptor {
+ public:
+  Descriptor(std::string name, std::string doc) {
+    section_->name = std::move(name);
+    section_->doc = std::move(doc);
+    section_->defaults = std::make_shared<const T>();
+  }
+
+  /// A scalar (bool, integers, floating point, std::string, enum, Duration, ByteSize, ListenAddress
+  /// and what looks like it), or
+  /// an optional, a vector or a map from std::string of one.
+  template <class M>
+  Descriptor& field(std::string name, M T::* member, FieldOptions options) {
+    return add(std::move(name), member, make_type<M>(nullptr), std::move(options));
+  }
+
+  /// A number of bytes in a plain integer: for structs of rooms that do not know ByteSize.
+  template <std::integral M>
+  Descriptor& bytes(std::string name, M T::* member, FieldOptions options) {
+    return add(std::move(name), member, detail::byte_type<M>(), std::move(options));
+  }
+
+  /// A nested struct `S`, or an optional, a vector or a map from std::string of it.
+  template <class M, class S>
+  Descriptor& section(std::string name, M T::* member, const Descriptor<S>& nested,
+                      FieldOptions options = {}) {
+    if (options.doc.empty()) options.doc = nested.description()->doc;
+    return add(std::move(name), member, make_type<M>(nested.description()), std::move(options));
+  }
+
+  /// A rule between fields. Called only on a struct whose fields are valid, each by itself.
+  Descriptor& check(std::function<std::vector<Violation>(const T&)> rule) {
+    section_->checks.push_back(
+        [rule = std::move(rule)](const void* value) { return rule(*static_cast<const T*>(value)); });
+    return *this;
+  }
+
+  std::shared_ptr<const Section> description() const { return section_; }
+
+ private:
+  template <class M>
+  Descriptor& add(std::string name, M T::* member, Type type, FieldOptions options) {
+    AUTOGLM_ASSERT(section_->field(name) == nullptr, "a key is described twice");
+    Field& described = section_->fields.emplace_back();
+    described.name = std::move(name);
+    described.options = std::move(options);
+    described.type = std::move(type);
+    described.locate = [member](void* value) -> void* { return &(static_cast<T*>(value)->*member); };
+    return *this;
+  }
+
+  std::shared_ptr<Section> section_ = std::make_shared<Section>();
+};
+
+}  // namespace autoglm::config

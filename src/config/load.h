@@ -1,0 +1,26 @@
+#pragma once
+
+#include "config/descriptor.h"
+#include "config/diagnostic.h"
+#include "config/sources.h"
+
+#include <expected>
+#include <utility>
+
+namespace autoglm::config {
+
+namespace detail {
+Diagnostics load_into(const Section& root, const Sources& sources, void* target);
+}  // namespace detail
+
+/// Reads a whole configuration: a valid `T`, or every mistake in it at once, in the order of the file.
+/// Pure: reads no file and no environment but what `sources` holds.
+template <class T>
+std::expected<T, Diagnostics> load(const Descriptor<T>& descriptor, const Sources& sources) {
+  T value{};
+  Diagnostics problems = detail::load_into(*descriptor.description(), sources, &value);
+  if (!problems.empty()) return std::unexpected(std::move(problems));
+  return value;
+}
+
+}  // namespace autoglm::config

@@ -1,0 +1,43 @@
+#pragma once
+
+#include "config/diagnostic.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace autoglm::config {
+
+/// A configuration before it has types: a tree in which every value knows where it was written.
+/// A value; plain data. Keys of one mapping are distinct.
+struct Node {
+  enum class Kind : std::uint8_t { kNull, kScalar, kSequence, kMapping };
+  struct Member;
+
+  Kind kind = Kind::kNull;
+  std::string text;             ///< of a scalar, as written, without quotes
+  std::vector<Node> items;      ///< of a sequence
+  std::vector<Member> members;  ///< of a mapping, in the order of the file
+  Location location;
+
+  const Member* member(std::string_view key) const;
+};
+
+struct Node::Member {
+  std::string key;
+  Location location;  ///< of the key; the value has its own
+  Node value;
+};
+
+/// The node at `path` (`models[0].breaker.window`), or null.
+const Node* find(const Node& root, std::string_view path);
+
+/// Puts `scalar` at `path`, making the mappings and list items on the way (an index may be one past
+/// the end). Does nothing where a source of higher origin has written already, or where the path leads
+/// through a value of another shape: whoever reads the tree reports that shape. False: malformed path.
+bool set(Node& root, std::string_view path, Node scalar);
+
+std::string_view to_string(Node::Kind kind);
+
+}  // namespace autoglm::config

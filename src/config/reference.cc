@@ -1,0 +1,111 @@
+#include "config/render.h"
+#include "config/scalar.h"
+#include "config/sources.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace autoglm::config {
+
+namespace {
+
+/// Text for a cell of a table.
+std::string cell(std::string text) {
+  for (std::size_t at = 0; (at = text.find_first_of("|\n", at)) != std::string::npos; at += 2) {
+    text.replace(at, 1, text[at] == '|' ? "\\|" : "  ");
+  }
+  return text;
+}
+
+std::string code(const std::string& text) { return text.empty() ? "" : '`' + text + '`'; }
+
+std::string default_of(const Field& field, const void* section) {
+  if (field.options.required) return "required";
+  if (!is_scalar(field.type) || field.type.kind == Kind::kOptional || field.options.secret) return "";
+  const std::string text = print_scalar(field.type, field.type.fetch(field.locate_in(section)));
+  return text.empty() ? "empty" : code(text);
+}
+
+std::string description_of(const Field& field) {
+  std::string text = field.options.doc;
+  const auto add = [&](const std::string& sentence) { text += (text.empty() ? "" : " ") + sentence; };
+  if (!field.options.example.empty()) add("Example: " + code(field.options.example) + '.');
+  if (field.options.live) add("*Live.*");
+  if (field.options.secret) add("*Secret.*");
+  return text;
+}
+
+/// The rows of `section`, nested ones after their own row. `prefix` is the path within the table;
+/// `variables` the path for environment variables, empty below a list or a map, where there are none.
+void add_rows(const Section& section, const void* value, const std::string& prefix,
+              const std::string& variables, std::string& out) {
+  for (const Field& field : section.fields) {
+    const std::string path = join_path(prefix, field.name);
+    const std::string variable = variables.empty() ? "" : join_path(variables, field.name);
+    const bool has_variable = is_scalar(field.type) && !variable.empty();
+    out += fmt::format("| `{}` | {} | {} | {} | {} |\n", path, cell(name_type(field.type, field.options)),
+                       cell(default_of(field, value)), has_variable ? code(environment_name(variable)) : "",
+                       cell(description_of(field)));
+    const Section* nested = section_of(field.type);
+    if (nested == nullptr) continue;
+    const bool direct = field.type.kind == Kind::kSection;
+    const std::string inside = path + (field.type.kind == Kind::kList  ? "[]"
+                                       : field.type.kind == Kind::kMap ? ".NAME"
+                                                                       : "");
+    add_rows(*nested, direct ? field.locate_in(value) : nested->defaults.get(), inside,
+             direct ? variable : "", out);
+  }
+}
+
+void add_table(const Section& section, const void* value, const std::string& variables, std::string& out) {
+  out += "\n| Key | Type | Default | Environment | |\n|---|---|---|---|---|\n";
+  add_rows(section, value, "", variables, out);
+}
+
+}  // namespace
+
+std::string markdown_reference(const Section& root) {
+  std::string out =
+      "# Configuration\n\n"
+      "<!-- Generated from the descriptors in the sources. -->\n\n";
+  if (!root.doc.empty()) out += root.doc + "\n\n";
+  out +=
+      "Flags win over environment variables, these over the file, that over defaults. Any value in the file "
+      "may\n"
+      "contain `${env:NAME}` or `${env:NAME:-default}`; `$${` stands for `${`. Durations are written `30s`, "
+      "`500ms`,\n"
+      "`5m`, `1h` (a bare number is seconds), sizes `16MiB` or `1GB` (a bare number is bytes). Unknown keys "
+      "are errors.\n"
+      "*Live* keys can change without a restart; *secret* ones are never printed.\n";
+  Section top;  // scalars that stand at the top level
+  for (const Field& field : root.fields) {
+    const Section* nested = section_of(field.type);
+    if (nested == nullptr) {
+      top.fields.push_back(field);
+      continue;
+    }
+    const bool direct = field.type.kind == Kind::kSection;
+    out += fmt::format("\n## `{}`\n\n{}", field.name, description_of(field));
+    if (!direct)
+      out += fmt::format("{}{}.", field.options.doc.empty() ? "" : " ",
+                         field.type.kind == Kind::kList  ? "A list"
+                         : field.type.kind == Kind::kMap ? "A mapping of names to sections"
+                                                         : "Optional");
+    out += '\n';
+    add_table(*nested, direct ? field.locate_in(root.defaults.get()) : nested->defaults.get(),
+              direct ? field.name : "", out);
+  }
+  if (!top.fields.empty()) {
+    out += "\n## Top level\n\n| Key | Type | Default | Environment | |\n|---|---|---|---|---|\n";
+    for (const Field& field : top.fields) {
+      out += fmt::format(
+          "| `{}` | {} | {} | {} | {} |\n", field.name, cell(name_type(field.type, field.options)),
+          cell(default_of(field, root.defaults.get())),
+          is_scalar(field.type) ? code(environment_name(field.name)) : "", cell(description_of(field)));
+    }
+  }
+  return out;
+}
+
+}  // namespace autoglm::config

@@ -1,0 +1,96 @@
+#include "config/sources.h"
+
+#include "config/testing/sample.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace autoglm::config {
+namespace {
+
+using ::testing::ElementsAre;
+
+struct Merged {
+  Node tree;
+  std::vector<std::string> problems;
+};
+
+Merged merged(const Sources& sources) {
+  Merged out;
+  Diagnostics problems;
+  merge(*testing::describe_sample().description(), sources, out.tree, problems);
+  for (const Diagnostic& problem : problems) out.problems.push_back(problem.to_string());
+  return out;
+}
+
+std::string text_at(const Node& tree, std::string_view path) {
+  const Node* node = find(tree, path);
+  return node != nullptr ? node->text : "(nothing)";
+}
+
+TEST(Merge, NamesVariablesAfterPaths) {
+  EXPECT_EQ(environment_name("server.max_body"), "OPEN_AUTOGLM_SERVER_MAX_BODY");
+  const Merged result = merged({.environment = {{"OPEN_AUTOGLM_SERVER_MAX_BODY", "1MiB"}, {"OTHER", "x"}}});
+  EXPECT_THAT(result.problems, ElementsAre());
+  EXPECT_EQ(text_at(result.tree, "server.max_body"), "1MiB");
+  EXPECT_EQ(find(result.tree, "server.max_body")->location.to_string(),
+            "environment variable OPEN_AUTOGLM_SERVER_MAX_BODY");
+}
+
+TEST(Merge, ReportsVariablesThatNameNoKey) {
+  EXPECT_THAT(
+      merged({.environment = {{"OPEN_AUTOGLM_SERVER_LISTN", "x"}, {"OPEN_AUTOGLM_COLOUR", "x"}}}).problems,
+      ElementsAre(
+          "environment variable OPEN_AUTOGLM_COLOUR: names no key; docs/reference/config.md lists them",
+          "environment variable OPEN_AUTOGLM_SERVER_LISTN: names no key; did you mean "
+          "OPEN_AUTOGLM_SERVER_LISTEN?"));
+}
+
+TEST(Merge, IgnoresWhatKubernetesPutsIntoEveryPod) {
+  EXPECT_THAT(merged({.environment = {{"OPEN_AUTOGLM_SERVICE_HOST", "10.0.0.1"},
+                                      {"OPEN_AUTOGLM_SERVICE_PORT", "80"},
+                                      {"OPEN_AUTOGLM_SERVICE_PORT_HTTP", "80"},
+                                      {"OPEN_AUTOGLM_PORT", "tcp://10.0.0.1:80"},
+                                      {"OPEN_AUTOGLM_PORT_80_TCP", "tcp://10.0.0.1:80"},
+                                      {"OPEN_AUTOGLM_PORT_80_TCP_ADDR", "10.0.0.1"},
+                                      {"OPEN_AUTOGLM_ADMIN_PORT_81_TCP_PROTO", "tcp"}}})
+                  .problems,
+              ElementsAre());
+}
+
+TEST(Merge, LeavesWhatHasTheWrongShapeToTheReader) {
+  const Merged result = merged({.file_name = "f.yaml",
+                                .file_text = "server: 5",
+                                .environment = {{"OPEN_AUTOGLM_SERVER_WORKERS", "1"}}});
+  EXPECT_EQ(text_at(result.tree, "server"), "5");
+}
+
+TEST(Expand, ReplacesVariablesEverywhere) {
+  const Merged result = merged({.file_name = "f.yaml",
+                                .file_text = "a: \"x${env:A}y${env:B:-none}\"\nb: [\"${env:EMPTY:-d}\", "
+                                             "\"${env:EMPTY}\", \"$${env:A}\", \"$5\"]\n"
+                                             "c: ${env:PORT:-8:0}\n",
+                                .environment = {{"A", "${env:A}"}, {"EMPTY", ""}}});
+  EXPECT_THAT(result.problems, ElementsAre());
+  EXPECT_EQ(text_at(result.tree, "a"), "x${env:A}ynone");  // what a variable holds is not expanded again
+  EXPECT_EQ(text_at(result.tree, "b[0]"), "d");
+  EXPECT_EQ(text_at(result.tree, "b[1]"), "");
+  EXPECT_EQ(text_at(result.tree, "b[2]"), "${env:A}");
+  EXPECT_EQ(text_at(result.tree, "b[3]"), "$5");
+  EXPECT_EQ(text_at(result.tree, "c"), "8:0");
+}
+
+TEST(Expand, LocatesWhatItCannotReplace) {
+  EXPECT_THAT(
+      merged({.file_name = "f.yaml",
+              .file_text = "a: \"${env:KEY}\"\nb: \"${KEY}\"\nc: \"${env:KEY\"\nd: \"${env:1X}\"\n"})
+          .problems,
+      ElementsAre(
+          "f.yaml:1:4: a: the environment variable KEY is not set; set it, or write ${env:KEY:-default}",
+          "f.yaml:2:4: b: cannot expand \"${KEY}\"; write ${env:NAME}, or $${ for the text ${",
+          "f.yaml:3:4: c: ${ without its }; write ${env:NAME}, or $${ for the text ${",
+          "f.yaml:4:4: d: cannot expand \"${env:1X}\"; write ${env:NAME} or ${env:NAME:-default}"));
+}
+
+}  // namespace
+}  // namespace autoglm::config

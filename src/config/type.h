@@ -1,0 +1,103 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+/// What a Descriptor records about C++ types, as plain data: the reader, the JSON Schema, the
+/// reference and the printer all walk over it, so that one description serves them all and templates
+/// end at the accessors. `void*` is always the C++ object that the Type or Section was made for.
+namespace autoglm::config {
+
+/// The shapes that a value can have.
+enum class Kind : std::uint8_t {
+  kBool,
+  kInteger,
+  kNumber,
+  kString,
+  kEnum,
+  kDuration,
+  kByteSize,
+  kListenAddress,
+  kOptional,  ///< an element, or none
+  kList,      ///< elements
+  kMap,       ///< names to elements
+  kSection,   ///< fields
+};
+
+/// A scalar on its way in or out. Durations are nanoseconds, sizes bytes, enums an index into `names`,
+/// listen addresses their text.
+using Scalar = std::variant<bool, std::int64_t, double, std::string>;
+
+struct Section;
+
+struct Type {
+  Kind kind = Kind::kString;
+
+  // Scalars.
+  std::function<void(void*, const Scalar&)> store;
+  std::function<Scalar(const void*)> fetch;
+  std::int64_t lowest = INT64_MIN;  ///< what the C++ integer holds
+  std::int64_t highest = INT64_MAX;
+  std::vector<std::string> names;  ///< of an enum
+
+  // kOptional, kList, kMap.
+  using Visit = std::function<void(const std::string& key, const void* element)>;
+  std::shared_ptr<const Type> element;
+  std::function<void(void*)> clear;
+  std::function<void*(void*, const std::string& key)> add;
+  std::function<void(const void*, const Visit&)> visit;
+
+  // kSection.
+  std::shared_ptr<const Section> section;
+};
+
+/// What is to be known about one key beyond its type.
+struct FieldOptions {
+  std::string doc;      ///< one or two sentences for the reference
+  std::string example;  ///< what to write instead of a mistake; default: the default value
+  /// Bounds, inclusive: of a number as it is, of a duration in seconds, of a size in bytes, of a string
+  /// its length; of a list's or a map's elements when they are such.
+  std::optional<double> min;
+  std::optional<double> max;
+  bool live = false;      ///< takes effect without a restart
+  bool secret = false;    ///< never printed, not even in errors
+  bool required = false;  ///< has no sensible default
+};
+
+struct Field {
+  std::string name;
+  FieldOptions options;
+  Type type;
+  std::function<void*(void*)> locate;  ///< the member, within the section's struct
+
+  const void* locate_in(const void* section) const { return locate(const_cast<void*>(section)); }
+};
+
+/// A rule between fields that is broken: at which key (a path relative to the section), and why.
+struct Violation {
+  std::string path;
+  std::string message;
+};
+
+struct Section {
+  std::string name;  ///< for titles
+  std::string doc;
+  std::vector<Field> fields;
+  std::vector<std::function<std::vector<Violation>(const void*)>> checks;
+  std::shared_ptr<const void> defaults;  ///< a struct as its initializers leave it
+
+  const Field* field(const std::string& key) const;
+};
+
+/// True for the kinds that one text can give, also through an optional.
+bool is_scalar(const Type& type);
+
+/// The section inside optionals, lists and maps, or null.
+const Section* section_of(const Type& type);
+
+}  // namespace autoglm::config

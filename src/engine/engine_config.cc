@@ -1,0 +1,53 @@
+#include "engine/engine_config.h"
+
+namespace autoglm::engine {
+
+config::Descriptor<EngineConfig> describe_engine() {
+  using C = EngineConfig;
+  return config::Descriptor<C>("engine", "A model that this process loads and runs itself.")
+      .field("path", &C::path,
+             {.doc = "A .gguf file, a folder with one, or a name of the catalogue (`open-autoglm models` "
+                     "lists it).",
+              .example = "smollm2-135m-instruct",
+              .min = 1,
+              .required = true})
+      .field(
+          "context", &C::context,
+          {.doc =
+               "Tokens that one request may have, prompt and answer together. 0: what the model was trained "
+               "for, at most 8192.",
+           .example = "8192",
+           .max = 16'777'216})
+      .field(
+          "cache_tokens", &C::cache_tokens,
+          {.doc =
+               "Tokens that all requests together may keep in the KV cache; this is what costs memory. 0: as "
+               "`context`.",
+           .example = "16384",
+           .max = 16'777'216})
+      .field("max_sequences", &C::max_sequences,
+             {.doc = "Answers that are generated at a time.", .min = 1, .max = 256})
+      .field("max_waiting", &C::max_waiting,
+             {.doc = "Requests that may wait beyond those; further ones are told 429.", .max = 1'000'000})
+      .field(
+          "threads", &C::threads,
+          {.doc =
+               "Compute threads. 0: the CPUs that the event loops leave; more than there are CPUs is slower.",
+           .example = "2",
+           .max = 512})
+      .field("max_batch", &C::max_batch,
+             {.doc = "Tokens of one step of computation.", .min = 16, .max = 65'536})
+      .field("max_stall", &C::max_stall,
+             {.doc = "How long reading one request's prompt may hold up the next token of others.",
+              .min = 0.001,
+              .max = 60})
+      .check([](const C& c) {
+        std::vector<config::Violation> wrong;
+        if (c.cache_tokens != 0 && c.context > c.cache_tokens) {
+          wrong.push_back({"context", "must not be larger than cache_tokens: a request would never fit"});
+        }
+        return wrong;
+      });
+}
+
+}  // namespace autoglm::engine
