@@ -96,8 +96,8 @@ std::expected<LoadedConfig, std::string> load_config(const ServeOptions& options
   }
   ServerConfig& server = loaded.config.server;
   if (options.host) server.listen.host = *options.host;
-  if (options.port) server.listen.port = *options.port;
-  if (options.admin_port) server.admin_listen.port = *options.admin_port;
+  if (options.port) server.listen.port = static_cast<std::uint16_t>(*options.port);
+  if (options.admin_port) server.admin_listen.port = static_cast<std::uint16_t>(*options.admin_port);
   return loaded;
 }
 

@@ -3,7 +3,6 @@
 #include "app/app_config.h"
 #include "config/node.h"
 
-#include <cstdint>
 #include <expected>
 #include <map>
 #include <optional>
@@ -16,8 +15,8 @@ struct ServeOptions {
   std::string config_file;
   std::string model;  ///< --model; wins over MODEL_NAME
   std::optional<std::string> host;
-  std::optional<std::uint16_t> port;
-  std::optional<std::uint16_t> admin_port;
+  std::optional<int> port;  ///< 0 to 65535
+  std::optional<int> admin_port;
 };
 
 struct LoadedConfig {

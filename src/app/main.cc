@@ -2,12 +2,14 @@
 #include "app/chat.h"
 #include "app/load_config.h"
 #include "app/server.h"
+#include "base/suggest.h"
 #include "config/render.h"
 #include "engine/models/catalogue.h"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 
@@ -83,6 +85,61 @@ void add_config_option(CLI::App& command, app::ServeOptions& options) {
       ->type_name("FILE");
 }
 
+void add_serve(CLI::App& program, app::ServeOptions& options, int& code) {
+  CLI::App* command = program.add_subcommand("serve", "Load models and answer requests");
+  add_config_option(*command, options);
+  command
+      ->add_option("--model,-m,model", options.model,
+                   "A .gguf file, a folder with one, or a name (see `models`)")
+      ->type_name("MODEL");
+  command->add_option("--host", options.host, "The address to listen on; default 0.0.0.0")->type_name("HOST");
+  command->add_option("--port,-p", options.port, "Its port; default 8080, 0 takes a free one")
+      ->type_name("PORT")
+      ->check(CLI::Range(0, 65535));
+  command->add_option("--admin-port", options.admin_port, "The operator's port; default 8081")
+      ->type_name("PORT")
+      ->check(CLI::Range(0, 65535));
+  command->final_callback([&] { code = serve(options); });
+}
+
+void add_validate(CLI::App& program, app::ServeOptions& options, Show& show, int& code) {
+  CLI::App* command =
+      program.add_subcommand("validate", "Check a configuration, naming each mistake's file, line and key");
+  add_config_option(*command, options);
+  command->add_option("config", options.config_file, "The same")->type_name("FILE");
+  const auto choose = [&show](Show what) { return [&show, what] { show = what; }; };
+  command->add_flag_callback("--print", choose(Show::kConfig),
+                             "Print it as it would be used, and where each value is from");
+  command->add_flag_callback("--schema", choose(Show::kSchema), "Print the JSON Schema, for editors");
+  command->add_flag_callback("--reference", choose(Show::kReference),
+                             "Print the reference of all keys, in Markdown");
+  command->final_callback([&] { code = validate(options, show); });
+}
+
+void add_chat(CLI::App& program, app::ChatOptions& options, int& code) {
+  CLI::App* command = program.add_subcommand("chat", "Talk to a server in the terminal");
+  command->add_option("--url", options.url, "The server; default http://127.0.0.1:8080")->type_name("URL");
+  command->add_option("--model,-m", options.model, "Which of its models")->type_name("NAME");
+  command->add_option("--system", options.system, "What the model is told first")->type_name("TEXT");
+  command->add_option("--api-key", options.api_key, "Sent as a bearer token")
+      ->envname("OPENAI_API_KEY")
+      ->type_name("KEY");
+  command->final_callback([&] { code = app::chat(options); });
+}
+
+/// A first word that is no command deserves better than "a subcommand is required".
+bool knows_command(const CLI::App& program, const std::string& word) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : program.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+  }
+  if (word.starts_with('-') || std::ranges::find(names, word) != names.end()) return true;
+  const auto near = nearest(word, names);
+  fmt::print(stderr, "open-autoglm: there is no command \"{}\"{}; see open-autoglm --help\n", word,
+             near ? fmt::format("; did you mean {}?", *near) : "");
+  return false;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -95,51 +152,25 @@ int main(int argc, char** argv) {
       "Environment: MODEL_NAME (a model, or none), MAX_WORKERS (a ceiling on threads), API_TIMEOUT\n"
       "(seconds, 30), ENABLE_METRICS (true); every key of the configuration as OPEN_AUTOGLM_SECTION_KEY.");
 
+  int code = 0;
   app::ServeOptions options;
-  CLI::App* serve_command = program.add_subcommand("serve", "Load models and answer requests");
-  add_config_option(*serve_command, options);
-  serve_command
-      ->add_option("--model,-m,model", options.model,
-                   "A .gguf file, a folder with one, or a name (see `models`)")
-      ->type_name("MODEL");
-  serve_command->add_option("--host", options.host, "The address to listen on; default 0.0.0.0")
-      ->type_name("HOST");
-  serve_command->add_option("--port,-p", options.port, "Its port; default 8080, 0 takes a free one")
-      ->type_name("PORT");
-  serve_command->add_option("--admin-port", options.admin_port, "The operator's port; default 8081")
-      ->type_name("PORT");
-
-  Show show = Show::kVerdict;
-  CLI::App* validate_command =
-      program.add_subcommand("validate", "Check a configuration, naming each mistake's file, line and key");
-  add_config_option(*validate_command, options);
-  validate_command->add_option("config", options.config_file, "The same")->type_name("FILE");
-  validate_command->add_flag_callback(
-      "--print", [&] { show = Show::kConfig; }, "Print it as it would be used, and where each value is from");
-  validate_command->add_flag_callback(
-      "--schema", [&] { show = Show::kSchema; }, "Print the JSON Schema, for editors");
-  validate_command->add_flag_callback(
-      "--reference", [&] { show = Show::kReference; }, "Print the reference of all keys, in Markdown");
-
-  CLI::App* models_command =
-      program.add_subcommand("models", "List the models that have names, and which are here");
-
   app::ChatOptions talk;
-  CLI::App* chat_command = program.add_subcommand("chat", "Talk to a server in the terminal");
-  chat_command->add_option("--url", talk.url, "The server; default http://127.0.0.1:8080")->type_name("URL");
-  chat_command->add_option("--model,-m", talk.model, "Which of its models")->type_name("NAME");
-  chat_command->add_option("--system", talk.system, "What the model is told first")->type_name("TEXT");
-  chat_command->add_option("--api-key", talk.api_key, "Sent as a bearer token")
-      ->envname("OPENAI_API_KEY")
-      ->type_name("KEY");
+  Show show = Show::kVerdict;
+  add_serve(program, options, code);
+  add_validate(program, options, show, code);
+  program.add_subcommand("models", "List the models that have names, and which are here")
+      ->final_callback([&] { code = list_models(); });
+  add_chat(program, talk, code);
 
+  if (argc < 2) {
+    fmt::print("{}", program.help());
+    return kUsage;
+  }
+  if (!knows_command(program, argv[1])) return kUsage;
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return program.exit(error) == 0 ? 0 : kUsage;
   }
-  if (*serve_command) return serve(options);
-  if (*validate_command) return validate(options, show);
-  if (*models_command) return list_models();
-  return app::chat(talk);
+  return code;
 }

@@ -11,7 +11,9 @@
 #include "runtime/worker_pool.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <optional>
@@ -40,6 +42,7 @@ struct Server::State {
   std::unique_ptr<http::Server> admin;
   std::optional<Scope> tasks;  ///< of the control loop
   bool draining = false;
+  int exit_code = 0;
 
   void make_engines(const std::filesystem::path& cache, const std::vector<engine::ModelFile>& files);
   Result<void> listen();
@@ -76,6 +79,12 @@ Result<std::unique_ptr<Server>> Server::create(AppConfig config, const std::file
     auto file = engine::find_model(model.engine.path, model_cache);
     if (!file) return fail(file.error());
     if (model.name.empty()) model.name = file->name;
+    const auto same = [&](const ModelConfig& other) { return &other < &model && other.name == model.name; };
+    if (std::ranges::any_of(config.models, same)) {
+      return fail(
+          ErrorCode::kInvalidArgument,
+          fmt::format("two models are called \"{}\": give one of them a name of its own", model.name));
+    }
     files.push_back(std::move(*file));
   }
   // Both ports before anything costs time; exclusively, since sharing a port with a stranger would be silent.
@@ -159,31 +168,36 @@ void Server::State::announce() const {
   std::fflush(stdout);
 }
 
-/// Says so when every model is loaded, with something to try.
+/// Says so when the models are loaded, with something to try.
 Task<void> Server::State::announce_ready() {
-  while (true) {
-    bool loading = false;
-    for (const auto& entry : models->entries()) {
-      const EndpointStatus status = entry.endpoint->status();
-      loading |= status.state == EndpointStatus::State::kLoading;
-      if (status.state == EndpointStatus::State::kFailed) {
-        fmt::print(stderr, "open-autoglm: the model \"{}\" could not be loaded: {}\n", entry.name,
-                   status.detail);
-        co_return;
-      }
-    }
-    if (!loading) break;
-    co_await sleep_for(std::chrono::milliseconds(20));
-  }
+  using enum EndpointStatus::State;
+  const auto count = [this](EndpointStatus::State state) {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        models->entries(), [state](const auto& entry) { return entry.endpoint->status().state == state; }));
+  };
+  while (count(kLoading) > 0) co_await sleep_for(std::chrono::milliseconds(20));
   if (models->entries().empty()) {
     fmt::print("ready, without a model; name one with MODEL_NAME or --model\n");
-  } else {
-    fmt::print(
-        "ready: {}. Try:\n\n"
-        "  curl http://{}/v1/completions -H \"Content-Type: application/json\" \\\n"
-        "       -d '{{\"prompt\": \"Hello, how can I help?\", \"max_tokens\": 50}}'\n\n",
-        models->entries().front().name, shown(address));
+    std::fflush(stdout);
+    co_return;
   }
+  std::vector<std::string_view> ready;
+  for (const auto& entry : models->entries()) {
+    const EndpointStatus status = entry.endpoint->status();
+    if (status.state == kReady) ready.push_back(entry.name);
+    if (status.state == kFailed)
+      fmt::print(stderr, "open-autoglm: the model \"{}\": {}\n", entry.name, status.detail);
+  }
+  if (ready.empty()) {  // nothing to serve: whoever restarts us should hear of it
+    exit_code = 1;
+    control.stop();
+    co_return;
+  }
+  fmt::print(
+      "ready: {}. Try:\n\n"
+      "  curl http://{}/v1/completions -H \"Content-Type: application/json\" \\\n"
+      "       -d '{{\"prompt\": \"Hello, how can I help?\", \"max_tokens\": 50}}'\n\n",
+      fmt::join(ready, ", "), shown(address));
   std::fflush(stdout);
 }
 
@@ -234,14 +248,13 @@ void Server::State::tear_down() {
 int Server::run() {
   State& state = *state_;
   std::optional<OsSignals> signals;
-  int exit_code = 0;
   state.control.post([&] {
     signals.emplace(state.control, std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP},
                     [&](int number) { state.on_signal(number); });
     auto listener = TcpListener::create(state.control, state.admin_address);
     if (!listener) {
       fmt::print(stderr, "open-autoglm: {}\n", listener.error().message);
-      exit_code = 1;
+      state.exit_code = 1;
       state.control.stop();
       return;
     }
@@ -258,7 +271,7 @@ int Server::run() {
   signals.reset();
   state.tear_down();
   state.log->info("stopped");
-  return exit_code;
+  return state.exit_code;
 }
 
 }  // namespace autoglm::app
