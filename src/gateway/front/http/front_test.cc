@@ -155,6 +155,19 @@ TEST_F(HttpFrontTest, HealthFollowsModelsAndDrain) {
   EXPECT_EQ(call("GET", "/livez").status, 200);
 }
 
+TEST_F(HttpFrontTest, StaysHealthyWhileOneOfTwoModelsIsLeft) {
+  FakeEndpoint broken("beta");
+  const ModelDirectory both({{"alpha", &endpoint_}, {"beta", &broken}});
+  front_ = std::make_unique<HttpFront>(health_routes(both, readiness_), readiness_, registry_, *log_);
+  broken.current_status = {.state = EndpointStatus::State::kFailed, .detail = "cut off"};
+  const auto one = call("GET", "/health");
+  EXPECT_EQ(one.status, 200);
+  EXPECT_NE(one.body.find(R"("status":"degraded")"), std::string::npos) << one.body;
+  EXPECT_NE(one.body.find(R"("detail":"cut off")"), std::string::npos) << one.body;
+  endpoint_.current_status = broken.current_status;
+  EXPECT_EQ(call("GET", "/health").status, 503);
+}
+
 TEST_F(HttpFrontTest, SendsNewWorkElsewhereWhileDraining) {
   readiness_.begin_drain();
   const auto answer = call("POST", "/v1/completions", R"({"prompt":"Hi"})");

@@ -29,10 +29,12 @@ std::string_view to_string(State state) {
 /// The state of the whole, and of each model, for people and probes: 200 or 503.
 std::pair<int, std::string> health(const ModelDirectory& models, const Readiness& readiness) {
   std::string list;
-  State worst = readiness.draining() ? State::kDraining : State::kReady;
+  std::size_t loading = 0;
+  std::size_t failed = 0;
   for (const auto& entry : models.entries()) {
     const EndpointStatus status = entry.endpoint->status();
-    if (worst == State::kReady) worst = status.state;
+    loading += status.state == State::kLoading ? 1 : 0;
+    failed += status.state == State::kFailed ? 1 : 0;
     list += list.empty() ? R"({"name":)" : R"(,{"name":)";
     append_json_string(list, entry.name);
     list += fmt::format(R"(,"status":"{}","progress":{:.2f})", to_string(status.state), status.progress);
@@ -42,8 +44,15 @@ std::pair<int, std::string> health(const ModelDirectory& models, const Readiness
     }
     list += '}';
   }
-  const std::string_view word = worst == State::kReady ? "ok" : to_string(worst);
-  return {worst == State::kReady ? 200 : 503, fmt::format(R"({{"status":"{}","models":[{}]}})", word, list)};
+  // One model of several that failed is no reason to take the others away.
+  const bool none_left = failed > 0 && failed == models.entries().size();
+  const std::string_view word = readiness.draining() ? "draining"
+                                : loading > 0        ? "loading"
+                                : none_left          ? "failed"
+                                : failed > 0         ? "degraded"
+                                                     : "ok";
+  const bool ready = word == "ok" || word == "degraded";
+  return {ready ? 200 : 503, fmt::format(R"({{"status":"{}","models":[{}]}})", word, list)};
 }
 
 Task<void> send(http::ResponseWriter& response, RequestRecord& record, int status, std::string_view type,
