@@ -23,7 +23,21 @@ commit="$(pin commit)"
 release="$(pin release)"
 [[ -n $package && $integrity == sha512-* && -n $commit ]] || fail "$pin_file is incomplete"
 
+# What we change in it, each with its reason in its file. Applied anew when any of them changes.
+patches=("$root"/third_party/llama/patches/*.patch)
+patched_as="$(cat "${patches[@]}" | sha256sum | cut -c1-64)"
+stamp="$src/.git/open-autoglm-patches"
+apply_patches() {
+  local patch
+  git -C "$1" checkout -q -- .
+  for patch in "${patches[@]}"; do
+    git -C "$1" apply "$patch" || fail "$patch does not apply to llama.cpp $release: does it fit third_party/llama/PIN?"
+  done
+  echo "$patched_as" >"$1/.git/open-autoglm-patches"
+}
+
 if [[ -f $src/CMakeLists.txt && -f $src/.git/HEAD && $(<"$src/.git/HEAD") == "$commit" ]]; then
+  [[ -f $stamp && $(<"$stamp") == "$patched_as" ]] || apply_patches "$src"
   exit 0
 fi
 
@@ -60,5 +74,6 @@ git -c advice.detachedHead=false clone -q "$work/package/llama/gitRelease.bundle
   fail "git cannot read the bundle inside $tarball"
 git -C "$work/src" -c advice.detachedHead=false checkout -q --detach "$commit" ||
   fail "$tarball holds no commit $commit"
+apply_patches "$work/src"
 rm -rf "$src"
 mv "$work/src" "$src"

@@ -62,9 +62,11 @@ void Engine::run() {
   const BackendFacts& facts = backend_->facts();
   EngineWorker worker(*backend_, dependencies_.samplers,
                       {.max_sequences = facts.max_sequences,
-                       .cache_cells = facts.cache_cells,
                        .max_batch = facts.max_batch,
-                       .max_stall = config_.max_stall},
+                       .max_stall = config_.max_stall,
+                       .kv = {.cells = facts.cache_cells,
+                              .sequences = facts.sequence_ids,
+                              .keep_prefixes = config_.prefix_cache && facts.shares_prefixes}},
                       *inbox_, load_, metrics_);
   progress_.store(1);
   state_.store(State::kReady);
@@ -73,6 +75,7 @@ void Engine::run() {
                                           {"context", facts.context_length},
                                           {"cache_tokens", facts.cache_cells},
                                           {"max_sequences", facts.max_sequences},
+                                          {"prefix_cache", config_.prefix_cache && facts.shares_prefixes},
                                           {"seconds", to_seconds(std::chrono::steady_clock::now() - began)}});
   worker.run();
 }
@@ -156,7 +159,7 @@ Result<void> Engine::check(const Backend& backend, const GenerateRequest& work, 
 }
 
 Task<Result<std::unique_ptr<EventStream>>> Engine::generate(InferenceRequestPtr request,
-                                                            const CallContext& /*context*/) {
+                                                            const CallContext& context) {
   const auto arrived = std::chrono::steady_clock::now();
   const auto backend = ready();
   if (!backend) co_return fail(backend.error());
@@ -172,8 +175,17 @@ Task<Result<std::unique_ptr<EventStream>>> Engine::generate(InferenceRequestPtr 
   }
   const GenerationId id{next_generation_.fetch_add(1)};
   auto delivery = std::make_shared<Delivery>(EventLoop::current());
-  const bool sent = inbox_->mailbox.try_push(Submission{
-      .id = id, .request = request, .prompt = std::move(*prompt), .delivery = delivery, .arrived = arrived});
+  const std::hash<std::string> hash;
+  const bool sent =
+      inbox_->mailbox.try_push(Submission{.id = id,
+                                          .request = request,
+                                          .prompt = std::move(*prompt),
+                                          .delivery = delivery,
+                                          .arrived = arrived,
+                                          .deadline = context.deadline.at(),
+                                          .priority = context.priority,
+                                          .tenant = hash(context.tenant),
+                                          .salt = work.cache_salt.empty() ? 0 : hash(work.cache_salt)});
   if (!sent) {
     inbox_->outstanding.fetch_sub(1);
     co_return fail(queue_full(limit));

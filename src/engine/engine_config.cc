@@ -26,7 +26,7 @@ config::Descriptor<EngineConfig> describe_engine() {
            .example = "16384",
            .max = 16'777'216})
       .field("max_sequences", &C::max_sequences,
-             {.doc = "Answers that are generated at a time.", .min = 1, .max = 256})
+             {.doc = "Answers that are generated at a time.", .min = 1, .max = 128})
       .field("max_waiting", &C::max_waiting,
              {.doc = "Requests that may wait beyond those; further ones are told 429.", .max = 1'000'000})
       .field(
@@ -37,6 +37,10 @@ config::Descriptor<EngineConfig> describe_engine() {
            .max = 512})
       .field("max_batch", &C::max_batch,
              {.doc = "Tokens of one step of computation.", .min = 16, .max = 65'536})
+      .field("prefix_cache", &C::prefix_cache,
+             {.doc = "Keep what was computed while there is room, for later requests that begin alike. Not "
+                     "possible "
+                     "with recurrent models and sliding windows; the log says so."})
       .field("max_stall", &C::max_stall,
              {.doc = "How long reading one request's prompt may hold up the next token of others.",
               .min = 0.001,

@@ -21,7 +21,9 @@ class EngineMetrics {
   observe::Counter& prompt_tokens;
   observe::Counter& generation_tokens;
   observe::Counter& preemptions;
-  observe::Counter& stopped;  ///< vllm:request_success_total{finished_reason="stop"}
+  observe::Counter& prefix_cache_queries;  ///< prompt tokens looked up
+  observe::Counter& prefix_cache_hits;     ///< and found
+  observe::Counter& stopped;               ///< vllm:request_success_total{finished_reason="stop"}
   observe::Counter& length;
   observe::Counter& aborted;
   observe::Counter& failed;

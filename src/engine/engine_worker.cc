@@ -12,7 +12,6 @@ struct EngineWorker::Choice {
   Generation* generation = nullptr;
   std::uint32_t number = 0;
   SequenceKey key;
-  std::int32_t slot = -1;       ///< its sequence in the backend; -1: waiting
   std::vector<TokenId> tokens;  ///< prompt and answer
   std::uint32_t generated = 0;
   std::unique_ptr<TokenSampler> sampler;
@@ -28,7 +27,6 @@ struct EngineWorker::Generation {
   std::uint32_t max_tokens = 0;
   std::vector<std::unique_ptr<Choice>> choices;
   std::uint32_t unfinished = 0;
-  std::vector<std::int32_t> reserved_slots;  ///< for choices that are still to fork
   bool started = false;
   bool first_token_sent = false;
   Usage usage;
@@ -51,8 +49,6 @@ EngineWorker::EngineWorker(Backend& backend, SamplerFactory samplers, const Sche
       load_(load),
       metrics_(metrics),
       scheduler_(limits) {
-  for (auto slot = static_cast<std::int32_t>(limits.max_sequences) - 1; slot >= 0; --slot)
-    free_slots_.push_back(slot);
   inbox_.backend.store(&backend_);
 }
 
@@ -62,7 +58,7 @@ void EngineWorker::run() {
   bool idle = true;
   while (!inbox_.mailbox.closed()) {
     take_messages(idle);
-    const Scheduler::Step planned = scheduler_.plan();
+    const Scheduler::Step planned = scheduler_.plan(std::chrono::steady_clock::now());
     apply(planned);
     idle = planned.slices.empty();
     if (!idle) {
@@ -75,7 +71,8 @@ void EngineWorker::run() {
         metrics_.step_time.observe(to_seconds(now - before));
         choose_tokens(planned, now);
       } else {
-        recover(planned, status);
+        scheduler_.revert(planned);
+        if (status != DecodeStatus::kAborted) give_up_on(status);
       }
     }
     publish_load();
@@ -131,7 +128,14 @@ void EngineWorker::start(Submission submission) {
   }
   Choice& first = *generation->choices.front();
   choices_[first.key] = &first;
-  scheduler_.add(first.key, prompt_tokens, work.n);
+  scheduler_.add({.key = first.key,
+                  .tokens = &first.tokens,
+                  .slots = work.n,
+                  .priority = submission.priority,
+                  .tenant = submission.tenant,
+                  .salt = submission.salt,
+                  .arrived = submission.arrived,
+                  .deadline = submission.deadline});
   metrics_.prompt_tokens.add(prompt_tokens);
   generation->submission = std::move(submission);
   generations_.emplace(generation->submission.id, std::move(generation));
@@ -142,41 +146,21 @@ void EngineWorker::cancel(GenerationId id) {
   if (found == generations_.end()) return;
   Generation& generation = *found->second;
   for (const auto& choice : generation.choices) drop_choice(choice->key);
-  free_slots_.insert(free_slots_.end(), generation.reserved_slots.begin(), generation.reserved_slots.end());
   metrics_.aborted.add();
   generations_.erase(found);
   inbox_.outstanding.fetch_sub(1);
 }
 
 void EngineWorker::apply(const Scheduler::Step& step) {
-  for (const SequenceKey key : step.preempted) {
-    Choice& choice = *choices_.at(key);
-    backend_.truncate(choice.slot, 0);
-    free_slots_.push_back(std::exchange(choice.slot, -1));
-    auto& reserved = choice.generation->reserved_slots;
-    if (choice.number == 0 && !reserved.empty()) {
-      free_slots_.insert(free_slots_.end(), reserved.begin(), reserved.end());
-      reserved.clear();
-    }
-    metrics_.preemptions.add();
-  }
-  for (const SequenceKey key : step.admitted) {
-    Choice& choice = *choices_.at(key);
-    Generation& generation = *choice.generation;
-    const auto take_slot = [this] {
-      AUTOGLM_ASSERT(!free_slots_.empty(), "the scheduler admits no more than there are slots");
-      const std::int32_t slot = free_slots_.back();
-      free_slots_.pop_back();
-      return slot;
-    };
-    choice.slot = take_slot();
-    if (!generation.first_token_sent) {
-      for (std::uint32_t i = 1; i < generation.work->n; ++i) generation.reserved_slots.push_back(take_slot());
-    }
-    if (!std::exchange(generation.started, true)) {
-      metrics_.queue_time.observe(
-          to_seconds(std::chrono::steady_clock::now() - generation.submission.arrived));
-    }
+  for (const KvOperation& operation : step.operations) backend_.apply(operation);
+  metrics_.preemptions.add(step.preempted.size());
+  for (const Scheduler::Admission& admission : step.admitted) {
+    Generation& generation = *choices_.at(admission.sequence)->generation;
+    if (std::exchange(generation.started, true)) continue;
+    generation.usage.cached_tokens = admission.cached;
+    metrics_.prefix_cache_queries.add(generation.submission.prompt.size());
+    metrics_.prefix_cache_hits.add(admission.cached);
+    metrics_.queue_time.observe(to_seconds(std::chrono::steady_clock::now() - generation.submission.arrived));
   }
 }
 
@@ -192,7 +176,7 @@ DecodeStatus EngineWorker::compute(const Scheduler::Step& step) {
       const std::uint32_t index = slice.first + i;
       rows_.push_back({.token = choice.tokens[index],
                        .position = static_cast<std::int32_t>(index),
-                       .sequence = choice.slot,
+                       .sequence = slice.slot,
                        .wants_logits = slice.completes && i + 1 == slice.count});
     }
   }
@@ -226,10 +210,7 @@ void EngineWorker::fork_choices(Generation& generation, Choice& first, std::span
   for (std::uint32_t i = 1; i < generation.work->n; ++i) {
     Choice& choice = *generation.choices[i];
     choices_[choice.key] = &choice;
-    choice.slot = generation.reserved_slots.back();
-    generation.reserved_slots.pop_back();
-    scheduler_.fork(first.key, choice.key);
-    backend_.share(first.slot, choice.slot);
+    scheduler_.fork(first.key, choice.key, &choice.tokens);
   }
   // A choice that ends at once may end the generation: look at no other afterwards.
   const std::uint32_t count = generation.work->n;
@@ -295,21 +276,13 @@ void EngineWorker::finish_choice(Choice& choice, MonotonicTime now) {
 void EngineWorker::drop_choice(SequenceKey key) {
   const auto found = choices_.find(key);
   if (found == choices_.end()) return;
-  Choice& choice = *found->second;
   scheduler_.remove(key);
-  if (choice.slot >= 0) {
-    backend_.truncate(choice.slot, 0);
-    free_slots_.push_back(std::exchange(choice.slot, -1));
-  }
   choices_.erase(found);
 }
 
-/// A step that was not done: its cells go, and it is planned again; or its requests fail.
-void EngineWorker::recover(const Scheduler::Step& step, DecodeStatus status) {
-  for (const Scheduler::Slice& slice : step.slices) {
-    backend_.truncate(choices_.at(slice.sequence)->slot, static_cast<std::int32_t>(slice.first));
-  }
-  if (status == DecodeStatus::kAborted || ++failures_in_a_row_ < 3) return;
+/// A step that was not done is planned again; what fails three times in a row fails its requests.
+void EngineWorker::give_up_on(DecodeStatus status) {
+  if (++failures_in_a_row_ < 3) return;
   failures_in_a_row_ = 0;
   fail_all(Error{.code = ErrorCode::kInternal,
                  .origin = Origin::kEndpoint,
@@ -322,8 +295,6 @@ void EngineWorker::recover(const Scheduler::Step& step, DecodeStatus status) {
 void EngineWorker::fail_all(const Error& error) {
   for (auto& [id, generation] : generations_) {
     for (const auto& choice : generation->choices) drop_choice(choice->key);
-    free_slots_.insert(free_slots_.end(), generation->reserved_slots.begin(),
-                       generation->reserved_slots.end());
     outbox_.fail(generation->submission.delivery, error);
     metrics_.failed.add();
     inbox_.outstanding.fetch_sub(1);
@@ -335,7 +306,8 @@ void EngineWorker::publish_load() {
   constexpr auto kRelaxed = std::memory_order_relaxed;
   load_.running.store(static_cast<std::uint32_t>(scheduler_.running()), kRelaxed);
   load_.waiting.store(static_cast<std::uint32_t>(scheduler_.waiting()), kRelaxed);
-  load_.kv_usage.store(static_cast<double>(scheduler_.used_cells()) / backend_.facts().cache_cells, kRelaxed);
+  load_.kv_usage.store(static_cast<double>(scheduler_.cache().used_cells()) / scheduler_.cache().capacity(),
+                       kRelaxed);
   load_.prefill_backlog_tokens.store(scheduler_.missing_prompt_tokens(), kRelaxed);
   load_.step_time_us.store(
       std::chrono::duration_cast<std::chrono::microseconds>(scheduler_.decode_step_time()).count(), kRelaxed);

@@ -26,6 +26,10 @@ struct Submission {
   std::vector<TokenId> prompt;
   std::shared_ptr<Delivery> delivery;
   MonotonicTime arrived;
+  MonotonicTime deadline = MonotonicTime::max();
+  std::uint8_t priority = 0;
+  std::uint64_t tenant = 0;  ///< a hash
+  std::uint64_t salt = 0;    ///< a hash: who shares prefixes with whom
 };
 struct Cancellation {
   GenerationId id;
@@ -74,7 +78,7 @@ class EngineWorker {
   void add_token(Choice& choice, std::span<float> logits, MonotonicTime now);
   void finish_choice(Choice& choice, MonotonicTime now);
   void drop_choice(SequenceKey key);
-  void recover(const Scheduler::Step& step, DecodeStatus status);
+  void give_up_on(DecodeStatus status);
   void fail_all(const Error& error);
   void publish_load();
 
@@ -88,7 +92,6 @@ class EngineWorker {
 
   std::map<GenerationId, std::unique_ptr<Generation>> generations_;
   std::unordered_map<SequenceKey, Choice*> choices_;
-  std::vector<std::int32_t> free_slots_;
   std::uint64_t last_sequence_ = 0;
   unsigned failures_in_a_row_ = 0;
 

@@ -63,6 +63,7 @@ struct GenerateRequest {
   SamplingParams sampling;
   StopConditions stop;
   std::uint32_t n = 1;
+  std::string cache_salt;  ///< requests share computed prefixes only with those of an equal one
 };
 
 /// What a client asks of a model, decoded; the vocabulary between codecs, pipeline and endpoints.

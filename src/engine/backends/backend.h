@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "engine/kv/kv_cache.h"
 #include "inference/request.h"
 
 #include <atomic>
@@ -18,7 +19,7 @@ namespace autoglm::engine {
 struct BatchRow {
   TokenId token = 0;
   std::int32_t position = 0;  ///< in its sequence
-  std::int32_t sequence = 0;  ///< id of its cache: 0 … max_sequences-1
+  std::int32_t sequence = 0;  ///< id of its cache: 0 … sequence_ids-1
   bool wants_logits = false;
 };
 
@@ -33,8 +34,10 @@ enum class DecodeStatus : std::uint8_t {
 struct BackendFacts {
   std::uint32_t context_length = 0;  ///< tokens of one sequence
   std::uint32_t cache_cells = 0;     ///< tokens of all sequences together
-  std::uint32_t max_sequences = 0;
-  std::uint32_t max_batch = 0;  ///< rows of one step
+  std::uint32_t max_sequences = 0;   ///< rows of one step that may want logits
+  std::uint32_t sequence_ids = 0;    ///< that its cache tells apart
+  bool shares_prefixes = false;      ///< whether cells may belong to several sequences, for good
+  std::uint32_t max_batch = 0;       ///< rows of one step
   std::uint32_t vocabulary_size = 0;
   bool has_chat_template = false;
   bool adds_bos = false;  ///< an empty prompt is one token long then
@@ -61,10 +64,8 @@ class Backend {
   virtual DecodeStatus decode(std::span<const BatchRow> rows) = 0;
   /// Of row `i` of the last step, which wanted them. Valid until the next step; the caller may change them.
   virtual std::span<float> logits(std::size_t row) = 0;
-  /// Forgets `sequence` from `position` on.
-  virtual void truncate(std::int32_t sequence, std::int32_t position) = 0;
-  /// Lets `to`, which is empty, share all cells of `from`.
-  virtual void share(std::int32_t from, std::int32_t to) = 0;
+  /// Shares or forgets cells; metadata only.
+  virtual void apply(const KvOperation& operation) = 0;
 
   /// Makes a running `decode` return kAborted soon; thread-safe. Stays set until cleared.
   std::atomic<bool> abort{false};

@@ -1,101 +1,139 @@
 #pragma once
 
-#include "base/clock.h"
-#include "base/strong_id.h"
+#include "engine/kv/kv_cache.h"
+#include "engine/scheduler/fair_queue.h"
 
 #include <cstdint>
-#include <deque>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
 namespace autoglm::engine {
 
-using SequenceKey = StrongId<struct SequenceKeyTag>;
-
 struct SchedulerLimits {
-  std::uint32_t max_sequences = 32;                     ///< running at a time
-  std::uint32_t cache_cells = 8192;                     ///< tokens of all running sequences together
-  std::uint32_t max_batch = 512;                        ///< tokens of one step
-  Duration max_stall = std::chrono::milliseconds(100);  ///< that one step may take while others wait for it
+  std::uint32_t max_sequences = 32;  ///< running at a time
+  std::uint32_t max_batch = 512;     ///< tokens of one step
+  /// That a step may take while others wait for it; while streams run fast it is less.
+  Duration max_stall = std::chrono::milliseconds(100);
+  KvLimits kv;  ///< of ids at least two for each of max_sequences, if prefixes are kept
 };
 
-/// Decides what the next step computes. Pure: no clock, no I/O, no tokens, only their counts; so it is
+/// A request's sequence, as the scheduler sees it.
+struct SequenceSpec {
+  SequenceKey key;
+  const std::vector<TokenId>* tokens = nullptr;  ///< prompt and answer; the owner's, which appends to it
+  std::uint32_t slots = 1;                       ///< sequences that it will fork into, itself included
+  std::uint8_t priority = 0;                     ///< 0 … 9
+  std::uint64_t tenant = 0;
+  std::uint64_t salt = 0;  ///< prefixes are shared among equal ones only
+  MonotonicTime arrived;
+  MonotonicTime deadline = MonotonicTime::max();
+};
+
+/// Decides what the next step computes. Pure: time is handed in, nothing is done but to lists; so it is
 /// simulated by the million. Belongs to one thread.
 ///
-/// A sequence is a number of tokens, of which some are in the cache ("computed"). Whatever is missing is
-/// work: one token for a sequence that generates, many for a prompt, or for a sequence that was preempted and
-/// has to be computed again. Rules, in order:
-///  1. Waiting sequences are admitted first come, first served, while slots and cells last.
-///  2. When the cache overflows, the youngest running sequence goes back to the head of the queue. The
-///     oldest never does, so there is always progress.
-///  3. A step takes the missing token of every generating sequence, and then prompt tokens, oldest first, as
-///     many as fit into `max_stall` by what steps have been measured to take.
+/// A sequence is its tokens, of which some are in the cache ("computed"). Whatever is missing is work: one
+/// token for a sequence that generates, many for a prompt, or for a sequence that was preempted. Rules, in
+/// order:
+///  1. When the cache overflows the least important sequence goes back to the queue: of the lowest priority
+///  the
+///     youngest. The most important never does, so there is always progress.
+///  2. Waiting sequences are admitted in the FairQueue's order while slots and cells last. A higher priority
+///     takes them from a lower one. Who shares a beginning that another is just computing waits for it.
+///  3. A step takes the missing token of every generating sequence, and then prompt tokens, by priority and
+///  age, as
+///     many as fit the time that steps are measured to take. While a prompt of a higher priority is read,
+///     sequences of lower ones pause, up to half a second.
 class Scheduler {
  public:
   struct Slice {
     SequenceKey sequence;
+    std::int32_t slot = 0;    ///< the backend's sequence
     std::uint32_t first = 0;  ///< index of the first token to compute
     std::uint32_t count = 0;
     bool completes = false;  ///< reaches the last token: a next one is to be chosen
   };
+  struct Admission {
+    SequenceKey sequence;
+    std::uint32_t cached = 0;  ///< tokens that need not be computed
+  };
   struct Step {
-    std::vector<SequenceKey> preempted;  ///< their cells are to be dropped before the step
-    std::vector<SequenceKey> admitted;
+    KvOperations operations;  ///< to be applied before the step, also when there is nothing to compute
+    std::vector<SequenceKey> preempted;
+    std::vector<Admission> admitted;
     std::vector<Slice> slices;
     std::uint32_t decode_rows = 0;
     std::uint32_t prefill_rows = 0;
   };
 
-  explicit Scheduler(const SchedulerLimits& limits) : limits_(limits) {}
+  explicit Scheduler(const SchedulerLimits& limits);
 
-  /// A new sequence of `tokens` > 0, at most `cache_cells`, which will fork into `slots` ≤ max_sequences.
-  void add(SequenceKey key, std::uint32_t tokens, std::uint32_t slots);
+  /// A new sequence of at least one token, which fits the cache, and whose slots fit max_sequences.
+  void add(const SequenceSpec& spec);
   /// Ends a sequence, wherever it is.
   void remove(SequenceKey key);
-  /// One more token for a sequence whose slice completed.
+  /// One more token, already among its tokens, for a sequence whose slice completed.
   void append(SequenceKey key);
   /// `child` continues from `parent`'s cells, taking one of its slots. Only right behind a completed slice.
-  void fork(SequenceKey parent, SequenceKey child);
+  void fork(SequenceKey parent, SequenceKey child, const std::vector<TokenId>* tokens);
   /// A paused sequence keeps its cells and gets no work.
   void set_paused(SequenceKey key, bool paused);
 
-  Step plan();
+  Step plan(MonotonicTime now);
   /// The step was done and took this long.
   void complete(const Step& step, Duration took);
+  /// The step was not done: what it may have left in the cache has to go.
+  void revert(const Step& step);
 
   std::size_t running() const { return running_.size(); }
-  std::size_t waiting() const { return waiting_.size(); }
-  std::uint32_t used_cells() const;
+  std::size_t waiting() const { return queue_.size(); }
+  const KvCache& cache() const { return cache_; }
   std::uint64_t missing_prompt_tokens() const;
   Duration decode_step_time() const { return decode_time_; }
 
  private:
   struct Sequence {
-    SequenceKey key;
-    std::uint32_t tokens = 0;
-    std::uint32_t computed = 0;
-    std::uint32_t slots = 1;
+    SequenceSpec spec;
+    std::uint64_t order = 0;  // of arrival
+    KvCache::Lease lease;
     bool paused = false;
-    std::int32_t group = -1;   // cells shared with others that forked from the same prompt
-    std::uint32_t shared = 0;  // how many of its tokens those are
+    MonotonicTime last_work;
+
+    std::uint32_t size() const { return static_cast<std::uint32_t>(spec.tokens->size()); }
+    std::uint32_t missing() const { return size() - lease.computed; }
   };
-  struct Group {
-    std::uint32_t members = 0;
-    std::uint32_t cells = 0;
+  /// Why a waiting sequence is passed over: `blocker` is computing what it would have to compute, too.
+  struct Blocked {
+    SequenceKey blocker;
+    std::uint32_t until = 0;  // tokens that the blocker has to have computed
+  };
+  struct Waiting {
+    Sequence sequence;
+    std::optional<Blocked> blocked;
   };
 
   Sequence* find_running(SequenceKey key);
-  void leave_group(Sequence& sequence);
+  void enqueue(Sequence sequence);
   std::uint32_t committed_cells() const;
   std::uint32_t used_slots() const;
-  void admit(Step& step);
-  void preempt(Step& step);
+  void preempt(std::size_t position, Step& step);
+  std::optional<std::size_t> least_important() const;
+  void relieve(Step& step);
+  void admit(MonotonicTime now, Step& step);
+  bool try_admit(SequenceKey key, MonotonicTime now, Step& step);
+  bool waits_for_prefix(SequenceKey key);
   std::uint32_t prefill_budget(const Step& step) const;
+  void add_decode(MonotonicTime now, Step& step);
+  void add_prefill(MonotonicTime now, Step& step);
 
   SchedulerLimits limits_;
-  std::vector<Sequence> running_;  // oldest first
-  std::deque<Sequence> waiting_;   // next first
-  std::vector<Group> groups_;
+  KvCache cache_;
+  KvOperations operations_;  // not yet handed out
+  std::vector<Sequence> running_;
+  FairQueue queue_;
+  std::unordered_map<SequenceKey, Waiting> waiting_;  // what queue_ orders
+  std::uint64_t arrivals_ = 0;
   Duration decode_time_{0};                               // of a step without prompts, smoothed
   Duration prefill_time_ = std::chrono::milliseconds(1);  // of one prompt token, smoothed
 };

@@ -1,11 +1,10 @@
 #include "engine/scheduler/scheduler.h"
 
-#include "base/random.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <map>
+#include <memory>
 
 namespace autoglm::engine {
 namespace {
@@ -16,226 +15,256 @@ constexpr SequenceKey kA{1};
 constexpr SequenceKey kB{2};
 constexpr SequenceKey kC{3};
 
-TEST(Scheduler, ComputesAPromptAndThenOneTokenAStep) {
-  Scheduler scheduler({});
-  scheduler.add(kA, 10, 1);
-  Scheduler::Step step = scheduler.plan();
-  EXPECT_EQ(step.admitted, std::vector{kA});
-  ASSERT_EQ(step.slices.size(), 1U);
-  EXPECT_EQ(step.slices[0].count, 10U);
-  EXPECT_TRUE(step.slices[0].completes);
-  scheduler.complete(step, 1ms);
-  EXPECT_TRUE(scheduler.plan().slices.empty());  // nothing to do until a token is chosen
-  scheduler.append(kA);
-  step = scheduler.plan();
-  ASSERT_EQ(step.slices.size(), 1U);
-  EXPECT_EQ(step.slices[0].first, 10U);
-  EXPECT_EQ(step.decode_rows, 1U);
+SchedulerLimits limits_of(std::uint32_t cells, Duration max_stall = 100ms) {
+  return {.max_stall = max_stall, .kv = {.cells = cells}};
 }
 
-TEST(Scheduler, BoundsPromptsByTimeWhileOthersGenerate) {
-  Scheduler scheduler({.max_stall = 100ms});
-  scheduler.add(kA, 1, 1);
-  scheduler.complete(scheduler.plan(), 20ms);  // decode: 20 ms
-  scheduler.append(kA);
-  scheduler.add(kB, 1000, 1);
-  for (int i = 0; i < 30; ++i) {
-    const auto step = scheduler.plan();
-    EXPECT_EQ(step.decode_rows, 1U);
-    scheduler.complete(step, 20ms + 4ms * step.prefill_rows);  // prefill: 4 ms a token
-    scheduler.append(kA);
-    if (i > 20) {
-      EXPECT_NEAR(step.prefill_rows, 20, 3);  // (100 - 20) / 4
+/// A scheduler, the tokens that it looks at, and a clock.
+class SchedulerTest : public ::testing::Test {
+ protected:
+  void use(const SchedulerLimits& limits) { scheduler_ = std::make_unique<Scheduler>(limits); }
+
+  /// `count` tokens that begin with `shared` zeros and go on like nobody else's.
+  void add(SequenceKey key, std::uint32_t count, std::uint32_t slots = 1, std::uint8_t priority = 0,
+           std::uint32_t shared = 0) {
+    auto tokens = std::make_unique<std::vector<TokenId>>(count);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      (*tokens)[i] = i < shared ? 0 : static_cast<TokenId>(key.value * 100'000 + i);
     }
+    scheduler_->add(
+        {.key = key, .tokens = tokens.get(), .slots = slots, .priority = priority, .arrived = now_});
+    tokens_[key] = std::move(tokens);
   }
-}
-
-TEST(Scheduler, GivesALonePromptTheWholeBatch) {
-  Scheduler scheduler({.max_batch = 512, .max_stall = 1ms});
-  scheduler.add(kA, 2000, 1);
-  EXPECT_EQ(scheduler.plan().prefill_rows, 512U);
-}
-
-TEST(Scheduler, SendsTheYoungestBackWhenTheCacheOverflows) {
-  Scheduler scheduler({.cache_cells = 100});
-  scheduler.add(kA, 40, 1);
-  scheduler.add(kB, 20, 1);
-  scheduler.complete(scheduler.plan(), 1ms);
-  std::vector<SequenceKey> preempted;
-  for (int i = 0; i < 40 && preempted.empty(); ++i) {
-    scheduler.append(kA);
-    scheduler.append(kB);
-    const auto step = scheduler.plan();
-    preempted = step.preempted;
-    if (preempted.empty()) scheduler.complete(step, 1ms);
+  void append(SequenceKey key) {
+    tokens_[key]->push_back(7);
+    scheduler_->append(key);
   }
-  EXPECT_EQ(preempted, std::vector{kB});
-  EXPECT_EQ(scheduler.running(), 1U);
-  EXPECT_EQ(scheduler.waiting(), 1U);
-  scheduler.remove(kA);
-  const auto step = scheduler.plan();
-  EXPECT_EQ(step.admitted, std::vector{kB});
-  ASSERT_EQ(step.slices.size(), 1U);
-  EXPECT_EQ(step.slices[0].first, 0U);  // from the beginning, what it had generated included
-  EXPECT_EQ(step.slices[0].count, 41U);
-}
-
-TEST(Scheduler, CountsSharedCellsOnce) {
-  Scheduler scheduler({.cache_cells = 1000});
-  scheduler.add(kA, 100, 3);
-  scheduler.complete(scheduler.plan(), 1ms);
-  scheduler.fork(kA, kB);
-  scheduler.fork(kA, kC);
-  EXPECT_EQ(scheduler.running(), 3U);
-  EXPECT_EQ(scheduler.used_cells(), 100U);
-  for (const SequenceKey key : {kA, kB, kC}) scheduler.append(key);
-  scheduler.complete(scheduler.plan(), 1ms);
-  EXPECT_EQ(scheduler.used_cells(), 103U);
-  scheduler.remove(kA);
-  EXPECT_EQ(scheduler.used_cells(), 102U);
-  scheduler.remove(kB);
-  scheduler.remove(kC);
-  EXPECT_EQ(scheduler.used_cells(), 0U);
-}
-
-TEST(Scheduler, KeepsAForkingRequestsSlotsForIt) {
-  Scheduler scheduler({.max_sequences = 4});
-  scheduler.add(kA, 10, 3);
-  scheduler.add(kB, 10, 2);
-  EXPECT_EQ(scheduler.plan().admitted, std::vector{kA});
-}
-
-TEST(Scheduler, PausedSequencesGetNoWork) {
-  Scheduler scheduler({});
-  scheduler.add(kA, 10, 1);
-  scheduler.complete(scheduler.plan(), 1ms);
-  scheduler.append(kA);
-  scheduler.set_paused(kA, true);
-  EXPECT_TRUE(scheduler.plan().slices.empty());
-  scheduler.set_paused(kA, false);
-  EXPECT_EQ(scheduler.plan().slices.size(), 1U);
-}
-
-/// Requests of every size come, generate, fork, are cancelled and paused, against a cache far too small for
-/// them.
-struct Simulation {
-  explicit Simulation(std::uint64_t seed) : random(seed), scheduler(limits) {}
-
-  struct Live {
-    std::uint32_t tokens;
-    std::uint32_t left;  // to generate
-    std::uint32_t forks;
-    bool paused = false;
-  };
-
-  void arrive() {
-    const auto tokens = 1 + static_cast<std::uint32_t>(random.below(random.below(10) == 0 ? 900 : 100));
-    const auto slots = 1 + static_cast<std::uint32_t>(random.below(8) == 0 ? random.below(4) : 0);
-    const SequenceKey key{++last_key};
-    // As the engine does: prompt and answer fit the context, which fits the cache.
-    const auto left = 1 + static_cast<std::uint32_t>(
-                              random.below(std::min<std::uint64_t>(80, limits.cache_cells - tokens)));
-    live[key] = {tokens, left, slots - 1};
-    scheduler.add(key, tokens, slots);
-    ++arrived;
+  void fork(SequenceKey parent, SequenceKey child) {
+    tokens_[child] = std::make_unique<std::vector<TokenId>>(*tokens_[parent]);
+    scheduler_->fork(parent, child, tokens_[child].get());
+  }
+  Scheduler::Step plan() { return scheduler_->plan(now_); }
+  Scheduler::Step step(Duration took = 1ms) {
+    auto planned = plan();
+    scheduler_->complete(planned, took);
+    now_ += took;
+    return planned;
+  }
+  static std::vector<SequenceKey> admitted(const Scheduler::Step& step) {
+    std::vector<SequenceKey> keys;
+    for (const auto& admission : step.admitted) keys.push_back(admission.sequence);
+    return keys;
   }
 
-  void step() {
-    const auto planned = scheduler.plan();
-    preemptions += planned.preempted.size();
-    std::uint32_t rows = 0;
-    for (const auto& slice : planned.slices) {
-      ASSERT_TRUE(live.contains(slice.sequence)) << "work for a sequence that has ended";
-      ASSERT_FALSE(live[slice.sequence].paused);
-      ASSERT_GT(slice.count, 0U);
-      ASSERT_EQ(slice.completes, slice.first + slice.count == live[slice.sequence].tokens);
-      rows += slice.count;
-    }
-    ASSERT_LE(rows, limits.max_batch);
-    scheduler.complete(planned, std::chrono::microseconds(500 + 100 * rows));
-    ASSERT_LE(scheduler.used_cells(), limits.cache_cells);
-    ASSERT_LE(scheduler.running(), limits.max_sequences);
-    for (const auto& slice : planned.slices) {
-      if (slice.completes) advance(slice.sequence);
-    }
-    idle = planned.slices.empty() ? idle + 1 : 0;
-  }
-
-  void advance(SequenceKey key) {
-    Live& sequence = live[key];
-    for (; sequence.forks > 0; --sequence.forks) {
-      const SequenceKey child{++last_key};
-      scheduler.fork(key, child);
-      live[child] = {sequence.tokens, sequence.left, 0};
-      grow(child);
-      ++forked;
-    }
-    grow(key);
-  }
-
-  void grow(SequenceKey key) {
-    Live& sequence = live[key];
-    if (--sequence.left == 0) {
-      scheduler.remove(key);
-      live.erase(key);
-      ++ended;
-      return;
-    }
-    ++sequence.tokens;
-    scheduler.append(key);
-  }
-
-  void disturb() {
-    if (live.empty()) return;
-    const auto victim = std::next(live.begin(), static_cast<std::ptrdiff_t>(random.below(live.size())));
-    if (random.below(4) == 0) {
-      scheduler.remove(victim->first);
-      live.erase(victim);
-      ++cancelled;
-    } else {
-      victim->second.paused = !victim->second.paused;
-      scheduler.set_paused(victim->first, victim->second.paused);
-    }
-  }
-
-  SchedulerLimits limits{.max_sequences = 8, .cache_cells = 1024, .max_batch = 128, .max_stall = 10ms};
-  Random random;
-  Scheduler scheduler;
-  std::map<SequenceKey, Live> live;
-  std::uint64_t last_key = 0;
-  std::uint64_t arrived = 0, ended = 0, cancelled = 0, forked = 0, preemptions = 0, idle = 0;
+  std::unique_ptr<Scheduler> scheduler_ = std::make_unique<Scheduler>(SchedulerLimits{});
+  std::map<SequenceKey, std::unique_ptr<std::vector<TokenId>>> tokens_;
+  MonotonicTime now_{};
 };
 
-TEST(Scheduler, SimulationKeepsEveryBoundAndEndsEverySequence) {
-  std::uint64_t preemptions = 0, forks = 0, cancels = 0;
-  for (std::uint64_t seed = 1; seed <= 400; ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    Simulation simulation(seed);
-    for (int round = 0; round < 4000; ++round) {
-      if (simulation.live.size() < 40 && simulation.random.below(4) == 0) simulation.arrive();
-      if (simulation.random.below(30) == 0) simulation.disturb();
-      ASSERT_NO_FATAL_FAILURE(simulation.step());
+TEST_F(SchedulerTest, ComputesAPromptAndThenOneTokenAStep) {
+  add(kA, 10);
+  auto planned = step();
+  EXPECT_EQ(admitted(planned), std::vector{kA});
+  ASSERT_EQ(planned.slices.size(), 1U);
+  EXPECT_EQ(planned.slices[0].count, 10U);
+  EXPECT_TRUE(planned.slices[0].completes);
+  EXPECT_TRUE(plan().slices.empty());  // nothing to do until a token is chosen
+  append(kA);
+  planned = plan();
+  ASSERT_EQ(planned.slices.size(), 1U);
+  EXPECT_EQ(planned.slices[0].first, 10U);
+  EXPECT_EQ(planned.decode_rows, 1U);
+}
+
+TEST_F(SchedulerTest, BoundsPromptsByTimeWhileOthersGenerate) {
+  add(kA, 1);
+  step(20ms);  // decode: 20 ms
+  append(kA);
+  add(kB, 5000);
+  for (int i = 0; i < 30; ++i) {
+    const auto planned = plan();
+    EXPECT_EQ(planned.decode_rows, 1U);
+    scheduler_->complete(planned, 20ms + 2ms * planned.prefill_rows);  // prefill: 2 ms a token
+    append(kA);
+    if (i > 20) {
+      EXPECT_NEAR(planned.prefill_rows, 30, 3);  // (4 × 20 - 20) / 2
     }
-    for (auto& [key, sequence] : simulation.live) {
-      sequence.paused = false;
-      simulation.scheduler.set_paused(key, false);
-    }
-    // Nothing starves: with nobody paused every step does something until all have ended.
-    while (!simulation.live.empty()) {
-      ASSERT_NO_FATAL_FAILURE(simulation.step());
-      ASSERT_LE(simulation.idle, 1U);
-    }
-    EXPECT_EQ(simulation.ended + simulation.cancelled, simulation.arrived + simulation.forked);
-    EXPECT_EQ(simulation.scheduler.used_cells(), 0U);
-    EXPECT_EQ(simulation.scheduler.waiting(), 0U);
-    preemptions += simulation.preemptions;
-    forks += simulation.forked;
-    cancels += simulation.cancelled;
   }
-  // The simulation walked the paths that it is about.
-  EXPECT_GT(preemptions, 1000U);
-  EXPECT_GT(forks, 1000U);
-  EXPECT_GT(cancels, 100U);
+}
+
+TEST_F(SchedulerTest, HoldsFastStreamsUpLess) {
+  add(kA, 1);
+  for (int i = 0; i < 40; ++i) {
+    step(10ms);
+    append(kA);
+  }
+  add(kB, 5000);
+  for (int i = 0; i < 40; ++i) {
+    const auto planned = plan();
+    scheduler_->complete(planned, 10ms + 1ms * planned.prefill_rows);
+    append(kA);
+    if (i > 20) {
+      EXPECT_NEAR(planned.prefill_rows, 30, 3);
+    }
+  }
+}
+
+TEST_F(SchedulerTest, GivesALonePromptTheWholeBatch) {
+  use(limits_of(8192, 1ms));
+  add(kA, 2000);
+  EXPECT_EQ(plan().prefill_rows, 512U);
+}
+
+TEST_F(SchedulerTest, SendsTheYoungestBackWhenTheCacheOverflows) {
+  use(limits_of(100));
+  add(kA, 40);
+  add(kB, 20);
+  step();
+  std::vector<SequenceKey> preempted;
+  for (int i = 0; i < 40 && preempted.empty(); ++i) {
+    append(kA);
+    append(kB);
+    preempted = step().preempted;
+  }
+  EXPECT_EQ(preempted, std::vector{kB});
+  EXPECT_EQ(scheduler_->running(), 1U);
+  EXPECT_EQ(scheduler_->waiting(), 1U);
+  scheduler_->remove(kA);
+  const auto planned = plan();
+  EXPECT_EQ(admitted(planned), std::vector{kB});
+  ASSERT_EQ(planned.slices.size(), 1U);
+  // What it had generated is computed again, unless its blocks are still there.
+  EXPECT_EQ(planned.slices[0].first, planned.admitted[0].cached);
+  EXPECT_EQ(planned.slices[0].first + planned.slices[0].count, tokens_[kB]->size());
+}
+
+TEST_F(SchedulerTest, SendsTheLowestPriorityBackFirst) {
+  use(limits_of(100));
+  add(kA, 40, 1, 1);
+  add(kB, 20, 1, 5);
+  step();
+  std::vector<SequenceKey> preempted;
+  for (int i = 0; i < 40 && preempted.empty(); ++i) {
+    append(kA);
+    append(kB);
+    preempted = step().preempted;
+  }
+  EXPECT_EQ(preempted, std::vector{kA});
+}
+
+TEST_F(SchedulerTest, AHigherPriorityTakesTheSlotOfALowerOne) {
+  use({.max_sequences = 2});
+  add(kA, 10);
+  add(kB, 10);
+  step();
+  append(kA);
+  append(kB);
+  add(kC, 10, 1, 9);
+  const auto planned = step();
+  EXPECT_EQ(planned.preempted, std::vector{kB});
+  EXPECT_EQ(admitted(planned), std::vector{kC});
+  // Its prompt has the step to itself; nobody's stream stands still for longer than half a second.
+  EXPECT_EQ(planned.decode_rows, 0U);
+}
+
+TEST_F(SchedulerTest, StreamsYieldToAnUrgentPromptButNotForLong) {
+  use(limits_of(8192, 10ms));
+  add(kA, 10);
+  step();
+  append(kA);
+  add(kB, 5000, 1, 9);
+  int still = 0;
+  Duration longest{0};
+  MonotonicTime last = now_;
+  for (int i = 0; i < 200; ++i) {
+    const auto planned = step(50ms);
+    if (planned.decode_rows == 0) {
+      ++still;
+    } else {
+      longest = std::max(longest, now_ - last);
+      last = now_;
+      append(kA);
+    }
+  }
+  EXPECT_GT(still, 10);
+  EXPECT_LE(longest, 650ms);
+}
+
+TEST_F(SchedulerTest, TakesOverWhatAnotherHasComputed) {
+  add(kA, 100, 1, 0, 64);
+  step();
+  add(kB, 100, 1, 0, 64);
+  const auto planned = plan();
+  ASSERT_EQ(planned.admitted.size(), 1U);
+  EXPECT_EQ(planned.admitted[0].cached, 64U);
+  EXPECT_EQ(planned.prefill_rows, 36U);
+}
+
+TEST_F(SchedulerTest, WaitsForABeginningThatAnotherIsComputing) {
+  add(kA, 1000, 1, 0, 900);
+  add(kB, 1000, 1, 0, 900);
+  add(kC, 50);
+  auto planned = step();
+  EXPECT_EQ(admitted(planned), (std::vector{kA, kC}));  // who does not share passes by
+  std::uint32_t rows = planned.prefill_rows;
+  while (scheduler_->waiting() > 0) {
+    planned = step();
+    rows += planned.prefill_rows;
+  }
+  EXPECT_EQ(admitted(planned), std::vector{kB});
+  EXPECT_EQ(planned.admitted[0].cached, 896U);
+  for (int i = 0; i < 10; ++i) rows += step().prefill_rows;
+  EXPECT_EQ(rows, 1000U + 50U + 104U);
+}
+
+TEST_F(SchedulerTest, ForgetsWhomItWaitedForWhenThatOneLeaves) {
+  add(kA, 1000, 1, 0, 900);
+  add(kB, 1000, 1, 0, 900);
+  step();
+  scheduler_->remove(kA);
+  EXPECT_EQ(admitted(step()), std::vector{kB});
+}
+
+TEST_F(SchedulerTest, CountsSharedCellsOnce) {
+  use(limits_of(1000));
+  add(kA, 96, 3);
+  step();
+  fork(kA, kB);
+  fork(kA, kC);
+  EXPECT_EQ(scheduler_->running(), 3U);
+  EXPECT_EQ(scheduler_->cache().used_cells(), 96U);
+  for (const SequenceKey key : {kA, kB, kC}) append(key);
+  step();
+  EXPECT_EQ(scheduler_->cache().used_cells(), 99U);
+  scheduler_->remove(kA);
+  EXPECT_EQ(scheduler_->cache().used_cells(), 98U);
+  scheduler_->remove(kB);
+  scheduler_->remove(kC);
+  EXPECT_EQ(scheduler_->cache().used_cells(), 0U);
+}
+
+TEST_F(SchedulerTest, KeepsAForkingRequestsSlotsForIt) {
+  use({.max_sequences = 4});
+  add(kA, 10, 3);
+  add(kB, 10, 2);
+  EXPECT_EQ(admitted(plan()), std::vector{kA});
+}
+
+TEST_F(SchedulerTest, PausedSequencesGetNoWork) {
+  add(kA, 10);
+  step();
+  append(kA);
+  scheduler_->set_paused(kA, true);
+  EXPECT_TRUE(plan().slices.empty());
+  scheduler_->set_paused(kA, false);
+  EXPECT_EQ(plan().slices.size(), 1U);
+}
+
+TEST_F(SchedulerTest, DoesNotBeginWhatIsTooLateAlready) {
+  auto tokens = std::make_unique<std::vector<TokenId>>(10, 1);
+  scheduler_->add({.key = kA, .tokens = tokens.get(), .arrived = now_, .deadline = now_ + 1s});
+  now_ += 2s;
+  EXPECT_TRUE(plan().admitted.empty());
 }
 
 }  // namespace

@@ -38,6 +38,7 @@ struct DecodedCall {
   std::string model;  ///< empty: the default model
   GenerateRequest work;
   bool stream = false;
+  std::uint8_t priority = 0;         ///< 0 … 9, 9 first
   std::uint32_t unknown_fields = 0;  ///< ignored, and counted
   std::move_only_function<std::unique_ptr<AnswerEncoder>(AnswerFacts)> make_encoder;
 };

@@ -103,12 +103,7 @@ class LlamaBackend final : public Backend {
   std::span<float> logits(std::size_t row) override {
     return {llama_get_logits_ith(context_.get(), static_cast<std::int32_t>(row)), facts_.vocabulary_size};
   }
-  void truncate(std::int32_t sequence, std::int32_t position) override {
-    llama_memory_seq_rm(llama_get_memory(context_.get()), sequence, position, -1);
-  }
-  void share(std::int32_t from, std::int32_t to) override {
-    llama_memory_seq_cp(llama_get_memory(context_.get()), from, to, -1, -1);
-  }
+  void apply(const KvOperation& operation) override;
 
  private:
   Result<void> make_context(const LlamaOptions& options);
@@ -187,9 +182,14 @@ Result<void> LlamaBackend::make_context(const LlamaOptions& options) {
   llama_context_params params = llama_context_default_params();
   params.n_ctx = cells;
   params.n_batch = params.n_ubatch = std::max(options.max_batch, options.max_sequences);
-  params.n_seq_max = options.max_sequences;
-  params.n_outputs_max =
-      options.max_sequences;  // logits for the rows that choose a token, not for a prompt's
+  // A recurrent state, or a window that slides, cannot be cut at a block: there nothing can be shared for
+  // good.
+  const bool shares = !llama_model_is_recurrent(model_.get()) && !llama_model_is_hybrid(model_.get()) &&
+                      llama_model_n_swa(model_.get()) == 0;
+  params.n_seq_max =
+      shares ? static_cast<std::uint32_t>(llama_max_parallel_sequences()) : options.max_sequences;
+  // Logits for rows that choose a token, not for a prompt's; the library wants no fewer than ids.
+  params.n_outputs_max = params.n_seq_max;
   params.n_threads = params.n_threads_batch = static_cast<std::int32_t>(options.threads);
   params.kv_unified = true;
   params.no_perf = true;
@@ -211,6 +211,8 @@ Result<void> LlamaBackend::make_context(const LlamaOptions& options) {
   facts_.context_length = std::min(length, llama_n_ctx(context_.get()));
   facts_.cache_cells = llama_n_ctx(context_.get());
   facts_.max_sequences = options.max_sequences;
+  facts_.sequence_ids = params.n_seq_max;
+  facts_.shares_prefixes = shares;
   facts_.max_batch = llama_n_batch(context_.get());
   facts_.vocabulary_size = static_cast<std::uint32_t>(llama_vocab_n_tokens(vocab_));
   facts_.adds_bos = llama_vocab_get_add_bos(vocab_);
@@ -266,6 +268,17 @@ Result<std::string> LlamaBackend::apply_chat_template(const ChatPrompt& chat) co
   } catch (const std::exception& exception) {
     return fail(invalid_field(
         "messages", fmt::format("the model's chat template refuses these messages: {}", exception.what())));
+  }
+}
+
+void LlamaBackend::apply(const KvOperation& operation) {
+  llama_memory_t memory = llama_get_memory(context_.get());
+  const auto begin = static_cast<llama_pos>(operation.begin);
+  const llama_pos end = operation.end == KvOperation::kToTheEnd ? -1 : static_cast<llama_pos>(operation.end);
+  if (operation.kind == KvOperation::Kind::kShare) {
+    llama_memory_seq_cp(memory, operation.from, operation.to, begin, end);
+  } else {
+    llama_memory_seq_rm(memory, operation.from, begin, end);
   }
 }
 

@@ -15,6 +15,14 @@ namespace {
 constexpr Duration kKeepAlive = std::chrono::seconds(15);
 constexpr std::string_view kKeepAliveComment = ": keep-alive\n\n";
 
+/// Whose turn it is among equals: whoever shares a key.
+std::string tenant_of(const http::Request& request) {
+  for (const std::string_view name : {"authorization", "x-api-key"}) {
+    if (const auto value = request.headers.find(name)) return std::string(*value);
+  }
+  return {};
+}
+
 /// One generation, from the body's bytes to the last byte of its answer.
 class Generation {
  public:
@@ -47,11 +55,12 @@ Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
   }
   request.body = {};  // decoded: a long generation need not hold it
   if (call->unknown_fields > 0) ignored_fields.add(call->unknown_fields);
-  auto answer = co_await pipeline_.generate({.id = record_.id,
-                                             .model = std::move(call->model),
-                                             .work = std::move(call->work),
-                                             .stream = call->stream,
-                                             .context = {.span = record_.span}});
+  auto answer = co_await pipeline_.generate(
+      {.id = record_.id,
+       .model = std::move(call->model),
+       .work = std::move(call->work),
+       .stream = call->stream,
+       .context = {.tenant = tenant_of(request), .priority = call->priority, .span = record_.span}});
   if (!answer) {
     co_await send_error(response_, answer.error(), record_);
     co_return;

@@ -52,6 +52,14 @@ Result<void> read_n(const JsonValue& value, GenerateBody& body) {
   return assign(value.as_integer(1, kMaxChoices), body.work.n);
 }
 
+Result<void> read_priority(const JsonValue& value, GenerateBody& body) {
+  return assign(value.as_integer(0, 9), body.priority);
+}
+
+Result<void> read_cache_salt(const JsonValue& value, GenerateBody& body) {
+  return assign(value.as_string(), body.work.cache_salt);
+}
+
 Result<void> read_top_k(const JsonValue& value, GenerateBody& body) {
   const auto top_k = value.as_integer(-1, std::numeric_limits<std::int32_t>::max());
   if (!top_k) return fail(top_k.error());
@@ -140,6 +148,8 @@ constexpr auto kGenerateFields = std::to_array<JsonField<GenerateBody>>({
     {"min_p", read_sampling<&SamplingParams::min_p, 0, 1>},
     {"repetition_penalty", read_repetition_penalty},
     {"ignore_eos", read_stop_flag<&StopConditions::ignore_eos>},
+    {"priority", read_priority},
+    {"cache_salt", read_cache_salt},
     {"include_stop_str_in_output", read_stop_flag<&StopConditions::include_stop>},
 });
 

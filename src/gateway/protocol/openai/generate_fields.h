@@ -15,6 +15,7 @@ struct GenerateBody {
   GenerateRequest work;
   bool has_prompt = false;
   bool stream = false;
+  std::uint8_t priority = 0;
   bool include_usage = false;
   bool include_event_ids = false;
   char stream_delimiter = '\0';  ///< of vLLM's /generate

@@ -196,6 +196,7 @@ DecodedCall make_call(GenerateBody body, AnswerShape shape, std::uint32_t unknow
   return DecodedCall{.model = std::move(body.model),
                      .work = std::move(body.work),
                      .stream = stream,
+                     .priority = body.priority,
                      .unknown_fields = unknown_fields,
                      .make_encoder = [shape, choices, stream,
                                       options](const AnswerFacts& facts) -> std::unique_ptr<AnswerEncoder> {

@@ -94,6 +94,7 @@ Result<DecodedCall> GenerateCodec::decode(std::string_view bytes) const {
   return DecodedCall{.model = std::move(body.model),
                      .work = std::move(body.work),
                      .stream = body.stream,
+                     .priority = body.priority,
                      .unknown_fields = *unknown,
                      .make_encoder = [prompt = std::move(prompt), choices, stream = body.stream,
                                       delimiter = body.stream_delimiter](
