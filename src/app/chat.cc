@@ -66,6 +66,7 @@ class Conversation {
   Task<Result<std::string>> ask() {
     json::object body{{"messages", messages_}, {"stream", true}};
     if (!options_.model.empty()) body["model"] = options_.model;
+    if (options_.max_tokens > 0) body["max_tokens"] = options_.max_tokens;
     http::ClientRequest request{.method = "POST", .url = url_, .body = json::serialize(body)};
     request.headers.emplace_back("Content-Type", "application/json");
     if (!options_.api_key.empty())

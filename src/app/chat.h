@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace autoglm::app {
@@ -9,6 +10,7 @@ struct ChatOptions {
   std::string model;   ///< empty: the server's default
   std::string system;  ///< a system message; may be empty
   std::string api_key;
+  std::uint32_t max_tokens = 0;  ///< of one answer; 0: as many as the model has room for
 };
 
 /// A conversation with a server in the terminal, streamed. Returns the exit code.

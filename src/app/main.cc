@@ -121,6 +121,7 @@ void add_chat(CLI::App& program, app::ChatOptions& options, int& code) {
   command->add_option("--url", options.url, "The server; default http://127.0.0.1:8080")->type_name("URL");
   command->add_option("--model,-m", options.model, "Which of its models")->type_name("NAME");
   command->add_option("--system", options.system, "What the model is told first")->type_name("TEXT");
+  command->add_option("--max-tokens", options.max_tokens, "At most, of one answer")->type_name("N");
   command->add_option("--api-key", options.api_key, "Sent as a bearer token")
       ->envname("OPENAI_API_KEY")
       ->type_name("KEY");

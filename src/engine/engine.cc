@@ -103,9 +103,10 @@ Result<Backend*> Engine::ready() const {
   }
 }
 
-Task<Result<std::vector<TokenId>>> Engine::prompt_tokens(Backend& backend, const Prompt& prompt,
+Task<Result<std::vector<TokenId>>> Engine::prompt_tokens(Backend& backend,
+                                                         std::shared_ptr<const Prompt> prompt,
                                                          bool add_special) {
-  if (const auto* tokens = std::get_if<TokenPrompt>(&prompt)) {
+  if (const auto* tokens = std::get_if<TokenPrompt>(prompt.get())) {
     const std::uint32_t vocabulary = backend.facts().vocabulary_size;
     for (const TokenId token : tokens->tokens) {
       if (token < 0 || static_cast<std::uint32_t>(token) >= vocabulary) {
@@ -116,15 +117,16 @@ Task<Result<std::vector<TokenId>>> Engine::prompt_tokens(Backend& backend, const
     }
     co_return tokens->tokens;
   }
-  const auto make = [&backend, &prompt, add_special]() -> Result<std::vector<TokenId>> {
-    if (const auto* text = std::get_if<TextPrompt>(&prompt))
+  // Owns what it reads: a client that goes away destroys this task, and not the job on the pool.
+  const auto make = [&backend, prompt, add_special]() -> Result<std::vector<TokenId>> {
+    if (const auto* text = std::get_if<TextPrompt>(prompt.get()))
       return backend.tokenize(text->text, add_special, false);
-    auto text = backend.apply_chat_template(std::get<ChatPrompt>(prompt));
+    auto text = backend.apply_chat_template(std::get<ChatPrompt>(*prompt));
     if (!text) return fail(text.error());
     // A template writes BOS itself, where its model wants one; twice would change the answer.
     return backend.tokenize(*text, false, true);
   };
-  const auto* text = std::get_if<TextPrompt>(&prompt);
+  const auto* text = std::get_if<TextPrompt>(prompt.get());
   if (text != nullptr && text->text.size() <= kInlineTextBytes) co_return make();
   auto made = co_await dependencies_.pool.run(make);
   if (!made) co_return fail(made.error());
@@ -164,7 +166,7 @@ Task<Result<std::unique_ptr<EventStream>>> Engine::generate(InferenceRequestPtr 
   const auto backend = ready();
   if (!backend) co_return fail(backend.error());
   const auto& work = std::get<GenerateRequest>(request->work);
-  auto prompt = co_await prompt_tokens(**backend, work.prompt, true);
+  auto prompt = co_await prompt_tokens(**backend, std::shared_ptr<const Prompt>(request, &work.prompt), true);
   if (!prompt) co_return fail(prompt.error());
   if (auto checked = check(**backend, work, prompt->size()); !checked) co_return fail(checked.error());
 
@@ -199,7 +201,8 @@ Task<Result<std::unique_ptr<EventStream>>> Engine::generate(InferenceRequestPtr 
 Task<Result<TokenizeResult>> Engine::tokenize(TokenizeRequest request) {
   const auto backend = ready();
   if (!backend) co_return fail(backend.error());
-  auto tokens = co_await prompt_tokens(**backend, request.prompt, request.add_special);
+  auto tokens = co_await prompt_tokens(**backend, std::make_shared<const Prompt>(std::move(request.prompt)),
+                                       request.add_special);
   if (!tokens) co_return fail(tokens.error());
   co_return TokenizeResult{.tokens = std::move(*tokens),
                            .context_length = (*backend)->facts().context_length};

@@ -48,7 +48,8 @@ class Engine final : public Endpoint {
   void run();
   /// The backend, once it is loaded.
   Result<Backend*> ready() const;
-  Task<Result<std::vector<TokenId>>> prompt_tokens(Backend& backend, const Prompt& prompt, bool add_special);
+  Task<Result<std::vector<TokenId>>> prompt_tokens(Backend& backend, std::shared_ptr<const Prompt> prompt,
+                                                   bool add_special);
   Result<void> check(const Backend& backend, const GenerateRequest& work, std::size_t prompt_tokens) const;
 
   const std::string name_;

@@ -212,7 +212,7 @@ Task<void> Server::Connection::linger() {
   const Deadline deadline = Deadline::after(std::chrono::seconds(2));
   std::array<char, 4096> sink;
   std::size_t total = 0;
-  while (total < 1024 * 1024) {
+  while (total < 64 * 1024 * 1024) {
     const auto count = co_await with_deadline(deadline, stream_->read_some(std::span<char>(sink)), "closing");
     if (!count || *count == 0) co_return;
     total += *count;

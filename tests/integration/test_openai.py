@@ -1,0 +1,61 @@
+"""The official Node client against a server: scenarios in node/openai_client.mjs, one a test."""
+
+import os
+import subprocess
+import unittest
+
+from server import PATIENCE, Server, ServerTest, wait_for
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def scenario(server, name):
+    # ES modules are looked up from the script's folder, so it is run from where the client is installed.
+    modules = os.environ["AUTOGLM_NODE_MODULES"]
+    link = os.path.join(os.path.dirname(modules), "openai_client.mjs")
+    with open(os.path.join(HERE, "node", "openai_client.mjs")) as source, open(link, "w") as copy:
+        copy.write(source.read())
+    done = subprocess.run(["node", link, f"http://127.0.0.1:{server.port}/v1", name], capture_output=True,
+                          text=True, timeout=4 * PATIENCE)
+    if done.returncode != 0:
+        raise AssertionError(done.stdout + done.stderr)
+
+
+class OpenAiClient(ServerTest):
+    def test_models(self):
+        scenario(self.server, "models")
+
+    def test_chat(self):
+        scenario(self.server, "chat")
+
+    def test_streamed_chat_with_usage(self):
+        scenario(self.server, "streamed_chat")
+
+    def test_completions(self):
+        scenario(self.server, "completions")
+
+    def test_several_choices(self):
+        scenario(self.server, "choices")
+
+    def test_seed_and_stop(self):
+        scenario(self.server, "seed_and_stop")
+
+    def test_typed_errors(self):
+        scenario(self.server, "errors")
+
+    def test_abort_frees_the_sequence(self):
+        before = self.server.metric("vllm:request_success_total", finished_reason="abort")
+        scenario(self.server, "abort")
+        wait_for(self.server.idle, "the end of the aborted sequence")
+        self.assertEqual(self.server.metric("vllm:request_success_total", finished_reason="abort"), before + 1)
+
+
+class OpenAiClientOnAFullServer(unittest.TestCase):
+    def test_rate_limit_error(self):
+        with Server(engine={"max_sequences": 1, "max_waiting": 0}) as server:
+            connection, response = server.stream("/v1/completions", {"prompt": "Hello", "max_tokens": 3000,
+                                                                     "ignore_eos": True})
+            response.readline()
+            scenario(server, "too_many")
+            connection.close()
+            wait_for(server.idle, "an idle server")
