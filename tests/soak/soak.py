@@ -85,7 +85,7 @@ class Client(threading.Thread):
         """Goes before there can be an answer."""
         connection = self.server.connect()
         connection.request("POST", "/v1/completions", json.dumps(self.body()))
-        time.sleep(self.random.random() * 0.05)
+        threading.Event().wait(self.random.random() * 0.05)
         connection.close()
         self.counts["aborted"] += 1
 
