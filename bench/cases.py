@@ -1,0 +1,229 @@
+"""What is measured; one function a case, which returns a table: (title, header, rows, notes)."""
+
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+from load import Stream, run_together, words
+from ratios import Ratio, percentile
+from servers import BINARY, ROOT, LlamaServer, Ours, Process, free_port, llama_configurations, model_path
+
+_seeds = itertools.count(1)  # no two prompts of a run are alike, unless they are meant to be
+
+
+def measure(server, make_streams):
+    """One run: what the streams saw, and the CPU time it took."""
+    streams = make_streams(server)
+    cpu = server.cpu_seconds()
+    wall = run_together(streams)
+    tokens = sum(stream.usage["completion_tokens"] for stream in streams)
+    return {
+        "tokens/s": tokens / wall,
+        "requests/s": len(streams) / wall,
+        "TTFT p50": statistics.median(stream.first_token for stream in streams),
+        "CPU ms a token": 1000 * (server.cpu_seconds() - cpu) / tokens,
+    }
+
+
+def best_of(model, slots, make_streams, key, cache_tokens, threads):
+    """Which of llama-server's configurations is the best at this; the better of two runs counts."""
+    results = {}
+    for options in llama_configurations(slots):
+        with LlamaServer(model, options, threads, cache_tokens) as server:
+            results[tuple(options)] = max(measure(server, make_streams)[key] for _ in range(2))
+    return list(max(results, key=results.get))
+
+
+def versus_llama(title, make_streams, keys, pairs, model="default", slots=8, threads=2, cache_tokens=8192, options=None):
+    """One row: ratios to llama-server, `options` or its best, in alternated pairs."""
+    if options is None:
+        options = best_of(model, slots, make_streams, keys[0], cache_tokens, threads)
+    with Ours(model, threads, cache_tokens=cache_tokens) as ours, LlamaServer(model, options, threads, cache_tokens) as theirs:
+        for server in (ours, theirs):
+            measure(server, make_streams)  # pages and buffers
+        runs = []
+        for i in range(pairs):
+            both = {}
+            for server in [(ours, theirs), (theirs, ours)][i % 2]:
+                both[server] = measure(server, make_streams)
+            runs.append((both[ours], both[theirs]))
+    row = [title]
+    for key in keys:
+        mine, other = (statistics.median(run[side][key] for run in runs) for side in (0, 1))
+        row.append(f"{mine:.3g} / {other:.3g} = {Ratio([(a[key], b[key]) for a, b in runs])}")
+    row.append(" ".join(options) or "defaults")
+    return row
+
+
+def generate(pairs):
+    """Distinct streams: tokens/s, time to first token and CPU time, against llama-server's best."""
+    keys = ["tokens/s", "TTFT p50", "CPU ms a token"]
+    rows = []
+    for model in ("default", "0.5b"):
+        for count, tokens in ((1, 64), (8, 48), (32, 24)):
+            def streams(server, count=count, tokens=tokens):
+                return [Stream(server.port, words(20, next(_seeds)), tokens, cache_prompt=False) for _ in range(count)]
+            rows.append(versus_llama(f"{model}, {count} stream{'s' if count > 1 else ''}", streams, keys, pairs, model, count))
+            print("  " + " | ".join(rows[-1]), flush=True)
+    return "Generating: ours / theirs", ["", *keys, "theirs is"], rows, (
+        "Streamed completions of 20-word prompts, greedy, 64, 48 or 24 tokens each; two compute threads, 8,192 cache tokens.")
+
+
+def prefix(pairs):
+    """32 requests that share 512 words arrive together."""
+    keys = ["requests/s", "TTFT p50", "CPU ms a token"]
+
+    def streams(server):
+        shared = words(512, next(_seeds))
+        return [Stream(server.port, f"{shared} number {i}", 16) for i in range(32)]
+
+    rows = []
+    for model in ("default", "0.5b"):
+        rows.append(versus_llama(f"{model}, best", streams, keys, pairs, model, 32, cache_tokens=16384))
+        print("  " + " | ".join(rows[-1]), flush=True)
+    kvu = llama_configurations(32)[1]
+    rows.append(versus_llama("default, -kvu", streams, keys, min(pairs, 3), "default", 32, cache_tokens=32768, options=kvu))
+    return "A shared beginning: ours / theirs", ["", *keys, "theirs is"], rows, (
+        "32 requests arrive together; they begin with the same 512 words and end in a number of their own; 16 new tokens each.")
+
+
+def stall(pairs):
+    """Four streams go on while prompts of 1,500 words keep arriving."""
+    def run(server):
+        streams = [Stream(server.port, words(20, next(_seeds)), 3000) for _ in range(4)]
+        for stream in streams:
+            stream.start()
+        time.sleep(1)
+        cpu, began = server.cpu_seconds(), time.monotonic()
+        prompts = []
+        for _ in range(3):
+            prompt = Stream(server.port, words(1500, next(_seeds)), 4, cache_prompt=False)
+            prompt.start()
+            prompts.append(prompt)
+            prompt.join()
+        ended = time.monotonic()
+        seen = [[t for t in stream.times if began <= t <= ended] for stream in streams]
+        for stream in streams:
+            stream.stop.set()
+        for stream in streams:
+            stream.join()
+        gaps = [b - a for times in seen for a, b in zip(times, times[1:])]
+        tokens = sum(map(len, seen)) + sum(p.usage["prompt_tokens"] for p in prompts)
+        return {"p99 gap s": percentile(gaps, 0.99), "prompts' TTFT s": statistics.median(p.first_token for p in prompts),
+                "tokens/s, prompts' included": tokens / (ended - began), "CPU s": server.cpu_seconds() - cpu}
+
+    rows = []
+    for model in ("default", "0.5b"):
+        options = llama_configurations(8)[1]
+        with Ours(model, cache_tokens=16384) as ours, LlamaServer(model, options, 2, 16384) as theirs:
+            runs = []
+            for i in range(pairs):
+                both = {server: run(server) for server in [(ours, theirs), (theirs, ours)][i % 2]}
+                runs.append((both[ours], both[theirs]))
+        row = [model]
+        for key in runs[0][0]:
+            mine, other = (statistics.median(r[side][key] for r in runs) for side in (0, 1))
+            row.append(f"{mine:.3g} / {other:.3g} = {Ratio([(a[key], b[key]) for a, b in runs])}")
+        rows.append(row)
+        print("  " + " | ".join(row), flush=True)
+    return "Long prompts beside streams: ours / theirs", ["", *runs[0][0]], rows, (
+        f"Four streams generate; one after the other three prompts of 1,500 words arrive. llama-server {' '.join(options)}; "
+        "the gap is between two tokens of a stream, while prompts are read.")
+
+
+def priority(pairs):
+    """One urgent request among 32 others, against the same request on an idle server."""
+    rows = []
+    for model in ("default", "0.5b"):
+        with Ours(model, cache_tokens=16384) as server:
+            def urgent():
+                stream = Stream(server.port, words(300, next(_seeds)), 1, priority=9)
+                stream.start()
+                stream.join()
+                return stream.first_token
+            urgent()
+            runs = []
+            for _ in range(pairs):
+                idle = urgent()
+                crowd = [Stream(server.port, words(20, next(_seeds)), 1000) for _ in range(32)]
+                for stream in crowd:
+                    stream.start()
+                time.sleep(4)
+                runs.append((urgent(), idle))
+                for stream in crowd:
+                    stream.stop.set()
+                for stream in crowd:
+                    stream.join()
+                while server.metric("vllm:num_requests_running") > 0:
+                    time.sleep(0.02)
+        rows.append([model, f"{statistics.median(r[0] for r in runs):.3f} / {statistics.median(r[1] for r in runs):.3f} = {Ratio(runs)}"])
+        print("  " + " | ".join(rows[-1]), flush=True)
+    return "An urgent request: TTFT in a crowd / alone", ["", "TTFT s"], rows, (
+        "A prompt of 300 words with priority 9 while 32 streams of priority 0 run, against the same on an idle server.")
+
+
+def abort(pairs):
+    """From closing the socket to the sequence being gone."""
+    rows = []
+    for what, prompt, tokens in (("while generating", 20, 2000), ("while a prompt of 2,500 words is read", 2500, 5)):
+        times = []
+        with Ours("default") as server:
+            for _ in range(3 * pairs):
+                stream = Stream(server.port, words(prompt, next(_seeds)), tokens)
+                stream.start()
+                while server.metric("vllm:num_requests_running") == 0:
+                    time.sleep(0.001)
+                if prompt < 100:
+                    while not stream.times:
+                        time.sleep(0.001)
+                else:
+                    time.sleep(0.2)
+                began = time.monotonic()
+                stream.abort()
+                while server.metric("vllm:num_requests_running") > 0:
+                    pass
+                times.append(1000 * (time.monotonic() - began))
+        rows.append([what, f"{statistics.median(times):.0f}", f"{max(times):.0f}"])
+        print("  " + " | ".join(rows[-1]), flush=True)
+    return "Abort", ["", "median ms", "largest ms"], rows, (
+        "From closing the socket until the metrics say that nothing runs; the default model, a scrape each millisecond or so.")
+
+
+def memory(_pairs):
+    """Resident memory, idle and under eight streams; start until /health is 200."""
+    port = free_port()
+    rows = []
+    with Process([BINARY, "serve", "--host", "127.0.0.1", "--port", str(port), "--admin-port", "0"], port,
+                 env={"MODEL_NAME": "none", "PATH": "/usr/bin:/bin"}) as server:
+        time.sleep(0.5)
+        rows.append(["no model, idle", f"{server.resident_mib():.1f} MiB"])
+    port = free_port()
+    with Process([BINARY, "serve", "--host", "127.0.0.1", "--port", str(port), "--admin-port", "0"], port,
+                 env={"MODEL_NAME": model_path("15m"), "PATH": "/usr/bin:/bin"}) as server:
+        run_together([Stream(port, words(20, next(_seeds)), 300) for _ in range(8)])
+        rows.append(["15M-parameter Q8_0, after 8 streams, largest", f"{server.resident_mib('VmHWM'):.1f} MiB"])
+    times = []
+    for _ in range(7):
+        port = free_port()
+        with Process([BINARY, "serve", model_path("default"), "--host", "127.0.0.1", "--port", str(port), "--admin-port", "0"], port) as server:
+            times.append(server.ready_after)
+    rows.append(["start to /health 200, default model in the page cache", f"{statistics.median(times):.2f} s"])
+    return "Footprint", ["", ""], rows, "VmRSS and VmHWM of the process, which count the mapped model's pages."
+
+
+def soak(_pairs):
+    """Ten minutes of random load on the tiny model (tests/soak)."""
+    done = subprocess.run([sys.executable, f"{ROOT}/tests/soak/soak.py", "--minutes", "10", BINARY, model_path("tiny")],
+                          stdout=subprocess.PIPE, text=True)
+    print(done.stdout)
+    if done.returncode != 0:
+        raise RuntimeError("the soak failed")
+    report = json.loads(done.stdout[done.stdout.index("{"): done.stdout.rindex("}") + 1])
+    rows = [[str(key), str(value)] for key, value in report.items()]
+    return "Ten minutes of random load", ["", ""], rows, "24 clients: answers, streams, aborts, overload, garbage; see tests/soak."
+
+
+CASES = {case.__name__: case for case in (generate, prefix, stall, priority, abort, memory, soak)}

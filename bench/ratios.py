@@ -1,0 +1,27 @@
+"""What can be said about alternated pairs of measurements."""
+
+import random
+import statistics
+
+
+def percentile(values, share):
+    """Linear between ranks."""
+    ordered = sorted(values)
+    position = share * (len(ordered) - 1)
+    low = int(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+
+
+class Ratio:
+    """Ours to theirs, of pairs; the bounds are a bootstrap's of the median, from a fixed seed."""
+
+    def __init__(self, pairs):
+        self.ratios = [ours / theirs for ours, theirs in pairs]
+        self.median = statistics.median(self.ratios)
+        rng = random.Random(1)
+        medians = [statistics.median(rng.choices(self.ratios, k=len(self.ratios))) for _ in range(2000)]
+        self.low, self.high = percentile(medians, 0.025), percentile(medians, 0.975)
+
+    def __str__(self):
+        return f"{self.median:.2f}× ({self.low:.2f}–{self.high:.2f})"

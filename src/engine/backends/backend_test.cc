@@ -1,0 +1,218 @@
+// The conformance suite of Backend, over every implementation: what the scheduler relies on.
+#include "engine/backends/backend.h"
+
+#include "engine/backends/llama/llama_backend.h"
+#include "engine/testing/fake_backend.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+namespace autoglm::engine {
+namespace {
+
+constexpr std::uint32_t kCells = 256;
+
+std::unique_ptr<Backend> make_fake() {
+  return std::make_unique<FakeBackend>(
+      FakeBackend::Options{.context = 256, .cells = kCells, .max_sequences = 8});
+}
+
+std::unique_ptr<Backend> make_llama() {
+  const LlamaOptions options{.path = AUTOGLM_TINY_MODEL,
+                             .context = 256,
+                             .cache_cells = kCells,
+                             .max_sequences = 8,
+                             .max_batch = 64,
+                             .threads = 1};
+  return load_llama_backend(options, [](double) {}).value();
+}
+
+struct Implementation {
+  const char* name;
+  std::unique_ptr<Backend> (*make)();
+};
+
+class BackendConformance : public ::testing::TestWithParam<Implementation> {
+ protected:
+  static KvOperation share(std::int32_t from, std::int32_t to, std::uint32_t end) {
+    return {.kind = KvOperation::Kind::kShare, .from = from, .to = to, .begin = 0, .end = end};
+  }
+  static KvOperation forget(std::int32_t sequence, std::uint32_t begin = 0) {
+    return {.from = sequence, .begin = begin};
+  }
+  /// Computes `tokens` from `position` on; the greedy next token.
+  TokenId feed(std::int32_t sequence, const std::vector<TokenId>& tokens, std::int32_t position = 0) {
+    std::vector<BatchRow> rows;
+    for (const TokenId token : tokens) rows.push_back({token, position++, sequence, false});
+    rows.back().wants_logits = true;
+    EXPECT_EQ(backend_->decode(rows), DecodeStatus::kOk);
+    return best(rows.size() - 1);
+  }
+  TokenId best(std::size_t row) {
+    const auto logits = backend_->logits(row);
+    return static_cast<TokenId>(std::ranges::max_element(logits) - logits.begin());
+  }
+  /// `count` greedy tokens behind `prompt`.
+  std::vector<TokenId> generate(std::int32_t sequence, std::vector<TokenId> prompt, int count) {
+    std::vector<TokenId> out = {feed(sequence, prompt)};
+    auto position = static_cast<std::int32_t>(prompt.size());
+    while (static_cast<int>(out.size()) < count) out.push_back(feed(sequence, {out.back()}, position++));
+    return out;
+  }
+  std::vector<TokenId> tokens(std::string_view text) { return backend_->tokenize(text, true, false).value(); }
+
+  std::unique_ptr<Backend> backend_ = GetParam().make();
+};
+
+TEST_P(BackendConformance, TellsWhatItIs) {
+  const BackendFacts& facts = backend_->facts();
+  EXPECT_EQ(facts.cache_cells, kCells);
+  EXPECT_EQ(facts.max_sequences, 8U);
+  EXPECT_TRUE(facts.shares_prefixes);
+  EXPECT_GE(facts.sequence_ids, 16U);
+  EXPECT_GT(facts.vocabulary_size, 200U);
+}
+
+TEST_P(BackendConformance, TextSurvivesTheRoundTrip) {
+  for (const std::string text : {"Hello, world", "你好，世界", "tab\tand\nline", "<|im_end|>"}) {
+    std::string back;
+    for (const TokenId token : backend_->tokenize(text, false, false).value()) back += backend_->piece(token);
+    EXPECT_EQ(back, text);
+  }
+}
+
+TEST_P(BackendConformance, SaysTheSameAloneAndInABatch) {
+  const auto alone = generate(0, tokens("Hello there"), 8);
+  backend_->apply(forget(0));
+  // Beside another sequence, one token of each a step.
+  auto mine = tokens("Hello there");
+  auto other = tokens("Something else");
+  TokenId next_mine = feed(1, mine);
+  TokenId next_other = feed(2, other);
+  std::vector<TokenId> together = {next_mine};
+  auto at_mine = static_cast<std::int32_t>(mine.size());
+  auto at_other = static_cast<std::int32_t>(other.size());
+  for (int i = 1; i < 8; ++i) {
+    const BatchRow rows[] = {{next_other, at_other++, 2, true}, {next_mine, at_mine++, 1, true}};
+    ASSERT_EQ(backend_->decode(rows), DecodeStatus::kOk);
+    next_other = best(0);
+    next_mine = best(1);
+    together.push_back(next_mine);
+  }
+  EXPECT_EQ(together, alone);
+}
+
+TEST_P(BackendConformance, SaysTheSameInChunks) {
+  const auto prompt = tokens("A prompt of some length, to be read in pieces");
+  const TokenId whole = feed(0, prompt);
+  for (std::size_t i = 0; i + 1 < prompt.size(); i += 5) {
+    const std::size_t end = std::min(i + 5, prompt.size() - 1);
+    feed(1,
+         {prompt.begin() + static_cast<std::ptrdiff_t>(i), prompt.begin() + static_cast<std::ptrdiff_t>(end)},
+         static_cast<std::int32_t>(i));
+  }
+  EXPECT_EQ(feed(1, {prompt.back()}, static_cast<std::int32_t>(prompt.size()) - 1), whole);
+}
+
+TEST_P(BackendConformance, SharedCellsCountOnceAndOutliveTheirFirstOwner) {
+  const auto prompt = tokens("A beginning that several have in common, word for word");
+  const auto length = static_cast<std::uint32_t>(prompt.size());
+  const auto expected = generate(0, prompt, 6);
+  backend_->apply(forget(0, length));
+  for (std::int32_t to = 1; to < 8; ++to) backend_->apply(share(0, to, length));
+  backend_->apply(forget(0));
+  for (std::int32_t to = 1; to < 8; ++to) {
+    std::vector<TokenId> said = {expected[0]};
+    auto position = static_cast<std::int32_t>(length);
+    while (said.size() < expected.size()) said.push_back(feed(to, {said.back()}, position++));
+    EXPECT_EQ(said, expected) << to;
+  }
+}
+
+TEST_P(BackendConformance, AFullCacheRefusesAndChangesNothing) {
+  const auto expected = generate(0, tokens("Hello"), 5);
+  backend_->apply(forget(0));
+  const TokenId first = feed(0, tokens("Hello"));
+  const std::vector<TokenId> filler(60, 65);
+  std::int32_t filled = 0;
+  for (std::uint32_t used = 0; used + 60 + tokens("Hello").size() + 10 <= kCells; used += 60) {
+    feed(7, filler, filled);
+    filled += 60;
+  }
+  std::vector<BatchRow> rows;
+  for (std::int32_t i = 0; i < 64; ++i) rows.push_back({65, filled + i, 7, i == 63});
+  EXPECT_EQ(backend_->decode(rows), DecodeStatus::kNoRoom);
+  backend_->apply(forget(7));
+  // The first sequence is as it was, and there is room again.
+  std::vector<TokenId> said = {first};
+  auto position = static_cast<std::int32_t>(tokens("Hello").size());
+  while (said.size() < expected.size()) said.push_back(feed(0, {said.back()}, position++));
+  EXPECT_EQ(said, expected);
+  feed(7, filler);
+}
+
+TEST_P(BackendConformance, AnAbortedStepCanBeDoneAgain) {
+  const auto prompt = tokens("Hello there, this is a prompt");
+  const TokenId expected = feed(0, prompt);
+  std::vector<BatchRow> rows;
+  for (std::size_t i = 0; i < prompt.size(); ++i)
+    rows.push_back({prompt[i], static_cast<std::int32_t>(i), 1, i + 1 == prompt.size()});
+  backend_->abort.store(true);
+  EXPECT_EQ(backend_->decode(rows), DecodeStatus::kAborted);
+  backend_->abort.store(false);
+  backend_->apply(forget(1));
+  EXPECT_EQ(feed(1, prompt), expected);
+}
+
+TEST_P(BackendConformance, AppliesAChatTemplate) {
+  ChatPrompt chat;
+  chat.messages.push_back({.role = "user", .content = "What is this?"});
+  const auto text = backend_->apply_chat_template(chat);
+  ASSERT_TRUE(text);
+  EXPECT_NE(text->find("What is this?"), std::string::npos);
+  EXPECT_NE(text->find("assistant"), std::string::npos);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, BackendConformance,
+                         ::testing::Values(Implementation{"Fake", make_fake},
+                                           Implementation{"Llama", make_llama}),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+class LlamaBackendLoad : public ::testing::Test {
+ protected:
+  LlamaBackendLoad()
+      : path_(std::filesystem::temp_directory_path() /
+              ("llama-load-" + std::to_string(::getpid()) + ".gguf")) {}
+  ~LlamaBackendLoad() override { std::filesystem::remove(path_); }
+
+  Error load(const std::string& content) {
+    std::ofstream(path_, std::ios::binary) << content;
+    const auto loaded = load_llama_backend({.path = path_.string(), .threads = 1}, [](double) {});
+    return loaded ? Error{} : loaded.error();
+  }
+
+  std::filesystem::path path_;
+};
+
+TEST_F(LlamaBackendLoad, NamesTheFileAndWhatIsWrong) {
+  std::ifstream tiny(AUTOGLM_TINY_MODEL, std::ios::binary);
+  const std::string whole{std::istreambuf_iterator<char>(tiny), {}};
+  for (const auto& [content, words] : {std::pair(std::string("hello"), "not a GGUF model"),
+                                       std::pair(std::string("GG"), "shorter than four bytes"),
+                                       std::pair(whole.substr(0, whole.size() / 2), "fetch it again"),
+                                       std::pair(whole.substr(0, 100), "fetch it again")}) {
+    const Error error = load(content);
+    EXPECT_NE(error.message.find(path_.string()), std::string::npos) << error.message;
+    EXPECT_NE(error.message.find(words), std::string::npos) << error.message;
+  }
+  const auto missing = load_llama_backend({.path = "/nowhere.gguf", .threads = 1}, [](double) {});
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace autoglm::engine

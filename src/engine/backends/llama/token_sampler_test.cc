@@ -1,0 +1,122 @@
+#include "engine/backends/llama/token_sampler.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+
+namespace autoglm::engine {
+namespace {
+
+std::unique_ptr<TokenSampler> make(const SamplingParams& params, std::uint32_t vocabulary,
+                                   std::uint64_t seed = 1, std::uint32_t choice = 0,
+                                   const std::vector<TokenId>& prompt = {}) {
+  return make_token_sampler(
+      {.params = &params, .seed = seed, .choice = choice, .vocabulary_size = vocabulary, .prompt = prompt});
+}
+
+TokenId sample_once(TokenSampler& sampler, std::vector<float> logits, std::uint64_t index = 0) {
+  return sampler.sample(logits, index);
+}
+
+TEST(TokenSampler, GreedyTakesTheFirstOfTheLargest) {
+  const auto sampler = make({.temperature = 0}, 7);
+  EXPECT_EQ(sample_once(*sampler, {0, 3, 1, 3, 2, 3, -1}), 1);
+  EXPECT_EQ(sample_once(*sampler, {0, 0, 0, 0, 0, 0, 0}), 0);
+  EXPECT_EQ(sample_once(*sampler, {-5, -4, -3, -2, -9, -2, -1}), 6);
+}
+
+TEST(TokenSampler, TheDrawDependsOnSeedIndexAndChoiceAlone) {
+  const std::vector<float> flat(1000, 0.0F);
+  const auto a = make({}, 1000, 5);
+  const auto b = make({}, 1000, 5);
+  std::vector<TokenId> first;
+  for (std::uint64_t i = 0; i < 50; ++i) first.push_back(sample_once(*a, flat, i));
+  for (std::uint64_t i = 50; i-- > 0;) EXPECT_EQ(sample_once(*b, flat, i), first[i]);  // in any order
+  int same_seed = 0, same_choice = 0;
+  for (std::uint64_t i = 0; i < 50; ++i) {
+    same_seed += sample_once(*make({}, 1000, 6), flat, i) == first[i] ? 1 : 0;
+    same_choice += sample_once(*make({}, 1000, 5, 1), flat, i) == first[i] ? 1 : 0;
+  }
+  EXPECT_LT(same_seed, 5);
+  EXPECT_LT(same_choice, 5);
+}
+
+/// What the filters leave, by their definitions: temperature, then top_k, min_p, top_p.
+std::map<TokenId, double> reference(const SamplingParams& params, const std::vector<float>& logits) {
+  std::vector<std::pair<double, TokenId>> sorted;
+  for (std::size_t i = 0; i < logits.size(); ++i)
+    sorted.emplace_back(std::exp(static_cast<double>(logits[i]) / params.temperature),
+                        static_cast<TokenId>(i));
+  std::sort(sorted.rbegin(), sorted.rend());
+  const auto normalize = [&sorted] {
+    double total = 0;
+    for (const auto& entry : sorted) total += entry.first;
+    for (auto& entry : sorted) entry.first /= total;
+  };
+  if (params.top_k > 0) sorted.resize(std::min(sorted.size(), static_cast<std::size_t>(params.top_k)));
+  normalize();
+  if (params.min_p > 0)
+    std::erase_if(sorted, [&, top = sorted[0].first](const auto& e) { return e.first < params.min_p * top; });
+  normalize();
+  if (params.top_p < 1) {
+    double sum = 0;
+    std::size_t kept = 0;
+    while (kept < sorted.size() && sum < params.top_p) sum += sorted[kept++].first;
+    sorted.resize(kept);
+  }
+  normalize();
+  std::map<TokenId, double> out;
+  for (const auto& [p, token] : sorted) out[token] = p;
+  return out;
+}
+
+class Filters : public ::testing::TestWithParam<SamplingParams> {};
+
+TEST_P(Filters, DrawAsTheirDefinitionsSay) {
+  const std::vector<float> logits = {2.0F, 1.0F, 0.5F, 0.0F, -0.5F, -1.0F, 1.5F, -3.0F};
+  const auto expected = reference(GetParam(), logits);
+  const auto sampler = make(GetParam(), static_cast<std::uint32_t>(logits.size()));
+  constexpr int kDraws = 40'000;
+  std::map<TokenId, int> seen;
+  for (int i = 0; i < kDraws; ++i) ++seen[sample_once(*sampler, logits, static_cast<std::uint64_t>(i))];
+  double chi_square = 0;
+  for (const auto& [token, count] : seen) {
+    ASSERT_TRUE(expected.contains(token)) << token << " should have been filtered out";
+    const double wanted = expected.at(token) * kDraws;
+    chi_square += (count - wanted) * (count - wanted) / wanted;
+  }
+  EXPECT_EQ(seen.size(), expected.size());
+  EXPECT_LT(chi_square, 30);  // 7 degrees of freedom: one in ten thousand; the seed is fixed
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Filters,
+                         ::testing::Values(SamplingParams{}, SamplingParams{.temperature = 0.5},
+                                           SamplingParams{.temperature = 1.8}, SamplingParams{.top_k = 3},
+                                           SamplingParams{.top_p = 0.7}, SamplingParams{.min_p = 0.2},
+                                           SamplingParams{
+                                               .temperature = 1.3, .top_p = 0.9, .top_k = 6, .min_p = 0.05}));
+
+TEST(TokenSampler, PenaltiesAndBiasChangeLogitsAsDocumented) {
+  // Greedy over two close tokens shows which side of the other a changed logit is on.
+  const auto frequency = make({.temperature = 0, .frequency_penalty = 0.5}, 2);
+  EXPECT_EQ(sample_once(*frequency, {1.0F, 0.6F}), 0);
+  frequency->accept(0);
+  EXPECT_EQ(sample_once(*frequency, {1.0F, 0.6F}), 1);  // 1.0 - 0.5
+  EXPECT_EQ(sample_once(*frequency, {1.2F, 0.6F}), 0);  // 1.2 - 0.5
+  frequency->accept(0);
+  EXPECT_EQ(sample_once(*frequency, {1.2F, 0.6F}), 1);  // 1.2 - 1.0: it counts
+  const auto presence = make({.temperature = 0, .presence_penalty = 0.5}, 2);
+  presence->accept(0);
+  presence->accept(0);
+  EXPECT_EQ(sample_once(*presence, {1.2F, 0.6F}), 0);  // 1.2 - 0.5: it does not
+  const auto repetition = make({.temperature = 0, .repetition_penalty = 2.0}, 2, 1, 0, {0});
+  EXPECT_EQ(sample_once(*repetition, {1.0F, 0.6F}), 1);    // the prompt counts: 1.0 / 2
+  EXPECT_EQ(sample_once(*repetition, {-0.4F, -0.7F}), 1);  // and -0.4 × 2
+  const auto biased = make({.temperature = 0, .logit_bias = {{1, 3.0F}}}, 2);
+  EXPECT_EQ(sample_once(*biased, {2.9F, 0.0F}), 1);
+  EXPECT_EQ(sample_once(*biased, {3.1F, 0.0F}), 0);
+}
+
+}  // namespace
+}  // namespace autoglm::engine

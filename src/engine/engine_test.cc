@@ -1,0 +1,374 @@
+#include "engine/engine.h"
+
+#include "base/random.h"
+#include "engine/backends/llama/llama_backend.h"
+#include "engine/backends/llama/token_sampler.h"
+#include "engine/testing/fake_backend.h"
+#include "runtime/scope.h"
+#include "runtime/testing/run_task.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace autoglm::engine {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Outcome {
+  std::vector<std::string> texts;
+  std::vector<FinishReason> reasons;
+  Usage usage;
+  std::optional<Error> error;
+};
+
+GenerateRequest ask(std::string prompt, std::uint32_t max_tokens, std::optional<std::uint64_t> seed = {}) {
+  GenerateRequest work;
+  work.prompt = TextPrompt{std::move(prompt)};
+  work.stop.max_tokens = max_tokens;
+  work.stop.ignore_eos = true;
+  work.sampling.temperature = seed ? 1.0 : 0.0;
+  work.sampling.seed = seed;
+  return work;
+}
+
+/// An engine over some backend, called from one loop: the test's thread.
+class EngineFixture {
+ public:
+  EngineFixture(EngineConfig config, BackendLoader load)
+      : log_(observe::Logger::create({.file = "/dev/null"}).value()) {
+    engine_ = std::make_unique<Engine>("m", std::move(config),
+                                       Engine::Dependencies{.pool = *pool_,
+                                                            .metrics = metrics_,
+                                                            .log = *log_,
+                                                            .load = std::move(load),
+                                                            .samplers = make_token_sampler});
+  }
+  ~EngineFixture() {
+    pool_.reset();
+    engine_.reset();
+  }
+
+  static Task<void> eventually(std::function<bool()> condition) {
+    while (!condition()) co_await sleep_for(1ms);
+  }
+  Task<void> loaded() {
+    return eventually([this] { return engine_->status().state != EndpointStatus::State::kLoading; });
+  }
+  bool idle() const {
+    const LoadReport report = engine_->load();
+    return report.running == 0 && report.waiting == 0 && report.kv_usage == 0;
+  }
+
+  Task<Result<std::unique_ptr<EventStream>>> open(GenerateRequest work, CallContext context = {}) {
+    auto request = std::make_shared<const InferenceRequest>(
+        InferenceRequest{.id = "1", .model = "m", .work = std::move(work)});
+    co_return co_await engine_->generate(std::move(request), context);
+  }
+
+  static Task<Outcome> read(std::unique_ptr<EventStream> stream, std::uint32_t n, std::uint32_t from = 0) {
+    Outcome outcome;
+    outcome.texts.resize(n);
+    outcome.reasons.resize(n);
+    std::vector<std::uint32_t> next(n, from);
+    while (true) {
+      auto batch = co_await stream->next();
+      if (!batch) {
+        outcome.error = batch.error();
+        co_return outcome;
+      }
+      for (const TokenEvent& event : batch->events) {
+        EXPECT_EQ(event.index, next[event.choice]) << "a gap or a duplicate";
+        next[event.choice] += static_cast<std::uint32_t>(event.tokens.size());
+        outcome.texts[event.choice] += event.text;
+        if (event.finish) outcome.reasons[event.choice] = *event.finish;
+      }
+      if (batch->last()) {
+        outcome.usage = *batch->usage;
+        co_return outcome;
+      }
+    }
+  }
+
+  Task<Outcome> generate(GenerateRequest work) {
+    co_await loaded();
+    const std::uint32_t n = work.n;
+    auto stream = co_await open(std::move(work));
+    if (!stream) co_return Outcome{.error = stream.error()};
+    co_return co_await read(std::move(*stream), n);
+  }
+
+  Outcome run(GenerateRequest work) { return run_task(loop_, generate(std::move(work))); }
+
+  /// All at once; joins and leaves happen as lengths say.
+  std::vector<Outcome> run_together(const std::vector<GenerateRequest>& all) {
+    std::vector<Outcome> outcomes(all.size());
+    run_task(loop_,
+             [](EngineFixture& self, const std::vector<GenerateRequest>& work,
+                std::vector<Outcome>& out) -> Task<void> {
+               Scope scope;
+               for (std::size_t i = 0; i < work.size(); ++i) {
+                 scope.spawn([](EngineFixture& engine, GenerateRequest one, Outcome& into) -> Task<void> {
+                   into = co_await engine.generate(std::move(one));
+                 }(self, work[i], out[i]));
+               }
+               co_await scope.join();
+             }(*this, all, outcomes));
+    return outcomes;
+  }
+  void run(Task<void> task) { run_task(loop_, std::move(task)); }
+
+  Engine& engine() { return *engine_; }
+  void end_engine() { engine_.reset(); }
+  std::string exposed() const { return metrics_.serialize(); }
+
+ private:
+  EventLoop loop_;
+  std::optional<BlockingPool> pool_{std::in_place, 1, 64};
+  observe::MetricRegistry metrics_;
+  std::unique_ptr<observe::Logger> log_;
+  std::unique_ptr<Engine> engine_;
+};
+
+struct FakeEngine {
+  explicit FakeEngine(FakeBackend::Options options = {}, EngineConfig config = {}) {
+    auto made = std::make_unique<FakeBackend>(options);
+    backend = made.get();
+    config.max_sequences = options.max_sequences;
+    fixture = std::make_unique<EngineFixture>(
+        config, [made = std::make_shared<std::unique_ptr<Backend>>(std::move(made))](const auto&) {
+          return Result<std::unique_ptr<Backend>>(std::move(*made));
+        });
+  }
+  FakeBackend* backend = nullptr;
+  std::unique_ptr<EngineFixture> fixture;
+};
+
+std::unique_ptr<EngineFixture> make_tiny(std::uint32_t cells) {
+  return std::make_unique<EngineFixture>(EngineConfig{.max_sequences = 8}, [cells](const auto& progress) {
+    return load_llama_backend({.path = AUTOGLM_TINY_MODEL,
+                               .context = 256,
+                               .cache_cells = cells,
+                               .max_sequences = 8,
+                               .max_batch = 64,
+                               .threads = 1},
+                              progress);
+  });
+}
+
+std::vector<GenerateRequest> crowd() {
+  std::vector<GenerateRequest> all;
+  for (std::uint32_t i = 0; i < 24; ++i) {
+    const std::string beginning =
+        i % 2 == 0 ? "A common beginning, the same for every other one of them; " : "";
+    all.push_back(ask(beginning + "number " + std::to_string(i), 5 + 7 * (i % 9),
+                      i % 3 == 0 ? std::optional<std::uint64_t>() : i));
+  }
+  return all;
+}
+
+// Design §6.8: text does not depend on load.
+void expect_same_text_under_load(EngineFixture& roomy, EngineFixture& tight) {
+  const auto all = crowd();
+  std::vector<std::string> alone;
+  for (const GenerateRequest& work : all) alone.push_back(roomy.run(work).texts.at(0));
+  for (EngineFixture* engine : {&roomy, &tight}) {
+    const auto outcomes = engine->run_together(all);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      ASSERT_FALSE(outcomes[i].error) << outcomes[i].error->message;
+      EXPECT_EQ(outcomes[i].texts.at(0), alone[i]) << i;
+    }
+    engine->run(EngineFixture::eventually([engine] { return engine->idle(); }));
+  }
+  EXPECT_EQ(tight.exposed().find("vllm:num_preemptions_total{model_name=\"m\"} 0\n"), std::string::npos)
+      << "the small cache was not small enough to test anything";
+}
+
+TEST(Engine, TextDoesNotDependOnLoadOnTheFake) {
+  FakeEngine roomy;
+  FakeEngine tight({.context = 200, .cells = 320});
+  expect_same_text_under_load(*roomy.fixture, *tight.fixture);
+}
+
+TEST(Engine, TextDoesNotDependOnLoadOnTheTinyModel) {
+  const auto roomy = make_tiny(2048);
+  const auto tight = make_tiny(256);
+  expect_same_text_under_load(*roomy, *tight);
+}
+
+TEST(Engine, TextDoesNotDependOnSharingPrefixes) {
+  FakeEngine sharing;
+  FakeEngine apart({}, {.prefix_cache = false});
+  FakeEngine unable({.shares_prefixes = false});
+  const auto all = crowd();
+  const auto a = sharing.fixture->run_together(all);
+  const auto b = apart.fixture->run_together(all);
+  const auto c = unable.fixture->run_together(all);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    EXPECT_EQ(a[i].texts, b[i].texts);
+    EXPECT_EQ(a[i].texts, c[i].texts);
+  }
+  EXPECT_LT(sharing.backend->rows(), apart.backend->rows());
+}
+
+TEST(Engine, ForksChoicesFromOnePrompt) {
+  FakeEngine engine;
+  auto work = ask("a prompt that is read once, of some length", 20, 5);
+  work.n = 4;
+  const Outcome all = engine.fixture->run(work);
+  ASSERT_FALSE(all.error);
+  EXPECT_EQ(all.usage.completion_tokens, 80U);
+  EXPECT_LT(engine.backend->rows(), 42U + 80U);
+  EXPECT_NE(all.texts[0], all.texts[1]);
+  EXPECT_EQ(engine.fixture->run(work).texts, all.texts);
+  work.n = 1;
+  EXPECT_EQ(engine.fixture->run(work).texts[0], all.texts[0]);  // choices are counted from the same seed
+}
+
+TEST(Engine, StopsWhereItIsTold) {
+  FakeEngine engine;
+  const std::string text = engine.fixture->run(ask("Hello", 40)).texts[0];
+  auto work = ask("Hello", 40);
+  work.stop.stop = {text.substr(10, 3)};
+  const Outcome stopped = engine.fixture->run(work);
+  EXPECT_EQ(stopped.texts[0], text.substr(0, text.find(text.substr(10, 3))));
+  EXPECT_EQ(stopped.reasons[0], FinishReason::kStop);
+  const Outcome whole = engine.fixture->run(ask("Hello", 40));
+  EXPECT_EQ(whole.reasons[0], FinishReason::kLength);
+  EXPECT_EQ(whole.usage.completion_tokens, 40U);
+}
+
+TEST(Engine, RefusesWhatCannotFitBeforeAnyWork) {
+  FakeEngine engine({.context = 100});
+  const Outcome outcome = engine.fixture->run(ask(std::string(90, 'x'), 20));
+  ASSERT_TRUE(outcome.error);
+  EXPECT_EQ(outcome.error->reason, "context_length_exceeded");
+  for (const char* number : {"100", "90", "20"}) {
+    EXPECT_NE(outcome.error->message.find(number), std::string::npos) << outcome.error->message;
+  }
+  const Outcome empty = engine.fixture->run(ask("", 5));
+  ASSERT_TRUE(empty.error);
+  EXPECT_EQ(empty.error->param, "prompt");
+  EXPECT_EQ(engine.backend->steps(), 0U);
+}
+
+TEST(Engine, TellsThoseBeyondTheQueueToComeAgain) {
+  FakeEngine engine({.max_sequences = 2}, {.max_waiting = 3});
+  engine.fixture->run([](FakeEngine& e) -> Task<void> {
+    co_await e.fixture->loaded();
+    e.backend->hold();
+    std::vector<std::unique_ptr<EventStream>> open;
+    for (int i = 0; i < 5; ++i) open.push_back((co_await e.fixture->open(ask("x", 3))).value());
+    const auto refused = co_await e.fixture->open(ask("x", 3));
+    EXPECT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
+    EXPECT_EQ(refused.error().reason, "queue_full");
+    EXPECT_TRUE(refused.error().retry_after.has_value());
+    e.backend->release();
+    for (auto& stream : open) EXPECT_FALSE((co_await EngineFixture::read(std::move(stream), 1)).error);
+    EXPECT_TRUE((co_await e.fixture->open(ask("x", 3))).has_value());
+  }(engine));
+}
+
+TEST(Engine, CancelFreesEverything) {
+  FakeEngine engine({}, {.prefix_cache = false});
+  engine.fixture->run([](FakeEngine& e) -> Task<void> {
+    co_await e.fixture->loaded();
+    Random random(1);
+    for (int round = 0; round < 50; ++round) {
+      auto work = ask(std::string(1 + random.below(300), 'x'), 100);
+      work.n = 1 + static_cast<std::uint32_t>(random.below(3));
+      auto stream = (co_await e.fixture->open(work)).value();
+      for (std::uint64_t reads = random.below(3); reads > 0; --reads) co_await stream->next();
+    }
+    co_await EngineFixture::eventually([&e] { return e.fixture->idle() && e.backend->cells() == 0; });
+  }(engine));
+}
+
+TEST(Engine, CancelAbortsAStepThatIsItsOwn) {
+  FakeEngine engine;
+  engine.fixture->run([](FakeEngine& e) -> Task<void> {
+    co_await e.fixture->loaded();
+    e.backend->hold();
+    auto stream = (co_await e.fixture->open(ask(std::string(200, 'x'), 5))).value();
+    e.backend->wait_until_held();
+    stream.reset();
+    // The step is never let go: only an abort ends it.
+    co_await EngineFixture::eventually([&e] { return e.fixture->idle(); });
+    e.backend->release();
+    EXPECT_EQ(e.backend->rows(), 0U);
+    EXPECT_FALSE((co_await e.fixture->generate(ask("next", 5))).error);
+  }(engine));
+}
+
+TEST(Engine, ASlowReaderPausesItselfAlone) {
+  FakeEngine engine({.context = 4096, .cells = 8192});
+  engine.fixture->run([](FakeEngine& e) -> Task<void> {
+    co_await e.fixture->loaded();
+    auto slow = (co_await e.fixture->open(ask("slow", 3000))).value();
+    for (int i = 0; i < 10; ++i) EXPECT_FALSE((co_await e.fixture->generate(ask("fast", 100))).error);
+    // A thousand tokens have passed by the others; the unread stream has stopped at its bound.
+    const auto seen = co_await slow->next();
+    EXPECT_LE(seen->events.size(), Delivery::kPauseAt + 2);
+    const auto from = static_cast<std::uint32_t>(seen->events.size());
+    const Outcome rest = co_await EngineFixture::read(std::move(slow), 1, from);
+    EXPECT_EQ(rest.usage.completion_tokens, 3000U);
+  }(engine));
+}
+
+TEST(Engine, AFailingBackendEndsRequestsWithOneErrorAndGoesOn) {
+  FakeEngine engine;
+  engine.fixture->run([](FakeEngine& e) -> Task<void> {
+    co_await e.fixture->loaded();
+    e.backend->fail_steps(2, DecodeStatus::kFailed);  // twice is bad luck: done again
+    EXPECT_FALSE((co_await e.fixture->generate(ask("Hello", 5))).error);
+    e.backend->fail_steps(3, DecodeStatus::kFailed);
+    const Outcome failed = co_await e.fixture->generate(ask("Hello", 5));
+    EXPECT_TRUE(failed.error);
+    EXPECT_EQ(failed.error->reason, "engine_failed");
+    const Outcome after = co_await e.fixture->generate(ask("Hello", 5));
+    EXPECT_FALSE(after.error);
+  }(engine));
+}
+
+TEST(Engine, EndsStreamsWhenItIsDestroyed) {
+  FakeEngine engine;
+  engine.fixture->run([](FakeEngine& e) -> Task<void> {
+    co_await e.fixture->loaded();
+    auto stream = (co_await e.fixture->open(ask("Hello", 400))).value();
+    const auto begun = co_await stream->next();
+    e.fixture->end_engine();
+    const auto from = static_cast<std::uint32_t>(begun->events.size());
+    const Outcome rest = co_await EngineFixture::read(std::move(stream), 1, from);
+    EXPECT_TRUE(rest.error);
+    EXPECT_EQ(rest.error->code, ErrorCode::kUnavailable);
+  }(engine));
+}
+
+TEST(Engine, SaysThatItIsLoadingAndWhyItFailed) {
+  std::atomic<bool> go{false};
+  EngineFixture fixture(
+      {}, [&go](const std::function<void(double)>& progress) -> Result<std::unique_ptr<Backend>> {
+        progress(0.25);
+        while (!go.load()) std::this_thread::yield();
+        return fail(ErrorCode::kDataLoss, "the file is cut off");
+      });
+  fixture.run([](EngineFixture& f, std::atomic<bool>& open) -> Task<void> {
+    co_await EngineFixture::eventually([&f] { return f.engine().status().progress == 0.25; });
+    const auto loading = co_await f.open(ask("x", 1));
+    EXPECT_EQ(loading.error().reason, "model_loading");
+    EXPECT_NE(loading.error().message.find("25 %"), std::string::npos) << loading.error().message;
+    open.store(true);
+    co_await f.loaded();
+    const auto failed = co_await f.open(ask("x", 1));
+    EXPECT_EQ(failed.error().reason, "model_failed");
+    EXPECT_NE(failed.error().message.find("the file is cut off"), std::string::npos);
+    EXPECT_EQ(f.engine().status().detail, "the file is cut off");
+  }(fixture, go));
+}
+
+}  // namespace
+}  // namespace autoglm::engine

@@ -1,0 +1,153 @@
+#include "engine/testing/fake_backend.h"
+
+#include "base/assert.h"
+
+#include <algorithm>
+
+namespace autoglm::engine {
+
+namespace {
+
+constexpr std::uint64_t kPrime = 1099511628211ULL;
+
+}  // namespace
+
+FakeBackend::FakeBackend(const Options& options)
+    : facts_{.context_length = options.context,
+             .cache_cells = options.cells,
+             .max_sequences = options.max_sequences,
+             .sequence_ids = options.shares_prefixes ? 4 * options.max_sequences : options.max_sequences,
+             .shares_prefixes = options.shares_prefixes,
+             .max_batch = options.max_batch,
+             .vocabulary_size = kVocabulary,
+             .has_chat_template = true} {
+  for (int byte = 0; byte < 256; ++byte) pieces_.emplace_back(1, static_cast<char>(byte));
+  pieces_.emplace_back();
+}
+
+Result<std::vector<TokenId>> FakeBackend::tokenize(std::string_view text, bool /*add_special*/,
+                                                   bool /*parse_special*/) const {
+  std::vector<TokenId> tokens;
+  for (const char c : text) tokens.push_back(static_cast<unsigned char>(c));
+  return tokens;
+}
+
+Result<std::string> FakeBackend::apply_chat_template(const ChatPrompt& chat) const {
+  std::string text;
+  for (const ChatMessage& message : chat.messages) text += message.role + ": " + message.content + "\n";
+  return text + "assistant: ";
+}
+
+void FakeBackend::put(const BatchRow& row) {
+  for (const Cell& cell : cells_) {
+    AUTOGLM_ASSERT(!cell.owners.contains(row.sequence) || cell.position != row.position,
+                   "two cells of one sequence are at one position");
+  }
+  cells_.push_back({row.token, row.position, {row.sequence}});
+}
+
+/// Letters with a gap between them; which one is a hash of all tokens up to this row.
+std::vector<float> FakeBackend::logits_of(const BatchRow& row) const {
+  std::vector<const Cell*> context(static_cast<std::size_t>(row.position) + 1);
+  for (const Cell& cell : cells_) {
+    if (!cell.owners.contains(row.sequence) || cell.position > row.position) continue;
+    context[static_cast<std::size_t>(cell.position)] = &cell;
+  }
+  std::uint64_t hash = 14695981039346656037ULL;
+  for (const Cell* cell : context) {
+    AUTOGLM_ASSERT(cell != nullptr, "a sequence has a gap");
+    hash = (hash ^ static_cast<std::uint64_t>(cell->token)) * kPrime;
+  }
+  std::vector<float> logits(kVocabulary, -100.0F);
+  for (std::size_t letter = 0; letter < 26; ++letter) {
+    hash = (hash ^ letter) * kPrime;
+    logits['a' + letter] = static_cast<float>((hash >> 40) % 1000) / 250.0F;
+  }
+  logits[FakeBackend::kEnd] = -1.0F;
+  return logits;
+}
+
+DecodeStatus FakeBackend::decode(std::span<const BatchRow> rows) {
+  std::unique_lock lock(mutex_);
+  if (held_) {
+    waiting_ = true;
+    changed_.notify_all();
+    // An abort has nobody to notify us: look for it.
+    while (held_ && !abort.load()) changed_.wait_for(lock, std::chrono::milliseconds(1));
+    waiting_ = false;
+  }
+  AUTOGLM_ASSERT(rows.size() <= facts_.max_batch, "a step is larger than a batch");
+  ++steps_;
+  if (failures_left_ > 0 || abort.load()) {
+    if (failures_left_ > 0) --failures_left_;
+    const DecodeStatus status = abort.load() ? DecodeStatus::kAborted : failure_;
+    if (status == DecodeStatus::kNoRoom) return status;
+    for (const BatchRow& row : rows.first(rows.size() / 2)) put(row);
+    return status;
+  }
+  if (cells_.size() + rows.size() > facts_.cache_cells) return DecodeStatus::kNoRoom;
+  logits_.assign(rows.size(), {});
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    AUTOGLM_ASSERT(
+        rows[i].sequence >= 0 && static_cast<std::uint32_t>(rows[i].sequence) < facts_.sequence_ids,
+        "there is no such sequence");
+    put(rows[i]);
+    if (rows[i].wants_logits) logits_[i] = logits_of(rows[i]);
+  }
+  rows_ += rows.size();
+  return DecodeStatus::kOk;
+}
+
+void FakeBackend::apply(const KvOperation& operation) {
+  const std::lock_guard lock(mutex_);
+  for (Cell& cell : cells_) {
+    const auto position = static_cast<std::uint32_t>(cell.position);
+    if (!cell.owners.contains(operation.from) || position < operation.begin || position >= operation.end)
+      continue;
+    if (operation.kind == KvOperation::Kind::kShare) {
+      cell.owners.insert(operation.to);
+    } else {
+      cell.owners.erase(operation.from);
+    }
+  }
+  std::erase_if(cells_, [](const Cell& cell) { return cell.owners.empty(); });
+}
+
+void FakeBackend::fail_steps(std::uint32_t count, DecodeStatus status) {
+  const std::lock_guard lock(mutex_);
+  failures_left_ = count;
+  failure_ = status;
+}
+
+void FakeBackend::hold() {
+  const std::lock_guard lock(mutex_);
+  held_ = true;
+}
+
+void FakeBackend::release() {
+  const std::lock_guard lock(mutex_);
+  held_ = false;
+  changed_.notify_all();
+}
+
+void FakeBackend::wait_until_held() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return waiting_; });
+}
+
+std::size_t FakeBackend::cells() const {
+  const std::lock_guard lock(mutex_);
+  return cells_.size();
+}
+
+std::uint64_t FakeBackend::steps() const {
+  const std::lock_guard lock(mutex_);
+  return steps_;
+}
+
+std::uint64_t FakeBackend::rows() const {
+  const std::lock_guard lock(mutex_);
+  return rows_;
+}
+
+}  // namespace autoglm::engine

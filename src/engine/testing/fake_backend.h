@@ -1,0 +1,80 @@
+#pragma once
+
+#include "engine/backends/backend.h"
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace autoglm::engine {
+
+/// A backend without a model: a token is a byte, and the next one is a hash of everything before it, so that
+/// a cell too many, too few or in the wrong place changes the text. It keeps the unified cache cell by cell
+/// and aborts on what a real one could not do. The decoding side belongs to the engine's thread, as ever;
+/// what tests set and read is guarded.
+class FakeBackend final : public Backend {
+ public:
+  struct Options {
+    std::uint32_t context = 512;
+    std::uint32_t cells = 2048;
+    std::uint32_t max_sequences = 16;
+    std::uint32_t max_batch = 64;
+    bool shares_prefixes = true;
+  };
+  explicit FakeBackend(const Options& options);
+
+  static constexpr TokenId kEnd = 256;  ///< ends a generation; otherwise tokens are bytes
+  static constexpr std::uint32_t kVocabulary = 257;
+
+  const BackendFacts& facts() const override { return facts_; }
+  Result<std::vector<TokenId>> tokenize(std::string_view text, bool add_special,
+                                        bool parse_special) const override;
+  std::string_view piece(TokenId token) const override { return pieces_[static_cast<std::size_t>(token)]; }
+  bool ends_generation(TokenId token) const override { return token == kEnd; }
+  Result<std::string> apply_chat_template(const ChatPrompt& chat) const override;
+  DecodeStatus decode(std::span<const BatchRow> rows) override;
+  std::span<float> logits(std::size_t row) override { return logits_[row]; }
+  void apply(const KvOperation& operation) override;
+
+  // For tests, from any thread.
+  /// The next `count` steps fail with `status`, leaving half of their cells behind.
+  void fail_steps(std::uint32_t count, DecodeStatus status);
+  /// Steps wait here until they are let go, or aborted.
+  void hold();
+  void release();
+  /// Waits until a step is held.
+  void wait_until_held();
+  std::size_t cells() const;  ///< in use
+  std::uint64_t steps() const;
+  std::uint64_t rows() const;  ///< computed so far
+
+ private:
+  struct Cell {
+    TokenId token;
+    std::int32_t position;
+    std::set<std::int32_t> owners;
+  };
+
+  void put(const BatchRow& row);
+  std::vector<float> logits_of(const BatchRow& row) const;
+
+  BackendFacts facts_;
+  std::vector<std::string> pieces_;
+  std::vector<std::vector<float>> logits_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Cell> cells_;
+  std::uint32_t failures_left_ = 0;
+  DecodeStatus failure_ = DecodeStatus::kFailed;
+  bool held_ = false;
+  bool waiting_ = false;
+  std::uint64_t steps_ = 0;
+  std::uint64_t rows_ = 0;
+};
+
+}  // namespace autoglm::engine
