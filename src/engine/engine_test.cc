@@ -297,7 +297,7 @@ TEST(Engine, CancelAbortsAStepThatIsItsOwn) {
     e.backend->wait_until_held();
     stream.reset();
     // The step is never let go: only an abort ends it.
-    co_await EngineFixture::eventually([&e] { return e.fixture->idle(); });
+    co_await EngineFixture::eventually([&e] { return e.backend->steps() == 1 && e.backend->cells() == 0; });
     e.backend->release();
     EXPECT_EQ(e.backend->rows(), 0U);
     EXPECT_FALSE((co_await e.fixture->generate(ask("next", 5))).error);
