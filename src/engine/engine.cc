@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include "base/utf8.h"
+#include "engine/chat_stream.h"
 
 #include <fmt/format.h>
 #include <pthread.h>
@@ -103,9 +104,10 @@ Result<Backend*> Engine::ready() const {
   }
 }
 
-Task<Result<std::vector<TokenId>>> Engine::prompt_tokens(Backend& backend,
-                                                         std::shared_ptr<const Prompt> prompt,
-                                                         bool add_special) {
+/// What is to be computed, and what follows for its answer. On the pool when it may take long.
+Task<Result<Engine::Prepared>> Engine::prepare(Backend& backend, std::shared_ptr<const Prompt> prompt,
+                                               OutputFormat format, bool add_special) {
+  const bool constrained = format.kind != OutputFormat::Kind::kText;
   if (const auto* tokens = std::get_if<TokenPrompt>(prompt.get())) {
     const std::uint32_t vocabulary = backend.facts().vocabulary_size;
     for (const TokenId token : tokens->tokens) {
@@ -115,22 +117,47 @@ Task<Result<std::vector<TokenId>>> Engine::prompt_tokens(Backend& backend,
                                   vocabulary - 1)));
       }
     }
-    co_return tokens->tokens;
+    if (!constrained) co_return Prepared{.tokens = tokens->tokens};
   }
   // Owns what it reads: a client that goes away destroys this task, and not the job on the pool.
-  const auto make = [&backend, prompt, add_special]() -> Result<std::vector<TokenId>> {
-    if (const auto* text = std::get_if<TextPrompt>(prompt.get()))
-      return backend.tokenize(text->text, add_special, false);
-    auto text = backend.apply_chat_template(std::get<ChatPrompt>(*prompt));
-    if (!text) return fail(text.error());
-    // A template writes BOS itself, where its model wants one; twice would change the answer.
-    return backend.tokenize(*text, false, true);
+  const auto make = [&backend, prompt, format = std::move(format), add_special] {
+    return prepare_now(backend, *prompt, format, add_special);
   };
   const auto* text = std::get_if<TextPrompt>(prompt.get());
-  if (text != nullptr && text->text.size() <= kInlineTextBytes) co_return make();
+  if (text != nullptr && text->text.size() <= kInlineTextBytes && !constrained) co_return make();
   auto made = co_await dependencies_.pool.run(make);
   if (!made) co_return fail(made.error());
   co_return std::move(*made);
+}
+
+Result<Engine::Prepared> Engine::prepare_now(const Backend& backend, const Prompt& prompt,
+                                             const OutputFormat& format, bool add_special) {
+  Prepared prepared;
+  Result<std::vector<TokenId>> tokens;
+  if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) {
+    auto rendered = backend.render_chat(*chat, format);
+    if (!rendered) return fail(rendered.error());
+    // A template writes BOS itself, where its model wants one; twice would change the answer.
+    tokens = backend.tokenize(rendered->text, false, true);
+    prepared.constraint = std::move(rendered->constraint);
+    prepared.make_parser = std::move(rendered->make_parser);
+    prepared.stop = std::move(rendered->stop);
+  } else {
+    const auto* text = std::get_if<TextPrompt>(&prompt);
+    if (text != nullptr) {
+      tokens = backend.tokenize(text->text, add_special, false);
+    } else {
+      tokens = std::get<TokenPrompt>(prompt).tokens;
+    }
+    if (format.kind != OutputFormat::Kind::kText) {
+      auto constraint = backend.make_constraint(format);
+      if (!constraint) return fail(constraint.error());
+      prepared.constraint = std::move(*constraint);
+    }
+  }
+  if (!tokens) return fail(tokens.error());
+  prepared.tokens = std::move(*tokens);
+  return prepared;
 }
 
 Result<void> Engine::check(const Backend& backend, const GenerateRequest& work, std::size_t tokens) const {
@@ -150,6 +177,13 @@ Result<void> Engine::check(const Backend& backend, const GenerateRequest& work, 
         "n", fmt::format("n must be at most {}, the sequences this server runs at a time, got {}",
                          facts.max_sequences, work.n)));
   }
+  for (const TokenId token : work.stop.stop_tokens) {
+    if (static_cast<std::uint32_t>(token) >= facts.vocabulary_size) {
+      return fail(invalid_field(
+          "stop_token_ids", fmt::format("stop_token_ids has {}, but this model's tokens are 0 to {}", token,
+                                        facts.vocabulary_size - 1)));
+    }
+  }
   for (const auto& [token, bias] : work.sampling.logit_bias) {
     if (static_cast<std::uint32_t>(token) >= facts.vocabulary_size) {
       return fail(invalid_field(
@@ -166,9 +200,16 @@ Task<Result<std::unique_ptr<EventStream>>> Engine::generate(InferenceRequestPtr 
   const auto backend = ready();
   if (!backend) co_return fail(backend.error());
   const auto& work = std::get<GenerateRequest>(request->work);
-  auto prompt = co_await prompt_tokens(**backend, std::shared_ptr<const Prompt>(request, &work.prompt), true);
-  if (!prompt) co_return fail(prompt.error());
-  if (auto checked = check(**backend, work, prompt->size()); !checked) co_return fail(checked.error());
+  auto prepared =
+      co_await prepare(**backend, std::shared_ptr<const Prompt>(request, &work.prompt), work.format, true);
+  if (!prepared) co_return fail(prepared.error());
+  if (auto checked = check(**backend, work, prepared->tokens.size()); !checked)
+    co_return fail(checked.error());
+  std::vector<std::unique_ptr<ChatParser>> parsers;
+  for (std::uint32_t i = 0; prepared->make_parser && i < work.n; ++i)
+    parsers.push_back(prepared->make_parser());
+  std::vector<std::string> stop = work.stop.stop;
+  stop.insert(stop.end(), prepared->stop.begin(), prepared->stop.end());
 
   const std::uint32_t limit = config_.max_sequences + config_.max_waiting;
   if (inbox_->outstanding.fetch_add(1) >= limit) {
@@ -181,7 +222,9 @@ Task<Result<std::unique_ptr<EventStream>>> Engine::generate(InferenceRequestPtr 
   const bool sent =
       inbox_->mailbox.try_push(Submission{.id = id,
                                           .request = request,
-                                          .prompt = std::move(*prompt),
+                                          .prompt = std::move(prepared->tokens),
+                                          .constraint = std::move(prepared->constraint),
+                                          .stop = std::move(stop),
                                           .delivery = delivery,
                                           .arrived = arrived,
                                           .deadline = context.deadline.at(),
@@ -192,19 +235,21 @@ Task<Result<std::unique_ptr<EventStream>>> Engine::generate(InferenceRequestPtr 
     inbox_->outstanding.fetch_sub(1);
     co_return fail(queue_full(limit));
   }
-  co_return std::make_unique<DeliveryStream>(
+  std::unique_ptr<EventStream> stream = std::make_unique<DeliveryStream>(
       std::move(delivery),
       DeliveryStream::Hooks{.cancel = [inbox = inbox_, id] { inbox->cancel(id); },
                             .resume = [inbox = inbox_, id] { inbox->mailbox.try_push(WakeUp{id}); }});
+  if (parsers.empty()) co_return stream;
+  co_return std::make_unique<ChatStream>(std::move(stream), std::move(parsers), request->id);
 }
 
 Task<Result<TokenizeResult>> Engine::tokenize(TokenizeRequest request) {
   const auto backend = ready();
   if (!backend) co_return fail(backend.error());
-  auto tokens = co_await prompt_tokens(**backend, std::make_shared<const Prompt>(std::move(request.prompt)),
-                                       request.add_special);
-  if (!tokens) co_return fail(tokens.error());
-  co_return TokenizeResult{.tokens = std::move(*tokens),
+  auto prepared = co_await prepare(**backend, std::make_shared<const Prompt>(std::move(request.prompt)), {},
+                                   request.add_special);
+  if (!prepared) co_return fail(prepared.error());
+  co_return TokenizeResult{.tokens = std::move(prepared->tokens),
                            .context_length = (*backend)->facts().context_length};
 }
 

@@ -11,6 +11,7 @@
 #include "runtime/blocking_pool.h"
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -48,8 +49,17 @@ class Engine final : public Endpoint {
   void run();
   /// The backend, once it is loaded.
   Result<Backend*> ready() const;
-  Task<Result<std::vector<TokenId>>> prompt_tokens(Backend& backend, std::shared_ptr<const Prompt> prompt,
-                                                   bool add_special);
+  /// A prompt in tokens, and what template and format make of its answer.
+  struct Prepared {
+    std::vector<TokenId> tokens;
+    std::unique_ptr<TokenConstraint> constraint;
+    std::function<std::unique_ptr<ChatParser>()> make_parser;
+    std::vector<std::string> stop;
+  };
+  Task<Result<Prepared>> prepare(Backend& backend, std::shared_ptr<const Prompt> prompt, OutputFormat format,
+                                 bool add_special);
+  static Result<Prepared> prepare_now(const Backend& backend, const Prompt& prompt,
+                                      const OutputFormat& format, bool add_special);
   Result<void> check(const Backend& backend, const GenerateRequest& work, std::size_t prompt_tokens) const;
 
   const std::string name_;

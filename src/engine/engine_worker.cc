@@ -2,8 +2,10 @@
 
 #include "base/assert.h"
 #include "base/random.h"
+#include "engine/logprobs.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace autoglm::engine {
@@ -118,12 +120,14 @@ void EngineWorker::start(Submission submission) {
                                         .number = i,
                                         .key = SequenceKey{++last_sequence_},
                                         .tokens = submission.prompt,
-                                        .text = TextAssembler(work.stop.stop, work.stop.include_stop)});
-    choice->sampler = make_sampler_({.params = &work.sampling,
-                                     .seed = generation->seed,
-                                     .choice = i,
-                                     .vocabulary_size = backend_.facts().vocabulary_size,
-                                     .prompt = submission.prompt});
+                                        .text = TextAssembler(submission.stop, work.stop.include_stop)});
+    choice->sampler =
+        make_sampler_({.params = &work.sampling,
+                       .seed = generation->seed,
+                       .choice = i,
+                       .vocabulary_size = backend_.facts().vocabulary_size,
+                       .prompt = submission.prompt,
+                       .constraint = submission.constraint ? submission.constraint->clone() : nullptr});
     generation->choices.push_back(std::move(choice));
   }
   Choice& first = *generation->choices.front();
@@ -224,16 +228,24 @@ void EngineWorker::fork_choices(Generation& generation, Choice& first, std::span
 void EngineWorker::add_token(Choice& choice, std::span<float> logits, MonotonicTime now) {
   Generation& generation = *choice.generation;
   const StopConditions& stop = generation.work->stop;
+  std::optional<Logprobs> logprobs;
+  if (generation.work->top_logprobs) logprobs.emplace(logits, *generation.work->top_logprobs);
+  if (choice.generated < stop.min_tokens) {
+    for (const TokenId end : backend_.end_tokens()) logits[static_cast<std::size_t>(end)] = -INFINITY;
+    for (const TokenId end : stop.stop_tokens) logits[static_cast<std::size_t>(end)] = -INFINITY;
+  }
   const TokenId token = choice.sampler->sample(logits, choice.generated);
   choice.sampler->accept(token);
   TokenEvent event{.choice = choice.number, .index = choice.generated, .tokens = {token}};
+  if (logprobs) event.logprobs.push_back(logprobs->of(token, backend_));
   if (choice.generated > 0) metrics_.inter_token_latency.observe(to_seconds(now - choice.last_token));
   choice.last_token = now;
   ++choice.generated;
   ++generation.usage.completion_tokens;
   metrics_.generation_tokens.add();
 
-  if (backend_.ends_generation(token) && !stop.ignore_eos) {
+  if (ends(choice, token)) {
+    if (stop.include_stop) choice.text.add(backend_.piece(token), event.text);
     choice.finished = FinishReason::kStop;
     choice.text.finish(event.text);
   } else if (choice.text.add(backend_.piece(token), event.text)) {
@@ -259,6 +271,14 @@ void EngineWorker::add_token(Choice& choice, std::span<float> logits, MonotonicT
       scheduler_.set_paused(choice.key, false);
     }
   }
+}
+
+bool EngineWorker::ends(const Choice& choice, TokenId token) const {
+  const Submission& submission = choice.generation->submission;
+  const StopConditions& stop = choice.generation->work->stop;
+  if (std::ranges::find(stop.stop_tokens, token) != stop.stop_tokens.end()) return true;
+  // Behind a complete grammar there is nothing else to say, whatever ignore_eos asks for.
+  return backend_.ends_generation(token) && (!stop.ignore_eos || submission.constraint != nullptr);
 }
 
 void EngineWorker::finish_choice(Choice& choice, MonotonicTime now) {

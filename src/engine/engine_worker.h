@@ -24,6 +24,8 @@ struct Submission {
   GenerationId id;
   InferenceRequestPtr request;
   std::vector<TokenId> prompt;
+  std::unique_ptr<TokenConstraint> constraint;  ///< of each choice, by copies
+  std::vector<std::string> stop;                ///< the request's, and the template's
   std::shared_ptr<Delivery> delivery;
   MonotonicTime arrived;
   MonotonicTime deadline = MonotonicTime::max();
@@ -76,6 +78,7 @@ class EngineWorker {
   void choose_tokens(const Scheduler::Step& step, MonotonicTime now);
   void fork_choices(Generation& generation, Choice& first, std::span<const float> logits, MonotonicTime now);
   void add_token(Choice& choice, std::span<float> logits, MonotonicTime now);
+  bool ends(const Choice& choice, TokenId token) const;
   void finish_choice(Choice& choice, MonotonicTime now);
   void drop_choice(SequenceKey key);
   void give_up_on(DecodeStatus status);

@@ -13,8 +13,28 @@
 namespace autoglm {
 
 /// Why a choice ended; `to_string` gives OpenAI's words.
-enum class FinishReason : std::uint8_t { kStop, kLength };
+enum class FinishReason : std::uint8_t { kStop, kLength, kToolCalls };
 std::string_view to_string(FinishReason reason);
+
+/// A token and how likely the model thought it, before sampling parameters changed anything.
+struct TokenLogprob {
+  TokenId token = 0;
+  double logprob = 0;
+  std::string bytes;  ///< may be part of a character
+};
+
+struct GeneratedLogprob {
+  TokenLogprob chosen;
+  std::vector<TokenLogprob> top;  ///< likeliest first
+};
+
+/// What has been added to a tool call; id and name come whole, with the first.
+struct ToolCallDelta {
+  std::uint32_t index = 0;
+  std::string id;
+  std::string name;
+  std::string arguments;
+};
 
 /// One step of one choice. Text is valid UTF-8: a character that needs several tokens comes whole,
 /// with the last of them, so text may be empty while tokens are not.
@@ -23,7 +43,10 @@ struct TokenEvent {
   std::uint32_t index = 0;   ///< position of the first of `tokens` in its choice
   std::vector<TokenId> tokens;
   std::string text;
-  std::optional<FinishReason> finish;  ///< set on the last event of a choice
+  std::string reasoning;  ///< of models that think aloud: not part of the text
+  std::vector<ToolCallDelta> tool_calls;
+  std::vector<GeneratedLogprob> logprobs;  ///< of each of `tokens`, when asked for
+  std::optional<FinishReason> finish;      ///< set on the last event of a choice
 };
 
 /// Token counts of one request, all choices together.

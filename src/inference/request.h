@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,19 +31,45 @@ struct SamplingParams {
 struct StopConditions {
   std::optional<std::uint32_t> max_tokens;  ///< absent: as far as the context reaches
   std::vector<std::string> stop;            ///< not part of the text, unless include_stop
+  std::vector<TokenId> stop_tokens;         ///< end it too; their text is not part of it, unless include_stop
   bool include_stop = false;
   bool ignore_eos = false;
+  std::uint32_t min_tokens = 0;  ///< before which nothing but a complete grammar ends it
+};
+
+/// A call of a function that a model asks for.
+struct ToolCall {
+  std::string id;
+  std::string name;
+  std::string arguments;  ///< JSON, as the model wrote it
 };
 
 struct ChatMessage {
   std::string role;
   std::string content;
   std::string name;
+  std::string reasoning;  ///< what an assistant thought before it answered
+  std::vector<ToolCall> tool_calls;
+  std::string tool_call_id;  ///< which call a tool's message answers
 };
+
+/// A function that a model may call.
+struct Tool {
+  std::string name;
+  std::string description;
+  std::string parameters;  ///< a JSON schema
+};
+
+enum class ToolUse : std::uint8_t { kAuto, kNone, kRequired };
 
 /// A conversation; the model's own template makes a prompt of it.
 struct ChatPrompt {
   std::vector<ChatMessage> messages;
+  std::vector<Tool> tools;
+  ToolUse tool_use = ToolUse::kAuto;
+  bool parallel_tool_calls = true;
+  bool continue_final_message = false;                    ///< the last message is the beginning of the answer
+  std::map<std::string, std::string> template_arguments;  ///< JSON by name, for the template
 };
 
 /// Text to continue. Special tokens written in it as text stay text.
@@ -57,12 +84,21 @@ struct TokenPrompt {
 
 using Prompt = std::variant<TextPrompt, TokenPrompt, ChatPrompt>;
 
+/// What the answer's text must be; the sampler keeps to it.
+struct OutputFormat {
+  enum class Kind : std::uint8_t { kText, kJsonObject, kJsonSchema, kGrammar };
+  Kind kind = Kind::kText;
+  std::string definition;  ///< the schema, as JSON, or the grammar, as GBNF
+};
+
 /// Text generation, `n` times from one prompt.
 struct GenerateRequest {
   Prompt prompt;
   SamplingParams sampling;
   StopConditions stop;
   std::uint32_t n = 1;
+  OutputFormat format;
+  std::optional<std::uint32_t> top_logprobs;  ///< report each token's, and so many of the likeliest beside it
   std::string cache_salt;  ///< requests share computed prefixes only with those of an equal one
 };
 

@@ -40,6 +40,18 @@ class OpenAiClient(ServerTest):
     def test_seed_and_stop(self):
         scenario(self.server, "seed_and_stop")
 
+    def test_structured_output(self):
+        scenario(self.server, "structured_output")
+
+    def test_tools(self):
+        scenario(self.server, "tools")
+
+    def test_parallel_tools(self):
+        scenario(self.server, "parallel_tools")
+
+    def test_logprobs(self):
+        scenario(self.server, "logprobs")
+
     def test_typed_errors(self):
         scenario(self.server, "errors")
 

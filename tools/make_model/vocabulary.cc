@@ -26,9 +26,7 @@ constexpr std::array kWords = {
 constexpr std::string_view kPunctuation = ",.;:!?-\n";
 
 constexpr char kChatTemplate[] =
-    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + "
-    "'<|im_end|>' + "
-    "'\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+    R"({%- if tools %}{{ '<|im_start|>system\n# Tools\n\nThese functions may be called:\n<tools>' }}{%- for tool in tools %}{{ '\n' }}{{ tool | tojson }}{%- endfor %}{{ '\n</tools>\n\nFor each call write\n<tool_call>\n{"name": <function-name>, "arguments": <args-json-object>}\n</tool_call><|im_end|>\n' }}{%- endif %}{%- for message in messages %}{%- if message.role == 'tool' %}{{ '<|im_start|>user\n<tool_response>\n' + message.content + '\n</tool_response><|im_end|>\n' }}{%- else %}{{ '<|im_start|>' + message.role + '\n' }}{%- if message.content %}{{ message.content }}{%- endif %}{%- if message.tool_calls %}{%- for tool_call in message.tool_calls %}{%- if not loop.first or message.content %}{{ '\n' }}{%- endif %}{{ '<tool_call>\n{"name": "' + tool_call.function.name + '", "arguments": ' }}{{ tool_call.function.arguments | tojson }}{{ '}\n</tool_call>' }}{%- endfor %}{%- endif %}{{ '<|im_end|>\n' }}{%- endif %}{%- endfor %}{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{%- endif %})";
 
 std::string utf8(std::uint32_t code_point) {
   if (code_point < 0x80) return {static_cast<char>(code_point)};

@@ -2,6 +2,7 @@
 
 #include "base/result.h"
 #include "engine/kv/kv_cache.h"
+#include "inference/events.h"
 #include "inference/request.h"
 
 #include <atomic>
@@ -43,6 +44,34 @@ struct BackendFacts {
   bool adds_bos = false;  ///< an empty prompt is one token long then
 };
 
+/// What may come next, by a grammar. Belongs to one thread at a time.
+class TokenConstraint {
+ public:
+  virtual ~TokenConstraint() = default;
+  virtual std::unique_ptr<TokenConstraint> clone() const = 0;
+  virtual bool allows(TokenId token) const = 0;
+  /// Sets the logits of what is not allowed to minus infinity.
+  virtual void mask(std::span<float> logits) const = 0;
+  virtual void accept(TokenId token) = 0;
+};
+
+/// Takes apart what a chat model writes: content, reasoning, tool calls. Belongs to one choice and thread.
+class ChatParser {
+ public:
+  virtual ~ChatParser() = default;
+  /// Adds `event`'s text, and leaves in `event` what is new of each kind. At the end (`event.finish` is set)
+  /// whatever was held back comes out.
+  virtual void parse(TokenEvent& event) = 0;
+};
+
+/// A conversation, made a prompt by the model's template, and what follows from it.
+struct RenderedChat {
+  std::string text;
+  std::unique_ptr<TokenConstraint> constraint;               ///< null: anything goes
+  std::function<std::unique_ptr<ChatParser>()> make_parser;  ///< empty: text is content
+  std::vector<std::string> stop;                             ///< texts that end the answer, too
+};
+
 /// A loaded model with its key-value cache: tokens in, logits out. Tokenizing, templates and facts
 /// are thread-safe; the rest belongs to the one thread that runs the engine's steps.
 class Backend {
@@ -57,9 +86,12 @@ class Backend {
   /// The bytes of a token, which may be part of a character; special tokens have none.
   virtual std::string_view piece(TokenId token) const = 0;
   virtual bool ends_generation(TokenId token) const = 0;
+  virtual std::span<const TokenId> end_tokens() const = 0;
   /// The conversation as a prompt that ends where the assistant's turn begins. kInvalidArgument when there is
-  /// no template or it refuses the messages.
-  virtual Result<std::string> apply_chat_template(const ChatPrompt& chat) const = 0;
+  /// no template, or it refuses the messages, the tools or the format.
+  virtual Result<RenderedChat> render_chat(const ChatPrompt& chat, const OutputFormat& format) const = 0;
+  /// Of a format that is not kText, outside of a chat. kInvalidArgument: what is wrong with its definition.
+  virtual Result<std::unique_ptr<TokenConstraint>> make_constraint(const OutputFormat& format) const = 0;
 
   virtual DecodeStatus decode(std::span<const BatchRow> rows) = 0;
   /// Of row `i` of the last step, which wanted them. Valid until the next step; the caller may change them.
@@ -94,7 +126,8 @@ struct SamplerSetup {
   std::uint32_t choice;
   std::uint32_t vocabulary_size;
   std::span<const TokenId> prompt;  ///< repetition_penalty counts it, as vLLM does
+  std::unique_ptr<TokenConstraint> constraint;
 };
-using SamplerFactory = std::function<std::unique_ptr<TokenSampler>(const SamplerSetup&)>;
+using SamplerFactory = std::function<std::unique_ptr<TokenSampler>(SamplerSetup)>;
 
 }  // namespace autoglm::engine

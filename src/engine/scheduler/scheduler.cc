@@ -226,8 +226,11 @@ std::uint32_t Scheduler::prefill_budget(const Step& step) const {
   const std::uint32_t room = limits_.max_batch - step.decode_rows;
   // Alone nobody waits for the step: the largest chunk is the fastest, and a cancel aborts it.
   if (running_.size() + queue_.size() == 1) return room;
-  const Duration left =
-      step.decode_rows > 0 ? stall_budget(limits_.max_stall, decode_time_) - decode_time_ : limits_.max_stall;
+  // While as many requests wait for their first token as streams run, getting them started is worth the whole
+  // stall.
+  const bool starting = running_.size() - step.decode_rows + queue_.size() >= step.decode_rows;
+  const Duration stall = starting ? limits_.max_stall : stall_budget(limits_.max_stall, decode_time_);
+  const Duration left = stall - (step.decode_rows > 0 ? decode_time_ : Duration::zero());
   const auto fitting = left > Duration::zero() ? left / std::max(prefill_time_, Duration(1)) : 0;
   return std::clamp(static_cast<std::uint32_t>(std::min<Duration::rep>(fitting, room)),
                     std::min(kMinChunk, room), room);

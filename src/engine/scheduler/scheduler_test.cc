@@ -87,24 +87,27 @@ TEST_F(SchedulerTest, BoundsPromptsByTimeWhileOthersGenerate) {
     scheduler_->complete(planned, 20ms + 2ms * planned.prefill_rows);  // prefill: 2 ms a token
     append(kA);
     if (i > 20) {
-      EXPECT_NEAR(planned.prefill_rows, 30, 3);  // (4 × 20 - 20) / 2
+      EXPECT_NEAR(planned.prefill_rows, 40, 3);  // (100 - 20) / 2
     }
   }
 }
 
-TEST_F(SchedulerTest, HoldsFastStreamsUpLess) {
+TEST_F(SchedulerTest, HoldsSeveralFastStreamsUpLess) {
   add(kA, 1);
+  add(kC, 1);
   for (int i = 0; i < 40; ++i) {
     step(10ms);
     append(kA);
+    append(kC);
   }
   add(kB, 5000);
   for (int i = 0; i < 40; ++i) {
     const auto planned = plan();
     scheduler_->complete(planned, 10ms + 1ms * planned.prefill_rows);
     append(kA);
+    append(kC);
     if (i > 20) {
-      EXPECT_NEAR(planned.prefill_rows, 30, 3);
+      EXPECT_NEAR(planned.prefill_rows, 30, 3);  // 4 × 10 - 10
     }
   }
 }

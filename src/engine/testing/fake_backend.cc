@@ -3,12 +3,36 @@
 #include "base/assert.h"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 namespace autoglm::engine {
 
 namespace {
 
 constexpr std::uint64_t kPrime = 1099511628211ULL;
+
+class LetterConstraint final : public TokenConstraint {
+ public:
+  explicit LetterConstraint(std::string letters) : letters_(std::move(letters)) {}
+  std::unique_ptr<TokenConstraint> clone() const override {
+    return std::make_unique<LetterConstraint>(*this);
+  }
+  bool allows(TokenId token) const override {
+    return token < 256 && letters_.find(static_cast<char>(token)) != std::string::npos;
+  }
+  void mask(std::span<float> logits) const override {
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      if (!allows(static_cast<TokenId>(i))) logits[i] = -INFINITY;
+    }
+  }
+  void accept(TokenId token) override {
+    AUTOGLM_ASSERT(allows(token), "a token was chosen that is not allowed");
+  }
+
+ private:
+  std::string letters_;
+};
 
 }  // namespace
 
@@ -32,10 +56,22 @@ Result<std::vector<TokenId>> FakeBackend::tokenize(std::string_view text, bool /
   return tokens;
 }
 
-Result<std::string> FakeBackend::apply_chat_template(const ChatPrompt& chat) const {
-  std::string text;
-  for (const ChatMessage& message : chat.messages) text += message.role + ": " + message.content + "\n";
-  return text + "assistant: ";
+Result<RenderedChat> FakeBackend::render_chat(const ChatPrompt& chat, const OutputFormat& format) const {
+  RenderedChat rendered;
+  for (const ChatMessage& message : chat.messages)
+    rendered.text += message.role + ": " + message.content + "\n";
+  rendered.text += "assistant: ";
+  if (format.kind == OutputFormat::Kind::kText) return rendered;
+  auto constraint = make_constraint(format);
+  if (!constraint) return fail(constraint.error());
+  rendered.constraint = std::move(*constraint);
+  return rendered;
+}
+
+Result<std::unique_ptr<TokenConstraint>> FakeBackend::make_constraint(const OutputFormat& format) const {
+  if (format.kind != OutputFormat::Kind::kGrammar)
+    return fail(invalid_field("response_format", "the fake knows no JSON"));
+  return std::make_unique<LetterConstraint>(format.definition);
 }
 
 void FakeBackend::put(const BatchRow& row) {

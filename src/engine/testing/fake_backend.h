@@ -35,7 +35,10 @@ class FakeBackend final : public Backend {
                                         bool parse_special) const override;
   std::string_view piece(TokenId token) const override { return pieces_[static_cast<std::size_t>(token)]; }
   bool ends_generation(TokenId token) const override { return token == kEnd; }
-  Result<std::string> apply_chat_template(const ChatPrompt& chat) const override;
+  std::span<const TokenId> end_tokens() const override { return end_tokens_; }
+  Result<RenderedChat> render_chat(const ChatPrompt& chat, const OutputFormat& format) const override;
+  /// Knows one format: kGrammar, whose definition is the letters that are allowed.
+  Result<std::unique_ptr<TokenConstraint>> make_constraint(const OutputFormat& format) const override;
   DecodeStatus decode(std::span<const BatchRow> rows) override;
   std::span<float> logits(std::size_t row) override { return logits_[row]; }
   void apply(const KvOperation& operation) override;
@@ -64,6 +67,7 @@ class FakeBackend final : public Backend {
 
   BackendFacts facts_;
   std::vector<std::string> pieces_;
+  std::vector<TokenId> end_tokens_ = {kEnd};
   std::vector<std::vector<float>> logits_;
 
   mutable std::mutex mutex_;

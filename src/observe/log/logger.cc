@@ -36,7 +36,8 @@ Logger::Logger(Options options, std::unique_ptr<State> state)
     : options_(std::move(options)), level_(options_.level), state_(std::move(state)) {}
 
 Logger::~Logger() {
-  // The pool's destructor drains its queue and joins its thread, which thereby never is the last to hold the sink.
+  // The pool's destructor drains its queue and joins its thread, which thereby never is the last to hold the
+  // sink.
   state_->file->give_up_at(SteadyClock().now() + options_.flush_timeout);
   state_->pool.reset();
   state_->sink.reset();

@@ -98,6 +98,114 @@ const scenarios = {
     await rejects(create({ model: "huge" }), OpenAI.NotFoundError, (e) => assert.equal(e.code, "model_not_found"));
   },
 
+  async structured_output() {
+    const schema = {
+      type: "object",
+      properties: { ok: { type: "boolean" }, count: { type: "integer", minimum: 0, maximum: 99 }, color: { enum: ["red", "green"] } },
+      required: ["ok", "count", "color"],
+      additionalProperties: false,
+    };
+    const response_format = { type: "json_schema", json_schema: { name: "thing", schema, strict: true } };
+    for (const temperature of [0, 1]) {  // the tiny model is fond of white space
+      const answer = await client.chat.completions.parse({ model: "tiny", messages, temperature, max_tokens: 3000, response_format });
+      const { parsed } = answer.choices[0].message;
+      assert.equal(answer.choices[0].finish_reason, "stop");
+      assert.deepEqual(Object.keys(parsed).sort(), ["color", "count", "ok"]);
+      assert.ok(typeof parsed.ok === "boolean" && Number.isInteger(parsed.count) && parsed.count <= 99);
+      assert.ok(["red", "green"].includes(parsed.color));
+    }
+    const bad = { type: "json_schema", json_schema: { name: "thing", schema: { type: "object", properties: { a: { $ref: "#/nowhere" } } } } };
+    await rejects(client.chat.completions.create({ model: "tiny", messages, response_format: bad }), OpenAI.BadRequestError,
+      (e) => assert.match(e.param, /^response_format/));
+  },
+
+  async tools() {
+    const tool = (name) => ({
+      type: "function",
+      function: {
+        name,
+        description: `Does ${name}.`,
+        parameters: { type: "object", properties: { level: { type: "integer" }, mode: { enum: ["fast", "slow"] } }, required: ["level", "mode"] },
+      },
+    });
+    const tools = [tool("set_heat"), tool("set_light")];
+    const request = { model: "tiny", messages, tools, tool_choice: "required", parallel_tool_calls: false, temperature: 0, max_tokens: 3000 };
+    const whole = (await client.chat.completions.create(request)).choices[0];
+    assert.equal(whole.finish_reason, "tool_calls");
+    const [call] = whole.message.tool_calls;
+    assert.match(call.id, /./);
+    assert.ok(["set_heat", "set_light"].includes(call.function.name));
+    const given = JSON.parse(call.function.arguments);
+    assert.ok(Number.isInteger(given.level) && ["fast", "slow"].includes(given.mode));
+
+    const assembled = { name: "", arguments: "" };
+    let finish = null;
+    for await (const chunk of await client.chat.completions.create({ ...request, stream: true })) {
+      for (const delta of chunk.choices[0]?.delta.tool_calls ?? []) {
+        assert.equal(delta.index, 0);
+        assembled.name += delta.function?.name ?? "";
+        assembled.arguments += delta.function?.arguments ?? "";
+      }
+      finish ??= chunk.choices[0]?.finish_reason;
+    }
+    assert.equal(finish, "tool_calls");
+    assert.deepEqual(assembled, { name: call.function.name, arguments: call.function.arguments });
+
+    const named = await client.chat.completions.create({ ...request, tool_choice: { type: "function", function: { name: "set_light" } } });
+    assert.equal(named.choices[0].message.tool_calls[0].function.name, "set_light");
+    // The answer goes back into the conversation, with the tool's result behind it.
+    const next = [...messages, whole.message, { role: "tool", tool_call_id: call.id, content: "done" }];
+    assert.ok(await client.chat.completions.create({ model: "tiny", messages: next, tools, tool_choice: "none", max_tokens: 5 }));
+
+    await rejects(client.chat.completions.create({ model: "tiny", messages, tool_choice: "required" }), OpenAI.BadRequestError,
+      (e) => assert.equal(e.param, "tool_choice"));
+    await rejects(client.chat.completions.create({ ...request, tool_choice: { type: "function", function: { name: "fly" } } }),
+      OpenAI.BadRequestError, (e) => assert.match(e.message, /fly/));
+  },
+
+  async parallel_tools() {
+    const tools = ["a", "b"].map((name) => ({
+      type: "function", function: { name, parameters: { type: "object", properties: { n: { enum: [1, 2] } }, required: ["n"] } },
+    }));
+    const answer = await client.chat.completions.create({
+      model: "tiny", messages, tools, tool_choice: "required", parallel_tool_calls: true, temperature: 1, seed: 3, max_tokens: 300,
+    });
+    const calls = answer.choices[0].message.tool_calls;
+    assert.ok(calls.length >= 1);
+    assert.equal(new Set(calls.map((call) => call.id)).size, calls.length);
+    for (const call of calls) assert.ok([1, 2].includes(JSON.parse(call.function.arguments).n));
+  },
+
+  async logprobs() {
+    const chat = await client.chat.completions.create(
+      { model: "tiny", messages, max_tokens: 8, temperature: 0, logprobs: true, top_logprobs: 3 });
+    const { content } = chat.choices[0].logprobs;
+    assert.equal(content.length, 8);
+    for (const token of content) {
+      assert.equal(token.top_logprobs.length, 3);
+      assert.equal(token.top_logprobs[0].token, token.token);  // greedy takes the likeliest
+      assert.ok(token.logprob <= 0 && token.top_logprobs[1].logprob <= token.logprob);
+    }
+    const bytes = content.flatMap((token) => token.bytes);
+    assert.equal(new TextDecoder().decode(new Uint8Array(bytes)), chat.choices[0].message.content);
+
+    const request = { model: "tiny", prompt: "Hello", max_tokens: 8, temperature: 0, logprobs: 2 };
+    const whole = (await client.completions.create(request)).choices[0].logprobs;
+    assert.equal(whole.tokens.length, 8);
+    assert.equal(Object.keys(whole.top_logprobs[0]).length, 2);
+    assert.equal(whole.text_offset[0], 0);
+    const streamed = { tokens: [], text_offset: [] };
+    for await (const chunk of await client.completions.create({ ...request, stream: true })) {
+      streamed.tokens.push(...(chunk.choices[0].logprobs?.tokens ?? []));
+      streamed.text_offset.push(...(chunk.choices[0].logprobs?.text_offset ?? []));
+    }
+    assert.deepEqual(streamed, { tokens: whole.tokens, text_offset: whole.text_offset });
+    await rejects(client.chat.completions.create({ model: "tiny", messages, logprobs: true, top_logprobs: 21 }),
+      OpenAI.BadRequestError, (e) => assert.equal(e.param, "top_logprobs"));
+    await rejects(client.chat.completions.create({ model: "tiny", messages, top_logprobs: 2 }), OpenAI.BadRequestError,
+      (e) => assert.equal(e.param, "top_logprobs"));
+  },
+
   async abort() {
     const stream = await client.completions.create(
       { model: "tiny", prompt: "Hello", max_tokens: 3000, stream: true, ignore_eos: true });

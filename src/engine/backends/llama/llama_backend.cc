@@ -1,6 +1,8 @@
 #include "engine/backends/llama/llama_backend.h"
 
-#include <chat.h>
+#include "engine/backends/llama/chat_renderer.h"
+#include "engine/backends/llama/grammar_constraint.h"
+
 #include <ggml-cpu.h>
 #include <llama-cpp.h>
 #include <llama.h>
@@ -97,7 +99,9 @@ class LlamaBackend final : public Backend {
                                         bool parse_special) const override;
   std::string_view piece(TokenId token) const override { return pieces_[static_cast<std::size_t>(token)]; }
   bool ends_generation(TokenId token) const override { return llama_vocab_is_eog(vocab_, token); }
-  Result<std::string> apply_chat_template(const ChatPrompt& chat) const override;
+  std::span<const TokenId> end_tokens() const override { return end_tokens_; }
+  Result<RenderedChat> render_chat(const ChatPrompt& chat, const OutputFormat& format) const override;
+  Result<std::unique_ptr<TokenConstraint>> make_constraint(const OutputFormat& format) const override;
 
   DecodeStatus decode(std::span<const BatchRow> rows) override;
   std::span<float> logits(std::size_t row) override {
@@ -114,9 +118,10 @@ class LlamaBackend final : public Backend {
   const llama_vocab* vocab_ = nullptr;
   std::unique_ptr<ggml_threadpool, ThreadPoolFree> threads_;
   llama_context_ptr context_;  // after threads_, which it uses
-  common_chat_templates_ptr templates_;
+  std::unique_ptr<ChatRenderer> chat_;
   BackendFacts facts_;
   std::vector<std::string> pieces_;
+  std::vector<TokenId> end_tokens_;
 
   // The arrays of a llama_batch, kept between steps.
   std::vector<llama_token> tokens_;
@@ -161,10 +166,8 @@ Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options,
       return fail(
           file_error(ErrorCode::kUnavailable, options.path, made.error().message + ": " + log.reason()));
     }
-    if (llama_model_chat_template(backend->model_.get(), nullptr) != nullptr) {
-      backend->templates_ = common_chat_templates_init(backend->model_.get(), "");
-      backend->facts_.has_chat_template = true;
-    }
+    backend->chat_ = ChatRenderer::create(backend->model_.get());
+    backend->facts_.has_chat_template = backend->chat_ != nullptr;
     backend->read_pieces();
   } catch (const std::exception& exception) {
     return fail(
@@ -224,6 +227,7 @@ void LlamaBackend::read_pieces() {
   std::array<char, 256> buffer;
   for (std::uint32_t token = 0; token < facts_.vocabulary_size; ++token) {
     const auto id = static_cast<llama_token>(token);
+    if (llama_vocab_is_eog(vocab_, id)) end_tokens_.push_back(id);
     const std::int32_t size = llama_token_to_piece(vocab_, id, buffer.data(), buffer.size(), 0, false);
     if (size >= 0) {
       pieces_[token].assign(buffer.data(), static_cast<std::size_t>(size));
@@ -251,24 +255,19 @@ Result<std::vector<TokenId>> LlamaBackend::tokenize(std::string_view text, bool 
   return fail(ErrorCode::kInvalidArgument, "the prompt is too long to be split into tokens");
 }
 
-Result<std::string> LlamaBackend::apply_chat_template(const ChatPrompt& chat) const {
-  if (!templates_) {
-    return fail(
-        invalid_field("messages", "this model has no chat template; use /v1/completions with a prompt"));
-  }
-  common_chat_templates_inputs inputs;
-  for (const ChatMessage& message : chat.messages) {
-    common_chat_msg& target = inputs.messages.emplace_back();
-    target.role = message.role;
-    target.content = message.content;
-    target.tool_name = message.name;
-  }
-  try {
-    return common_chat_templates_apply(templates_.get(), inputs).prompt;
-  } catch (const std::exception& exception) {
-    return fail(invalid_field(
-        "messages", fmt::format("the model's chat template refuses these messages: {}", exception.what())));
-  }
+Result<RenderedChat> LlamaBackend::render_chat(const ChatPrompt& chat, const OutputFormat& format) const {
+  if (chat_) return chat_->render(chat, format);
+  return fail(
+      invalid_field("messages", "this model has no chat template; use /v1/completions with a prompt"));
+}
+
+Result<std::unique_ptr<TokenConstraint>> LlamaBackend::make_constraint(const OutputFormat& format) const {
+  const auto spec = grammar_of(format);
+  if (!spec) return fail(spec.error());
+  auto constraint = make_grammar_constraint(vocab_, *spec);
+  if (constraint) return constraint;
+  const bool own = format.kind == OutputFormat::Kind::kGrammar;
+  return fail(invalid_field(own ? "grammar" : "response_format", constraint.error().message));
 }
 
 void LlamaBackend::apply(const KvOperation& operation) {

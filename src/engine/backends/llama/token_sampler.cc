@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <utility>
 #include <vector>
 
 namespace autoglm::engine {
@@ -15,6 +17,7 @@ namespace {
 
 // OpenAI's penalties count what was generated, however long ago; the library wants a window.
 constexpr std::int32_t kPenaltyWindow = 65536;
+constexpr int kGreedyTries = 32;
 
 TokenId largest(std::span<const float> logits) {
   // Four lanes, since a single running maximum is one long chain of dependent comparisons.
@@ -40,8 +43,9 @@ TokenId largest(std::span<const float> logits) {
 
 class FilteredSampler final : public TokenSampler {
  public:
-  explicit FilteredSampler(const SamplerSetup& setup)
-      : seed_(setup.seed),
+  explicit FilteredSampler(SamplerSetup setup)
+      : constraint_(std::move(setup.constraint)),
+        seed_(setup.seed),
         choice_(setup.choice),
         greedy_(setup.params->temperature == 0),
         bias_(setup.params->logit_bias) {
@@ -68,6 +72,27 @@ class FilteredSampler final : public TokenSampler {
 
   TokenId sample(std::span<float> logits, std::uint64_t index) override {
     for (const auto& [token, bias] : bias_) logits[static_cast<std::size_t>(token)] += bias;
+    TokenId token = choose(logits, index);
+    if (!constraint_ || constraint_->allows(token)) return token;
+    // Asking a grammar about one token is cheap, about a whole vocabulary it is not. Greedily the next
+    // likeliest is as good as a mask, and mostly allowed; a draw needs all that is allowed.
+    for (int i = 0; greedy_ && i < kGreedyTries; ++i) {
+      logits[static_cast<std::size_t>(token)] = -std::numeric_limits<float>::infinity();
+      token = choose(logits, index);
+      if (constraint_->allows(token)) return token;
+    }
+    constraint_->mask(logits);
+    return choose(logits, index);
+  }
+
+  void accept(TokenId token) override {
+    if (constraint_) constraint_->accept(token);
+    if (repetition_) llama_sampler_accept(repetition_.get(), token);
+    if (frequency_) llama_sampler_accept(frequency_.get(), token);
+  }
+
+ private:
+  TokenId choose(std::span<const float> logits, std::uint64_t index) const {
     if (greedy_ && !repetition_ && !frequency_) return largest(logits);
     // One array for all sequences of a thread: a vocabulary is megabytes.
     thread_local std::vector<llama_token_data> candidates;
@@ -86,12 +111,6 @@ class FilteredSampler final : public TokenSampler {
     return draw(array, index);
   }
 
-  void accept(TokenId token) override {
-    if (repetition_) llama_sampler_accept(repetition_.get(), token);
-    if (frequency_) llama_sampler_accept(frequency_.get(), token);
-  }
-
- private:
   /// Softmax and inversion over the candidates, in their order.
   TokenId draw(const llama_token_data_array& array, std::uint64_t index) const {
     float top = array.data[0].logit;
@@ -109,6 +128,7 @@ class FilteredSampler final : public TokenSampler {
     return array.data[array.size - 1].id;  // rounding: the draw was next to 1
   }
 
+  std::unique_ptr<TokenConstraint> constraint_;
   std::uint64_t seed_;
   std::uint64_t choice_;
   bool greedy_;
@@ -120,8 +140,8 @@ class FilteredSampler final : public TokenSampler {
 
 }  // namespace
 
-std::unique_ptr<TokenSampler> make_token_sampler(const SamplerSetup& setup) {
-  return std::make_unique<FilteredSampler>(setup);
+std::unique_ptr<TokenSampler> make_token_sampler(SamplerSetup setup) {
+  return std::make_unique<FilteredSampler>(std::move(setup));
 }
 
 }  // namespace autoglm::engine

@@ -46,6 +46,8 @@ class JsonValue {
   Result<void> for_each_member(
       const std::function<Result<void>(std::string_view, const JsonValue&)>& visit) const;
   std::size_t item_count() const;
+  /// The value as JSON, without white space.
+  std::string as_json() const { return simdjson::minify(element_); }
 
   /// kInvalidArgument: "`path` must be `rule`, got `value`".
   Error wrong(std::string_view rule) const;

@@ -1,9 +1,11 @@
 #include "gateway/protocol/openai/chat_codec.h"
 
+#include "gateway/protocol/openai/chat_messages.h"
 #include "gateway/protocol/openai/generate_fields.h"
 #include "gateway/protocol/openai/text_encoder.h"
 
 #include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -12,116 +14,101 @@ namespace autoglm::protocol::openai {
 
 namespace {
 
-constexpr std::array<std::string_view, 5> kRoles = {"system", "developer", "user", "assistant", "tool"};
+/// A chat's body: what every generation has, and the conversation, which is complete only at its end.
+struct ChatBody : GenerateBody {
+  ChatPrompt chat;
+  ToolChoice tool_choice;
+};
 
-Result<std::string> read_part(const JsonValue& part) {
-  std::string type;
-  std::string text;
-  bool has_text = false;
-  auto visited = part.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
-    if (key != "type" && key != "text") return {};
-    auto word = item.as_string();
-    if (!word) return fail(word.error());
-    has_text |= key == "text";
-    (key == "type" ? type : text) = std::move(*word);
-    return {};
-  });
-  if (!visited) return fail(visited.error());
-  if (type != "text" || !has_text) {
-    return fail(invalid_field(part.path(),
-                              fmt::format("{} must be {{\"type\": \"text\", \"text\": …}}: this model reads "
-                                          "text only",
-                                          part.path())));
-  }
-  return text;
-}
-
-Result<std::string> read_content(const JsonValue& value) {
-  if (value.is_null()) return std::string();  // an assistant's turn that was only a tool call
-  if (value.is_string()) return value.as_string();
-  if (!value.is_array()) return fail(value.wrong("a string or a list of text parts"));
-  std::string content;
-  auto visited = value.for_each_item([&](const JsonValue& part) -> Result<void> {
-    auto text = read_part(part);
-    if (!text) return fail(text.error());
-    content += *text;
-    return {};
-  });
-  if (!visited) return fail(visited.error());
-  return content;
-}
-
-Result<ChatMessage> read_message(const JsonValue& value) {
-  ChatMessage message;
-  bool has_content = false;
-  auto visited = value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
-    if (key == "role") {
-      auto role = item.as_string();
-      if (!role || std::ranges::find(kRoles, *role) == kRoles.end()) {
-        return fail(item.wrong("one of system, developer, user, assistant, tool"));
-      }
-      message.role = *role == "developer" ? "system" : std::move(*role);  // OpenAI's newer word for it
-    } else if (key == "content") {
-      auto content = read_content(item);
-      if (!content) return fail(content.error());
-      message.content = std::move(*content);
-      has_content = true;
-    } else if (key == "name" && !item.is_null()) {
-      auto name = item.as_string();
-      if (!name) return fail(name.error());
-      message.name = std::move(*name);
-    }
-    return {};
-  });
-  if (!visited) return fail(visited.error());
-  for (const auto& [missing, field] :
-       {std::pair(message.role.empty(), "role"), std::pair(!has_content, "content")}) {
-    if (missing && !(message.role == "assistant" && field == std::string_view("content"))) {
-      return fail(invalid_field(fmt::format("{}.{}", value.path(), field),
-                                fmt::format("{}.{} is missing", value.path(), field),
-                                "missing_required_parameter"));
-    }
-  }
-  return message;
-}
-
-Result<void> read_chat_messages(const JsonValue& value, GenerateBody& body) {
-  auto messages = read_messages(value);
-  if (!messages) return fail(messages.error());
-  body.work.prompt = std::move(*messages);
+Result<void> read_chat_messages(const JsonValue& value, ChatBody& body) {
+  auto prompt = read_messages(value);
+  if (!prompt) return fail(prompt.error());
+  body.chat.messages = std::move(prompt->messages);
   body.has_prompt = true;
   return {};
 }
 
-constexpr auto kChatFields = std::to_array<JsonField<GenerateBody>>({{"messages", read_chat_messages}});
-
-}  // namespace
-
-Result<ChatPrompt> read_messages(const JsonValue& value) {
-  ChatPrompt prompt;
-  auto visited = value.for_each_item([&](const JsonValue& item) -> Result<void> {
-    auto message = read_message(item);
-    if (!message) return fail(message.error());
-    prompt.messages.push_back(std::move(*message));
-    return {};
-  });
-  if (!visited) return fail(visited.error());
-  if (prompt.messages.empty()) {
-    return fail(invalid_field(value.path(), value.path() + " must hold at least one message"));
-  }
-  return prompt;
+Result<void> read_chat_tools(const JsonValue& value, ChatBody& body) {
+  body.chat.tools.clear();
+  return read_tools(value, body.chat.tools);
 }
 
-Result<DecodedCall> ChatCodec::decode(std::string_view bytes) const {
-  GenerateBody body;
-  const auto unknown = read_fields(bytes, body, kChatFields, generate_fields(), unsupported_fields());
-  if (!unknown) return fail(unknown.error());
+Result<void> read_choice(const JsonValue& value, ChatBody& body) {
+  auto choice = read_tool_choice(value);
+  if (!choice) return fail(choice.error());
+  body.tool_choice = std::move(*choice);
+  return {};
+}
+
+template <bool ChatPrompt::* kMember>
+Result<void> read_chat_flag(const JsonValue& value, ChatBody& body) {
+  const auto flag = value.as_bool();
+  if (!flag) return fail(flag.error());
+  body.chat.*kMember = *flag;
+  return {};
+}
+
+Result<void> read_template_arguments(const JsonValue& value, ChatBody& body) {
+  return value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
+    body.chat.template_arguments[std::string(key)] = item.as_json();
+    return {};
+  });
+}
+
+template <Result<void> (*kRead)(const JsonValue&, GenerateBody&)>
+Result<void> read_common(const JsonValue& value, ChatBody& body) {
+  return kRead(value, body);
+}
+
+constexpr auto kChatFields = std::to_array<JsonField<ChatBody>>({
+    {"messages", read_chat_messages},
+    {"tools", read_chat_tools},
+    {"tool_choice", read_choice},
+    {"parallel_tool_calls", read_chat_flag<&ChatPrompt::parallel_tool_calls>},
+    {"continue_final_message", read_chat_flag<&ChatPrompt::continue_final_message>},
+    {"chat_template_kwargs", read_template_arguments},
+    {"logprobs", read_common<read_logprobs_flag>},
+    {"top_logprobs", read_common<read_top_logprobs>},
+});
+
+/// Chooses among the tools as `tool_choice` says.
+Result<void> settle_tools(ChatBody& body) {
+  auto& tools = body.chat.tools;
+  const ToolChoice& choice = body.tool_choice;
+  body.chat.tool_use = choice.use;
+  if (choice.use == ToolUse::kRequired && tools.empty()) {
+    return fail(invalid_field("tool_choice", "tool_choice asks for a tool, but there are no tools"));
+  }
+  if (choice.name.empty()) return {};
+  std::erase_if(tools, [&choice](const Tool& tool) { return tool.name != choice.name; });
+  if (!tools.empty()) return {};
+  return fail(invalid_field(
+      "tool_choice", fmt::format("tool_choice names \"{}\", which is none of the tools", choice.name)));
+}
+
+Result<void> settle(ChatBody& body) {
   if (!body.has_prompt) {
     return fail(invalid_field(
         "messages",
         "messages is missing: send e.g. {\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}",
         "missing_required_parameter"));
   }
+  if (body.chat.continue_final_message && body.chat.messages.back().role != "assistant") {
+    return fail(invalid_field("continue_final_message",
+                              "continue_final_message needs a last message of the assistant"));
+  }
+  if (auto settled = settle_tools(body); !settled) return settled;
+  return settle_logprobs(body);
+}
+
+}  // namespace
+
+Result<DecodedCall> ChatCodec::decode(std::string_view bytes) const {
+  ChatBody body;
+  const auto unknown = read_fields(bytes, body, kChatFields, generate_fields(), unsupported_fields());
+  if (!unknown) return fail(unknown.error());
+  if (auto settled = settle(body); !settled) return fail(settled.error());
+  body.work.prompt = std::move(body.chat);
   return make_call(std::move(body), AnswerShape::kChat, *unknown);
 }
 

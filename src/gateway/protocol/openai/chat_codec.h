@@ -1,7 +1,6 @@
 #pragma once
 
 #include "gateway/protocol/codec.h"
-#include "gateway/protocol/json/value.h"
 
 namespace autoglm::protocol::openai {
 
@@ -10,8 +9,5 @@ class ChatCodec final : public Codec {
  public:
   Result<DecodedCall> decode(std::string_view body) const override;
 };
-
-/// The "messages" of a chat: a list of {role, content}; content is a string or a list of text parts.
-Result<ChatPrompt> read_messages(const JsonValue& value);
 
 }  // namespace autoglm::protocol::openai

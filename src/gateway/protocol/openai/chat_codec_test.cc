@@ -47,15 +47,87 @@ TEST(ChatCodec, NamesTheMessageThatIsWrong) {
       {R"({"messages":[{"role":"user","content":"x"},{"role":"user","content":3}]})", "messages[1].content"},
       {R"({"messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]})",
        "messages[0].content[0]"},
-      {R"({"messages":[{"role":"user","content":"x"}],"tools":[{"type":"function"}]})", "tools"},
-      {R"({"messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_object"}})",
-       "response_format"},
-      {R"({"messages":[{"role":"user","content":"x"}],"logprobs":true})", "logprobs"},
+      {R"({"messages":[{"role":"user","content":"x"}],"tools":[{"type":"function"}]})",
+       "tools[0].function.name"},
+      {R"({"messages":[{"role":"user","content":"x"}],"tools":[{"function":{"name":"f","parameters":[]}}]})",
+       "tools[0].function.parameters"},
+      {R"({"messages":[{"role":"user","content":"x"}],"tool_choice":"required"})", "tool_choice"},
+      {R"({"messages":[{"role":"user","content":"x"}],"tool_choice":"sometimes"})", "tool_choice"},
+      {R"({"messages":[{"role":"user","content":"x"}],"response_format":{"type":"xml"}})",
+       "response_format.type"},
+      {R"({"messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_schema","json_schema":{}}})",
+       "response_format.json_schema.schema"},
+      {R"({"messages":[{"role":"user","content":"x"}],"top_logprobs":2})", "top_logprobs"},
+      {R"({"messages":[{"role":"user","content":"x"}],"logprobs":true,"top_logprobs":21})", "top_logprobs"},
+      {R"({"messages":[{"role":"user","content":"x"}],"continue_final_message":true})",
+       "continue_final_message"},
   };
   for (const Case& c : cases) {
     const auto call = ChatCodec().decode(c.body);
     ASSERT_FALSE(call) << c.body;
     EXPECT_EQ(call.error().param, c.param) << call.error().message;
+  }
+}
+
+TEST(ChatCodec, ReadsToolsFormatsAndCallsOfTheAssistant) {
+  const auto call = ChatCodec().decode(R"({
+    "messages": [
+      {"role": "user", "content": "x"},
+      {"role": "assistant", "content": null, "reasoning_content": "hm",
+       "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}}]},
+      {"role": "tool", "tool_call_id": "c1", "content": "done"}],
+    "tools": [{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}},
+              {"type": "function", "function": {"name": "g"}}],
+    "tool_choice": {"type": "function", "function": {"name": "f"}}, "parallel_tool_calls": false,
+    "response_format": {"type": "json_schema", "json_schema": {"name": "n", "strict": true, "schema": {"type": "object"}}},
+    "chat_template_kwargs": {"enable_thinking": false}, "logprobs": true, "min_tokens": 3, "stop_token_ids": [5]})");
+  ASSERT_TRUE(call) << call.error().message;
+  EXPECT_EQ(call->unknown_fields, 0U);
+  const auto& chat = std::get<ChatPrompt>(call->work.prompt);
+  EXPECT_EQ(chat.messages[1].reasoning, "hm");
+  EXPECT_EQ(chat.messages[1].tool_calls.at(0).arguments, R"({"a":1})");
+  EXPECT_EQ(chat.messages[2].tool_call_id, "c1");
+  ASSERT_EQ(chat.tools.size(), 1U);  // the one that was chosen
+  EXPECT_EQ(chat.tools[0].parameters, R"({"type":"object"})");
+  EXPECT_EQ(chat.tool_use, ToolUse::kRequired);
+  EXPECT_FALSE(chat.parallel_tool_calls);
+  EXPECT_EQ(chat.template_arguments.at("enable_thinking"), "false");
+  EXPECT_EQ(call->work.format.kind, OutputFormat::Kind::kJsonSchema);
+  EXPECT_EQ(call->work.format.definition, R"({"type":"object"})");
+  EXPECT_EQ(call->work.top_logprobs, 0U);
+  EXPECT_EQ(call->work.stop.min_tokens, 3U);
+  EXPECT_EQ(call->work.stop.stop_tokens, std::vector<TokenId>{5});
+}
+
+TEST(ChatCodec, WritesToolCallsAndReasoning) {
+  const EventBatch batch{
+      .events = {
+          {.choice = 0, .reasoning = "so"},
+          {.choice = 0, .tool_calls = {{.index = 0, .id = "c1", .name = "f", .arguments = "{"}}},
+          {.choice = 0, .tool_calls = {{.index = 0, .arguments = "}"}}, .finish = FinishReason::kToolCalls}}};
+  auto whole = ChatCodec().decode(R"({"messages":[{"role":"user","content":"x"}]})");
+  auto encoder = whole->make_encoder(kFacts);
+  std::string out;
+  encoder->events(batch, out);
+  encoder->end({}, out);
+  EXPECT_NE(
+      out.find(
+          R"("message":{"role":"assistant","content":null,"reasoning_content":"so","tool_calls":[{"id":"c1",)"
+          R"("type":"function","function":{"name":"f","arguments":"{}"}}]},"logprobs":null,)"
+          R"("finish_reason":"tool_calls"})"),
+      std::string::npos)
+      << out;
+  auto streamed = ChatCodec().decode(R"({"messages":[{"role":"user","content":"x"}],"stream":true})");
+  encoder = streamed->make_encoder(kFacts);
+  out.clear();
+  encoder->events(batch, out);
+  for (
+      const char* delta :
+      {R"("delta":{"reasoning_content":"so"})",
+       R"("delta":{"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"f","arguments":"{"}}]})",
+       R"("delta":{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]})",
+       R"("finish_reason":"tool_calls")"}) {
+    EXPECT_NE(out.find(delta), std::string::npos) << delta << "\n" << out;
   }
 }
 

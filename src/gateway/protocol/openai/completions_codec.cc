@@ -17,8 +17,8 @@ Result<void> read_completion_prompt(const JsonValue& value, GenerateBody& body) 
   return read_prompt(value, body.work.prompt);
 }
 
-constexpr auto kCompletionFields =
-    std::to_array<JsonField<GenerateBody>>({{"prompt", read_completion_prompt}});
+constexpr auto kCompletionFields = std::to_array<JsonField<GenerateBody>>(
+    {{"prompt", read_completion_prompt}, {"logprobs", read_logprobs_count}});
 
 }  // namespace
 

@@ -103,7 +103,8 @@ TEST(CompletionsCodec, NamesTheFieldAndTheValueThatIsWrong) {
       {R"({"prompt":"x","repetition_penalty":0})", "repetition_penalty", "above 0"},
       {R"({"prompt":"x","echo":true})", "echo", "not supported"},
       {R"({"prompt":"x","best_of":2})", "best_of", "not supported"},
-      {R"({"prompt":"x","logprobs":0})", "logprobs", "not supported"},
+      {R"({"prompt":"x","logprobs":21})", "logprobs", "21"},
+      {R"({"prompt":"x","tools":[{}]})", "tools", "not supported"},
       {R"({"prompt":"x","model":5})", "model", "a string"},
   };
   for (const Case& c : cases) {

@@ -130,6 +130,63 @@ Result<void> read_stream_options(const JsonValue& value, GenerateBody& body) {
   });
 }
 
+Result<void> read_min_tokens(const JsonValue& value, GenerateBody& body) {
+  return assign(value.as_integer(0, std::numeric_limits<std::int32_t>::max()), body.work.stop.min_tokens);
+}
+
+Result<void> read_stop_tokens(const JsonValue& value, GenerateBody& body) {
+  body.work.stop.stop_tokens.clear();
+  return value.for_each_item([&](const JsonValue& item) -> Result<void> {
+    const auto token = item.as_integer(0, kMaxTokenId);
+    if (!token) return fail(token.error());
+    body.work.stop.stop_tokens.push_back(static_cast<TokenId>(*token));
+    return {};
+  });
+}
+
+Result<void> read_json_schema(const JsonValue& value, GenerateBody& body) {
+  bool found = false;
+  auto visited = value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
+    if (key != "schema") return {};  // name, description, strict: always kept to strictly
+    if (!item.is_object()) return fail(item.wrong("a JSON schema, an object"));
+    found = true;
+    body.work.format = {OutputFormat::Kind::kJsonSchema, item.as_json()};
+    return {};
+  });
+  if (!visited) return visited;
+  if (found) return {};
+  const std::string path = value.path() + ".schema";
+  return fail(invalid_field(path, path + " is missing", "missing_required_parameter"));
+}
+
+Result<void> read_response_format(const JsonValue& value, GenerateBody& body) {
+  std::string type;
+  bool has_schema = false;
+  auto visited = value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
+    if (key == "type") return assign(item.as_string(), type);
+    if (key != "json_schema" || item.is_null()) return {};
+    has_schema = true;
+    return read_json_schema(item, body);
+  });
+  if (!visited) return visited;
+  if (type == "json_schema" && has_schema) return {};
+  if (type == "text" || type == "json_object") {
+    body.work.format = {type == "text" ? OutputFormat::Kind::kText : OutputFormat::Kind::kJsonObject, ""};
+    return {};
+  }
+  return fail(invalid_field(
+      value.path() + (type == "json_schema" ? ".json_schema" : ".type"),
+      value.path() + R"( must be {"type": "text"}, {"type": "json_object"} or {"type": "json_schema", )"
+                     R"("json_schema": {"name": "…", "schema": {…}}})"));
+}
+
+Result<void> read_grammar(const JsonValue& value, GenerateBody& body) {
+  auto grammar = value.as_string();
+  if (!grammar) return fail(grammar.error());
+  if (!grammar->empty()) body.work.format = {OutputFormat::Kind::kGrammar, std::move(*grammar)};
+  return {};
+}
+
 constexpr auto kGenerateFields = std::to_array<JsonField<GenerateBody>>({
     {"model", read_model},
     {"stream", read_flag<&GenerateBody::stream>},
@@ -148,6 +205,10 @@ constexpr auto kGenerateFields = std::to_array<JsonField<GenerateBody>>({
     {"min_p", read_sampling<&SamplingParams::min_p, 0, 1>},
     {"repetition_penalty", read_repetition_penalty},
     {"ignore_eos", read_stop_flag<&StopConditions::ignore_eos>},
+    {"min_tokens", read_min_tokens},
+    {"stop_token_ids", read_stop_tokens},
+    {"response_format", read_response_format},
+    {"grammar", read_grammar},
     {"priority", read_priority},
     {"cache_salt", read_cache_salt},
     {"include_stop_str_in_output", read_stop_flag<&StopConditions::include_stop>},
@@ -188,32 +249,43 @@ Result<void> no_tool_choice(const JsonValue& value, GenerateBody& /*body*/) {
   return word && (*word == "none" || *word == "auto") ? Result<void>() : refuse(value, "\"none\"");
 }
 
-Result<void> text_format_only(const JsonValue& value, GenerateBody& /*body*/) {
-  bool text = false;
-  auto visited = value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
-    if (key == "type" && item.is_string()) text = *item.as_string() == "text";
-    return {};
-  });
-  if (!visited) return visited;
-  return text ? Result<void>() : refuse(value, "{\"type\": \"text\"}");
-}
-
 constexpr auto kUnsupportedFields = std::to_array<JsonField<GenerateBody>>({
-    {"logprobs", no_logprobs},
-    {"top_logprobs", only_none},
     {"prompt_logprobs", only_none},
     {"echo", only_false},
     {"best_of", only_one},
     {"suffix", only_empty},
-    {"tools", only_empty},
     {"functions", only_empty},
+    {"tools", only_empty},
     {"tool_choice", no_tool_choice},
-    {"response_format", text_format_only},
-    {"grammar", only_empty},
+    {"logprobs", no_logprobs},
+    {"top_logprobs", only_none},
     {"use_beam_search", only_false},
 });
 
+constexpr std::int64_t kMaxLogprobs = 20;
+
 }  // namespace
+
+Result<void> read_logprobs_count(const JsonValue& value, GenerateBody& body) {
+  return assign(value.as_integer(0, kMaxLogprobs), body.work.top_logprobs.emplace());
+}
+
+Result<void> read_logprobs_flag(const JsonValue& value, GenerateBody& body) {
+  return assign(value.as_bool(), body.logprobs);
+}
+
+Result<void> read_top_logprobs(const JsonValue& value, GenerateBody& body) {
+  return read_logprobs_count(value, body);
+}
+
+Result<void> settle_logprobs(GenerateBody& body) {
+  if (body.logprobs && !body.work.top_logprobs) body.work.top_logprobs = 0;
+  if (!body.logprobs && body.work.top_logprobs.value_or(0) > 0) {
+    return fail(invalid_field("top_logprobs", "top_logprobs needs logprobs to be true"));
+  }
+  if (!body.logprobs) body.work.top_logprobs.reset();
+  return {};
+}
 
 std::span<const JsonField<GenerateBody>> generate_fields() { return kGenerateFields; }
 std::span<const JsonField<GenerateBody>> unsupported_fields() { return kUnsupportedFields; }

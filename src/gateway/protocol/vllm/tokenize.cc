@@ -2,7 +2,7 @@
 
 #include "base/json_string.h"
 #include "gateway/protocol/json/fields.h"
-#include "gateway/protocol/openai/chat_codec.h"
+#include "gateway/protocol/openai/chat_messages.h"
 #include "gateway/protocol/openai/generate_fields.h"
 
 #include <fmt/format.h>

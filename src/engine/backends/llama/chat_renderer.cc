@@ -1,0 +1,183 @@
+#include "engine/backends/llama/chat_renderer.h"
+
+#include "engine/backends/llama/grammar_constraint.h"
+
+#include <chat.h>
+#include <llama.h>
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <regex>
+#include <utility>
+
+namespace autoglm::engine {
+
+namespace {
+
+class LlamaChatParser final : public ChatParser {
+ public:
+  explicit LlamaChatParser(std::shared_ptr<const common_chat_parser_params> params)
+      : params_(std::move(params)) {}
+
+  void parse(TokenEvent& event) override {
+    text_ += event.text;
+    event.text.clear();
+    common_chat_msg now;
+    try {
+      now = common_chat_parse(text_, !event.finish.has_value(), *params_);
+      for (const common_chat_msg_diff& diff : common_chat_msg_diff::compute_diffs(seen_, now))
+        add(diff, event);
+      seen_ = std::move(now);
+    } catch (const std::exception&) {
+      // What does not fit the template's own format is text. Only what nobody has seen yet can still become
+      // that.
+      if (event.finish && seen_.empty()) event.text = text_;
+    }
+    if (event.finish == FinishReason::kStop && !seen_.tool_calls.empty())
+      event.finish = FinishReason::kToolCalls;
+  }
+
+ private:
+  static void add(const common_chat_msg_diff& diff, TokenEvent& event) {
+    event.text += diff.content_delta;
+    event.reasoning += diff.reasoning_content_delta;
+    if (diff.tool_call_index == std::string::npos) return;
+    event.tool_calls.push_back({.index = static_cast<std::uint32_t>(diff.tool_call_index),
+                                .id = diff.tool_call_delta.id,
+                                .name = diff.tool_call_delta.name,
+                                .arguments = diff.tool_call_delta.arguments});
+  }
+
+  std::shared_ptr<const common_chat_parser_params> params_;
+  std::string text_;
+  common_chat_msg seen_;
+};
+
+common_chat_templates_inputs inputs_of(const ChatPrompt& chat, const OutputFormat& format) {
+  common_chat_templates_inputs inputs;
+  for (const ChatMessage& message : chat.messages) {
+    common_chat_msg& target = inputs.messages.emplace_back();
+    target.role = message.role;
+    target.content = message.content;
+    target.reasoning_content = message.reasoning;
+    target.tool_name = message.name;
+    target.tool_call_id = message.tool_call_id;
+    for (const ToolCall& call : message.tool_calls)
+      target.tool_calls.push_back({call.name, call.arguments, call.id});
+  }
+  for (const Tool& tool : chat.tools) inputs.tools.push_back({tool.name, tool.description, tool.parameters});
+  inputs.tool_choice = chat.tool_use == ToolUse::kNone       ? COMMON_CHAT_TOOL_CHOICE_NONE
+                       : chat.tool_use == ToolUse::kRequired ? COMMON_CHAT_TOOL_CHOICE_REQUIRED
+                                                             : COMMON_CHAT_TOOL_CHOICE_AUTO;
+  inputs.parallel_tool_calls = chat.parallel_tool_calls;
+  inputs.reasoning_format = COMMON_REASONING_FORMAT_AUTO;
+  inputs.chat_template_kwargs = chat.template_arguments;
+  if (const auto thinking = chat.template_arguments.find("enable_thinking");
+      thinking != chat.template_arguments.end()) {
+    inputs.enable_thinking = thinking->second != "false";
+  }
+  if (chat.continue_final_message) {
+    inputs.continue_final_message = COMMON_CHAT_CONTINUATION_AUTO;
+    inputs.add_generation_prompt = false;
+  }
+  if (format.kind == OutputFormat::Kind::kJsonSchema) inputs.json_schema = format.definition;
+  if (format.kind == OutputFormat::Kind::kJsonObject) inputs.json_schema = R"({"type": "object"})";
+  return inputs;
+}
+
+std::string pattern_of(const common_grammar_trigger& trigger) {
+  if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD) return regex_escape(trigger.value);
+  if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN) return trigger.value;
+  const bool begins = trigger.value.starts_with('^');
+  const bool ends = trigger.value.ends_with('$');
+  return (begins ? "" : "^") + trigger.value + (ends ? "" : "$");
+}
+
+/// A model that must call a tool shall do so, and not talk until its tokens are used up: llama-common's
+/// grammar lets any text come first.
+std::string without_preamble(const std::string& grammar) {
+  static const std::regex kPreamble(R"((\nroot ::= [^\n]*?)until-[0-9]+\? (tool-calls?\b))");
+  return std::regex_replace("\n" + grammar, kPreamble, "$1$2").substr(1);
+}
+
+GrammarSpec grammar_of(const common_chat_params& params, ToolUse use) {
+  GrammarSpec spec{.grammar = use == ToolUse::kRequired ? without_preamble(params.grammar) : params.grammar,
+                   .lazy = params.grammar_lazy};
+  if (!params.grammar_lazy) spec.prefill = params.generation_prompt;
+  for (const common_grammar_trigger& trigger : params.grammar_triggers) {
+    if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN) {
+      spec.trigger_tokens.push_back(trigger.token);
+    } else {
+      spec.trigger_patterns.push_back(pattern_of(trigger));
+    }
+  }
+  return spec;
+}
+
+}  // namespace
+
+struct ChatRenderer::State {
+  const llama_vocab* vocab = nullptr;
+  common_chat_templates_ptr templates;
+};
+
+ChatRenderer::ChatRenderer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+ChatRenderer::~ChatRenderer() = default;
+
+std::unique_ptr<ChatRenderer> ChatRenderer::create(const llama_model* model) {
+  if (llama_model_chat_template(model, nullptr) == nullptr) return nullptr;
+  auto state = std::make_unique<State>();
+  state->vocab = llama_model_get_vocab(model);
+  state->templates = common_chat_templates_init(model, "");
+  return std::unique_ptr<ChatRenderer>(new ChatRenderer(std::move(state)));
+}
+
+Result<RenderedChat> ChatRenderer::render(const ChatPrompt& chat, const OutputFormat& format) const {
+  if (!chat.tools.empty() && chat.tool_use != ToolUse::kNone &&
+      !common_chat_templates_get_caps(state_->templates.get()).at("supports_tool_calls")) {
+    return fail(invalid_field(
+        "tools", "this model's chat template has no place for tools; use a model made for calling them"));
+  }
+  RenderedChat rendered;
+  try {
+    const common_chat_params params =
+        common_chat_templates_apply(state_->templates.get(), inputs_of(chat, format));
+    rendered.text = params.prompt;
+    rendered.stop = params.additional_stops;
+    const bool own_grammar = format.kind == OutputFormat::Kind::kGrammar;
+    if (own_grammar || !params.grammar.empty()) {
+      auto constraint =
+          make_grammar_constraint(state_->vocab, own_grammar ? GrammarSpec{.grammar = format.definition}
+                                                             : grammar_of(params, chat.tool_use));
+      if (!constraint) {
+        return fail(invalid_field(own_grammar          ? "grammar"
+                                  : chat.tools.empty() ? "response_format"
+                                                       : "tools",
+                                  constraint.error().message));
+      }
+      rendered.constraint = std::move(*constraint);
+    }
+    const bool plain =
+        params.format == COMMON_CHAT_FORMAT_CONTENT_ONLY || (chat.tools.empty() && !params.supports_thinking);
+    if (!plain) {
+      auto parser = std::make_shared<common_chat_parser_params>(params);
+      parser->reasoning_format = COMMON_REASONING_FORMAT_AUTO;
+      parser->parse_tool_calls = !chat.tools.empty() && chat.tool_use != ToolUse::kNone;
+      parser->is_continuation = chat.continue_final_message;
+      if (!params.parser.empty()) parser->parser.load(params.parser);
+      rendered.make_parser = [parser]() -> std::unique_ptr<ChatParser> {
+        return std::make_unique<LlamaChatParser>(parser);
+      };
+    }
+  } catch (const std::exception& exception) {
+    const char* field = !chat.tools.empty()                        ? "tools"
+                        : format.kind != OutputFormat::Kind::kText ? "response_format"
+                                                                   : "messages";
+    return fail(invalid_field(
+        field, fmt::format("the model's chat template refuses this ({}): {}", field, exception.what())));
+  }
+  return rendered;
+}
+
+}  // namespace autoglm::engine

@@ -1,0 +1,28 @@
+#pragma once
+
+#include "engine/backends/backend.h"
+
+#include <string>
+#include <vector>
+
+struct llama_vocab;
+
+namespace autoglm::engine {
+
+/// A grammar (GBNF, its root called "root") as llama.cpp understands it.
+struct GrammarSpec {
+  std::string grammar;
+  std::string prefill;  ///< what stands in the prompt already, and is part of what the grammar describes
+  bool lazy = false;    ///< sleeps until one of the triggers comes
+  std::vector<std::string> trigger_patterns;  ///< regular expressions over all of the text
+  std::vector<TokenId> trigger_tokens;
+};
+
+/// Errors: kInvalidArgument without a field, when the grammar cannot be parsed.
+Result<std::unique_ptr<TokenConstraint>> make_grammar_constraint(const llama_vocab* vocab,
+                                                                 const GrammarSpec& spec);
+
+/// The grammar of a format; kInvalidArgument, naming `response_format` or `grammar`, says why there is none.
+Result<GrammarSpec> grammar_of(const OutputFormat& format);
+
+}  // namespace autoglm::engine

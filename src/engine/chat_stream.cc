@@ -1,0 +1,26 @@
+#include "engine/chat_stream.h"
+
+#include <fmt/format.h>
+
+namespace autoglm::engine {
+
+Task<Result<EventBatch>> ChatStream::next() {
+  auto batch = co_await inner_->next();
+  if (batch) {
+    for (TokenEvent& event : batch->events) parse(event);
+  }
+  co_return batch;
+}
+
+void ChatStream::parse(TokenEvent& event) {
+  // Nothing new to read: a character is incomplete, or a stop text may have begun.
+  if (event.text.empty() && !event.finish) return;
+  parsers_[event.choice]->parse(event);
+  for (ToolCallDelta& call : event.tool_calls) {
+    // A call's first delta has its name; whoever answers it needs an id.
+    if (!call.name.empty() && call.id.empty())
+      call.id = fmt::format("call_{}{:02}{:02}", request_id_.substr(0, 20), event.choice, call.index);
+  }
+}
+
+}  // namespace autoglm::engine

@@ -1,0 +1,28 @@
+#pragma once
+
+#include "engine/backends/backend.h"
+#include "inference/events.h"
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace autoglm::engine {
+
+/// The model's own log-probabilities of one step: of the logits before biases, penalties, grammar and
+/// temperature, which samplers change afterwards.
+class Logprobs {
+ public:
+  /// Keeps the `top` likeliest, at most 20, and copies what it needs.
+  Logprobs(std::span<const float> logits, std::uint32_t top);
+
+  /// What is reported of a chosen token; `backend` has the bytes.
+  GeneratedLogprob of(TokenId token, const Backend& backend) const;
+
+ private:
+  std::vector<float> logits_;
+  std::vector<TokenId> top_;  // likeliest first
+  double normalizer_ = 0;     // log of the sum of exponentials
+};
+
+}  // namespace autoglm::engine

@@ -1,0 +1,199 @@
+#include "gateway/protocol/openai/chat_messages.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <initializer_list>
+#include <utility>
+
+namespace autoglm::protocol::openai {
+
+namespace {
+
+constexpr std::array<std::string_view, 5> kRoles = {"system", "developer", "user", "assistant", "tool"};
+
+Result<std::string> read_part(const JsonValue& part) {
+  std::string type;
+  std::string text;
+  bool has_text = false;
+  auto visited = part.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
+    if (key != "type" && key != "text") return {};
+    auto word = item.as_string();
+    if (!word) return fail(word.error());
+    has_text |= key == "text";
+    (key == "type" ? type : text) = std::move(*word);
+    return {};
+  });
+  if (!visited) return fail(visited.error());
+  if (type != "text" || !has_text) {
+    return fail(invalid_field(part.path(),
+                              fmt::format("{} must be {{\"type\": \"text\", \"text\": …}}: this model reads "
+                                          "text only",
+                                          part.path())));
+  }
+  return text;
+}
+
+Result<std::string> read_content(const JsonValue& value) {
+  if (value.is_null()) return std::string();  // an assistant's turn that was only a tool call
+  if (value.is_string()) return value.as_string();
+  if (!value.is_array()) return fail(value.wrong("a string or a list of text parts"));
+  std::string content;
+  auto visited = value.for_each_item([&](const JsonValue& part) -> Result<void> {
+    auto text = read_part(part);
+    if (!text) return fail(text.error());
+    content += *text;
+    return {};
+  });
+  if (!visited) return fail(visited.error());
+  return content;
+}
+
+/// The {name, …} of a function in `value`: each member goes to the text of its name.
+Result<void> read_strings(const JsonValue& value,
+                          std::initializer_list<std::pair<std::string_view, std::string*>> texts) {
+  return value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
+    for (const auto& [name, target] : texts) {
+      if (key != name || item.is_null()) continue;
+      auto text = item.as_string();
+      if (!text) return fail(text.error());
+      *target = std::move(*text);
+    }
+    return {};
+  });
+}
+
+Error missing(const std::string& path) {
+  return invalid_field(path, path + " is missing", "missing_required_parameter");
+}
+
+Result<void> read_tool_calls(const JsonValue& value, std::vector<ToolCall>& calls) {
+  return value.for_each_item([&](const JsonValue& item) -> Result<void> {
+    ToolCall call;
+    auto visited = item.for_each_member([&](std::string_view key, const JsonValue& member) -> Result<void> {
+      if (key == "id") {
+        auto id = member.as_string();
+        if (!id) return fail(id.error());
+        call.id = std::move(*id);
+      }
+      if (key != "function") return {};
+      return read_strings(member, {{"name", &call.name}, {"arguments", &call.arguments}});
+    });
+    if (!visited) return visited;
+    if (call.name.empty()) return fail(missing(item.path() + ".function.name"));
+    calls.push_back(std::move(call));
+    return {};
+  });
+}
+
+Result<ChatMessage> read_message(const JsonValue& value) {
+  ChatMessage message;
+  bool has_content = false;
+  auto visited = value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
+    if (key == "role") {
+      auto role = item.as_string();
+      if (!role || std::ranges::find(kRoles, *role) == kRoles.end()) {
+        return fail(item.wrong("one of system, developer, user, assistant, tool"));
+      }
+      message.role = *role == "developer" ? "system" : std::move(*role);  // OpenAI's newer word for it
+    } else if (key == "content") {
+      auto content = read_content(item);
+      if (!content) return fail(content.error());
+      message.content = std::move(*content);
+      has_content = true;
+    } else if (key == "name" && !item.is_null()) {
+      auto name = item.as_string();
+      if (!name) return fail(name.error());
+      message.name = std::move(*name);
+    } else if (key == "reasoning_content" && !item.is_null()) {
+      auto reasoning = item.as_string();
+      if (!reasoning) return fail(reasoning.error());
+      message.reasoning = std::move(*reasoning);
+    } else if (key == "tool_call_id" && !item.is_null()) {
+      auto id = item.as_string();
+      if (!id) return fail(id.error());
+      message.tool_call_id = std::move(*id);
+    } else if (key == "tool_calls" && !item.is_null()) {
+      return read_tool_calls(item, message.tool_calls);
+    }
+    return {};
+  });
+  if (!visited) return fail(visited.error());
+  for (const auto& [missing, field] :
+       {std::pair(message.role.empty(), "role"), std::pair(!has_content, "content")}) {
+    if (missing && !(message.role == "assistant" && field == std::string_view("content"))) {
+      return fail(invalid_field(fmt::format("{}.{}", value.path(), field),
+                                fmt::format("{}.{} is missing", value.path(), field),
+                                "missing_required_parameter"));
+    }
+  }
+  return message;
+}
+
+}  // namespace
+
+Result<ChatPrompt> read_messages(const JsonValue& value) {
+  ChatPrompt prompt;
+  auto visited = value.for_each_item([&](const JsonValue& item) -> Result<void> {
+    auto message = read_message(item);
+    if (!message) return fail(message.error());
+    prompt.messages.push_back(std::move(*message));
+    return {};
+  });
+  if (!visited) return fail(visited.error());
+  if (prompt.messages.empty()) {
+    return fail(invalid_field(value.path(), value.path() + " must hold at least one message"));
+  }
+  return prompt;
+}
+
+Result<void> read_tools(const JsonValue& value, std::vector<Tool>& tools) {
+  return value.for_each_item([&](const JsonValue& item) -> Result<void> {
+    Tool tool{.parameters = R"({"type":"object","properties":{}})"};
+    std::string type = "function";
+    auto visited = item.for_each_member([&](std::string_view key, const JsonValue& member) -> Result<void> {
+      if (key == "type") {
+        auto word = member.as_string();
+        if (!word) return fail(word.error());
+        type = std::move(*word);
+      }
+      if (key != "function") return {};
+      if (auto read = read_strings(member, {{"name", &tool.name}, {"description", &tool.description}}); !read)
+        return read;
+      return member.for_each_member([&](std::string_view name, const JsonValue& part) -> Result<void> {
+        if (name != "parameters" || part.is_null()) return {};
+        if (!part.is_object()) return fail(part.wrong("a JSON schema, an object"));
+        tool.parameters = part.as_json();
+        return {};
+      });
+    });
+    if (!visited) return visited;
+    if (type != "function")
+      return fail(invalid_field(item.path() + ".type", item.path() + ".type must be \"function\""));
+    if (tool.name.empty()) return fail(missing(item.path() + ".function.name"));
+    tools.push_back(std::move(tool));
+    return {};
+  });
+}
+
+Result<ToolChoice> read_tool_choice(const JsonValue& value) {
+  ToolChoice choice;
+  if (value.is_string()) {
+    const std::string word = *value.as_string();
+    if (word == "auto") return choice;
+    if (word == "none") return ToolChoice{.use = ToolUse::kNone, .name = {}};
+    if (word == "required") return ToolChoice{.use = ToolUse::kRequired, .name = {}};
+  } else if (value.is_object()) {
+    choice.use = ToolUse::kRequired;
+    auto visited = value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
+      return key == "function" ? read_strings(item, {{"name", &choice.name}}) : Result<void>();
+    });
+    if (!visited) return fail(visited.error());
+    if (!choice.name.empty()) return choice;
+  }
+  return fail(
+      value.wrong(R"(one of "none", "auto", "required" or {"type": "function", "function": {"name": "…"}})"));
+}
+
+}  // namespace autoglm::protocol::openai
