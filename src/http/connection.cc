@@ -41,7 +41,8 @@ Server::Connection::Connection(Server& server, std::unique_ptr<ByteStream> strea
 Server::Connection::~Connection() { server_.open_.erase(this); }
 
 void Server::Connection::close_if_idle() {
-  if (idle_) stream_->close();
+  // One that has sent nothing yet is about to; it shall hear an answer.
+  if (idle_ && served_) stream_->close();
 }
 
 Task<void> Server::Connection::run() {
@@ -67,6 +68,7 @@ Task<Server::Connection::Next> Server::Connection::serve_one() {
     co_return Next::kClose;
   }
   ++server_.counts_.requests;
+  served_ = true;
   begin_answer(request);
 
   const auto first = co_await first_of(answer(request), watch_peer());

@@ -15,7 +15,7 @@ class Server::Connection final : public ResponseWriter {
   ~Connection() override;
 
   Task<void> run();
-  /// Closes the connection if no request is under way.
+  /// Closes the connection if it has been served and no request is under way.
   void close_if_idle();
   bool idle() const { return idle_; }
   /// Tells a connection above the limit so.
@@ -51,6 +51,7 @@ class Server::Connection final : public ResponseWriter {
   HeadScanner scanner_;
   Timer stall_timer_;
   bool idle_ = true;
+  bool served_ = false;  // a request, at least
 
   // Of the answer under way:
   std::string extra_headers_;

@@ -72,7 +72,7 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   void start();
-  /// Idle connections close; others close after their answer. New ones are still accepted, so that the
+  /// Idle connections that have been served close; others close after their next answer. New ones are still accepted, so that the
   /// handler can say that it is leaving.
   void drain();
   void stop_accepting();

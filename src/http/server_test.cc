@@ -306,8 +306,13 @@ TEST_F(ServerTest, DrainClosesIdleConnectionsAndFinishesTheRest) {
     auto busy = co_await connect(port);
     co_await busy->write_all(std::string_view(get("/stream")));
     std::string begun = co_await read_until(*busy, "part0");
+    auto fresh = co_await connect(port);
+    while (server_->counts().open_connections < 3) co_await sleep_for(1ms);
     server_->drain();
     EXPECT_EQ(co_await read_to_end(*idle), "");
+    // Who had connected and not yet asked is answered, and told to go elsewhere next time.
+    co_await fresh->write_all(std::string_view(get("/stream")));
+    EXPECT_NE((co_await read_to_end(*fresh)).find("Connection: close\r\n"), std::string::npos);
     EXPECT_NE((co_await exchange(port, get("/stream"))).find("Connection: close\r\n"), std::string::npos);
     server_->stop_accepting();
     const std::string text = begun + co_await read_to_end(*busy);

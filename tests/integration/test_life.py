@@ -22,7 +22,7 @@ def run(*args, **env):
 class Drain(unittest.TestCase):
     def test_streams_finish_and_newcomers_are_sent_away(self):
         with Server() as server:
-            open_streams = [server.stream("/v1/completions", {**LONG, "max_tokens": 300}) for _ in range(4)]
+            open_streams = [server.stream("/v1/completions", {**LONG, "max_tokens": 2000}) for _ in range(4)]
             for _, response in open_streams:
                 self.assertTrue(response.readline().startswith(b"data: "))
             server.process.send_signal(signal.SIGTERM)
