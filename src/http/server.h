@@ -72,8 +72,8 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   void start();
-  /// Idle connections that have been served close; others close after their next answer. New ones are still accepted, so that the
-  /// handler can say that it is leaving.
+  /// Idle connections that have been served close; others close after their next answer. New ones are still
+  /// accepted, so that the handler can say that it is leaving.
   void drain();
   void stop_accepting();
   /// Until the last connection has ended.

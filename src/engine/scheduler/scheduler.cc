@@ -19,6 +19,13 @@ constexpr std::uint32_t kWorthWaiting = 2 * KvCache::kBlock;
 // While streams run, a prompt may make a step this many times longer.
 constexpr int kStretch = 4;
 constexpr Duration kMinStall = std::chrono::milliseconds(20);
+// In quarters: how much longer than max_stall a step may be that holds nobody up, or that does much more in
+// its time.
+constexpr int kEager = 7;
+// While at least one in so many sequences still has a prompt to be read, reading goes first.
+constexpr std::size_t kStarters = 4;
+// How long streams may stand still while more prompts are read than streams run.
+constexpr Duration kStartYield = std::chrono::milliseconds(200);
 // How long streams of a lower priority may stand still for prompts of a higher one.
 constexpr Duration kMaxYield = std::chrono::milliseconds(500);
 // Without a deadline a request is due after this time; bounded, so that none is passed over forever.
@@ -31,6 +38,14 @@ Duration smooth(Duration old, Duration fresh) {
 /// What a step may take while streams run: little while they run fast, so that nobody sees a prompt go by.
 Duration stall_budget(Duration max_stall, Duration decode_time) {
   return std::clamp(decode_time * kStretch, std::min(kMinStall, max_stall), max_stall);
+}
+
+/// Matrices are multiplied four rows at a time, better sixteen; rows left over cost a pass over all weights
+/// each.
+std::uint32_t aligned(std::uint32_t decode_rows, std::uint32_t prefill_rows) {
+  const std::uint32_t total = decode_rows + prefill_rows;
+  const std::uint32_t over = total % (total >= 64 ? 16 : 4);
+  return over < prefill_rows ? prefill_rows - over : prefill_rows;
 }
 
 }  // namespace
@@ -222,45 +237,58 @@ void Scheduler::admit(MonotonicTime now, Step& step) {
   }
 }
 
-std::uint32_t Scheduler::prefill_budget(const Step& step) const {
+/// How many prompt tokens the step takes. `readers` have prompts to be read, most important first.
+std::uint32_t Scheduler::prefill_budget(const Step& step, const std::vector<Sequence*>& readers) const {
   const std::uint32_t room = limits_.max_batch - step.decode_rows;
   // Alone nobody waits for the step: the largest chunk is the fastest, and a cancel aborts it.
   if (running_.size() + queue_.size() == 1) return room;
-  // While as many requests wait for their first token as streams run, getting them started is worth the whole
-  // stall.
-  const bool starting = running_.size() - step.decode_rows + queue_.size() >= step.decode_rows;
-  const Duration stall = starting ? limits_.max_stall : stall_budget(limits_.max_stall, decode_time_);
-  const Duration left = stall - (step.decode_rows > 0 ? decode_time_ : Duration::zero());
-  const auto fitting = left > Duration::zero() ? left / std::max(prefill_time_, Duration(1)) : 0;
-  return std::clamp(static_cast<std::uint32_t>(std::min<Duration::rep>(fitting, room)),
-                    std::min(kMinChunk, room), room);
+  const Duration decode = step.decode_rows > 0 ? decode_time_ : Duration::zero();
+  const Duration stall =
+      step.decode_rows > 0 ? stall_budget(limits_.max_stall, decode_time_) : limits_.max_stall * kEager / 4;
+  const auto rows_in = [room](Duration time, Duration each) {
+    const auto rows = std::max(time, Duration::zero()) / std::max(each, Duration(1));
+    return static_cast<std::uint32_t>(std::min<Duration::rep>(rows, room));
+  };
+  const std::uint32_t for_tiles = limits_.tile_rows - std::min(limits_.tile_rows, step.decode_rows);
+  const Duration tiled = tiled_time_.value_or(prefill_time_ * 3 / 5);  // a guess, until one has been measured
+  std::uint32_t rows = std::min(rows_in(stall - decode, prefill_time_), for_tiles == 0 ? 0 : for_tiles - 1);
+  // A tile pays for the cells of everybody in it: it is for one long prompt. Where it makes a token much
+  // cheaper, it is worth a step that is longer than was asked for.
+  if (readers.size() == 1 && readers[0]->missing() >= for_tiles && tiled * 4 <= prefill_time_ * 3) {
+    const std::uint32_t many = rows_in(stall - decode, tiled);
+    const bool short_enough = tiled * for_tiles + decode <= limits_.max_stall * kEager / 4;
+    if (many >= for_tiles) {
+      rows = many;
+    } else if (short_enough && for_tiles <= room) {
+      rows = for_tiles;
+    }
+  }
+  return aligned(step.decode_rows, std::clamp(rows, std::min(kMinChunk, room), room));
 }
 
-void Scheduler::add_decode(MonotonicTime now, Step& step) {
-  int urgent = -1;  // the highest priority whose prompt is being read
-  for (const Sequence& sequence : running_) {
-    if (!sequence.paused && sequence.missing() > 1)
-      urgent = std::max(urgent, static_cast<int>(sequence.spec.priority));
-  }
+/// The sequences that generate, but for those that stand still while prompts are read: of a higher priority,
+/// or of a good part of all sequences. Reading many prompts together and then generating together takes less
+/// than mixing them.
+void Scheduler::add_decode(MonotonicTime now, const std::vector<Sequence*>& readers, Step& step) {
+  const int urgent = readers.empty() ? -1 : static_cast<int>(readers.front()->spec.priority);
+  const auto generating = static_cast<std::size_t>(std::ranges::count_if(
+      running_, [](const Sequence& sequence) { return !sequence.paused && sequence.missing() == 1; }));
+  const bool starting = readers.size() * kStarters > generating;
   for (Sequence& sequence : running_) {
     if (sequence.paused || sequence.missing() != 1 || step.decode_rows == limits_.max_batch) continue;
-    if (sequence.spec.priority < urgent && now - sequence.last_work < kMaxYield) continue;
+    const Duration yield = sequence.spec.priority < urgent ? kMaxYield
+                           : starting                      ? kStartYield
+                                                           : Duration::zero();
+    if (now - sequence.last_work < yield) continue;
     sequence.last_work = now;
     step.slices.push_back({sequence.spec.key, sequence.lease.sequence, sequence.lease.computed, 1, true});
     ++step.decode_rows;
   }
 }
 
-void Scheduler::add_prefill(MonotonicTime now, Step& step) {
-  std::vector<Sequence*> readers;
-  for (Sequence& sequence : running_) {
-    if (!sequence.paused && sequence.missing() > 1) readers.push_back(&sequence);
-  }
+void Scheduler::add_prefill(MonotonicTime now, const std::vector<Sequence*>& readers, Step& step) {
   if (readers.empty()) return;
-  std::ranges::sort(readers, {}, [](const Sequence* reader) {
-    return std::pair(-static_cast<int>(reader->spec.priority), reader->order);
-  });
-  std::uint32_t budget = prefill_budget(step);
+  std::uint32_t budget = prefill_budget(step, readers);
   for (Sequence* sequence : readers) {
     if (budget == 0) break;
     const std::uint32_t count = std::min(sequence->missing(), budget);
@@ -272,12 +300,25 @@ void Scheduler::add_prefill(MonotonicTime now, Step& step) {
   }
 }
 
+/// Who has a prompt to be read, most important first.
+std::vector<Scheduler::Sequence*> Scheduler::readers() {
+  std::vector<Sequence*> out;
+  for (Sequence& sequence : running_) {
+    if (!sequence.paused && sequence.missing() > 1) out.push_back(&sequence);
+  }
+  std::ranges::sort(out, {}, [](const Sequence* reader) {
+    return std::pair(-static_cast<int>(reader->spec.priority), reader->order);
+  });
+  return out;
+}
+
 Scheduler::Step Scheduler::plan(MonotonicTime now) {
   Step step;
   relieve(step);
   admit(now, step);
-  add_decode(now, step);
-  add_prefill(now, step);
+  const std::vector<Sequence*> prompts = readers();
+  add_decode(now, prompts, step);
+  add_prefill(now, prompts, step);
   const bool room = cache_.make_room(step.decode_rows + step.prefill_rows, operations_);
   AUTOGLM_ASSERT(room, "what is planned has been committed");
   step.operations = std::exchange(operations_, {});
@@ -293,7 +334,12 @@ void Scheduler::complete(const Step& step, Duration took) {
     if (step.decode_rows > 0) decode_time_ = smooth(decode_time_, took);
   } else {
     const Duration prefill = took - (step.decode_rows > 0 ? decode_time_ : Duration::zero());
-    prefill_time_ = smooth(prefill_time_, std::max(prefill / step.prefill_rows, Duration(1000)));
+    const Duration each = std::max(prefill / step.prefill_rows, Duration(1000));
+    if (step.decode_rows + step.prefill_rows >= limits_.tile_rows) {
+      tiled_time_ = smooth(tiled_time_.value_or(each), each);
+    } else {
+      prefill_time_ = smooth(prefill_time_, each);
+    }
   }
 }
 

@@ -15,6 +15,8 @@ struct SchedulerLimits {
   std::uint32_t max_batch = 512;     ///< tokens of one step
   /// That a step may take while others wait for it; while streams run fast it is less.
   Duration max_stall = std::chrono::milliseconds(100);
+  /// From so many rows on the backend computes attention in tiles, which makes a row cheaper.
+  std::uint32_t tile_rows = 64;
   KvLimits kv;  ///< of ids at least two for each of max_sequences, if prefixes are kept
 };
 
@@ -43,8 +45,8 @@ struct SequenceSpec {
 ///     takes them from a lower one. Who shares a beginning that another is just computing waits for it.
 ///  3. A step takes the missing token of every generating sequence, and then prompt tokens, by priority and
 ///  age, as
-///     many as fit the time that steps are measured to take. While a prompt of a higher priority is read,
-///     sequences of lower ones pause, up to half a second.
+///     many as fit the time that steps are measured to take. Streams stand still, for a while, for prompts of
+///     a higher priority, and while more prompts are read than streams run.
 class Scheduler {
  public:
   struct Slice {
@@ -123,9 +125,10 @@ class Scheduler {
   void admit(MonotonicTime now, Step& step);
   bool try_admit(SequenceKey key, MonotonicTime now, Step& step);
   bool waits_for_prefix(SequenceKey key);
-  std::uint32_t prefill_budget(const Step& step) const;
-  void add_decode(MonotonicTime now, Step& step);
-  void add_prefill(MonotonicTime now, Step& step);
+  std::vector<Sequence*> readers();
+  std::uint32_t prefill_budget(const Step& step, const std::vector<Sequence*>& readers) const;
+  void add_decode(MonotonicTime now, const std::vector<Sequence*>& readers, Step& step);
+  void add_prefill(MonotonicTime now, const std::vector<Sequence*>& readers, Step& step);
 
   SchedulerLimits limits_;
   KvCache cache_;
@@ -135,7 +138,8 @@ class Scheduler {
   std::unordered_map<SequenceKey, Waiting> waiting_;  // what queue_ orders
   std::uint64_t arrivals_ = 0;
   Duration decode_time_{0};                               // of a step without prompts, smoothed
-  Duration prefill_time_ = std::chrono::milliseconds(1);  // of one prompt token, smoothed
+  Duration prefill_time_ = std::chrono::milliseconds(1);  // of one prompt token in a small step, smoothed
+  std::optional<Duration> tiled_time_;                    // in a step of tile_rows or more
 };
 
 }  // namespace autoglm::engine

@@ -50,6 +50,19 @@ class SchedulerTest : public ::testing::Test {
     now_ += took;
     return planned;
   }
+  /// The step was done; every sequence that completed gets its next token.
+  void take_tokens(const Scheduler::Step& planned, Duration took) {
+    scheduler_->complete(planned, took);
+    now_ += took;
+    for (const auto& slice : planned.slices) {
+      if (slice.completes) append(slice.sequence);
+    }
+  }
+  /// So many sequences that generate, a step of theirs taking so long.
+  void start_streams(std::uint64_t count, Duration took) {
+    for (std::uint64_t key = 100; key < 100 + count; ++key) add(SequenceKey{key}, 1);
+    for (int i = 0; i < 3; ++i) take_tokens(plan(), took);
+  }
   static std::vector<SequenceKey> admitted(const Scheduler::Step& step) {
     std::vector<SequenceKey> keys;
     for (const auto& admission : step.admitted) keys.push_back(admission.sequence);
@@ -77,38 +90,50 @@ TEST_F(SchedulerTest, ComputesAPromptAndThenOneTokenAStep) {
 }
 
 TEST_F(SchedulerTest, BoundsPromptsByTimeWhileOthersGenerate) {
-  add(kA, 1);
-  step(20ms);  // decode: 20 ms
-  append(kA);
+  start_streams(4, 20ms);
   add(kB, 5000);
   for (int i = 0; i < 30; ++i) {
     const auto planned = plan();
-    EXPECT_EQ(planned.decode_rows, 1U);
-    scheduler_->complete(planned, 20ms + 2ms * planned.prefill_rows);  // prefill: 2 ms a token
-    append(kA);
+    EXPECT_EQ(planned.decode_rows, 4U);
+    take_tokens(planned, 20ms + 2ms * planned.prefill_rows);  // prefill: 2 ms a token
     if (i > 20) {
-      EXPECT_NEAR(planned.prefill_rows, 40, 3);  // (100 - 20) / 2
+      EXPECT_NEAR(planned.prefill_rows, 28, 3);  // (4 × 20 - 20) / 2, all rows in fours
     }
   }
 }
 
-TEST_F(SchedulerTest, HoldsSeveralFastStreamsUpLess) {
-  add(kA, 1);
-  add(kC, 1);
-  for (int i = 0; i < 40; ++i) {
-    step(10ms);
-    append(kA);
-    append(kC);
-  }
-  add(kB, 5000);
-  for (int i = 0; i < 40; ++i) {
+TEST_F(SchedulerTest, ReadsManyPromptsBeforeItGenerates) {
+  for (std::uint64_t key = 1; key <= 8; ++key) add(SequenceKey{key}, 30);
+  int alone = 0;
+  while (true) {
     const auto planned = plan();
-    scheduler_->complete(planned, 10ms + 1ms * planned.prefill_rows);
-    append(kA);
-    append(kC);
+    take_tokens(planned, 10ms);
+    if (planned.prefill_rows == 0) break;
+    alone += planned.decode_rows == 0 ? 1 : 0;
+  }
+  EXPECT_GE(alone, 3);
+}
+
+TEST_F(SchedulerTest, TakesAWholeTileWhereThatIsCheaper) {
+  start_streams(4, 20ms);
+  add(kB, 5000);
+  for (int i = 0; i < 30; ++i) {
+    const auto planned = plan();
+    const std::uint32_t rows = planned.decode_rows + planned.prefill_rows;
+    take_tokens(planned, 20ms + (rows < 64 ? 4ms : 2ms) * planned.prefill_rows);
     if (i > 20) {
-      EXPECT_NEAR(planned.prefill_rows, 30, 3);  // 4 × 10 - 10
+      EXPECT_EQ(rows, 64U);  // 140 ms, where 80 ms would have been for 15
     }
+  }
+}
+
+TEST_F(SchedulerTest, RowsComeInFours) {
+  start_streams(5, 20ms);
+  add(kB, 5000);
+  for (int i = 0; i < 10; ++i) {
+    const auto planned = plan();
+    EXPECT_EQ((planned.decode_rows + planned.prefill_rows) % 4, 0U);
+    take_tokens(planned, 60ms);
   }
 }
 
