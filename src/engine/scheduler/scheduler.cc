@@ -237,14 +237,22 @@ void Scheduler::admit(MonotonicTime now, Step& step) {
   }
 }
 
+/// Whether a good part of all sequences still has a prompt to be read.
+bool Scheduler::is_starting(const std::vector<Sequence*>& readers) const {
+  const auto generating = std::ranges::count_if(
+      running_, [](const Sequence& sequence) { return !sequence.paused && sequence.missing() == 1; });
+  return readers.size() * kStarters > static_cast<std::size_t>(generating);
+}
+
 /// How many prompt tokens the step takes. `readers` have prompts to be read, most important first.
 std::uint32_t Scheduler::prefill_budget(const Step& step, const std::vector<Sequence*>& readers) const {
   const std::uint32_t room = limits_.max_batch - step.decode_rows;
   // Alone nobody waits for the step: the largest chunk is the fastest, and a cancel aborts it.
   if (running_.size() + queue_.size() == 1) return room;
   const Duration decode = step.decode_rows > 0 ? decode_time_ : Duration::zero();
+  const bool eager = step.decode_rows == 0 || is_starting(readers);
   const Duration stall =
-      step.decode_rows > 0 ? stall_budget(limits_.max_stall, decode_time_) : limits_.max_stall * kEager / 4;
+      eager ? limits_.max_stall * kEager / 4 : stall_budget(limits_.max_stall, decode_time_);
   const auto rows_in = [room](Duration time, Duration each) {
     const auto rows = std::max(time, Duration::zero()) / std::max(each, Duration(1));
     return static_cast<std::uint32_t>(std::min<Duration::rep>(rows, room));
@@ -271,9 +279,7 @@ std::uint32_t Scheduler::prefill_budget(const Step& step, const std::vector<Sequ
 /// than mixing them.
 void Scheduler::add_decode(MonotonicTime now, const std::vector<Sequence*>& readers, Step& step) {
   const int urgent = readers.empty() ? -1 : static_cast<int>(readers.front()->spec.priority);
-  const auto generating = static_cast<std::size_t>(std::ranges::count_if(
-      running_, [](const Sequence& sequence) { return !sequence.paused && sequence.missing() == 1; }));
-  const bool starting = readers.size() * kStarters > generating;
+  const bool starting = is_starting(readers);
   for (Sequence& sequence : running_) {
     if (sequence.paused || sequence.missing() != 1 || step.decode_rows == limits_.max_batch) continue;
     const Duration yield = sequence.spec.priority < urgent ? kMaxYield

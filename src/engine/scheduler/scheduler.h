@@ -126,6 +126,7 @@ class Scheduler {
   bool try_admit(SequenceKey key, MonotonicTime now, Step& step);
   bool waits_for_prefix(SequenceKey key);
   std::vector<Sequence*> readers();
+  bool is_starting(const std::vector<Sequence*>& readers) const;
   std::uint32_t prefill_budget(const Step& step, const std::vector<Sequence*>& readers) const;
   void add_decode(MonotonicTime now, const std::vector<Sequence*>& readers, Step& step);
   void add_prefill(MonotonicTime now, const std::vector<Sequence*>& readers, Step& step);
