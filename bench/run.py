@@ -18,7 +18,7 @@ DOCUMENT = os.path.join(ROOT, "docs", "benchmarks.md")
 
 def commit():
     head = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    changed = subprocess.run(["git", "-C", ROOT, "status", "--porcelain", "-uno"], capture_output=True, text=True).stdout
+    changed = subprocess.run(["git", "-C", ROOT, "status", "--porcelain", "-uno", "--", ":/", ":!docs/benchmarks.md"], capture_output=True, text=True).stdout
     return head + ("+" if changed else "")
 
 
