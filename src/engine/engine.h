@@ -5,6 +5,7 @@
 #include "engine/engine_load.h"
 #include "engine/engine_metrics.h"
 #include "engine/engine_worker.h"
+#include "engine/preparation.h"
 #include "inference/endpoint.h"
 #include "observe/log/logger.h"
 #include "observe/metrics/registry.h"
@@ -49,18 +50,10 @@ class Engine final : public Endpoint {
   void run();
   /// The backend, once it is loaded.
   Result<Backend*> ready() const;
-  /// A prompt in tokens, and what template and format make of its answer.
-  struct Prepared {
-    std::vector<TokenId> tokens;
-    std::unique_ptr<TokenConstraint> constraint;
-    std::function<std::unique_ptr<ChatParser>()> make_parser;
-    std::vector<std::string> stop;
-  };
-  Task<Result<Prepared>> prepare(Backend& backend, std::shared_ptr<const Prompt> prompt, OutputFormat format,
-                                 bool add_special);
-  static Result<Prepared> prepare_now(const Backend& backend, const Prompt& prompt,
-                                      const OutputFormat& format, bool add_special);
-  Result<void> check(const Backend& backend, const GenerateRequest& work, std::size_t prompt_tokens) const;
+  /// On the pool when it may take long.
+  Task<Result<Preparation>> prepared(const Backend& backend, InferenceRequestPtr request);
+  /// Counts `requests` in, unless that is more than may run and wait.
+  Result<void> enter(std::uint32_t requests);
 
   const std::string name_;
   const EngineConfig config_;

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/random.h"
+#include "engine/generation.h"
 #include "engine/logprobs.h"
 
 #include <algorithm>
@@ -9,30 +10,6 @@
 #include <utility>
 
 namespace autoglm::engine {
-
-struct EngineWorker::Choice {
-  Generation* generation = nullptr;
-  std::uint32_t number = 0;
-  SequenceKey key;
-  std::vector<TokenId> tokens;  ///< prompt and answer
-  std::uint32_t generated = 0;
-  std::unique_ptr<TokenSampler> sampler;
-  TextAssembler text;
-  MonotonicTime last_token;
-  std::optional<FinishReason> finished;
-};
-
-struct EngineWorker::Generation {
-  Submission submission;
-  const GenerateRequest* work = nullptr;
-  std::uint64_t seed = 0;
-  std::uint32_t max_tokens = 0;
-  std::vector<std::unique_ptr<Choice>> choices;
-  std::uint32_t unfinished = 0;
-  bool started = false;
-  bool first_token_sent = false;
-  Usage usage;
-};
 
 void EngineInbox::cancel(GenerationId id) {
   // If the step computes nothing else it can stop now; otherwise it is bounded by max_stall anyway.
@@ -105,65 +82,95 @@ void EngineWorker::take_messages(bool may_wait) {
 }
 
 void EngineWorker::start(Submission submission) {
-  auto generation = std::make_unique<Generation>();
-  generation->work = &std::get<GenerateRequest>(submission.request->work);
-  const GenerateRequest& work = *generation->work;
-  const auto prompt_tokens = static_cast<std::uint32_t>(submission.prompt.size());
-  const std::uint32_t room = backend_.facts().context_length - prompt_tokens;
-  generation->max_tokens = std::min(work.stop.max_tokens.value_or(room), room);
-  generation->seed = work.sampling.seed ? *work.sampling.seed : Random::from_entropy()();
-  generation->usage.prompt_tokens = prompt_tokens;
-  generation->unfinished = work.n;
-  for (std::uint32_t i = 0; i < work.n; ++i) {
-    auto choice =
-        std::make_unique<Choice>(Choice{.generation = generation.get(),
-                                        .number = i,
-                                        .key = SequenceKey{++last_sequence_},
-                                        .tokens = submission.prompt,
-                                        .text = TextAssembler(submission.stop, work.stop.include_stop)});
-    choice->sampler =
-        make_sampler_({.params = &work.sampling,
-                       .seed = generation->seed,
-                       .choice = i,
-                       .vocabulary_size = backend_.facts().vocabulary_size,
-                       .prompt = submission.prompt,
-                       .constraint = submission.constraint ? submission.constraint->clone() : nullptr});
-    generation->choices.push_back(std::move(choice));
+  auto owned = std::make_unique<Generation>();
+  Generation& generation = *owned;
+  generation.submission = std::move(submission);
+  Submission& from = generation.submission;
+  generations_.emplace(from.id, std::move(owned));
+  generation.work = &std::get<GenerateRequest>(from.request->work);
+  const GenerateRequest& work = *generation.work;
+  generation.seed = work.sampling.seed ? *work.sampling.seed : Random::from_entropy()();
+  generation.unfinished = work.choices();
+  for (const auto& prompt : from.prompts)
+    generation.usage.prompt_tokens += static_cast<std::uint32_t>(prompt.tokens.size());
+  metrics_.prompt_tokens.add(generation.usage.prompt_tokens);
+  for (std::uint32_t i = 0; i < work.choices(); ++i) generation.choices.push_back(make_choice(generation, i));
+
+  const auto now = std::chrono::steady_clock::now();
+  const GenerationId id = from.id;
+  for (std::uint32_t i = 0; i < work.choices() && generations_.contains(id); ++i) {
+    Choice& choice = *generation.choices[i];
+    const bool resumed = !work.resume.empty();
+    if (from.choices[i].finished) {
+      outbox_.add(from.delivery,
+                  {.choice = i, .index = choice.text.tokens(), .finish = from.choices[i].finished});
+      finish_choice(choice, now);
+    } else if (resumed || i % work.n == 0) {
+      choice.siblings = resumed ? 1 : work.n;
+      enqueue(choice);
+    }
   }
-  Choice& first = *generation->choices.front();
-  choices_[first.key] = &first;
-  scheduler_.add({.key = first.key,
-                  .tokens = &first.tokens,
-                  .slots = work.n,
+}
+
+std::unique_ptr<EngineWorker::Choice> EngineWorker::make_choice(Generation& generation,
+                                                                std::uint32_t number) {
+  const GenerateRequest& work = *generation.work;
+  const std::vector<TokenId>& prompt = generation.submission.prompts[number / work.n].tokens;
+  ChoiceStart& start = generation.submission.choices[number];
+  auto choice = std::make_unique<Choice>(Choice{.generation = &generation,
+                                                .number = number,
+                                                .key = SequenceKey{++last_sequence_},
+                                                .tokens = prompt,
+                                                .prompt_tokens = static_cast<std::uint32_t>(prompt.size()),
+                                                .text = std::move(start.text)});
+  choice->sampler = make_sampler_({.params = &work.sampling,
+                                   .seed = generation.seed,
+                                   .choice = number,
+                                   .vocabulary_size = backend_.facts().vocabulary_size,
+                                   .prompt = prompt,
+                                   .answer = start.tokens,
+                                   .constraint = std::move(start.constraint)});
+  choice->tokens.insert(choice->tokens.end(), start.tokens.begin(), start.tokens.end());
+  generation.usage.completion_tokens += static_cast<std::uint32_t>(start.tokens.size());
+  return choice;
+}
+
+void EngineWorker::enqueue(Choice& choice) {
+  const Submission& submission = choice.generation->submission;
+  const bool reports_prompt = choice.generation->work->prompt_logprobs.has_value();
+  choices_[choice.key] = &choice;
+  scheduler_.add({.key = choice.key,
+                  .tokens = &choice.tokens,
+                  .slots = choice.siblings,
                   .priority = submission.priority,
                   .tenant = submission.tenant,
-                  .salt = submission.salt,
+                  // What is to be reported has to be computed: nobody else's prefix will do.
+                  .salt = reports_prompt ? ~submission.id.value : submission.salt,
+                  .max_rows = reports_prompt ? backend_.facts().max_sequences : kUnlimitedRows,
                   .arrived = submission.arrived,
                   .deadline = submission.deadline});
-  metrics_.prompt_tokens.add(prompt_tokens);
-  generation->submission = std::move(submission);
-  generations_.emplace(generation->submission.id, std::move(generation));
 }
 
 void EngineWorker::cancel(GenerationId id) {
   const auto found = generations_.find(id);
   if (found == generations_.end()) return;
-  Generation& generation = *found->second;
-  for (const auto& choice : generation.choices) drop_choice(choice->key);
+  for (const auto& choice : found->second->choices) drop_choice(choice->key);
   metrics_.aborted.add();
-  generations_.erase(found);
-  inbox_.outstanding.fetch_sub(1);
+  forget(id);
 }
 
 void EngineWorker::apply(const Scheduler::Step& step) {
   for (const KvOperation& operation : step.operations) backend_.apply(operation);
   metrics_.preemptions.add(step.preempted.size());
   for (const Scheduler::Admission& admission : step.admitted) {
-    Generation& generation = *choices_.at(admission.sequence)->generation;
+    Choice& choice = *choices_.at(admission.sequence);
+    if (std::exchange(choice.admitted, true)) continue;
+    Generation& generation = *choice.generation;
+    const std::uint32_t cached = std::min(admission.cached, choice.prompt_tokens);
+    generation.usage.cached_tokens += cached;
+    metrics_.prefix_cache_queries.add(choice.prompt_tokens);
+    metrics_.prefix_cache_hits.add(cached);
     if (std::exchange(generation.started, true)) continue;
-    generation.usage.cached_tokens = admission.cached;
-    metrics_.prefix_cache_queries.add(generation.submission.prompt.size());
-    metrics_.prefix_cache_hits.add(admission.cached);
     metrics_.queue_time.observe(to_seconds(std::chrono::steady_clock::now() - generation.submission.arrived));
   }
 }
@@ -178,10 +185,11 @@ DecodeStatus EngineWorker::compute(const Scheduler::Step& step) {
     only = choice.generation;
     for (std::uint32_t i = 0; i < slice.count; ++i) {
       const std::uint32_t index = slice.first + i;
-      rows_.push_back({.token = choice.tokens[index],
-                       .position = static_cast<std::int32_t>(index),
-                       .sequence = slice.slot,
-                       .wants_logits = slice.completes && i + 1 == slice.count});
+      rows_.push_back(
+          {.token = choice.tokens[index],
+           .position = static_cast<std::int32_t>(index),
+           .sequence = slice.slot,
+           .wants_logits = (slice.completes && i + 1 == slice.count) || is_reported(choice, index)});
     }
   }
   backend_.abort.store(false, std::memory_order_relaxed);
@@ -191,105 +199,143 @@ DecodeStatus EngineWorker::compute(const Scheduler::Step& step) {
   return status;
 }
 
+/// Whether the logits behind the prompt's token `index` say how likely the next one was, which is asked for.
+bool EngineWorker::is_reported(const Choice& choice, std::uint32_t index) {
+  return choice.generation->work->prompt_logprobs && index + 1 < choice.prompt_tokens &&
+         index + 1 >= choice.reported;
+}
+
 void EngineWorker::choose_tokens(const Scheduler::Step& step, MonotonicTime now) {
   std::size_t row = 0;
   for (const Scheduler::Slice& slice : step.slices) {
-    row += slice.count;
-    if (!slice.completes) continue;
+    const std::size_t first_row = std::exchange(row, row + slice.count);
     Choice& choice = *choices_.at(slice.sequence);
+    if (choice.generation->work->prompt_logprobs) report_prompt(choice, slice, first_row);
+    if (!slice.completes) continue;
     const std::span<float> logits = backend_.logits(row - 1);
-    if (!choice.generation->first_token_sent) {
-      fork_choices(*choice.generation, choice, logits, now);
+    if (!std::exchange(choice.begun, true)) {
+      begin_choices(choice, logits, now);
     } else {
-      add_token(choice, logits, now);
+      add_token(choice, logits, now, {});
     }
   }
 }
 
+void EngineWorker::report_prompt(Choice& choice, const Scheduler::Slice& slice, std::size_t first_row) {
+  const GenerateRequest& work = *choice.generation->work;
+  TokenEvent event{.choice = choice.number, .index = choice.text.tokens()};
+  std::size_t& offset = choice.prompt_offset;
+  const auto add = [&](GeneratedLogprob logprob) {
+    logprob.offset = std::exchange(offset, offset + logprob.chosen.bytes.size());
+    event.prompt_logprobs.push_back(std::move(logprob));
+    ++choice.reported;
+  };
+  for (std::uint32_t i = 0; i < slice.count; ++i) {
+    const std::uint32_t index = slice.first + i;
+    if (!is_reported(choice, index)) continue;
+    if (choice.reported == 0) {
+      const std::string_view bytes = backend_.piece(choice.tokens[0]);
+      add({.chosen = {.token = choice.tokens[0], .logprob = std::nan(""), .bytes = std::string(bytes)}});
+    }
+    const Logprobs logprobs(backend_.logits(first_row + i), *work.prompt_logprobs);
+    add(logprobs.of(choice.tokens[index + 1], backend_));
+  }
+  if (!event.prompt_logprobs.empty()) outbox_.add(choice.generation->submission.delivery, std::move(event));
+}
+
 /// The prompt is computed: its choices part here, each with a draw of its own from the same logits.
-void EngineWorker::fork_choices(Generation& generation, Choice& first, std::span<const float> logits,
-                                MonotonicTime now) {
-  generation.first_token_sent = true;
-  metrics_.time_to_first_token.observe(to_seconds(now - generation.submission.arrived));
-  for (std::uint32_t i = 1; i < generation.work->n; ++i) {
+void EngineWorker::begin_choices(Choice& first, std::span<const float> logits, MonotonicTime now) {
+  Generation& generation = *first.generation;
+  if (!std::exchange(generation.first_token_sent, true))
+    metrics_.time_to_first_token.observe(to_seconds(now - generation.submission.arrived));
+  const std::uint32_t begin = first.number;
+  const std::uint32_t end = begin + first.siblings;
+  for (std::uint32_t i = begin + 1; i < end; ++i) {
     Choice& choice = *generation.choices[i];
+    choice.begun = true;
     choices_[choice.key] = &choice;
     scheduler_.fork(first.key, choice.key, &choice.tokens);
   }
   // A choice that ends at once may end the generation: look at no other afterwards.
-  const std::uint32_t count = generation.work->n;
   const GenerationId id = generation.submission.id;
-  for (std::uint32_t i = 0; i < count && generations_.contains(id); ++i) {
+  for (std::uint32_t i = begin; i < end && generations_.contains(id); ++i) {
+    Choice& choice = *generation.choices[i];
+    TokenEvent event;
+    if (choice.text.tokens() == 0) event.text = generation.echo_of(choice);
+    if (generation.work->stop.max_tokens == 0U) {
+      event.choice = i;
+      event.finish = FinishReason::kLength;
+      outbox_.add(generation.submission.delivery, std::move(event));
+      metrics_.length.add();
+      finish_choice(choice, now);
+      continue;
+    }
     scratch_.assign(logits.begin(), logits.end());
-    add_token(*generation.choices[i], scratch_, now);
+    add_token(choice, scratch_, now, std::move(event));
   }
 }
 
-void EngineWorker::add_token(Choice& choice, std::span<float> logits, MonotonicTime now) {
+/// `event` may have text already, which goes before the token's.
+void EngineWorker::add_token(Choice& choice, std::span<float> logits, MonotonicTime now, TokenEvent event) {
   Generation& generation = *choice.generation;
   const StopConditions& stop = generation.work->stop;
   std::optional<Logprobs> logprobs;
   if (generation.work->top_logprobs) logprobs.emplace(logits, *generation.work->top_logprobs);
-  if (choice.generated < stop.min_tokens) {
+  const std::uint32_t index = choice.text.tokens();
+  if (index < stop.min_tokens) {
     for (const TokenId end : backend_.end_tokens()) logits[static_cast<std::size_t>(end)] = -INFINITY;
     for (const TokenId end : stop.stop_tokens) logits[static_cast<std::size_t>(end)] = -INFINITY;
   }
-  const TokenId token = choice.sampler->sample(logits, choice.generated);
+  const TokenId token = choice.sampler->sample(logits, index);
   choice.sampler->accept(token);
-  TokenEvent event{.choice = choice.number, .index = choice.generated, .tokens = {token}};
-  if (logprobs) event.logprobs.push_back(logprobs->of(token, backend_));
-  if (choice.generated > 0) metrics_.inter_token_latency.observe(to_seconds(now - choice.last_token));
+  event.choice = choice.number;
+  event.index = index;
+  event.tokens = {token};
+  if (logprobs) {
+    event.logprobs.push_back(logprobs->of(token, backend_));
+    event.logprobs.back().offset = choice.text.offset();
+  }
+  if (choice.last_token != MonotonicTime{})
+    metrics_.inter_token_latency.observe(to_seconds(now - choice.last_token));
   choice.last_token = now;
-  ++choice.generated;
   ++generation.usage.completion_tokens;
   metrics_.generation_tokens.add();
 
-  if (ends(choice, token)) {
-    if (stop.include_stop) choice.text.add(backend_.piece(token), event.text);
-    choice.finished = FinishReason::kStop;
-    choice.text.finish(event.text);
-  } else if (choice.text.add(backend_.piece(token), event.text)) {
-    choice.finished = FinishReason::kStop;
-  } else if (choice.generated >= generation.max_tokens) {
-    choice.finished = FinishReason::kLength;
-    choice.text.finish(event.text);
-  }
-  event.finish = choice.finished;
+  event.finish = choice.text.add(token, event.text);
+  const std::optional<FinishReason> finish = event.finish;
   outbox_.add(generation.submission.delivery, std::move(event));
-  if (choice.finished) {
+  if (finish) {
+    (finish == FinishReason::kStop ? metrics_.stopped : metrics_.length).add();
     finish_choice(choice, now);
     return;
   }
   choice.tokens.push_back(token);
   scheduler_.append(choice.key);
-  Delivery& delivery = *generation.submission.delivery;
-  if (delivery.undelivered.load(std::memory_order_relaxed) >= Delivery::kPauseAt) {
-    delivery.paused.store(true);
-    scheduler_.set_paused(choice.key, true);
-    // The reader may have caught up between the two lines; then nobody would wake us.
-    if (delivery.undelivered.load() < Delivery::kPauseAt / 2 && delivery.paused.exchange(false)) {
-      scheduler_.set_paused(choice.key, false);
-    }
-  }
+  pause_for(*generation.submission.delivery, choice.key);
 }
 
-bool EngineWorker::ends(const Choice& choice, TokenId token) const {
-  const Submission& submission = choice.generation->submission;
-  const StopConditions& stop = choice.generation->work->stop;
-  if (std::ranges::find(stop.stop_tokens, token) != stop.stop_tokens.end()) return true;
-  // Behind a complete grammar there is nothing else to say, whatever ignore_eos asks for.
-  return backend_.ends_generation(token) && (!stop.ignore_eos || submission.constraint != nullptr);
+void EngineWorker::pause_for(Delivery& reader, SequenceKey key) {
+  if (reader.undelivered.load(std::memory_order_relaxed) < Delivery::kPauseAt) return;
+  reader.paused.store(true);
+  scheduler_.set_paused(key, true);
+  // The reader may have caught up between the two lines; then nobody would wake us.
+  if (reader.undelivered.load() < Delivery::kPauseAt / 2 && reader.paused.exchange(false))
+    scheduler_.set_paused(key, false);
 }
 
 void EngineWorker::finish_choice(Choice& choice, MonotonicTime now) {
   Generation& generation = *choice.generation;
-  (choice.finished == FinishReason::kStop ? metrics_.stopped : metrics_.length).add();
   drop_choice(choice.key);
   if (--generation.unfinished > 0) return;
   metrics_.request_latency.observe(to_seconds(now - generation.submission.arrived));
   outbox_.end(generation.submission.delivery, generation.usage);
-  generations_.erase(generation.submission.id);
-  inbox_.outstanding.fetch_sub(1);
+  forget(generation.submission.id);
+}
+
+void EngineWorker::forget(GenerationId id) {
+  const auto found = generations_.find(id);
+  inbox_.outstanding.fetch_sub(static_cast<std::uint32_t>(found->second->submission.prompts.size()));
+  generations_.erase(found);
 }
 
 /// Takes a choice out of the scheduler and the cache; its generation keeps the object.
@@ -317,9 +363,8 @@ void EngineWorker::fail_all(const Error& error) {
     for (const auto& choice : generation->choices) drop_choice(choice->key);
     outbox_.fail(generation->submission.delivery, error);
     metrics_.failed.add();
-    inbox_.outstanding.fetch_sub(1);
   }
-  generations_.clear();
+  while (!generations_.empty()) forget(generations_.begin()->first);
 }
 
 void EngineWorker::publish_load() {

@@ -4,8 +4,8 @@
 #include "engine/delivery.h"
 #include "engine/engine_load.h"
 #include "engine/engine_metrics.h"
+#include "engine/preparation.h"
 #include "engine/scheduler/scheduler.h"
-#include "engine/text/text_assembler.h"
 #include "runtime/mailbox.h"
 
 #include <atomic>
@@ -19,13 +19,12 @@ namespace autoglm::engine {
 
 using GenerationId = StrongId<struct GenerationIdTag>;
 
-/// A request with its prompt in tokens, checked: it fits the context and the slots.
+/// A request with its prompts in tokens, checked: it fits the context and the slots.
 struct Submission {
   GenerationId id;
   InferenceRequestPtr request;
-  std::vector<TokenId> prompt;
-  std::unique_ptr<TokenConstraint> constraint;  ///< of each choice, by copies
-  std::vector<std::string> stop;                ///< the request's, and the template's
+  std::vector<Preparation::PromptTokens> prompts;
+  std::vector<ChoiceStart> choices;
   std::shared_ptr<Delivery> delivery;
   MonotonicTime arrived;
   MonotonicTime deadline = MonotonicTime::max();
@@ -48,7 +47,7 @@ struct EngineInbox {
 
   Mailbox<EngineMessage> mailbox;
   std::atomic<std::uint64_t> alone{0};        ///< the generation that has the present step to itself; 0: none
-  std::atomic<std::uint32_t> outstanding{0};  ///< submitted and not ended
+  std::atomic<std::uint32_t> outstanding{0};  ///< prompts submitted and not ended
   std::atomic<Backend*> backend{nullptr};     ///< while the worker runs
 
   void cancel(GenerationId id);
@@ -71,16 +70,21 @@ class EngineWorker {
 
   void take_messages(bool may_wait);
   void start(Submission submission);
+  std::unique_ptr<Choice> make_choice(Generation& generation, std::uint32_t number);
+  void enqueue(Choice& choice);
   void cancel(GenerationId id);
   void step();
   void apply(const Scheduler::Step& step);
   DecodeStatus compute(const Scheduler::Step& step);
   void choose_tokens(const Scheduler::Step& step, MonotonicTime now);
-  void fork_choices(Generation& generation, Choice& first, std::span<const float> logits, MonotonicTime now);
-  void add_token(Choice& choice, std::span<float> logits, MonotonicTime now);
-  bool ends(const Choice& choice, TokenId token) const;
+  static bool is_reported(const Choice& choice, std::uint32_t index);
+  void report_prompt(Choice& choice, const Scheduler::Slice& slice, std::size_t first_row);
+  void begin_choices(Choice& first, std::span<const float> logits, MonotonicTime now);
+  void add_token(Choice& choice, std::span<float> logits, MonotonicTime now, TokenEvent event);
+  void pause_for(Delivery& reader, SequenceKey key);
   void finish_choice(Choice& choice, MonotonicTime now);
   void drop_choice(SequenceKey key);
+  void forget(GenerationId id);
   void give_up_on(DecodeStatus status);
   void fail_all(const Error& error);
   void publish_load();

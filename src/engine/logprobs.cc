@@ -31,7 +31,13 @@ GeneratedLogprob Logprobs::of(TokenId token, const Backend& backend) const {
                         .bytes = std::string(backend.piece(id))};
   };
   GeneratedLogprob out{.chosen = entry(token), .top = {}};
-  for (const TokenId id : top_) out.top.push_back(entry(id));
+  const float chosen = logits_[static_cast<std::size_t>(token)];
+  out.chosen.rank +=
+      static_cast<std::uint32_t>(std::ranges::count_if(logits_, [chosen](float x) { return x > chosen; }));
+  for (const TokenId id : top_) {
+    out.top.push_back(entry(id));
+    out.top.back().rank = static_cast<std::uint32_t>(out.top.size());
+  }
   return out;
 }
 

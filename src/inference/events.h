@@ -19,12 +19,14 @@ std::string_view to_string(FinishReason reason);
 /// A token and how likely the model thought it, before sampling parameters changed anything.
 struct TokenLogprob {
   TokenId token = 0;
-  double logprob = 0;
-  std::string bytes;  ///< may be part of a character
+  double logprob = 0;      ///< NaN for a prompt's first token, which nothing precedes
+  std::uint32_t rank = 1;  ///< among the whole vocabulary; 1: the likeliest
+  std::string bytes;       ///< may be part of a character
 };
 
 struct GeneratedLogprob {
   TokenLogprob chosen;
+  std::size_t offset = 0;         ///< bytes of the choice's text before it
   std::vector<TokenLogprob> top;  ///< likeliest first
 };
 
@@ -39,14 +41,15 @@ struct ToolCallDelta {
 /// One step of one choice. Text is valid UTF-8: a character that needs several tokens comes whole,
 /// with the last of them, so text may be empty while tokens are not.
 struct TokenEvent {
-  std::uint32_t choice = 0;  ///< 0 … n-1
-  std::uint32_t index = 0;   ///< position of the first of `tokens` in its choice
+  std::uint32_t choice = 0;
+  std::uint32_t index = 0;  ///< position of the first of `tokens` in its choice
   std::vector<TokenId> tokens;
   std::string text;
   std::string reasoning;  ///< of models that think aloud: not part of the text
   std::vector<ToolCallDelta> tool_calls;
-  std::vector<GeneratedLogprob> logprobs;  ///< of each of `tokens`, when asked for
-  std::optional<FinishReason> finish;      ///< set on the last event of a choice
+  std::vector<GeneratedLogprob> logprobs;         ///< of each of `tokens`, when asked for
+  std::vector<GeneratedLogprob> prompt_logprobs;  ///< of the prompt's next tokens, when asked for
+  std::optional<FinishReason> finish;             ///< set on the last event of a choice
 };
 
 /// Token counts of one request, all choices together.

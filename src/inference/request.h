@@ -29,9 +29,10 @@ struct SamplingParams {
 
 /// When a generation ends.
 struct StopConditions {
-  std::optional<std::uint32_t> max_tokens;  ///< absent: as far as the context reaches
-  std::vector<std::string> stop;            ///< not part of the text, unless include_stop
-  std::vector<TokenId> stop_tokens;         ///< end it too; their text is not part of it, unless include_stop
+  std::optional<std::uint32_t>
+      max_tokens;                    ///< absent: as far as the context reaches; 0: the prompt is only read
+  std::vector<std::string> stop;     ///< not part of the text, unless include_stop
+  std::vector<TokenId> stop_tokens;  ///< end it too; their text is not part of it, unless include_stop
   bool include_stop = false;
   bool ignore_eos = false;
   std::uint32_t min_tokens = 0;  ///< before which nothing but a complete grammar ends it
@@ -91,15 +92,22 @@ struct OutputFormat {
   std::string definition;  ///< the schema, as JSON, or the grammar, as GBNF
 };
 
-/// Text generation, `n` times from one prompt.
+/// Text generation, `n` times from each prompt. Choice `p * n + i` is the i-th of prompt p.
 struct GenerateRequest {
-  Prompt prompt;
+  std::vector<Prompt> prompts = std::vector<Prompt>(1);  ///< never empty
   SamplingParams sampling;
   StopConditions stop;
   std::uint32_t n = 1;
   OutputFormat format;
   std::optional<std::uint32_t> top_logprobs;  ///< report each token's, and so many of the likeliest beside it
   std::string cache_salt;  ///< requests share computed prefixes only with those of an equal one
+  bool echo = false;       ///< the text begins with the prompt's
+  std::optional<std::uint32_t> prompt_logprobs;  ///< as top_logprobs, of the prompt's tokens
+  /// What somebody else has generated already of each choice; the answer continues behind it as if nothing
+  /// had happened. Empty, or one list a choice.
+  std::vector<std::vector<TokenId>> resume;
+
+  std::uint32_t choices() const { return n * static_cast<std::uint32_t>(prompts.size()); }
 };
 
 /// What a client asks of a model, decoded; the vocabulary between codecs, pipeline and endpoints.

@@ -126,6 +126,7 @@ struct SamplerSetup {
   std::uint32_t choice;
   std::uint32_t vocabulary_size;
   std::span<const TokenId> prompt;  ///< repetition_penalty counts it, as vLLM does
+  std::span<const TokenId> answer;  ///< generated before: for penalties; `constraint` knows it already
   std::unique_ptr<TokenConstraint> constraint;
 };
 using SamplerFactory = std::function<std::unique_ptr<TokenSampler>(SamplerSetup)>;

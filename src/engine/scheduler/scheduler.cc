@@ -297,7 +297,7 @@ void Scheduler::add_prefill(MonotonicTime now, const std::vector<Sequence*>& rea
   std::uint32_t budget = prefill_budget(step, readers);
   for (Sequence* sequence : readers) {
     if (budget == 0) break;
-    const std::uint32_t count = std::min(sequence->missing(), budget);
+    const std::uint32_t count = std::min({sequence->missing(), sequence->spec.max_rows, budget});
     sequence->last_work = now;
     step.slices.push_back({sequence->spec.key, sequence->lease.sequence, sequence->lease.computed, count,
                            count == sequence->missing()});

@@ -4,6 +4,7 @@
 #include "engine/scheduler/fair_queue.h"
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -20,6 +21,8 @@ struct SchedulerLimits {
   KvLimits kv;  ///< of ids at least two for each of max_sequences, if prefixes are kept
 };
 
+constexpr std::uint32_t kUnlimitedRows = std::numeric_limits<std::uint32_t>::max();
+
 /// A request's sequence, as the scheduler sees it.
 struct SequenceSpec {
   SequenceKey key;
@@ -27,7 +30,8 @@ struct SequenceSpec {
   std::uint32_t slots = 1;                       ///< sequences that it will fork into, itself included
   std::uint8_t priority = 0;                     ///< 0 … 9
   std::uint64_t tenant = 0;
-  std::uint64_t salt = 0;  ///< prefixes are shared among equal ones only
+  std::uint64_t salt = 0;                   ///< prefixes are shared among equal ones only
+  std::uint32_t max_rows = kUnlimitedRows;  ///< of one step
   MonotonicTime arrived;
   MonotonicTime deadline = MonotonicTime::max();
 };

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -38,8 +39,9 @@ struct DecodedCall {
   std::string model;  ///< empty: the default model
   GenerateRequest work;
   bool stream = false;
-  std::uint8_t priority = 0;         ///< 0 … 9, 9 first
-  std::uint32_t unknown_fields = 0;  ///< ignored, and counted
+  std::uint8_t priority = 0;            ///< 0 … 9, 9 first
+  std::optional<std::int64_t> created;  ///< of the answer that this one resumes, unix seconds
+  std::uint32_t unknown_fields = 0;     ///< ignored, and counted
   std::move_only_function<std::unique_ptr<AnswerEncoder>(AnswerFacts)> make_encoder;
 };
 

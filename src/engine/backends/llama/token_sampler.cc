@@ -61,6 +61,7 @@ class FilteredSampler final : public TokenSampler {
                                                     static_cast<float>(params.frequency_penalty),
                                                     static_cast<float>(params.presence_penalty)));
     }
+    for (const TokenId token : setup.answer) count(token);
     if (greedy_) return;
     filters_.reset(llama_sampler_chain_init(llama_sampler_chain_default_params()));
     const auto add = [this](llama_sampler* filter) { llama_sampler_chain_add(filters_.get(), filter); };
@@ -87,11 +88,15 @@ class FilteredSampler final : public TokenSampler {
 
   void accept(TokenId token) override {
     if (constraint_) constraint_->accept(token);
+    count(token);
+  }
+
+ private:
+  void count(TokenId token) {
     if (repetition_) llama_sampler_accept(repetition_.get(), token);
     if (frequency_) llama_sampler_accept(frequency_.get(), token);
   }
 
- private:
   TokenId choose(std::span<const float> logits, std::uint64_t index) const {
     if (greedy_ && !repetition_ && !frequency_) return largest(logits);
     // One array for all sequences of a thread: a vocabulary is megabytes.

@@ -67,8 +67,9 @@ Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
   }
   record_.model = answer->model;
   events_ = std::move(answer->events);
-  encoder_ = call->make_encoder(
-      {.id = record_.id, .model = std::move(answer->model), .created = std::time(nullptr)});
+  encoder_ = call->make_encoder({.id = record_.id,
+                                 .model = std::move(answer->model),
+                                 .created = call->created.value_or(std::time(nullptr))});
   if (call->stream) {
     co_await send_stream();
   } else {

@@ -98,7 +98,7 @@ Result<void> settle(ChatBody& body) {
                               "continue_final_message needs a last message of the assistant"));
   }
   if (auto settled = settle_tools(body); !settled) return settled;
-  return settle_logprobs(body);
+  return settle_fields(body);
 }
 
 }  // namespace
@@ -108,7 +108,7 @@ Result<DecodedCall> ChatCodec::decode(std::string_view bytes) const {
   const auto unknown = read_fields(bytes, body, kChatFields, generate_fields(), unsupported_fields());
   if (!unknown) return fail(unknown.error());
   if (auto settled = settle(body); !settled) return fail(settled.error());
-  body.work.prompt = std::move(body.chat);
+  body.work.prompts.front() = std::move(body.chat);
   return make_call(std::move(body), AnswerShape::kChat, *unknown);
 }
 

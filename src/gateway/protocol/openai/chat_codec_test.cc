@@ -16,7 +16,7 @@ TEST(ChatCodec, ReadsMessagesInAllTheirShapes) {
     {"role":"assistant","content":null},
     {"role":"assistant"}], "max_completion_tokens": 9, "tools": [], "response_format": {"type":"text"}})");
   ASSERT_TRUE(call) << call.error().message;
-  const auto& messages = std::get<ChatPrompt>(call->work.prompt).messages;
+  const auto& messages = std::get<ChatPrompt>(call->work.prompts.front()).messages;
   ASSERT_EQ(messages.size(), 4U);
   EXPECT_EQ(messages[0].role, "system");
   EXPECT_EQ(messages[1].content, "Hello");
@@ -83,7 +83,7 @@ TEST(ChatCodec, ReadsToolsFormatsAndCallsOfTheAssistant) {
     "chat_template_kwargs": {"enable_thinking": false}, "logprobs": true, "min_tokens": 3, "stop_token_ids": [5]})");
   ASSERT_TRUE(call) << call.error().message;
   EXPECT_EQ(call->unknown_fields, 0U);
-  const auto& chat = std::get<ChatPrompt>(call->work.prompt);
+  const auto& chat = std::get<ChatPrompt>(call->work.prompts.front());
   EXPECT_EQ(chat.messages[1].reasoning, "hm");
   EXPECT_EQ(chat.messages[1].tool_calls.at(0).arguments, R"({"a":1})");
   EXPECT_EQ(chat.messages[2].tool_call_id, "c1");

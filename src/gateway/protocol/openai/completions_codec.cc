@@ -1,6 +1,7 @@
 #include "gateway/protocol/openai/completions_codec.h"
 
 #include "gateway/protocol/openai/generate_fields.h"
+#include "gateway/protocol/openai/prompt_fields.h"
 #include "gateway/protocol/openai/text_encoder.h"
 
 #include <array>
@@ -12,13 +13,10 @@ namespace {
 
 constexpr std::uint32_t kDefaultMaxTokens = 16;  // OpenAI's, for completions
 
-Result<void> read_completion_prompt(const JsonValue& value, GenerateBody& body) {
-  body.has_prompt = true;
-  return read_prompt(value, body.work.prompt);
-}
-
-constexpr auto kCompletionFields = std::to_array<JsonField<GenerateBody>>(
-    {{"prompt", read_completion_prompt}, {"logprobs", read_logprobs_count}});
+constexpr auto kCompletionFields = std::to_array<JsonField<GenerateBody>>({{"prompt", read_prompts},
+                                                                           {"logprobs", read_logprobs_count},
+                                                                           {"echo", read_echo},
+                                                                           {"best_of", read_best_of}});
 
 }  // namespace
 
@@ -32,6 +30,7 @@ Result<DecodedCall> CompletionsCodec::decode(std::string_view bytes) const {
                               "missing_required_parameter"));
   }
   if (!body.work.stop.max_tokens) body.work.stop.max_tokens = kDefaultMaxTokens;
+  if (auto settled = settle_fields(body); !settled) return fail(settled.error());
   return make_call(std::move(body), AnswerShape::kCompletion, *unknown);
 }
 

@@ -35,7 +35,7 @@ TEST(CompletionsCodec, ReadsEveryField) {
     "stream_options": {"include_usage": true}, "user": "u", "something_new": {"x": [1]}})");
   ASSERT_TRUE(call) << call.error().message;
   EXPECT_EQ(call->model, "m");
-  EXPECT_EQ(std::get<TextPrompt>(call->work.prompt).text, "Hi");
+  EXPECT_EQ(std::get<TextPrompt>(call->work.prompts.front()).text, "Hi");
   EXPECT_EQ(call->work.stop.max_tokens, 5U);
   EXPECT_EQ(call->work.stop.stop, (std::vector<std::string>{"a", "b"}));
   EXPECT_TRUE(call->work.stop.ignore_eos);
@@ -67,9 +67,65 @@ TEST(CompletionsCodec, HasOpenAiDefaults) {
 }
 
 TEST(CompletionsCodec, TakesTokensAndAListOfOneString) {
-  EXPECT_EQ(std::get<TokenPrompt>(CompletionsCodec().decode(R"({"prompt":[1,2,3]})")->work.prompt).tokens,
-            (std::vector<TokenId>{1, 2, 3}));
-  EXPECT_EQ(std::get<TextPrompt>(CompletionsCodec().decode(R"({"prompt":["Hi"]})")->work.prompt).text, "Hi");
+  EXPECT_EQ(
+      std::get<TokenPrompt>(CompletionsCodec().decode(R"({"prompt":[1,2,3]})")->work.prompts.front()).tokens,
+      (std::vector<TokenId>{1, 2, 3}));
+  EXPECT_EQ(
+      std::get<TextPrompt>(CompletionsCodec().decode(R"({"prompt":["Hi"]})")->work.prompts.front()).text,
+      "Hi");
+}
+
+TEST(CompletionsCodec, TakesListsOfPromptsOfBothKinds) {
+  const auto call = CompletionsCodec().decode(R"({"prompt":["a",[1,2],"b"],"n":2})");
+  ASSERT_TRUE(call) << call.error().message;
+  ASSERT_EQ(call->work.prompts.size(), 3U);
+  EXPECT_EQ(std::get<TextPrompt>(call->work.prompts[0]).text, "a");
+  EXPECT_EQ(std::get<TokenPrompt>(call->work.prompts[1]).tokens, (std::vector<TokenId>{1, 2}));
+  EXPECT_EQ(std::get<TextPrompt>(call->work.prompts[2]).text, "b");
+  EXPECT_EQ(call->work.choices(), 6U);
+}
+
+TEST(CompletionsCodec, TakesWhatOthersHaveGenerated) {
+  const auto one = CompletionsCodec().decode(R"({"prompt":"x","resume":{"token_ids":[5,6],"created":77}})");
+  ASSERT_TRUE(one) << one.error().message;
+  EXPECT_EQ(one->work.resume, (std::vector<std::vector<TokenId>>{{5, 6}}));
+  EXPECT_EQ(one->created, 77);
+  const auto two = CompletionsCodec().decode(R"({"prompt":"x","n":2,"resume":{"token_ids":[[5,6],[]]}})");
+  ASSERT_TRUE(two) << two.error().message;
+  EXPECT_EQ(two->work.resume, (std::vector<std::vector<TokenId>>{{5, 6}, {}}));
+}
+
+TEST(CompletionsCodec, ShowsTheLikeliestOfBestOf) {
+  auto call = CompletionsCodec().decode(R"({"prompt":"x","best_of":3,"n":2})");
+  ASSERT_TRUE(call) << call.error().message;
+  EXPECT_EQ(call->work.n, 3U);
+  const auto encoder = call->make_encoder({.id = "1", .model = "m"});
+  std::string out;
+  EventBatch batch;
+  const std::array<double, 3> logprobs = {-2, -3, -1};
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    batch.events.push_back({.choice = i,
+                            .tokens = {7},
+                            .text = std::string(1, static_cast<char>('a' + i)),
+                            .logprobs = {{.chosen = {.token = 7, .logprob = logprobs[i]}}},
+                            .finish = FinishReason::kLength});
+  }
+  encoder->events(batch, out);
+  encoder->end({}, out);
+  EXPECT_NE(out.find(R"("choices":[{"index":0,"text":"c","logprobs":null,"finish_reason":"length"},)"
+                     R"({"index":1,"text":"a","logprobs":null,"finish_reason":"length"}])"),
+            std::string::npos)
+      << out;
+}
+
+TEST(CompletionsCodec, StreamsTokenIdsWithTheLastFrameOfAnEvent) {
+  auto call = CompletionsCodec().decode(R"({"prompt":"x","stream":true,"return_token_ids":true})");
+  ASSERT_TRUE(call) << call.error().message;
+  const auto encoder = call->make_encoder({.id = "1", .model = "m"});
+  std::string out;
+  encoder->events({.events = {{.tokens = {7}}, {.index = 1, .tokens = {8}, .text = "é"}}}, out);
+  EXPECT_NE(out.find(R"("text":"","logprobs":null,"token_ids":[7])"), std::string::npos) << out;
+  EXPECT_NE(out.find(R"("text":"é","logprobs":null,"token_ids":[8])"), std::string::npos) << out;
 }
 
 TEST(CompletionsCodec, NamesTheFieldAndTheValueThatIsWrong) {
@@ -81,9 +137,18 @@ TEST(CompletionsCodec, NamesTheFieldAndTheValueThatIsWrong) {
   const Case cases[] = {
       {R"({})", "prompt", "missing"},
       {R"({"prompt":7})", "prompt", "got 7"},
-      {R"({"prompt":["a","b"]})", "prompt", "one prompt a request"},
+      {R"({"prompt":["a",[1],2]})", "prompt", "not both"},
+      {R"({"prompt":["a",[1,-1]]})", "prompt[1][1]", "-1"},
+      {R"({"prompt":"x","best_of":2,"n":3})", "best_of", "at least n, which is 3, got 2"},
+      {R"({"prompt":"x","best_of":2,"stream":true})", "best_of", "leave out stream"},
+      {R"({"prompt":"x","prompt_logprobs":1,"stream":true})", "prompt_logprobs", "leave out stream"},
+      {R"({"prompt":"x","prompt_logprobs":21})", "prompt_logprobs", "21"},
+      {R"({"prompt":"x","resume":{}})", "resume.token_ids", "missing"},
+      {R"({"prompt":"x","resume":{"token_ids":[1,"a"]}})", "resume.token_ids[1]", "\"a\""},
+      {R"({"prompt":"x","mirostat":2})", "mirostat", "not supported"},
+      {R"({"prompt":"x","xtc_probability":0.5})", "xtc_probability", "not supported"},
       {R"({"prompt":[1,-2]})", "prompt[1]", "-2"},
-      {R"({"prompt":"x","max_tokens":0})", "max_tokens", "at least 1, got 0"},
+      {R"({"prompt":"x","max_tokens":0})", "max_tokens", "at least 1, unless echo"},
       {R"({"prompt":"x","max_tokens":-5})", "max_tokens", "-5"},
       {R"({"prompt":"x","max_tokens":"many"})", "max_tokens", "\"many\""},
       {R"({"prompt":"x","max_tokens":1e300})", "max_tokens", "1e+300"},
@@ -101,8 +166,6 @@ TEST(CompletionsCodec, NamesTheFieldAndTheValueThatIsWrong) {
       {R"({"prompt":"x","logit_bias":{"x":1}})", "logit_bias", "\"x\""},
       {R"({"prompt":"x","logit_bias":{"5":101}})", "logit_bias.5", "101"},
       {R"({"prompt":"x","repetition_penalty":0})", "repetition_penalty", "above 0"},
-      {R"({"prompt":"x","echo":true})", "echo", "not supported"},
-      {R"({"prompt":"x","best_of":2})", "best_of", "not supported"},
       {R"({"prompt":"x","logprobs":21})", "logprobs", "21"},
       {R"({"prompt":"x","tools":[{}]})", "tools", "not supported"},
       {R"({"prompt":"x","model":5})", "model", "a string"},

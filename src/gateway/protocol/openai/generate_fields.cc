@@ -1,5 +1,7 @@
 #include "gateway/protocol/openai/generate_fields.h"
 
+#include "gateway/protocol/openai/prompt_fields.h"
+
 #include <fmt/format.h>
 #include <array>
 #include <charconv>
@@ -12,7 +14,7 @@ namespace {
 constexpr std::size_t kMaxStopStrings = 16;
 constexpr std::int64_t kMaxChoices = 128;
 constexpr std::size_t kMaxBiases = 1024;
-constexpr std::int64_t kMaxTokenId = std::numeric_limits<TokenId>::max();
+constexpr std::int64_t kMaxLogprobs = 20;
 
 template <class T, class U>
 Result<void> assign(Result<T> value, U& target) {
@@ -42,7 +44,7 @@ Result<void> read_model(const JsonValue& value, GenerateBody& body) {
 }
 
 Result<void> read_max_tokens(const JsonValue& value, GenerateBody& body) {
-  const auto tokens = value.as_integer(1, std::numeric_limits<std::int32_t>::max());
+  const auto tokens = value.as_integer(0, std::numeric_limits<std::int32_t>::max());
   if (!tokens) return fail(tokens.error());
   body.work.stop.max_tokens = static_cast<std::uint32_t>(*tokens);
   return {};
@@ -136,12 +138,7 @@ Result<void> read_min_tokens(const JsonValue& value, GenerateBody& body) {
 
 Result<void> read_stop_tokens(const JsonValue& value, GenerateBody& body) {
   body.work.stop.stop_tokens.clear();
-  return value.for_each_item([&](const JsonValue& item) -> Result<void> {
-    const auto token = item.as_integer(0, kMaxTokenId);
-    if (!token) return fail(token.error());
-    body.work.stop.stop_tokens.push_back(static_cast<TokenId>(*token));
-    return {};
-  });
+  return read_token_list(value, body.work.stop.stop_tokens);
 }
 
 Result<void> read_json_schema(const JsonValue& value, GenerateBody& body) {
@@ -180,6 +177,11 @@ Result<void> read_response_format(const JsonValue& value, GenerateBody& body) {
                      R"("json_schema": {"name": "…", "schema": {…}}})"));
 }
 
+Result<void> read_prompt_logprobs(const JsonValue& value, GenerateBody& body) {
+  body.prompt_logprobs = true;
+  return assign(value.as_integer(0, kMaxLogprobs), body.work.prompt_logprobs.emplace());
+}
+
 Result<void> read_grammar(const JsonValue& value, GenerateBody& body) {
   auto grammar = value.as_string();
   if (!grammar) return fail(grammar.error());
@@ -207,6 +209,9 @@ constexpr auto kGenerateFields = std::to_array<JsonField<GenerateBody>>({
     {"ignore_eos", read_stop_flag<&StopConditions::ignore_eos>},
     {"min_tokens", read_min_tokens},
     {"stop_token_ids", read_stop_tokens},
+    {"prompt_logprobs", read_prompt_logprobs},
+    {"return_token_ids", read_flag<&GenerateBody::return_tokens>},
+    {"resume", read_resume},
     {"response_format", read_response_format},
     {"grammar", read_grammar},
     {"priority", read_priority},
@@ -224,6 +229,12 @@ Result<void> refuse(const JsonValue& value, std::string_view neutral) {
 Result<void> only_false(const JsonValue& value, GenerateBody& /*body*/) {
   const auto flag = value.as_bool();
   return flag && !*flag ? Result<void>() : refuse(value, "false");
+}
+
+/// Samplers whose state a continuation elsewhere could not rebuild, or that the answer's draw has no place
+/// for.
+Result<void> only_zero(const JsonValue& value, GenerateBody& /*body*/) {
+  return value.as_number(0, 0) ? Result<void>() : refuse(value, "0");
 }
 
 Result<void> only_none(const JsonValue& value, GenerateBody& /*body*/) { return refuse(value, "null"); }
@@ -250,7 +261,6 @@ Result<void> no_tool_choice(const JsonValue& value, GenerateBody& /*body*/) {
 }
 
 constexpr auto kUnsupportedFields = std::to_array<JsonField<GenerateBody>>({
-    {"prompt_logprobs", only_none},
     {"echo", only_false},
     {"best_of", only_one},
     {"suffix", only_empty},
@@ -260,13 +270,15 @@ constexpr auto kUnsupportedFields = std::to_array<JsonField<GenerateBody>>({
     {"logprobs", no_logprobs},
     {"top_logprobs", only_none},
     {"use_beam_search", only_false},
+    {"mirostat", only_zero},
+    {"xtc_probability", only_zero},
+    {"dry_multiplier", only_zero},
 });
-
-constexpr std::int64_t kMaxLogprobs = 20;
 
 }  // namespace
 
 Result<void> read_logprobs_count(const JsonValue& value, GenerateBody& body) {
+  body.logprobs = true;
   return assign(value.as_integer(0, kMaxLogprobs), body.work.top_logprobs.emplace());
 }
 
@@ -275,8 +287,18 @@ Result<void> read_logprobs_flag(const JsonValue& value, GenerateBody& body) {
 }
 
 Result<void> read_top_logprobs(const JsonValue& value, GenerateBody& body) {
-  return read_logprobs_count(value, body);
+  return assign(value.as_integer(0, kMaxLogprobs), body.work.top_logprobs.emplace());
 }
+
+Result<void> read_echo(const JsonValue& value, GenerateBody& body) {
+  return assign(value.as_bool(), body.work.echo);
+}
+
+Result<void> read_best_of(const JsonValue& value, GenerateBody& body) {
+  return assign(value.as_integer(1, kMaxChoices), body.best_of.emplace());
+}
+
+namespace {
 
 Result<void> settle_logprobs(GenerateBody& body) {
   if (body.logprobs && !body.work.top_logprobs) body.work.top_logprobs = 0;
@@ -284,44 +306,45 @@ Result<void> settle_logprobs(GenerateBody& body) {
     return fail(invalid_field("top_logprobs", "top_logprobs needs logprobs to be true"));
   }
   if (!body.logprobs) body.work.top_logprobs.reset();
+  if (body.prompt_logprobs && body.stream) {
+    return fail(
+        invalid_field("prompt_logprobs", "prompt_logprobs come with a whole answer: leave out stream"));
+  }
+  // Echoed tokens are reported as generated ones are.
+  if (body.work.echo && body.logprobs && !body.work.prompt_logprobs)
+    body.work.prompt_logprobs = body.work.top_logprobs;
+  return {};
+}
+
+Result<void> settle_best_of(GenerateBody& body) {
+  body.n = body.work.n;
+  if (!body.best_of) return {};
+  if (*body.best_of < body.n) {
+    return fail(invalid_field(
+        "best_of", fmt::format("best_of must be at least n, which is {}, got {}", body.n, *body.best_of)));
+  }
+  if (body.stream && *body.best_of > body.n) {
+    return fail(invalid_field("best_of", "best_of chooses among whole answers: leave out stream"));
+  }
+  body.work.n = *body.best_of;
+  if (!body.work.top_logprobs) body.work.top_logprobs = 0;  // to choose by
+  return {};
+}
+
+}  // namespace
+
+Result<void> settle_fields(GenerateBody& body) {
+  if (auto settled = settle_logprobs(body); !settled) return settled;
+  if (auto settled = settle_best_of(body); !settled) return settled;
+  if (body.work.stop.max_tokens == 0U && !body.work.echo && !body.work.prompt_logprobs) {
+    return fail(invalid_field(
+        "max_tokens",
+        "max_tokens must be at least 1, unless echo or prompt_logprobs ask for the prompt, got 0"));
+  }
   return {};
 }
 
 std::span<const JsonField<GenerateBody>> generate_fields() { return kGenerateFields; }
 std::span<const JsonField<GenerateBody>> unsupported_fields() { return kUnsupportedFields; }
-
-Result<void> read_prompt(const JsonValue& value, Prompt& prompt) {
-  if (value.is_string()) {
-    prompt = TextPrompt{*value.as_string()};
-    return {};
-  }
-  if (!value.is_array()) return fail(value.wrong("a string or a list of token ids"));
-  TokenPrompt tokens;
-  std::vector<std::string> texts;
-  auto visited = value.for_each_item([&](const JsonValue& item) -> Result<void> {
-    if (item.is_string()) {
-      texts.push_back(*item.as_string());
-      return {};
-    }
-    const auto token = item.as_integer(0, kMaxTokenId);
-    if (!token) return fail(item.wrong("a token id or a string"));
-    tokens.tokens.push_back(static_cast<TokenId>(*token));
-    return {};
-  });
-  if (!visited) return visited;
-  if (texts.size() == 1 && tokens.tokens.empty()) {
-    prompt = TextPrompt{std::move(texts.front())};
-    return {};
-  }
-  if (!texts.empty()) {
-    return fail(invalid_field(value.path(),
-                              fmt::format("{} takes one prompt a request, got a list of {}: send them as "
-                                          "requests of their own, they are batched by the server",
-                                          value.path(), value.item_count()),
-                              "unsupported_parameter"));
-  }
-  prompt = std::move(tokens);
-  return {};
-}
 
 }  // namespace autoglm::protocol::openai

@@ -3,6 +3,8 @@
 #include "gateway/protocol/json/fields.h"
 #include "inference/request.h"
 
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -19,6 +21,11 @@ struct GenerateBody {
   bool include_usage = false;
   bool include_event_ids = false;
   bool logprobs = false;         ///< chat's flag; completions say how many at once
+  bool prompt_logprobs = false;  ///< are to be shown
+  bool return_tokens = false;    ///< ids beside the text
+  std::uint32_t n = 1;           ///< choices to be shown of each prompt
+  std::optional<std::uint32_t> best_of;
+  std::optional<std::int64_t> created;
   char stream_delimiter = '\0';  ///< of vLLM's /generate
 };
 
@@ -29,8 +36,8 @@ std::span<const JsonField<GenerateBody>> generate_fields();
 /// something, accepted at their neutral value. Never ignored in silence.
 std::span<const JsonField<GenerateBody>> unsupported_fields();
 
-/// What `logprobs` and `top_logprobs` of the two APIs mean, once both are read.
-Result<void> settle_logprobs(GenerateBody& body);
+/// What fields mean together, once all are read: logprobs, best_of, echo.
+Result<void> settle_fields(GenerateBody& body);
 
 /// Completions' `logprobs`: how many of the likeliest tokens.
 Result<void> read_logprobs_count(const JsonValue& value, GenerateBody& body);
@@ -38,7 +45,8 @@ Result<void> read_logprobs_count(const JsonValue& value, GenerateBody& body);
 Result<void> read_logprobs_flag(const JsonValue& value, GenerateBody& body);
 Result<void> read_top_logprobs(const JsonValue& value, GenerateBody& body);
 
-/// "prompt" as completions and vLLM's generate take it: a string or a list of token ids.
-Result<void> read_prompt(const JsonValue& value, Prompt& prompt);
+/// Fields of completions and vLLM's generate alone.
+Result<void> read_echo(const JsonValue& value, GenerateBody& body);
+Result<void> read_best_of(const JsonValue& value, GenerateBody& body);
 
 }  // namespace autoglm::protocol::openai

@@ -1,11 +1,12 @@
 #include "gateway/protocol/openai/text_encoder.h"
 
 #include "base/json_string.h"
-#include "base/utf8.h"
 #include "gateway/protocol/openai/error.h"
+#include "gateway/protocol/openai/logprob_json.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 #include <optional>
 #include <string>
@@ -15,6 +16,20 @@
 namespace autoglm::protocol::openai {
 
 namespace {
+
+/// What of its events an answer shows, and how.
+struct AnswerOptions {
+  std::uint32_t choices = 1;
+  std::uint32_t per_prompt = 1;
+  std::uint32_t kept = 1;  ///< of per_prompt; all of them when streamed
+  bool include_usage = false;
+  bool include_event_ids = false;
+  bool logprobs = false;
+  bool prompt_logprobs = false;
+  bool echo = false;
+  bool return_tokens = false;
+  std::vector<bool> begun;  ///< choices that somebody else has begun
+};
 
 void append_usage(std::string& out, const Usage& usage) {
   fmt::format_to(
@@ -44,67 +59,6 @@ std::string head_of(const AnswerFacts& facts, AnswerShape shape, bool stream) {
   return head;
 }
 
-/// A token's text for people: its bytes, as far as they are characters.
-void append_token_text(std::string& out, const TokenLogprob& token) {
-  std::string text;
-  append_valid_utf8(text, token.bytes);
-  append_json_string(out, text);
-}
-
-void append_token(std::string& out, const TokenLogprob& token) {
-  out += R"({"token":)";
-  append_token_text(out, token);
-  fmt::format_to(std::back_inserter(out), R"(,"logprob":{},"bytes":[)", token.logprob);
-  for (std::size_t i = 0; i < token.bytes.size(); ++i) {
-    fmt::format_to(std::back_inserter(out), "{}{}", i > 0 ? "," : "",
-                   static_cast<unsigned char>(token.bytes[i]));
-  }
-  out += ']';
-}
-
-/// Chat's form: {"content":[{token, logprob, bytes, top_logprobs}]}.
-void append_chat_logprobs(std::string& out, const std::vector<GeneratedLogprob>& logprobs) {
-  out += R"({"content":[)";
-  for (std::size_t i = 0; i < logprobs.size(); ++i) {
-    if (i > 0) out += ',';
-    append_token(out, logprobs[i].chosen);
-    out += R"(,"top_logprobs":[)";
-    for (std::size_t k = 0; k < logprobs[i].top.size(); ++k) {
-      if (k > 0) out += ',';
-      append_token(out, logprobs[i].top[k]);
-      out += '}';
-    }
-    out += "]}";
-  }
-  out += R"(],"refusal":null})";
-}
-
-/// Completions' form: lists of tokens, their logprobs, the likeliest beside each, and where each begins.
-/// `offset` counts characters and goes on.
-void append_completion_logprobs(std::string& out, const std::vector<GeneratedLogprob>& logprobs,
-                                std::size_t& offset) {
-  std::string tokens, values, top, offsets;
-  for (std::size_t i = 0; i < logprobs.size(); ++i) {
-    const char* comma = i > 0 ? "," : "";
-    tokens += comma;
-    append_token_text(tokens, logprobs[i].chosen);
-    fmt::format_to(std::back_inserter(values), "{}{}", comma, logprobs[i].chosen.logprob);
-    fmt::format_to(std::back_inserter(offsets), "{}{}", comma, offset);
-    offset += logprobs[i].chosen.bytes.size();
-    top += comma;
-    top += '{';
-    for (std::size_t k = 0; k < logprobs[i].top.size(); ++k) {
-      if (k > 0) top += ',';
-      append_token_text(top, logprobs[i].top[k]);
-      fmt::format_to(std::back_inserter(top), ":{}", logprobs[i].top[k].logprob);
-    }
-    top += '}';
-  }
-  fmt::format_to(std::back_inserter(out),
-                 R"({{"tokens":[{}],"token_logprobs":[{}],"top_logprobs":[{}],"text_offset":[{}]}})", tokens,
-                 values, top, offsets);
-}
-
 void append_tool_call(std::string& out, const ToolCallDelta& call) {
   out += R"("function":{)";
   if (!call.name.empty()) {
@@ -117,11 +71,17 @@ void append_tool_call(std::string& out, const ToolCallDelta& call) {
   out += '}';
 }
 
+void append_token_ids(std::string& out, const std::vector<TokenId>& tokens) {
+  fmt::format_to(std::back_inserter(out), R"("token_ids":[{}])", fmt::join(tokens, ","));
+}
+
 /// The whole answer as one document.
 class DocumentEncoder final : public AnswerEncoder {
  public:
-  DocumentEncoder(const AnswerFacts& facts, AnswerShape shape, std::uint32_t choices)
-      : shape_(shape), head_(head_of(facts, shape, false)), choices_(choices) {}
+  DocumentEncoder(const AnswerFacts& facts, AnswerShape shape, const AnswerOptions& options)
+      : shape_(shape), options_(options), head_(head_of(facts, shape, false)), choices_(options.choices) {
+    for (std::size_t i = 0; i < choices_.size(); ++i) choices_[i].number = i;
+  }
 
   std::string_view content_type() const override { return "application/json"; }
 
@@ -130,7 +90,9 @@ class DocumentEncoder final : public AnswerEncoder {
       Choice& choice = choices_[event.choice];
       choice.text += event.text;
       choice.reasoning += event.reasoning;
+      choice.tokens.insert(choice.tokens.end(), event.tokens.begin(), event.tokens.end());
       choice.logprobs.insert(choice.logprobs.end(), event.logprobs.begin(), event.logprobs.end());
+      choice.prompt.insert(choice.prompt.end(), event.prompt_logprobs.begin(), event.prompt_logprobs.end());
       for (const ToolCallDelta& delta : event.tool_calls) {
         if (choice.tool_calls.size() <= delta.index) choice.tool_calls.resize(delta.index + 1);
         ToolCallDelta& call = choice.tool_calls[delta.index];
@@ -143,22 +105,22 @@ class DocumentEncoder final : public AnswerEncoder {
   }
 
   void end(const Usage& usage, std::string& out) override {
+    share_prompts();
+    keep_best();
     out += head_;
     out += R"(,"choices":[)";
     for (std::size_t i = 0; i < choices_.size(); ++i) {
       if (i > 0) out += ',';
       fmt::format_to(std::back_inserter(out), R"({{"index":{},)", i);
-      if (shape_ == AnswerShape::kChat) {
-        append_message(out, choices_[i]);
-      } else {
-        out += R"("text":)";
-        append_json_string(out, choices_[i].text);
-      }
-      append_logprobs(out, choices_[i]);
-      append_finish(out, choices_[i].finish);
+      append_choice(out, choices_[i]);
       out += '}';
     }
-    out += R"(],"usage":)";
+    out += ']';
+    if (options_.prompt_logprobs && shape_ == AnswerShape::kChat) {
+      out += ',';
+      append_prompt_logprobs(out, choices_.front().prompt);
+    }
+    out += R"(,"usage":)";
     append_usage(out, usage);
     out += '}';
   }
@@ -167,12 +129,70 @@ class DocumentEncoder final : public AnswerEncoder {
 
  private:
   struct Choice {
+    std::size_t number = 0;
     std::string text;
     std::string reasoning;
+    std::vector<TokenId> tokens;
     std::vector<ToolCallDelta> tool_calls;
     std::vector<GeneratedLogprob> logprobs;
+    std::vector<GeneratedLogprob> prompt;
     std::optional<FinishReason> finish;
+
+    double mean_logprob() const {
+      double sum = 0;
+      for (const GeneratedLogprob& logprob : logprobs) sum += logprob.chosen.logprob;
+      return logprobs.empty() ? 0 : sum / static_cast<double>(logprobs.size());
+    }
   };
+
+  /// A prompt is reported once, with its first choice; every choice shows it.
+  void share_prompts() {
+    for (std::size_t i = 0; i < choices_.size(); ++i) {
+      if (i % options_.per_prompt != 0) choices_[i].prompt = choices_[i - i % options_.per_prompt].prompt;
+    }
+  }
+
+  /// Of each prompt's choices the likeliest, when more were made than asked for.
+  void keep_best() {
+    if (options_.kept == options_.per_prompt) return;
+    std::vector<Choice> kept;
+    for (auto group = choices_.begin(); group != choices_.end(); group += options_.per_prompt) {
+      std::sort(group, group + options_.per_prompt, [](const Choice& a, const Choice& b) {
+        return std::pair(-a.mean_logprob(), a.number) < std::pair(-b.mean_logprob(), b.number);
+      });
+      std::move(group, group + options_.kept, std::back_inserter(kept));
+    }
+    choices_ = std::move(kept);
+  }
+
+  void append_choice(std::string& out, Choice& choice) const {
+    if (shape_ == AnswerShape::kChat) {
+      append_message(out, choice);
+    } else {
+      out += R"("text":)";
+      append_json_string(out, choice.text);
+    }
+    out += R"(,"logprobs":)";
+    if (options_.echo)
+      choice.logprobs.insert(choice.logprobs.begin(), choice.prompt.begin(), choice.prompt.end());
+    if (choice.logprobs.empty() || !options_.logprobs) {
+      out += "null";
+    } else if (shape_ == AnswerShape::kChat) {
+      append_chat_logprobs(out, choice.logprobs);
+    } else {
+      append_completion_logprobs(out, choice.logprobs);
+    }
+    out += ',';
+    if (options_.prompt_logprobs && shape_ == AnswerShape::kCompletion) {
+      append_prompt_logprobs(out, choice.prompt);
+      out += ',';
+    }
+    if (options_.return_tokens) {
+      append_token_ids(out, choice.tokens);
+      out += ',';
+    }
+    append_finish(out, choice.finish);
+  }
 
   static void append_message(std::string& out, const Choice& choice) {
     out += R"("message":{"role":"assistant","content":)";
@@ -195,20 +215,8 @@ class DocumentEncoder final : public AnswerEncoder {
     out += choice.tool_calls.empty() ? "}" : "]}";
   }
 
-  void append_logprobs(std::string& out, const Choice& choice) const {
-    out += R"(,"logprobs":)";
-    std::size_t offset = 0;
-    if (choice.logprobs.empty()) {
-      out += "null";
-    } else if (shape_ == AnswerShape::kChat) {
-      append_chat_logprobs(out, choice.logprobs);
-    } else {
-      append_completion_logprobs(out, choice.logprobs, offset);
-    }
-    out += ',';
-  }
-
   AnswerShape shape_;
+  AnswerOptions options_;
   std::string head_;
   std::vector<Choice> choices_;
 };
@@ -216,15 +224,11 @@ class DocumentEncoder final : public AnswerEncoder {
 /// Server-sent events, a frame an event. What frames share is written once.
 class StreamEncoder final : public AnswerEncoder {
  public:
-  struct Options {
-    bool include_usage = false;
-    bool include_event_ids = false;
-  };
-
-  StreamEncoder(const AnswerFacts& facts, AnswerShape shape, std::uint32_t choices, Options options)
-      : shape_(shape), options_(options), choices_(choices) {
+  StreamEncoder(const AnswerFacts& facts, AnswerShape shape, const AnswerOptions& options)
+      : shape_(shape), options_(options), choices_(options.choices) {
     head_ = "data: " + head_of(facts, shape, true) + R"(,"choices":[)";
     tail_ = options.include_usage ? "],\"usage\":null}\n\n" : "]}\n\n";
+    for (std::size_t i = 0; i < options.begun.size(); ++i) choices_[i].begun = options.begun[i];
   }
 
   std::string_view content_type() const override { return "text/event-stream; charset=utf-8"; }
@@ -262,37 +266,35 @@ class StreamEncoder final : public AnswerEncoder {
   }
 
   void completion_frame(const TokenEvent& event, std::string& out) {
-    Choice& choice = hold_logprobs(event);
-    if (event.text.empty() && !event.finish) return;
+    Choice& choice = hold(event);
+    if (event.text.empty() && !event.finish && !options_.return_tokens) return;
     begin_frame(out);
     fmt::format_to(std::back_inserter(out), R"({{"index":{},"text":)", event.choice);
     append_json_string(out, event.text);
-    append_held_logprobs(choice, out);
+    append_held(choice, out);
+    if (options_.return_tokens) {
+      append_token_ids(out, event.tokens);
+      out += ',';
+    }
     append_finish(out, event.finish);
     out += '}';
     out += tail_;
   }
 
-  /// OpenAI's order for a choice: the role, then content, then an empty delta with the reason.
+  /// OpenAI's order for a choice: the role, then content, then an empty delta with the reason. The last frame
+  /// of an event has its token ids, when they are asked for: who has seen them has seen all of it.
   void chat_frames(const TokenEvent& event, std::string& out) {
-    Choice& choice = hold_logprobs(event);
+    Choice& choice = hold(event);
+    std::vector<std::string> deltas;
     if (!choice.begun) {
       choice.begun = true;
-      delta_frame(event.choice, R"("role":"assistant","content":"")", std::nullopt, out);
+      deltas.emplace_back(R"("role":"assistant","content":"")");
     }
-    std::string delta;
-    if (!event.reasoning.empty()) {
-      delta = R"("reasoning_content":)";
-      append_json_string(delta, event.reasoning);
-      delta_frame(event.choice, delta, std::nullopt, out);
-    }
-    if (!event.text.empty()) {
-      delta = R"("content":)";
-      append_json_string(delta, event.text);
-      delta_frame(event.choice, delta, std::nullopt, out);
-    }
+    if (!event.reasoning.empty())
+      append_json_string(deltas.emplace_back(R"("reasoning_content":)"), event.reasoning);
+    if (!event.text.empty()) append_json_string(deltas.emplace_back(R"("content":)"), event.text);
     for (const ToolCallDelta& call : event.tool_calls) {
-      delta = fmt::format(R"("tool_calls":[{{"index":{},)", call.index);
+      std::string& delta = deltas.emplace_back(fmt::format(R"("tool_calls":[{{"index":{},)", call.index));
       if (!call.id.empty()) {
         delta += R"("id":)";
         append_json_string(delta, call.id);
@@ -300,49 +302,56 @@ class StreamEncoder final : public AnswerEncoder {
       }
       append_tool_call(delta, call);
       delta += "}]";
-      delta_frame(event.choice, delta, std::nullopt, out);
     }
-    if (event.finish) delta_frame(event.choice, "", event.finish, out);
+    if (event.finish || (deltas.empty() && options_.return_tokens)) deltas.emplace_back();
+    for (std::size_t i = 0; i < deltas.size(); ++i)
+      delta_frame(event, deltas[i], i + 1 == deltas.size(), out);
   }
 
   struct Choice {
-    bool begun = false;  // its role has been sent
-    std::size_t offset = 0;
+    bool begun = false;                      // its role has been sent
     std::vector<GeneratedLogprob> logprobs;  // of tokens whose text has not been sent
   };
 
   /// A token may have no text yet; its logprob goes with the next frame.
-  Choice& hold_logprobs(const TokenEvent& event) {
+  Choice& hold(const TokenEvent& event) {
     Choice& choice = choices_[event.choice];
+    if (options_.echo) {
+      choice.logprobs.insert(choice.logprobs.end(), event.prompt_logprobs.begin(),
+                             event.prompt_logprobs.end());
+    }
     choice.logprobs.insert(choice.logprobs.end(), event.logprobs.begin(), event.logprobs.end());
     return choice;
   }
 
-  void append_held_logprobs(Choice& choice, std::string& out) {
+  void append_held(Choice& choice, std::string& out) {
     out += R"(,"logprobs":)";
     if (choice.logprobs.empty()) {
       out += "null";
     } else if (shape_ == AnswerShape::kChat) {
       append_chat_logprobs(out, choice.logprobs);
     } else {
-      append_completion_logprobs(out, choice.logprobs, choice.offset);
+      append_completion_logprobs(out, choice.logprobs);
     }
     out += ',';
     choice.logprobs.clear();
   }
 
-  void delta_frame(std::uint32_t choice, std::string_view delta, std::optional<FinishReason> finish,
-                   std::string& out) {
+  void delta_frame(const TokenEvent& event, std::string_view delta, bool last, std::string& out) {
     begin_frame(out);
-    fmt::format_to(std::back_inserter(out), R"({{"index":{},"delta":{{{}}})", choice, delta);
-    append_held_logprobs(choices_[choice], out);
-    append_finish(out, finish);
+    fmt::format_to(std::back_inserter(out), R"({{"index":{},"delta":{{{}}})", event.choice, delta);
+    append_held(choices_[event.choice], out);
+    if (options_.return_tokens && last) {
+      append_token_ids(out, event.tokens);
+      out += ',';
+    }
+    append_finish(out, last ? event.finish : std::nullopt);
     out += '}';
     out += tail_;
   }
 
   AnswerShape shape_;
-  Options options_;
+  AnswerOptions options_;
   std::string head_;
   std::string tail_;
   std::vector<Choice> choices_;
@@ -352,19 +361,29 @@ class StreamEncoder final : public AnswerEncoder {
 }  // namespace
 
 DecodedCall make_call(GenerateBody body, AnswerShape shape, std::uint32_t unknown_fields) {
-  const StreamEncoder::Options options{.include_usage = body.include_usage,
-                                       .include_event_ids = body.include_event_ids};
-  const std::uint32_t choices = body.work.n;
+  const GenerateRequest& work = body.work;
+  AnswerOptions options{.choices = work.choices(),
+                        .per_prompt = work.n,
+                        .kept = body.best_of ? body.n : work.n,
+                        .include_usage = body.include_usage,
+                        .include_event_ids = body.include_event_ids,
+                        .logprobs = body.logprobs,
+                        .prompt_logprobs = body.prompt_logprobs,
+                        .echo = work.echo,
+                        .return_tokens = body.return_tokens,
+                        .begun = {}};
+  for (const auto& tokens : work.resume) options.begun.push_back(!tokens.empty());
   const bool stream = body.stream;
   return DecodedCall{.model = std::move(body.model),
                      .work = std::move(body.work),
                      .stream = stream,
                      .priority = body.priority,
+                     .created = body.created,
                      .unknown_fields = unknown_fields,
-                     .make_encoder = [shape, choices, stream,
-                                      options](const AnswerFacts& facts) -> std::unique_ptr<AnswerEncoder> {
-                       if (stream) return std::make_unique<StreamEncoder>(facts, shape, choices, options);
-                       return std::make_unique<DocumentEncoder>(facts, shape, choices);
+                     .make_encoder = [shape, stream, options = std::move(options)](
+                                         const AnswerFacts& facts) -> std::unique_ptr<AnswerEncoder> {
+                       if (stream) return std::make_unique<StreamEncoder>(facts, shape, options);
+                       return std::make_unique<DocumentEncoder>(facts, shape, options);
                      }};
 }
 

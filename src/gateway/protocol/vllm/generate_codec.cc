@@ -3,6 +3,7 @@
 #include "base/json_string.h"
 #include "gateway/protocol/openai/error.h"
 #include "gateway/protocol/openai/generate_fields.h"
+#include "gateway/protocol/openai/prompt_fields.h"
 
 #include <array>
 #include <string>
@@ -15,11 +16,6 @@ namespace {
 
 constexpr std::uint32_t kDefaultMaxTokens = 16;  // vLLM's SamplingParams
 
-Result<void> read_prompt(const JsonValue& value, openai::GenerateBody& body) {
-  body.has_prompt = true;
-  return openai::read_prompt(value, body.work.prompt);
-}
-
 Result<void> read_delimiter(const JsonValue& value, openai::GenerateBody& body) {
   const auto text = value.as_string();
   if (!text || (*text != "\n" && *text != std::string_view("\0", 1))) {
@@ -30,12 +26,12 @@ Result<void> read_delimiter(const JsonValue& value, openai::GenerateBody& body) 
 }
 
 constexpr auto kGenerateFields = std::to_array<JsonField<openai::GenerateBody>>(
-    {{"prompt", read_prompt}, {"stream_delimiter", read_delimiter}});
+    {{"prompt", openai::read_prompts}, {"stream_delimiter", read_delimiter}});
 
 class TextsEncoder final : public AnswerEncoder {
  public:
-  TextsEncoder(const std::string& prompt, std::uint32_t choices, bool stream, char delimiter)
-      : texts_(choices, prompt), stream_(stream), delimiter_(delimiter) {}
+  TextsEncoder(std::vector<std::string> texts, bool stream, char delimiter)
+      : texts_(std::move(texts)), stream_(stream), delimiter_(delimiter) {}
 
   std::string_view content_type() const override {
     return stream_ ? "application/octet-stream" : "application/json";
@@ -88,19 +84,22 @@ Result<DecodedCall> GenerateCodec::decode(std::string_view bytes) const {
                               "missing_required_parameter"));
   }
   if (!body.work.stop.max_tokens) body.work.stop.max_tokens = kDefaultMaxTokens;
-  const auto* text = std::get_if<TextPrompt>(&body.work.prompt);
-  std::string prompt = text != nullptr ? text->text : std::string();
-  const std::uint32_t choices = body.work.n;
-  return DecodedCall{.model = std::move(body.model),
-                     .work = std::move(body.work),
-                     .stream = body.stream,
-                     .priority = body.priority,
-                     .unknown_fields = *unknown,
-                     .make_encoder = [prompt = std::move(prompt), choices, stream = body.stream,
-                                      delimiter = body.stream_delimiter](
-                                         const AnswerFacts& /*facts*/) -> std::unique_ptr<AnswerEncoder> {
-                       return std::make_unique<TextsEncoder>(prompt, choices, stream, delimiter);
-                     }};
+  if (auto settled = openai::settle_fields(body); !settled) return fail(settled.error());
+  std::vector<std::string> texts;  // that the answer's begin with: the prompts
+  for (std::uint32_t i = 0; i < body.work.choices(); ++i) {
+    const auto* text = std::get_if<TextPrompt>(&body.work.prompts[i / body.work.n]);
+    texts.push_back(text != nullptr ? text->text : std::string());
+  }
+  return DecodedCall{
+      .model = std::move(body.model),
+      .work = std::move(body.work),
+      .stream = body.stream,
+      .priority = body.priority,
+      .unknown_fields = *unknown,
+      .make_encoder = [texts = std::move(texts), stream = body.stream, delimiter = body.stream_delimiter](
+                          const AnswerFacts& /*facts*/) -> std::unique_ptr<AnswerEncoder> {
+        return std::make_unique<TextsEncoder>(texts, stream, delimiter);
+      }};
 }
 
 }  // namespace autoglm::protocol::vllm

@@ -1,0 +1,45 @@
+#pragma once
+
+#include "engine/engine_worker.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace autoglm::engine {
+
+/// One choice of a request while it is being generated.
+struct EngineWorker::Choice {
+  Generation* generation = nullptr;
+  std::uint32_t number = 0;
+  SequenceKey key;
+  std::vector<TokenId> tokens;      ///< prompt and answer
+  std::uint32_t prompt_tokens = 0;  ///< of those
+  std::uint32_t siblings = 1;       ///< choices that begin where this one's prompt ends, itself included
+  bool admitted = false;
+  bool begun = false;
+  AnswerText text;
+  std::unique_ptr<TokenSampler> sampler;
+  MonotonicTime last_token;
+  std::uint32_t reported = 0;     ///< tokens of the prompt whose logprobs have been sent
+  std::size_t prompt_offset = 0;  ///< bytes of their text
+};
+
+/// A request while it is being generated. Belongs to the engine's thread.
+struct EngineWorker::Generation {
+  Submission submission;
+  const GenerateRequest* work = nullptr;
+  std::uint64_t seed = 0;
+  std::vector<std::unique_ptr<Choice>> choices;
+  std::uint32_t unfinished = 0;
+  bool started = false;
+  bool first_token_sent = false;
+  Usage usage;
+
+  const std::string& echo_of(const Choice& choice) const {
+    return submission.prompts[choice.number / work->n].echo;
+  }
+};
+
+}  // namespace autoglm::engine

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "gateway/protocol/openai/generate_fields.h"
+
+#include <vector>
+
+namespace autoglm::protocol::openai {
+
+/// "prompt" as completions and vLLM's generate take it: a string, a list of token ids, or a list of these.
+Result<void> read_prompts(const JsonValue& value, GenerateBody& body);
+
+/// `{"token_ids": [1, 2], "created": 1700000000}`: what another instance has generated, of each of several
+/// choices in a list of its own, and when it began.
+Result<void> read_resume(const JsonValue& value, GenerateBody& body);
+
+/// Appends a list of token ids to `tokens`.
+Result<void> read_token_list(const JsonValue& value, std::vector<TokenId>& tokens);
+
+}  // namespace autoglm::protocol::openai
