@@ -114,6 +114,8 @@ def stall(pairs):
         for stream in streams:
             stream.join()
         gaps = [b - a for times in seen for a, b in zip(times, times[1:])]
+        if failed := [p.error or p.status for p in prompts if p.usage is None]:
+            raise RuntimeError(f"{server}: a prompt was not answered: {failed}")
         tokens = sum(map(len, seen)) + sum(p.usage["prompt_tokens"] for p in prompts)
         return {"p99 gap s": percentile(gaps, 0.99), "prompts' TTFT s": statistics.median(p.first_token for p in prompts),
                 "tokens/s, prompts' included": tokens / (ended - began), "CPU s": server.cpu_seconds() - cpu}

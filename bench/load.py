@@ -24,7 +24,7 @@ class Stream(threading.Thread):
         # Both servers know these fields; each ignores the other's.
         self.body = {"prompt": prompt, "max_tokens": max_tokens, "stream": True, "ignore_eos": True, "temperature": 0,
                      "stream_options": {"include_usage": True}, **body}
-        self.times, self.status, self.usage = [], None, None
+        self.times, self.status, self.usage, self.error = [], None, None, None
         self.stop = threading.Event()
 
     def run(self):
@@ -45,6 +45,8 @@ class Stream(threading.Thread):
     def _read(self, response):
         self.status = response.status
         for line in response:
+            if b'"error"' in line:
+                self.error = line.decode()
             if line.startswith(b"data: {"):
                 self.times.append(time.monotonic())
                 if b'"usage":{' in line:
