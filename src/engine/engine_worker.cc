@@ -98,9 +98,11 @@ void EngineWorker::start(Submission submission) {
 
   const auto now = std::chrono::steady_clock::now();
   const GenerationId id = from.id;
-  for (std::uint32_t i = 0; i < work.choices() && generations_.contains(id); ++i) {
+  const std::uint32_t choices = work.choices();
+  const bool resumed = !work.resume.empty();
+  for (std::uint32_t i = 0; i < choices; ++i) {
+    if (!generations_.contains(id)) return;  // Its last choice had ended before: all of it is gone.
     Choice& choice = *generation.choices[i];
-    const bool resumed = !work.resume.empty();
     if (from.choices[i].finished) {
       outbox_.add(from.delivery,
                   {.choice = i, .index = choice.text.tokens(), .finish = from.choices[i].finished});
