@@ -1,5 +1,6 @@
 #include "app/app_config.h"
 
+#include <algorithm>
 #include <set>
 
 namespace autoglm::app {
@@ -38,7 +39,20 @@ config::Descriptor<ModelConfig> describe_model() {
              "model", "The models that clients can ask for; the first is what they get without asking.")
       .field("name", &C::name,
              {.doc = "What clients call it. Unset: the name of its file.", .example = "smollm2"})
-      .section("engine", &C::engine, engine::describe_engine(), {.required = true});
+      .section("engine", &C::engine, engine::describe_engine())
+      .include(&C::pool, gateway::describe_pool())
+      .check([](const C& c) {
+        std::vector<config::Violation> wrong;
+        if (c.engine.has_value() == c.is_pool()) {
+          wrong.push_back({"", c.is_pool()
+                                   ? "has both `engine` and `endpoints`; name the one that answers"
+                                   : "has neither `engine` (a model to load here) nor `endpoints` (servers "
+                                     "that have it)"});
+        }
+        if (c.is_pool() && c.name.empty())
+          wrong.push_back({"", "has endpoints and no `name`; say what clients call it"});
+        return wrong;
+      });
 }
 
 config::Descriptor<TelemetryConfig> describe_telemetry() {
@@ -48,9 +62,45 @@ config::Descriptor<TelemetryConfig> describe_telemetry() {
       .section("log", &C::log, observe::describe_log());
 }
 
+/// The models that `name` falls back to, and theirs: back to itself?
+bool falls_back_to_itself(const AppConfig& config, const std::string& name) {
+  std::set<std::string> seen;
+  std::vector<std::string> open{name};
+  while (!open.empty()) {
+    const std::string at = std::move(open.back());
+    open.pop_back();
+    const auto model = std::ranges::find(config.models, at, &ModelConfig::name);
+    if (model == config.models.end()) continue;
+    for (const std::string& next : model->pool.fallback) {
+      if (next == name) return true;
+      if (seen.insert(next).second) open.push_back(next);
+    }
+  }
+  return false;
+}
+
+void check_fallbacks(const AppConfig& config, std::vector<config::Violation>& wrong) {
+  for (std::size_t i = 0; i < config.models.size(); ++i) {
+    const ModelConfig& model = config.models[i];
+    const std::string path = "models[" + std::to_string(i) + "].fallback";
+    if (!model.pool.fallback.empty() && model.engine) {
+      wrong.push_back({path, "is only for models with endpoints"});
+      continue;
+    }
+    for (std::size_t k = 0; k < model.pool.fallback.size(); ++k) {
+      const std::string& name = model.pool.fallback[k];
+      if (std::ranges::find(config.models, name, &ModelConfig::name) != config.models.end()) continue;
+      wrong.push_back({path + "[" + std::to_string(k) + "]", "names no model here: \"" + name + "\""});
+    }
+    if (falls_back_to_itself(config, model.name))
+      wrong.push_back({path, "leads back to \"" + model.name + "\" itself; break the circle"});
+  }
+}
+
 std::vector<config::Violation> check_app(const AppConfig& config) {
   std::vector<config::Violation> wrong;
   std::set<std::string> names;
+  check_fallbacks(config, wrong);
   for (std::size_t i = 0; i < config.models.size(); ++i) {
     const std::string& name = config.models[i].name;
     if (!name.empty() && !names.insert(name).second) {

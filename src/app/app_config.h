@@ -2,11 +2,13 @@
 
 #include "config/descriptor.h"
 #include "engine/engine_config.h"
+#include "gateway/resilience/pool_config.h"
 #include "observe/log/log_config.h"
 #include "runtime/socket.h"
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,10 +25,13 @@ struct ServerConfig {
   std::uint32_t max_connections = 10'000;
 };
 
-/// One of `models:`.
+/// One of `models:`: an engine in this process, or a pool of servers elsewhere.
 struct ModelConfig {
   std::string name;
-  engine::EngineConfig engine;
+  std::optional<engine::EngineConfig> engine;
+  gateway::PoolConfig pool;
+
+  bool is_pool() const { return !pool.endpoints.empty(); }
 };
 
 /// `telemetry:`.

@@ -1,7 +1,13 @@
 #include "app/builtins.h"
 
+#include "base/assert.h"
 #include "engine/backends/llama/llama_backend.h"
 #include "engine/backends/llama/token_sampler.h"
+#include "gateway/routing/least_connections/least_connections_balancer.h"
+#include "gateway/routing/least_load/least_load_balancer.h"
+#include "gateway/routing/power_of_two/power_of_two_balancer.h"
+#include "gateway/routing/prefix_affinity/prefix_affinity_balancer.h"
+#include "gateway/routing/round_robin/round_robin_balancer.h"
 
 #include <iterator>
 
@@ -37,6 +43,23 @@ engine::BackendLoader backend_loader(const engine::EngineConfig& config, const s
 
 engine::SamplerFactory sampler_factory() { return engine::make_token_sampler; }
 
+gateway::BalancerFactory balancer_factory(gateway::Balance balance) {
+  switch (balance) {
+    case gateway::Balance::kRoundRobin:
+    case gateway::Balance::kWeightedRoundRobin:  // weights count in both: nginx knows one name, HAProxy two
+      return gateway::make_round_robin;
+    case gateway::Balance::kLeastConnections:
+      return gateway::make_least_connections;
+    case gateway::Balance::kLeastLoad:
+      return gateway::make_least_load;
+    case gateway::Balance::kPowerOfTwo:
+      return gateway::make_power_of_two;
+    case gateway::Balance::kPrefixAffinity:
+      return gateway::make_prefix_affinity;
+  }
+  AUTOGLM_ASSERT(false, "an unknown policy");
+}
+
 std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
                                           const gateway::Readiness& readiness,
                                           observe::MetricRegistry& metrics, bool expose_metrics) {
@@ -50,9 +73,11 @@ std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
 }
 
 std::vector<gateway::Route> admin_routes(const gateway::ModelDirectory& models,
+                                         std::vector<gateway::ModelPool*> pools,
                                          const gateway::Readiness& readiness,
                                          observe::MetricRegistry& metrics, bool expose_metrics) {
   std::vector<gateway::Route> routes = gateway::model_routes(models, version());
+  append(routes, gateway::endpoint_routes(std::move(pools)));
   append_health(routes, models, readiness, metrics, expose_metrics);
   return routes;
 }

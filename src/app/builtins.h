@@ -3,6 +3,8 @@
 #include "engine/backends/backend.h"
 #include "engine/engine_config.h"
 #include "gateway/front/http/front.h"
+#include "gateway/resilience/pool_config.h"
+#include "gateway/routing/balancer.h"
 
 #include <string>
 #include <vector>
@@ -16,12 +18,16 @@ engine::BackendLoader backend_loader(const engine::EngineConfig& config, const s
                                      unsigned threads);
 engine::SamplerFactory sampler_factory();
 
+/// The policies of balancing.
+gateway::BalancerFactory balancer_factory(gateway::Balance balance);
+
 /// Everything that clients can call.
 std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
                                           const gateway::Readiness& readiness,
                                           observe::MetricRegistry& metrics, bool expose_metrics);
 /// What the operator can call, on the admin address.
 std::vector<gateway::Route> admin_routes(const gateway::ModelDirectory& models,
+                                         std::vector<gateway::ModelPool*> pools,
                                          const gateway::Readiness& readiness,
                                          observe::MetricRegistry& metrics, bool expose_metrics);
 

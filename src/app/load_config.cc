@@ -47,7 +47,7 @@ void put_first(std::vector<ModelConfig>& models, const std::string& name) {
     return;
   }
   ModelConfig model;
-  model.engine.path = name;
+  model.engine.emplace().path = name;
   models.insert(models.begin(), std::move(model));
 }
 

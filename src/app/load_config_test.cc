@@ -31,7 +31,7 @@ class LoadConfig : public ::testing::Test {
 TEST_F(LoadConfig, ServesTheDefaultModelWhenNothingIsSaid) {
   const AppConfig config = load_config({}, {})->config;
   ASSERT_EQ(config.models.size(), 1U);
-  EXPECT_EQ(config.models[0].engine.path, "smollm2-135m-instruct");
+  EXPECT_EQ(config.models[0].engine->path, "smollm2-135m-instruct");
   EXPECT_EQ(config.server.listen.port, 8080);
   EXPECT_EQ(config.server.request_timeout, Duration(30s));
   EXPECT_TRUE(config.telemetry.metrics);
@@ -47,7 +47,7 @@ TEST_F(LoadConfig, TakesTheQuickStartsVariables) {
                                             {"API_TIMEOUT", "2.5"},
                                             {"ENABLE_METRICS", "false"}})
                                ->config;
-  EXPECT_EQ(config.models.at(0).engine.path, "/m.gguf");
+  EXPECT_EQ(config.models.at(0).engine->path, "/m.gguf");
   EXPECT_EQ(config.server.workers, 4U);
   EXPECT_EQ(config.server.request_timeout, Duration(2500ms));
   EXPECT_FALSE(config.telemetry.metrics);
@@ -58,14 +58,14 @@ TEST_F(LoadConfig, PrefersFlagsThenEnvironmentThenFile) {
       "server: { listen: 127.0.0.1:1, workers: 1, request_timeout: 1s }\nmodels: [{ engine: { path: f.gguf } "
       "}]\n");
   EXPECT_EQ(load_config(options, {})->config.server.workers, 1U);
-  EXPECT_EQ(load_config(options, {})->config.models.at(0).engine.path, "f.gguf");
+  EXPECT_EQ(load_config(options, {})->config.models.at(0).engine->path, "f.gguf");
   EXPECT_EQ(load_config(options, {{"MAX_WORKERS", "2"}})->config.server.workers, 2U);
   options.port = 9;
   options.model = "flag.gguf";
   const AppConfig config = load_config(options, {{"MODEL_NAME", "env.gguf"}})->config;
   EXPECT_EQ(config.server.listen, (HostPort{"127.0.0.1", 9}));
   ASSERT_EQ(config.models.size(), 2U);  // the file's is not lost
-  EXPECT_EQ(config.models[0].engine.path, "flag.gguf");
+  EXPECT_EQ(config.models[0].engine->path, "flag.gguf");
 }
 
 TEST_F(LoadConfig, ANameOfTheFilesModelsChoosesTheDefault) {
@@ -73,7 +73,7 @@ TEST_F(LoadConfig, ANameOfTheFilesModelsChoosesTheDefault) {
       "models:\n  - { name: a, engine: { path: a.gguf } }\n  - { name: b, engine: { path: b.gguf } }\n");
   const AppConfig config = load_config(options, {{"MODEL_NAME", "b"}})->config;
   ASSERT_EQ(config.models.size(), 2U);
-  EXPECT_EQ(config.models[0].engine.path, "b.gguf");
+  EXPECT_EQ(config.models[0].engine->path, "b.gguf");
 }
 
 TEST_F(LoadConfig, NamesTheVariableThatIsWrong) {

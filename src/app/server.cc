@@ -2,9 +2,8 @@
 
 #include "app/builtins.h"
 #include "app/cpu_budget.h"
+#include "app/model_set.h"
 #include "app/process_metrics.h"
-#include "engine/engine.h"
-#include "engine/models/catalogue.h"
 #include "gateway/front/http/front.h"
 #include "http/server.h"
 #include "runtime/os_signals.h"
@@ -31,9 +30,8 @@ struct Server::State {
   std::vector<std::shared_ptr<void>> process_metrics;
   EventLoop control;  ///< of the main thread: signals and the admin address
   std::unique_ptr<WorkerPool> workers;
-  std::vector<std::unique_ptr<engine::Engine>> engines;
   std::unique_ptr<BlockingPool> pool;
-  std::unique_ptr<gateway::ModelDirectory> models;
+  std::unique_ptr<ModelSet> models;
   std::unique_ptr<gateway::Pipeline> pipeline;
   gateway::Readiness readiness;
   std::unique_ptr<gateway::HttpFront> front;
@@ -44,7 +42,7 @@ struct Server::State {
   bool draining = false;
   int exit_code = 0;
 
-  void make_engines(const std::filesystem::path& cache, const std::vector<engine::ModelFile>& files);
+  Result<void> make_models();
   Result<void> listen();
   void announce() const;
   Task<void> announce_ready();
@@ -74,19 +72,7 @@ Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Server::~Server() = default;
 
 Result<std::unique_ptr<Server>> Server::create(AppConfig config, const std::filesystem::path& model_cache) {
-  std::vector<engine::ModelFile> files;
-  for (ModelConfig& model : config.models) {
-    auto file = engine::find_model(model.engine.path, model_cache);
-    if (!file) return fail(file.error());
-    if (model.name.empty()) model.name = file->name;
-    const auto same = [&](const ModelConfig& other) { return &other < &model && other.name == model.name; };
-    if (std::ranges::any_of(config.models, same)) {
-      return fail(
-          ErrorCode::kInvalidArgument,
-          fmt::format("two models are called \"{}\": give one of them a name of its own", model.name));
-    }
-    files.push_back(std::move(*file));
-  }
+  if (auto resolved = resolve(config.models, model_cache); !resolved) return fail(resolved.error());
   // Both ports before anything costs time; exclusively, since sharing a port with a stranger would be silent.
   const auto address = probe_listen_address(config.server.listen);
   if (!address) return fail(address.error());
@@ -104,40 +90,34 @@ Result<std::unique_ptr<Server>> Server::create(AppConfig config, const std::file
   if (!log) return fail(log.error());
   state->log = std::move(*log);
   state->process_metrics = process_metrics(state->metrics, *state->log);
-  state->make_engines(model_cache, files);
+  if (auto made = state->make_models(); !made) return fail(made.error());
   if (auto listening = state->listen(); !listening) return fail(listening.error());
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 
-void Server::State::make_engines(const std::filesystem::path& /*cache*/,
-                                 const std::vector<engine::ModelFile>& files) {
-  const CpuBudget budget = CpuBudget::of(usable_cpus(), config.server.workers, !config.models.empty());
+Result<void> Server::State::make_models() {
+  const bool engines =
+      std::ranges::any_of(config.models, [](const auto& model) { return model.engine.has_value(); });
+  const CpuBudget budget = CpuBudget::of(usable_cpus(), config.server.workers, engines);
   workers = std::make_unique<WorkerPool>(budget.loops);
   workers->start();
   pool = std::make_unique<BlockingPool>(2, 1024);
-  std::vector<gateway::ModelDirectory::Entry> entries;
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    ModelConfig& model = config.models[i];
-    const unsigned threads = model.engine.threads != 0 ? model.engine.threads : budget.compute;
-    const std::string path = files[i].path.string();
-    model.engine.path = path;
-    engines.push_back(std::make_unique<engine::Engine>(
-        model.name, model.engine,
-        engine::Engine::Dependencies{.pool = *pool,
-                                     .metrics = metrics,
-                                     .log = *log,
-                                     .load = backend_loader(model.engine, path, threads),
-                                     .samplers = sampler_factory()}));
-    entries.push_back({model.name, engines.back().get()});
-  }
-  models = std::make_unique<gateway::ModelDirectory>(std::move(entries));
-  const Duration timeout = config.server.request_timeout;
-  pipeline = std::make_unique<gateway::Pipeline>(
-      *models, gateway::PipelineTimeouts{.request = timeout, .first_token = timeout, .idle = timeout});
+  auto made = ModelSet::create(config.models, {.workers = *workers,
+                                               .control = control,
+                                               .pool = *pool,
+                                               .metrics = metrics,
+                                               .log = *log,
+                                               .compute_threads = budget.compute,
+                                               .request_timeout = config.server.request_timeout});
+  if (!made) return fail(made.error());
+  models = std::move(*made);
+  pipeline = std::make_unique<gateway::Pipeline>(models->directory());
   front = std::make_unique<gateway::HttpFront>(
       public_routes(*pipeline, readiness, metrics, config.telemetry.metrics), readiness, metrics, *log);
   admin_front = std::make_unique<gateway::HttpFront>(
-      admin_routes(*models, readiness, metrics, config.telemetry.metrics), readiness, metrics, *log);
+      admin_routes(models->directory(), models->pools(), readiness, metrics, config.telemetry.metrics),
+      readiness, metrics, *log);
+  return {};
 }
 
 Result<void> Server::State::listen() {
@@ -173,16 +153,17 @@ Task<void> Server::State::announce_ready() {
   using enum EndpointStatus::State;
   const auto count = [this](EndpointStatus::State state) {
     return static_cast<std::size_t>(std::ranges::count_if(
-        models->entries(), [state](const auto& entry) { return entry.endpoint->status().state == state; }));
+        models->directory().entries(),
+        [state](const auto& entry) { return entry.endpoint->status().state == state; }));
   };
   while (count(kLoading) > 0) co_await sleep_for(std::chrono::milliseconds(20));
-  if (models->entries().empty()) {
+  if (models->directory().entries().empty()) {
     fmt::print("ready, without a model; name one with MODEL_NAME or --model\n");
     std::fflush(stdout);
     co_return;
   }
   std::vector<std::string_view> ready;
-  for (const auto& entry : models->entries()) {
+  for (const auto& entry : models->directory().entries()) {
     const EndpointStatus status = entry.endpoint->status();
     if (status.state == kReady) ready.push_back(entry.name);
     if (status.state == kFailed)
@@ -240,8 +221,7 @@ Task<void> Server::State::drain() {
 
 void Server::State::tear_down() {
   workers->on_each([&](EventLoop& loop) { servers[loop.index()].reset(); });
-  pool.reset();     // jobs use the engines
-  engines.clear();  // they post to the loops
+  models->stop();  // engines post to the loops
   workers->stop();
 }
 
@@ -263,6 +243,7 @@ int Server::run() {
     state.admin->start();
     state.announce();
     state.tasks.emplace();
+    state.tasks->spawn(state.models->watch());
     state.tasks->spawn(state.announce_ready());
   });
   state.control.run();

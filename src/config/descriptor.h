@@ -52,6 +52,24 @@ class Descriptor {
     return add(std::move(name), member, make_type<M>(nested.description()), std::move(options));
   }
 
+  /// The keys of a nested struct `S`, as if they stood here: for structs that are parts of one section.
+  template <class S>
+  Descriptor& include(S T::* member, const Descriptor<S>& nested) {
+    const auto part = [member](void* value) -> void* { return &(static_cast<T*>(value)->*member); };
+    for (const Field& field : nested.description()->fields) {
+      AUTOGLM_ASSERT(section_->field(field.name) == nullptr, "a key is described twice");
+      section_->fields.push_back(field);
+      section_->fields.back().locate = [part, inner = field.locate](void* value) {
+        return inner(part(value));
+      };
+    }
+    for (const auto& rule : nested.description()->checks) {
+      section_->checks.push_back(
+          [part, rule](const void* value) { return rule(part(const_cast<void*>(value))); });
+    }
+    return *this;
+  }
+
   /// A rule between fields. Called only on a struct whose fields are valid, each by itself.
   Descriptor& check(std::function<std::vector<Violation>(const T&)> rule) {
     section_->checks.push_back(

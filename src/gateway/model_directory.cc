@@ -4,10 +4,10 @@
 
 namespace autoglm::gateway {
 
-Result<Endpoint*> ModelDirectory::find(std::string_view name) const {
-  if (name.empty() && !entries_.empty()) return entries_.front().endpoint;
+Result<const ModelDirectory::Entry*> ModelDirectory::find(std::string_view name) const {
+  if (name.empty() && !entries_.empty()) return &entries_.front();
   for (const Entry& entry : entries_) {
-    if (entry.name == name) return entry.endpoint;
+    if (entry.name == name) return &entry;
   }
   std::string known;
   for (const Entry& entry : entries_) known += (known.empty() ? "" : ", ") + entry.name;

@@ -1,5 +1,6 @@
 #include "gateway/pipeline.h"
 
+#include "base/random.h"
 #include "runtime/race.h"
 
 #include <fmt/format.h>
@@ -13,8 +14,9 @@ namespace {
 /// Ends a stream whose next events do not come in time; the work behind it is cancelled with it.
 class TimedStream final : public EventStream {
  public:
-  TimedStream(std::unique_ptr<EventStream> inner, bool streamed, PipelineTimeouts timeouts, Deadline deadline)
-      : inner_(std::move(inner)), streamed_(streamed), timeouts_(timeouts), deadline_(deadline) {}
+  TimedStream(std::unique_ptr<EventStream> inner, bool streamed, CallTimeouts timeouts, Deadline first,
+              Deadline total)
+      : inner_(std::move(inner)), streamed_(streamed), timeouts_(timeouts), deadline_(first), total_(total) {}
 
   Task<Result<EventBatch>> next() override {
     auto batch = co_await with_deadline(deadline_, inner_->next(), "the next token");
@@ -24,7 +26,7 @@ class TimedStream final : public EventStream {
     }
     begun_ = true;
     // A whole answer keeps the deadline it began with.
-    if (streamed_) deadline_ = Deadline::after(timeouts_.idle);
+    if (streamed_) deadline_ = earlier(Deadline::after(timeouts_.idle), total_);
     co_return batch;
   }
 
@@ -35,6 +37,9 @@ class TimedStream final : public EventStream {
       message = fmt::format(
           "the answer was not complete within {} s; ask for fewer tokens, stream it, or raise API_TIMEOUT",
           to_seconds(timeouts_.request));
+    } else if (total_.passed()) {
+      message = fmt::format("the stream was not over within {} s, the most that is allowed for it",
+                            to_seconds(timeouts_.total));
     } else if (!begun_) {
       message = fmt::format(
           "no token came within {} s: the server is busy or the prompt is long; try again, or raise "
@@ -53,33 +58,46 @@ class TimedStream final : public EventStream {
   std::unique_ptr<EventStream> inner_;
   bool streamed_;
   bool begun_ = false;
-  PipelineTimeouts timeouts_;
+  CallTimeouts timeouts_;
   Deadline deadline_;
+  Deadline total_;
 };
 
 }  // namespace
 
 Task<Result<Pipeline::Answer>> Pipeline::generate(Call call) const {
   // 1. The model that the name stands for.
-  const auto endpoint = models_.find(call.model);
-  if (!endpoint) co_return fail(endpoint.error());
+  const auto found = models_.find(call.model);
+  if (!found) co_return fail(found.error());
+  Endpoint& endpoint = *(*found)->endpoint;
 
   // 2. The time it may take.
-  call.context.deadline = earlier(call.context.deadline,
-                                  Deadline::after(call.stream ? timeouts_.first_token : timeouts_.request));
+  const CallTimeouts& timeouts = (*found)->timeouts;
+  const Deadline total = call.stream ? Deadline::after(timeouts.total) : Deadline::never();
+  call.context.deadline = earlier(earlier(call.context.deadline, total),
+                                  Deadline::after(call.stream ? timeouts.first_token : timeouts.request));
 
   // 3. The endpoint does the work.
-  std::string model = call.model.empty() ? (*endpoint)->card().name : std::move(call.model);
-  auto request = std::make_shared<const InferenceRequest>(
-      InferenceRequest{.id = std::move(call.id), .model = model, .work = std::move(call.work)});
+  if (endpoint.passes_through()) {
+    // Whoever goes on with a broken stream must draw as the first one did.
+    if (!call.work.sampling.seed) call.work.sampling.seed = Random::from_entropy()() >> 1U;
+  } else {
+    call.wire.bytes = {};  // a long generation need not hold it
+  }
+  std::string model = call.model.empty() ? (*found)->name : std::move(call.model);
+  auto request = std::make_shared<const InferenceRequest>(InferenceRequest{.id = std::move(call.id),
+                                                                           .model = model,
+                                                                           .work = std::move(call.work),
+                                                                           .wire = std::move(call.wire),
+                                                                           .created = call.created});
   const Deadline deadline = call.context.deadline;
-  auto events = co_await with_deadline(deadline, (*endpoint)->generate(std::move(request), call.context),
+  auto events = co_await with_deadline(deadline, endpoint.generate(std::move(request), call.context),
                                        "starting the generation");
   if (!events) co_return fail(std::move(events).error());
 
   // 4. Its events come in time, or the call ends.
   co_return Answer{std::move(model),
-                   std::make_unique<TimedStream>(std::move(*events), call.stream, timeouts_, deadline)};
+                   std::make_unique<TimedStream>(std::move(*events), call.stream, timeouts, deadline, total)};
 }
 
 }  // namespace autoglm::gateway

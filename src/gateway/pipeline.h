@@ -12,13 +12,6 @@
 
 namespace autoglm::gateway {
 
-/// How long a call may take. `API_TIMEOUT` sets all three.
-struct PipelineTimeouts {
-  Duration request = std::chrono::seconds(30);  ///< a whole answer that is not streamed, queueing included
-  Duration first_token = std::chrono::seconds(30);  ///< a stream's wait for its first token
-  Duration idle = std::chrono::seconds(30);         ///< and for each next one
-};
-
 /// The way of a call through the gateway: the stages stand in `generate`, in order. One object
 /// serves all loops; thread-safe.
 class Pipeline {
@@ -27,6 +20,8 @@ class Pipeline {
     std::string id;
     std::string model;  ///< as the client named it; empty: the default
     GenerateRequest work;
+    WireBody wire;
+    std::int64_t created = 0;
     bool stream = false;
     CallContext context;
   };
@@ -36,7 +31,7 @@ class Pipeline {
     std::unique_ptr<EventStream> events;
   };
 
-  Pipeline(const ModelDirectory& models, PipelineTimeouts timeouts) : models_(models), timeouts_(timeouts) {}
+  explicit Pipeline(const ModelDirectory& models) : models_(models) {}
 
   /// Errors: what any stage refuses with; kDeadlineExceeded.
   Task<Result<Answer>> generate(Call call) const;
@@ -45,7 +40,6 @@ class Pipeline {
 
  private:
   const ModelDirectory& models_;
-  PipelineTimeouts timeouts_;
 };
 
 }  // namespace autoglm::gateway

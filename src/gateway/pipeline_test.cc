@@ -14,8 +14,6 @@ using namespace std::chrono_literals;
 
 class PipelineTest : public ::testing::Test {
  protected:
-  PipelineTest() : models_({{"alpha", &alpha_}, {"beta", &beta_}}) {}
-
   /// The text of a whole generation, or its error.
   static Task<Result<std::string>> text_of(const Pipeline& pipeline, Pipeline::Call call) {
     auto answer = co_await pipeline.generate(std::move(call));
@@ -29,14 +27,14 @@ class PipelineTest : public ::testing::Test {
     }
   }
 
-  Result<std::string> run(Pipeline::Call call, PipelineTimeouts timeouts = {}) {
-    const Pipeline pipeline(models_, timeouts);
+  Result<std::string> run(Pipeline::Call call, CallTimeouts timeouts = {}) {
+    const ModelDirectory models({{"alpha", &alpha_, timeouts}, {"beta", &beta_, timeouts}});
+    const Pipeline pipeline(models);
     return run_task(loop_, text_of(pipeline, std::move(call)));
   }
 
   FakeEndpoint alpha_{"alpha"};
   FakeEndpoint beta_{"beta"};
-  ModelDirectory models_;
   EventLoop loop_;
 };
 
@@ -63,7 +61,7 @@ TEST_F(PipelineTest, ListsTheKnownModelsForAnUnknownOne) {
 
 TEST_F(PipelineTest, SaysHowToGetAModelWhenThereIsNone) {
   const ModelDirectory empty({});
-  const Pipeline pipeline(empty, {});
+  const Pipeline pipeline(empty);
   const auto result = run_task(loop_, text_of(pipeline, {}));
   ASSERT_FALSE(result);
   EXPECT_NE(result.error().message.find("MODEL_NAME"), std::string::npos);

@@ -54,6 +54,9 @@ class Endpoint {
   virtual Task<Result<TokenizeResult>> tokenize(TokenizeRequest request) = 0;
   virtual Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) = 0;
 
+  /// Whether it forwards `InferenceRequest::wire`.
+  virtual bool passes_through() const { return false; }
+
   virtual ModelCard card() const = 0;
   virtual EndpointStatus status() const = 0;
   virtual LoadReport load() const = 0;

@@ -62,8 +62,19 @@ struct Usage {
 /// Everything that is ready, in order. `usage` comes with the last batch: after it the stream is over.
 struct EventBatch {
   std::vector<TokenEvent> events;
+  /// Of a stream that is passed through: the answer's own bytes, whole frames in the client's protocol, the
+  /// last ones included. They go out as they are; `events` only say what is in them, as far as somebody here
+  /// needs it.
+  std::string raw;
   std::optional<Usage> usage;
   bool last() const { return usage.has_value(); }
+};
+
+/// Where an answer comes from, for headers and logs.
+struct StreamOrigin {
+  std::string endpoint;
+  std::uint32_t attempts = 1;
+  std::string fallback;  ///< the model that answers in the asked one's place
 };
 
 /// The answer to a generate request while it is being made. Pulled; belongs to the loop it was
@@ -75,6 +86,9 @@ class EventStream {
   /// The next batch, with at least one event unless it is the last one. Not to be called after the
   /// last one or after an error. A pending `next()` may be destroyed and called again: nothing is lost.
   virtual Task<Result<EventBatch>> next() = 0;
+
+  /// Known once `generate` has returned; null for an engine of this process. Valid until the next `next()`.
+  virtual const StreamOrigin* origin() const { return nullptr; }
 };
 
 }  // namespace autoglm

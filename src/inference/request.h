@@ -110,12 +110,23 @@ struct GenerateRequest {
   std::uint32_t choices() const { return n * static_cast<std::uint32_t>(prompts.size()); }
 };
 
+/// The client's own body, for endpoints that speak its protocol: it goes to them with a few members changed,
+/// so that what we do not know survives.
+struct WireBody {
+  enum class Protocol : std::uint8_t { kNone, kCompletions, kChat, kGenerate };
+  Protocol protocol = Protocol::kNone;
+  bool stream = false;
+  std::string bytes;  ///< one JSON object; empty where nobody will forward it
+};
+
 /// What a client asks of a model, decoded; the vocabulary between codecs, pipeline and endpoints.
 /// Immutable once built: shared as `InferenceRequestPtr` by everything that touches the call.
 struct InferenceRequest {
   std::string id;     ///< the request id that logs and answers carry
   std::string model;  ///< as resolved: never empty
   std::variant<GenerateRequest> work;
+  WireBody wire;
+  std::int64_t created = 0;  ///< unix seconds; what the answer says
 };
 
 using InferenceRequestPtr = std::shared_ptr<const InferenceRequest>;

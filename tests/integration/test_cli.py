@@ -46,7 +46,7 @@ class Validate(unittest.TestCase):
         self.assertEqual(len(lines), 3, err)
         self.assertTrue(lines[0].startswith("FILE:2:3: server.listn: unknown key; did you mean"), err)
         self.assertTrue(lines[1].startswith("FILE:3:12: server.workers: must be"), err)
-        self.assertIn("models[0].engine", lines[2])
+        self.assertIn("models[0]: has neither", lines[2])
 
     def test_yaml_that_is_none(self):
         for text in ["a: [", "server: {listen: x", "\tserver:", "server:\n  listen: a:1\n  listen: b:2\n"]:

@@ -30,6 +30,8 @@ class AnswerEncoder {
   virtual std::string_view content_type() const = 0;
   virtual void events(const EventBatch& batch, std::string& out) = 0;
   virtual void end(const Usage& usage, std::string& out) = 0;
+  /// The events of a batch whose frames went out as they came: what they began needs no beginning any more.
+  virtual void passed(const EventBatch& /*batch*/) {}
   /// Streamed answers that have begun: the one error event, after which the stream ends.
   virtual void failure(const Error& error, std::string& out) = 0;
 };
@@ -39,6 +41,7 @@ struct DecodedCall {
   std::string model;  ///< empty: the default model
   GenerateRequest work;
   bool stream = false;
+  WireBody::Protocol protocol = WireBody::Protocol::kNone;
   std::uint8_t priority = 0;            ///< 0 … 9, 9 first
   std::optional<std::int64_t> created;  ///< of the answer that this one resumes, unix seconds
   std::uint32_t unknown_fields = 0;     ///< ignored, and counted

@@ -19,6 +19,7 @@ class FakeEndpoint final : public Endpoint {
   std::vector<std::string> words = {"Hello", " world"};
   bool hang_after_words = false;
   std::optional<Error> fail_after_words;
+  LoadReport current_load;
   EndpointStatus current_status{.state = EndpointStatus::State::kReady, .progress = 1};
 
   /// What it saw.
@@ -32,7 +33,7 @@ class FakeEndpoint final : public Endpoint {
   Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) override;
   ModelCard card() const override { return card_; }
   EndpointStatus status() const override { return current_status; }
-  LoadReport load() const override { return {.running = static_cast<std::uint32_t>(open_streams)}; }
+  LoadReport load() const override { return current_load; }
 
  private:
   class Stream;

@@ -4,6 +4,7 @@
 #include "gateway/front/http/request_record.h"
 #include "gateway/pipeline.h"
 #include "gateway/protocol/codec.h"
+#include "gateway/resilience/model_pool.h"
 #include "http/server.h"
 #include "observe/log/logger.h"
 #include "observe/metrics/registry.h"
@@ -58,6 +59,9 @@ Task<void> send_error(http::ResponseWriter& response, const Error& error, Reques
 std::vector<Route> generation_routes(const Pipeline& pipeline, observe::Counter& ignored_fields);
 /// /tokenize, /detokenize, /v1/models, /version.
 std::vector<Route> model_routes(const ModelDirectory& models, std::string version);
+/// /endpoints, which shows the members of pools, and /endpoints/drain and /endpoints/enable: for the operator
+/// only.
+std::vector<Route> endpoint_routes(std::vector<ModelPool*> pools);
 /// /health, /livez, /readyz.
 std::vector<Route> health_routes(const ModelDirectory& models, const Readiness& readiness);
 /// /metrics.

@@ -56,7 +56,7 @@ class HttpFrontTest : public ::testing::Test {
   HttpFrontTest()
       : log_(observe::Logger::create({.file = "/dev/null"}).value()),
         models_({{"alpha", &endpoint_}}),
-        pipeline_(models_, {}) {
+        pipeline_(models_) {
     std::vector<Route> routes =
         generation_routes(pipeline_, registry_.counter("autoglm_ignored_fields_total", ""));
     for (auto& route : model_routes(models_, "1.2.3")) routes.push_back(std::move(route));
@@ -195,7 +195,7 @@ TEST_F(HttpFrontTest, ShowsModelsAndTokens) {
   EXPECT_EQ(call("POST", "/tokenize", R"({"prompt":"x"})").body,
             R"({"count":3,"max_model_len":2048,"tokens":[1,2,3]})");
   EXPECT_EQ(call("POST", "/detokenize", R"({"tokens":[1,2]})").body, R"({"prompt":"xx"})");
-  EXPECT_EQ(call("GET", "/version").body, R"({"version":"1.2.3"})");
+  EXPECT_EQ(call("GET", "/version").body, R"({"version":"1.2.3","server":"open-autoglm"})");
 }
 
 }  // namespace

@@ -53,12 +53,14 @@ Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
     co_await send_error(response_, call.error(), record_);
     co_return;
   }
-  request.body = {};  // decoded: a long generation need not hold it
   if (call->unknown_fields > 0) ignored_fields.add(call->unknown_fields);
+  const std::int64_t created = call->created.value_or(std::time(nullptr));
   auto answer = co_await pipeline_.generate(
       {.id = record_.id,
        .model = std::move(call->model),
        .work = std::move(call->work),
+       .wire = {.protocol = call->protocol, .stream = call->stream, .bytes = std::move(request.body)},
+       .created = created,
        .stream = call->stream,
        .context = {.tenant = tenant_of(request), .priority = call->priority, .span = record_.span}});
   if (!answer) {
@@ -66,10 +68,15 @@ Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
     co_return;
   }
   record_.model = answer->model;
+  if (const StreamOrigin* origin = answer->events->origin()) {
+    record_.endpoint = origin->endpoint;
+    record_.attempts = origin->attempts;
+    response_.add_header("x-autoglm-endpoint", origin->endpoint);
+    response_.add_header("x-autoglm-attempts", std::to_string(origin->attempts));
+    if (!origin->fallback.empty()) response_.add_header("x-autoglm-fallback", origin->fallback);
+  }
   events_ = std::move(answer->events);
-  encoder_ = call->make_encoder({.id = record_.id,
-                                 .model = std::move(answer->model),
-                                 .created = call->created.value_or(std::time(nullptr))});
+  encoder_ = call->make_encoder({.id = record_.id, .model = std::move(answer->model), .created = created});
   if (call->stream) {
     co_await send_stream();
   } else {
@@ -93,9 +100,13 @@ Task<void> Generation::send_whole() {
       co_return;
     }
     note(*batch);
-    encoder_->events(*batch, body);
+    if (batch->raw.empty()) {
+      encoder_->events(*batch, body);
+      if (batch->last()) encoder_->end(*batch->usage, body);
+    } else {
+      body += batch->raw;
+    }
     if (!batch->last()) continue;
-    encoder_->end(*batch->usage, body);
     if (co_await response_.send(200, encoder_->content_type(), body)) {
       record_.status = 200;
       record_.complete = true;
@@ -144,8 +155,13 @@ Task<void> Generation::send_stream() {
       co_return;
     }
     note(*batch);
-    encoder_->events(*batch, frames);
-    if (batch->last()) encoder_->end(*batch->usage, frames);
+    if (batch->raw.empty()) {
+      encoder_->events(*batch, frames);
+      if (batch->last()) encoder_->end(*batch->usage, frames);
+    } else {
+      frames = std::move(batch->raw);
+      encoder_->passed(*batch);
+    }
     if (!co_await response_.write(frames)) co_return;  // the reader is gone, or too slow
     if (batch->last()) {
       if (co_await response_.finish()) record_.complete = true;

@@ -27,12 +27,12 @@ Task<void> show_model(const ModelDirectory& models, const http::Request& request
   // Names may hold slashes, which clients send encoded or not.
   constexpr std::string_view kPrefix = "/v1/models/";
   const auto name = http::percent_decode(request.path.substr(kPrefix.size()));
-  const auto endpoint = models.find(name.value_or(std::string(request.path)));
-  if (!endpoint) {
-    co_await send_error(response, endpoint.error(), record);
+  const auto found = models.find(name.value_or(std::string(request.path)));
+  if (!found) {
+    co_await send_error(response, found.error(), record);
     co_return;
   }
-  ModelCard card = (*endpoint)->card();
+  ModelCard card = (*found)->endpoint->card();
   card.name = *name;
   co_await send_json(response, record, protocol::openai::model_body(card));
 }
@@ -44,12 +44,12 @@ Task<void> tokenize(const ModelDirectory& models, const http::Request& request,
     co_await send_error(response, call.error(), record);
     co_return;
   }
-  const auto endpoint = models.find(call->model);
-  if (!endpoint) {
-    co_await send_error(response, endpoint.error(), record);
+  const auto found = models.find(call->model);
+  if (!found) {
+    co_await send_error(response, found.error(), record);
     co_return;
   }
-  const auto result = co_await (*endpoint)->tokenize(std::move(call->work));
+  const auto result = co_await (*found)->endpoint->tokenize(std::move(call->work));
   if (!result) {
     co_await send_error(response, result.error(), record);
     co_return;
@@ -64,12 +64,12 @@ Task<void> detokenize(const ModelDirectory& models, const http::Request& request
     co_await send_error(response, call.error(), record);
     co_return;
   }
-  const auto endpoint = models.find(call->model);
-  if (!endpoint) {
-    co_await send_error(response, endpoint.error(), record);
+  const auto found = models.find(call->model);
+  if (!found) {
+    co_await send_error(response, found.error(), record);
     co_return;
   }
-  const auto text = co_await (*endpoint)->detokenize(std::move(call->tokens));
+  const auto text = co_await (*found)->endpoint->detokenize(std::move(call->tokens));
   if (!text) {
     co_await send_error(response, text.error(), record);
     co_return;
@@ -103,7 +103,8 @@ std::vector<Route> model_routes(const ModelDirectory& models, std::string versio
        [version = std::move(version)](Request&, ResponseWriter& response, RequestRecord& record) {
          std::string body = R"({"version":)";
          append_json_string(body, version);
-         return send_json(response, record, body + "}");
+         // Gateways of ours ask us for what others cannot do.
+         return send_json(response, record, body + R"(,"server":"open-autoglm"})");
        }},
   };
 }

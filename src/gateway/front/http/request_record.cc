@@ -79,6 +79,8 @@ RequestRecord::~RequestRecord() {
             {"bytes", response_.bytes_sent()},
             {"peer", request_.peer},
             {"model", model},
+            {"endpoint", endpoint},
+            {"attempts", attempts},
             {"prompt_tokens", usage.prompt_tokens},
             {"completion_tokens", usage.completion_tokens},
             {"error", error}},

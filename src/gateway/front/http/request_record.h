@@ -48,6 +48,8 @@ class RequestRecord {
   int status = 0;         ///< 0: never answered, the client went away (499 in the log)
   bool complete = false;  ///< a stream reached its end
   std::string model;
+  std::string endpoint;  ///< of a pool: who answered
+  std::uint32_t attempts = 0;
   std::string error;  ///< what the client was told
   Usage usage;
   Duration first_token{0};

@@ -243,6 +243,10 @@ class StreamEncoder final : public AnswerEncoder {
     }
   }
 
+  void passed(const EventBatch& batch) override {
+    for (const TokenEvent& event : batch.events) choices_[event.choice].begun = true;
+  }
+
   void end(const Usage& usage, std::string& out) override {
     if (options_.include_usage) {
       begin_frame(out);
@@ -374,17 +378,19 @@ DecodedCall make_call(GenerateBody body, AnswerShape shape, std::uint32_t unknow
                         .begun = {}};
   for (const auto& tokens : work.resume) options.begun.push_back(!tokens.empty());
   const bool stream = body.stream;
-  return DecodedCall{.model = std::move(body.model),
-                     .work = std::move(body.work),
-                     .stream = stream,
-                     .priority = body.priority,
-                     .created = body.created,
-                     .unknown_fields = unknown_fields,
-                     .make_encoder = [shape, stream, options = std::move(options)](
-                                         const AnswerFacts& facts) -> std::unique_ptr<AnswerEncoder> {
-                       if (stream) return std::make_unique<StreamEncoder>(facts, shape, options);
-                       return std::make_unique<DocumentEncoder>(facts, shape, options);
-                     }};
+  return DecodedCall{
+      .model = std::move(body.model),
+      .work = std::move(body.work),
+      .stream = stream,
+      .protocol = shape == AnswerShape::kChat ? WireBody::Protocol::kChat : WireBody::Protocol::kCompletions,
+      .priority = body.priority,
+      .created = body.created,
+      .unknown_fields = unknown_fields,
+      .make_encoder = [shape, stream, options = std::move(options)](
+                          const AnswerFacts& facts) -> std::unique_ptr<AnswerEncoder> {
+        if (stream) return std::make_unique<StreamEncoder>(facts, shape, options);
+        return std::make_unique<DocumentEncoder>(facts, shape, options);
+      }};
 }
 
 }  // namespace autoglm::protocol::openai

@@ -94,6 +94,7 @@ Result<DecodedCall> GenerateCodec::decode(std::string_view bytes) const {
       .model = std::move(body.model),
       .work = std::move(body.work),
       .stream = body.stream,
+      .protocol = WireBody::Protocol::kGenerate,
       .priority = body.priority,
       .unknown_fields = *unknown,
       .make_encoder = [texts = std::move(texts), stream = body.stream, delimiter = body.stream_delimiter](

@@ -1,0 +1,39 @@
+#pragma once
+
+#include "base/assert.h"
+#include "http/client.h"
+#include "runtime/event_loop.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace autoglm::gateway {
+
+/// The HTTP client of each loop, which keeps connections to all endpoints. Filled before any request; each
+/// client is made and destroyed on its own loop's thread.
+class HttpClients {
+ public:
+  /// A place for each loop's client; call it for all loops before any of them runs `attach`.
+  void reserve(EventLoop& loop) { clients_.emplace_back(&loop, nullptr); }
+  void attach(EventLoop& loop, std::unique_ptr<http::Client> client) { place(loop) = std::move(client); }
+  void detach(EventLoop& loop) { place(loop).reset(); }
+
+  http::Client& of_this_loop() {
+    auto& client = place(EventLoop::current());
+    AUTOGLM_ASSERT(client != nullptr, "this loop has no HTTP client");
+    return *client;
+  }
+
+ private:
+  std::unique_ptr<http::Client>& place(const EventLoop& loop) {
+    const auto found = std::ranges::find(clients_, &loop, [](const auto& entry) { return entry.first; });
+    AUTOGLM_ASSERT(found != clients_.end(), "an unknown loop");
+    return found->second;
+  }
+
+  std::vector<std::pair<EventLoop*, std::unique_ptr<http::Client>>> clients_;
+};
+
+}  // namespace autoglm::gateway

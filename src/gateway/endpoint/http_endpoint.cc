@@ -1,0 +1,165 @@
+#include "gateway/endpoint/http_endpoint.h"
+
+#include "base/json_string.h"
+#include "gateway/endpoint/pass_through_stream.h"
+#include "gateway/protocol/json/edit.h"
+#include "gateway/protocol/openai/frame.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstdlib>
+#include <utility>
+
+namespace autoglm::gateway {
+
+namespace {
+
+using Protocol = WireBody::Protocol;
+
+constexpr std::size_t kMaxErrorBody = 65'536;
+constexpr std::size_t kMaxMetrics = std::size_t{8} << 20U;
+
+std::string_view path_of(Protocol protocol) {
+  switch (protocol) {
+    case Protocol::kChat:
+      return "/chat/completions";
+    case Protocol::kCompletions:
+      return "/completions";
+    default:
+      return "/generate";
+  }
+}
+
+/// The sum of a metric's series in Prometheus' text.
+std::uint32_t metric(std::string_view text, std::string_view name) {
+  double sum = 0;
+  for (std::size_t at = 0; (at = text.find(name, at)) != std::string_view::npos; at += name.size()) {
+    const char after = at + name.size() < text.size() ? text[at + name.size()] : '\0';
+    if ((at > 0 && text[at - 1] != '\n') || (after != '{' && after != ' ')) continue;
+    const std::string_view line = text.substr(at, text.find('\n', at) - at);
+    sum += std::strtod(std::string(line.substr(line.rfind(' ') + 1)).c_str(), nullptr);
+  }
+  return sum > 0 ? static_cast<std::uint32_t>(sum) : 0;
+}
+
+Error not_here(const char* what) {
+  return Error{
+      .code = ErrorCode::kUnimplemented,
+      .message = fmt::format("{} is not possible through a gateway yet: ask the model's own server", what)};
+}
+
+}  // namespace
+
+LoadReport HttpEndpoint::load() const {
+  return {.running = running_.load(std::memory_order_relaxed),
+          .waiting = waiting_.load(std::memory_order_relaxed)};
+}
+
+http::ClientRequest HttpEndpoint::to(std::string method, std::string target) const {
+  http::ClientRequest request{.method = std::move(method), .url = options_.url};
+  request.url.target = std::move(target);
+  request.connect_timeout = options_.connect_timeout;
+  request.headers = options_.headers;
+  request.headers.emplace_back("Accept-Encoding", "identity");
+  if (!options_.api_key.empty()) request.headers.emplace_back("Authorization", "Bearer " + options_.api_key);
+  return request;
+}
+
+/// The client's body, with the few members that this endpoint has to see otherwise.
+std::string HttpEndpoint::body_for(const InferenceRequest& request) const {
+  const auto& work = std::get<GenerateRequest>(request.work);
+  std::vector<protocol::JsonEdit> edits;
+  if (!options_.model.empty()) {
+    edits.push_back({"model", json_string(options_.model)});
+  } else if (request.wire.protocol != Protocol::kGenerate) {
+    edits.push_back({"model", json_string(request.model)});
+  }
+  if (resumes() && request.wire.stream && request.wire.protocol != Protocol::kGenerate) {
+    edits.push_back({"return_token_ids", "true"});
+    if (work.sampling.seed)
+      edits.push_back({"seed", std::to_string(static_cast<std::int64_t>(*work.sampling.seed))});
+    if (!work.resume.empty()) {
+      std::string lists;
+      for (const auto& tokens : work.resume)
+        lists += fmt::format("{}[{}]", lists.empty() ? "" : ",", fmt::join(tokens, ","));
+      edits.push_back(
+          {"resume", fmt::format(R"({{"token_ids":[{}],"created":{}}})", lists, request.created)});
+    }
+  }
+  return protocol::edit_members(request.wire.bytes, edits);
+}
+
+Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceRequestPtr request,
+                                                                  const CallContext& context) {
+  const WireBody& wire = request->wire;
+  const std::string& base = options_.url.target;
+  std::string root = base.ends_with("/v1") ? base.substr(0, base.size() - 3) : base;
+  if (root == "/") root.clear();
+  const std::string prefix = wire.protocol == Protocol::kGenerate ? root : base == "/" ? "" : base;
+  http::ClientRequest outgoing = to("POST", prefix + std::string(path_of(wire.protocol)));
+  outgoing.headers.emplace_back("Content-Type", "application/json");
+  outgoing.headers.emplace_back("X-Request-Id", request->id);
+  outgoing.headers.emplace_back("Traceparent", context.span.traceparent());
+  outgoing.body = body_for(*request);
+  // The dispatcher's deadlines are the ones that count; these only keep a forgotten request from living for
+  // ever.
+  outgoing.head_timeout = outgoing.read_timeout = std::chrono::hours(1);
+  const PassThroughStream::Shape shape{.protocol = wire.protocol,
+                                       .stream = wire.stream,
+                                       .whole_steps = resumes() && wire.stream,
+                                       .resumed = !std::get<GenerateRequest>(request->work).resume.empty()};
+  auto response = co_await clients_.of_this_loop().send(std::move(outgoing));
+  if (!response) co_return fail(response.error());
+  if ((*response)->status() != 200) {
+    const auto retry_after = (*response)->headers().find("retry-after").value_or("");
+    const std::string after(retry_after);
+    const int status = (*response)->status();
+    auto body = co_await (*response)->read_all(kMaxErrorBody);
+    co_return fail(protocol::openai::read_error(status, body ? *body : std::string(), after));
+  }
+  co_return std::make_unique<PassThroughStream>(std::move(*response), shape);
+}
+
+Task<Result<std::string>> HttpEndpoint::get(std::string path, Duration timeout) {
+  const std::string& base = options_.url.target;
+  const std::string root = base.ends_with("/v1") ? base.substr(0, base.size() - 3) : base == "/" ? "" : base;
+  http::ClientRequest request = to("GET", root + path);
+  request.connect_timeout = std::min(request.connect_timeout, timeout);
+  request.head_timeout = request.read_timeout = timeout;
+  auto response = co_await clients_.of_this_loop().send(std::move(request));
+  if (!response) co_return fail(response.error());
+  const int status = (*response)->status();
+  auto body = co_await (*response)->read_all(kMaxMetrics);
+  if (!body) co_return fail(body.error());
+  if (status / 100 != 2) co_return fail(protocol::openai::read_error(status, *body, ""));
+  co_return std::move(*body);
+}
+
+Task<Result<void>> HttpEndpoint::check(std::string path, Duration timeout) {
+  auto healthy = co_await get(std::move(path), timeout);
+  if (!healthy) co_return fail(healthy.error());
+  if (!known_.exchange(true)) {
+    const auto version = co_await get("/version", timeout);
+    ours_.store(version && version->find(R"("server":"open-autoglm")") != std::string::npos);
+  }
+  co_return Result<void>();
+}
+
+Task<Result<void>> HttpEndpoint::scrape_load(Duration timeout) {
+  auto text = co_await get("/metrics", timeout);
+  if (!text) co_return fail(text.error());
+  running_.store(metric(*text, "vllm:num_requests_running"));
+  waiting_.store(metric(*text, "vllm:num_requests_waiting"));
+  co_return Result<void>();
+}
+
+Task<Result<TokenizeResult>> HttpEndpoint::tokenize(TokenizeRequest /*request*/) {
+  co_return fail(not_here("tokenizing"));
+}
+
+Task<Result<std::string>> HttpEndpoint::detokenize(std::vector<TokenId> /*tokens*/) {
+  co_return fail(not_here("detokenizing"));
+}
+
+}  // namespace autoglm::gateway

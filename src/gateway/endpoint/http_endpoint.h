@@ -1,0 +1,61 @@
+#pragma once
+
+#include "gateway/endpoint/http_clients.h"
+#include "http/url.h"
+#include "inference/endpoint.h"
+
+#include <atomic>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace autoglm::gateway {
+
+/// Where a server is, and how it wants to be talked to.
+struct HttpEndpointOptions {
+  http::Url url;        ///< of its API: "http://10.0.0.11:8000/v1"
+  std::string api_key;  ///< empty: none
+  std::string model;    ///< its own name for the model; empty: the client's
+  std::vector<std::pair<std::string, std::string>> headers;
+  Duration connect_timeout = std::chrono::seconds(2);
+};
+
+/// A server across the network that speaks OpenAI's protocol: vLLM, SGLang, llama-server, Ollama, a cloud,
+/// another Open-AutoGLM. The client's body and the answer's frames pass through; only `model` is changed
+/// where names differ. Thread-safe; requests go out on the calling loop's own connections.
+class HttpEndpoint final : public Endpoint {
+ public:
+  HttpEndpoint(HttpEndpointOptions options, HttpClients& clients)
+      : options_(std::move(options)), clients_(clients) {}
+
+  Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request,
+                                                      const CallContext& context) override;
+  Task<Result<TokenizeResult>> tokenize(TokenizeRequest request) override;
+  Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) override;
+  bool passes_through() const override { return true; }
+  ModelCard card() const override { return {.source = options_.url.origin()}; }
+  EndpointStatus status() const override { return {.state = EndpointStatus::State::kReady, .progress = 1}; }
+  LoadReport load() const override;
+
+  /// One check of its health: GET `path` at its root. Success: a 2xx. The first one also finds out who it is.
+  Task<Result<void>> check(std::string path, Duration timeout);
+  /// Reads its `vllm:num_requests_running` and `_waiting`; servers without leave the load at zero.
+  Task<Result<void>> scrape_load(Duration timeout);
+
+  /// Whether it is one of ours, which can resume an answer from its tokens.
+  bool resumes() const { return ours_.load(std::memory_order_relaxed); }
+
+ private:
+  http::ClientRequest to(std::string method, std::string target) const;
+  std::string body_for(const InferenceRequest& request) const;
+  Task<Result<std::string>> get(std::string path, Duration timeout);
+
+  HttpEndpointOptions options_;
+  HttpClients& clients_;
+  std::atomic<bool> ours_{false};
+  std::atomic<bool> known_{false};
+  std::atomic<std::uint32_t> running_{0};
+  std::atomic<std::uint32_t> waiting_{0};
+};
+
+}  // namespace autoglm::gateway

@@ -1,0 +1,102 @@
+#include "gateway/protocol/json/edit.h"
+
+#include "base/json_string.h"
+
+#include <vector>
+
+namespace autoglm::protocol {
+
+namespace {
+
+/// Walks over JSON that is known to be valid.
+class Cursor {
+ public:
+  explicit Cursor(std::string_view text) : text_(text) {}
+
+  std::size_t at() const { return at_; }
+  char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
+  void advance() { ++at_; }
+  void skip_space() {
+    while (at_ < text_.size() && (peek() == ' ' || peek() == '\n' || peek() == '\t' || peek() == '\r')) ++at_;
+  }
+  /// The string's content, escapes as they stand.
+  std::string_view skip_string() {
+    const std::size_t begin = ++at_;
+    while (at_ < text_.size() && peek() != '"') {
+      at_ = text_.find_first_of("\"\\", at_);
+      if (at_ == std::string_view::npos) at_ = text_.size();
+      if (peek() == '\\') at_ += 2;
+    }
+    const std::string_view content = text_.substr(begin, at_ - begin);
+    ++at_;
+    return content;
+  }
+  void skip_value() {
+    std::size_t depth = 0;
+    while (at_ < text_.size()) {
+      const char c = peek();
+      if (c == '"') {
+        skip_string();
+      } else if (depth == 0 && (c == ',' || c == '}' || c == ']')) {
+        return;
+      } else {
+        if (c == '{' || c == '[') ++depth;
+        if (c == '}' || c == ']') --depth;
+        ++at_;
+      }
+      if (depth == 0 && (c == '"' || c == '}' || c == ']')) return;
+    }
+  }
+
+ private:
+  std::string_view text_;
+  std::size_t at_ = 0;
+};
+
+}  // namespace
+
+std::string edit_members(std::string_view object, std::span<const JsonEdit> edits) {
+  std::string out;
+  out.reserve(object.size() + 256);
+  std::vector<bool> done(edits.size());
+  std::size_t copied = 0;
+  bool any = false;
+  Cursor cursor(object);
+  cursor.skip_space();
+  cursor.advance();  // {
+  while (true) {
+    cursor.skip_space();
+    if (cursor.peek() == ',') {
+      cursor.advance();
+      continue;
+    }
+    if (cursor.peek() != '"') break;  // }
+    any = true;
+    const std::string_view key = cursor.skip_string();
+    cursor.skip_space();
+    cursor.advance();  // :
+    cursor.skip_space();
+    const std::size_t begin = cursor.at();
+    cursor.skip_value();
+    for (std::size_t i = 0; i < edits.size(); ++i) {
+      if (edits[i].key != key) continue;
+      out += object.substr(copied, begin - copied);
+      out += edits[i].value;
+      copied = cursor.at();
+      done[i] = true;
+    }
+  }
+  out += object.substr(copied, cursor.at() - copied);
+  for (std::size_t i = 0; i < edits.size(); ++i) {
+    if (done[i]) continue;
+    if (any) out += ',';
+    any = true;
+    append_json_string(out, edits[i].key);
+    out += ':';
+    out += edits[i].value;
+  }
+  out += object.substr(cursor.at());
+  return out;
+}
+
+}  // namespace autoglm::protocol

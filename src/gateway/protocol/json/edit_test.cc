@@ -1,0 +1,24 @@
+#include "gateway/protocol/json/edit.h"
+
+#include <gtest/gtest.h>
+
+namespace autoglm::protocol {
+namespace {
+
+TEST(EditMembers, LeavesEverythingElseAsItStands) {
+  const JsonEdit edits[] = {{"model", "\"b\""}, {"seed", "7"}};
+  EXPECT_EQ(edit_members(R"( { "x" : [1, {"model":"no"}, "}\"]"] ,"model" : "a\"}" , "y":null } )", edits),
+            R"( { "x" : [1, {"model":"no"}, "}\"]"] ,"model" : "b" , "y":null ,"seed":7} )");
+  EXPECT_EQ(edit_members("{}", edits), R"({"model":"b","seed":7})");
+  EXPECT_EQ(edit_members(R"({"seed":1e5})", edits), R"({"seed":7,"model":"b"})");
+  EXPECT_EQ(edit_members(R"({"seed":{"a":[]},"model":[]})", edits), R"({"seed":7,"model":"b"})");
+  EXPECT_EQ(edit_members(R"({"a":"\\","b":"\\\""})", {}), R"({"a":"\\","b":"\\\""})");
+}
+
+TEST(EditMembers, ChangesEveryOneOfSeveralWithOneName) {
+  const JsonEdit edits[] = {{"n", "1"}};
+  EXPECT_EQ(edit_members(R"({"n":2,"n":3})", edits), R"({"n":1,"n":1})");
+}
+
+}  // namespace
+}  // namespace autoglm::protocol

@@ -1,0 +1,59 @@
+#include "gateway/protocol/openai/frame.h"
+
+#include <gtest/gtest.h>
+
+namespace autoglm::protocol::openai {
+namespace {
+
+TEST(NextFrame, FindsWholeFramesOnly) {
+  const std::string_view bytes = "data: a\n\n: note\r\n\r\nid: 1\ndata:b\n\ndata: c\n";
+  std::size_t at = 0;
+  std::vector<std::string> data;
+  while (true) {
+    const std::string_view frame = next_frame(bytes, at);
+    if (frame.empty()) break;
+    at += frame.size();
+    data.emplace_back(frame_data(frame).value_or("-"));
+  }
+  EXPECT_EQ(data, (std::vector<std::string>{"a", "-", "b"}));
+  EXPECT_EQ(bytes.substr(at), "data: c\n");
+}
+
+TEST(ReadFrame, TellsTextTokensAndEnds) {
+  const auto chat = read_frame(
+      R"({"choices":[{"index":1,"delta":{"content":"é"},"token_ids":[5,6],"finish_reason":null}],"usage":null})");
+  ASSERT_TRUE(chat);
+  ASSERT_EQ(chat->events.size(), 1U);
+  EXPECT_EQ(chat->events[0].choice, 1U);
+  EXPECT_EQ(chat->events[0].text, "é");
+  EXPECT_EQ(chat->events[0].tokens, (std::vector<TokenId>{5, 6}));
+  EXPECT_TRUE(chat->has_tokens);
+  EXPECT_FALSE(chat->usage);
+  const auto end = read_frame(R"({"choices":[{"index":0,"text":"x","finish_reason":"length"}],)"
+                              R"("usage":{"prompt_tokens":3,"completion_tokens":4}})");
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->events[0].finish, FinishReason::kLength);
+  EXPECT_FALSE(end->has_tokens);
+  EXPECT_EQ(end->usage->completion_tokens, 4U);
+  const auto error = read_frame(R"({"error":{"message":"out of memory"}})");
+  EXPECT_EQ(error->error->message, "out of memory");
+  for (const char* garbage : {"", "{", "[]", "7", "\xff\xfe", R"({"choices":[)"})
+    EXPECT_EQ(read_frame(garbage).error().code, ErrorCode::kBadGateway) << garbage;
+}
+
+TEST(ReadError, KeepsWhatTheEndpointSaid) {
+  const Error wrong =
+      read_error(400, R"({"error":{"message":"no such field","param":"x","code":"invalid_value"}})", "");
+  EXPECT_EQ(wrong.code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(wrong.retry, Retry::kNever);
+  EXPECT_EQ(wrong.param, "x");
+  const Error busy = read_error(429, "<html>", "7");
+  EXPECT_EQ(busy.code, ErrorCode::kResourceExhausted);
+  EXPECT_EQ(busy.retry, Retry::kElsewhere);
+  EXPECT_EQ(busy.retry_after, std::chrono::seconds(7));
+  EXPECT_EQ(read_error(500, "", "soon").code, ErrorCode::kBadGateway);
+  EXPECT_EQ(read_error(401, "", "").code, ErrorCode::kBadGateway) << "the client cannot mend our key";
+}
+
+}  // namespace
+}  // namespace autoglm::protocol::openai

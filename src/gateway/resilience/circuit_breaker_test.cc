@@ -1,0 +1,233 @@
+#include "gateway/resilience/circuit_breaker.h"
+
+#include "base/random.h"
+#include "gateway/resilience/retry_budget.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
+#include <vector>
+
+namespace autoglm::gateway {
+namespace {
+
+using namespace std::chrono_literals;
+using State = CircuitBreaker::State;
+
+class CircuitBreakerTest : public ::testing::Test {
+ protected:
+  void pass(int count, bool failing) {
+    for (int i = 0; i < count; ++i) {
+      auto attempt = breaker.try_acquire(now);
+      ASSERT_TRUE(attempt);
+      failing ? attempt->failure(now) : attempt->success(now);
+    }
+  }
+  void open() {
+    pass(20, true);
+    now += 500ms;
+    ASSERT_FALSE(breaker.admits(now));
+    ASSERT_EQ(breaker.state(), State::kOpen);
+  }
+
+  MonotonicTime now{1000s};
+  CircuitBreaker breaker{{}};
+};
+
+TEST_F(CircuitBreakerTest, StaysClosedBelowItsVolume) {
+  pass(19, true);
+  now += 500ms;
+  EXPECT_TRUE(breaker.try_acquire(now));
+}
+
+TEST_F(CircuitBreakerTest, OpensAtTheEndOfABucketAndNotBefore) {
+  pass(20, true);
+  now += 499ms;
+  EXPECT_TRUE(breaker.admits(now));
+  now += 1ms;
+  EXPECT_FALSE(breaker.admits(now));
+}
+
+TEST_F(CircuitBreakerTest, TruncatesThePercentage) {
+  pass(101, false);
+  pass(100, true);  // 49.75 %
+  now += 500ms;
+  EXPECT_TRUE(breaker.admits(now));
+  pass(1, true);  // 50 % of 202
+  now += 500ms;
+  EXPECT_FALSE(breaker.admits(now));
+}
+
+TEST_F(CircuitBreakerTest, ForgetsWhatLeavesTheWindow) {
+  pass(15, true);
+  now += 10s;
+  pass(15, true);
+  now += 500ms;
+  EXPECT_EQ(breaker.state(), State::kClosed);
+  EXPECT_TRUE(breaker.admits(now)) << "30 failures, but never 20 in ten seconds";
+}
+
+TEST_F(CircuitBreakerTest, OpensWhenSuccessesLeaveTheWindowBeforeFailures) {
+  pass(60, false);
+  now += 5s;
+  pass(25, true);
+  now += 500ms;
+  EXPECT_TRUE(breaker.admits(now));
+  now += 6s;  // nobody came meanwhile
+  EXPECT_FALSE(breaker.admits(now - 1s));
+}
+
+TEST_F(CircuitBreakerTest, AdmitsOneProbeStrictlyAfterTheSleepWindow) {
+  open();
+  now += 5s;
+  EXPECT_FALSE(breaker.try_acquire(now)) << "exactly the sleep window is not after it";
+  now += 1ms;
+  const auto probe = breaker.try_acquire(now);
+  EXPECT_TRUE(probe);
+  EXPECT_EQ(breaker.state(), State::kHalfOpen);
+  EXPECT_FALSE(breaker.try_acquire(now));
+}
+
+TEST_F(CircuitBreakerTest, OneSuccessClosesItAndForgetsEverything) {
+  open();
+  now += 5001ms;
+  breaker.try_acquire(now)->success(now);
+  EXPECT_EQ(breaker.state(), State::kClosed);
+  now += 500ms;
+  pass(19, true);
+  now += 500ms;
+  EXPECT_TRUE(breaker.admits(now)) << "the failures of before count no more";
+}
+
+TEST_F(CircuitBreakerTest, AFailingProbeOpensItAnew) {
+  open();
+  now += 5001ms;
+  breaker.try_acquire(now)->failure(now);
+  EXPECT_EQ(breaker.state(), State::kOpen);
+  now += 5s;
+  EXPECT_FALSE(breaker.try_acquire(now));
+  now += 1ms;
+  EXPECT_TRUE(breaker.try_acquire(now));
+}
+
+TEST_F(CircuitBreakerTest, AProbeThatEndsAsNothingFreesItsPlace) {
+  open();
+  now += 5001ms;
+  {
+    const auto client_left = breaker.try_acquire(now);
+  }
+  EXPECT_EQ(breaker.state(), State::kOpen);
+  EXPECT_TRUE(breaker.try_acquire(now)) << "the next is the probe at once";
+}
+
+TEST_F(CircuitBreakerTest, NeutralEndsDoNotCount) {
+  for (int i = 0; i < 100; ++i) (void)breaker.try_acquire(now);
+  pass(19, true);
+  now += 500ms;
+  EXPECT_TRUE(breaker.admits(now));
+}
+
+/// Hystrix's own structure: a timer at every bucket's end, counts in a list.
+class Reference {
+ public:
+  void advance(std::uint64_t bucket) {
+    for (; bucket_ < bucket; ++bucket_) {
+      history_.push_back(current_);
+      current_ = {};
+      if (history_.size() > 20) history_.pop_front();
+      std::uint64_t total = 0;
+      std::uint64_t errors = 0;
+      for (const auto& [t, e] : history_) {
+        total += t;
+        errors += e;
+      }
+      if (state == State::kClosed && total >= 20 && 100 * errors / total >= 50) {
+        state = State::kOpen;
+        opened = MonotonicTime(500ms * (bucket_ + 1));
+      }
+    }
+  }
+  void count(bool failed) {
+    ++current_.first;
+    if (failed) ++current_.second;
+  }
+  void reset() {
+    history_.clear();
+    current_ = {};
+    state = State::kClosed;
+  }
+  State state = State::kClosed;
+  MonotonicTime opened;
+
+ private:
+  std::uint64_t bucket_ = 0;
+  std::pair<std::uint64_t, std::uint64_t> current_;
+  std::deque<std::pair<std::uint64_t, std::uint64_t>> history_;
+};
+
+TEST(CircuitBreaker, DecidesAsHystrixOverRandomTraffic) {
+  std::map<std::pair<State, State>, int> seen;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    Random random(seed);
+    CircuitBreaker breaker{{}};
+    Reference reference;
+    MonotonicTime now{};
+    double failing = 0.1;
+    for (int i = 0; i < 4000; ++i) {
+      if (random.below(200) == 0) failing = random.uniform();
+      now += std::chrono::milliseconds(random.below(random.below(50) == 0 ? 9000 : 120));
+      reference.advance(static_cast<std::uint64_t>(now.time_since_epoch() / 500ms));
+      const State before = reference.state;
+      const bool admits = before == State::kClosed || now > reference.opened + 5s;
+      auto attempt = breaker.try_acquire(now);
+      ASSERT_EQ(attempt.has_value(), admits) << "seed " << seed << ", request " << i;
+      if (!attempt) continue;
+      const bool failed = random.uniform() < failing;
+      const bool neutral = random.below(20) == 0;
+      if (neutral) {
+        attempt.reset();
+      } else if (failed) {
+        attempt->failure(now);
+        if (before == State::kOpen) {
+          reference.opened = now;
+        } else {
+          reference.count(true);
+        }
+      } else {
+        attempt->success(now);
+        if (before == State::kOpen) {
+          reference.reset();
+          // What is counted begins with the next bucket in both.
+          now += 500ms;
+        } else {
+          reference.count(false);
+        }
+      }
+      ++seen[{before, reference.state}];
+    }
+  }
+  EXPECT_GE((seen[{State::kOpen, State::kClosed}]), 100);
+  EXPECT_GE((seen[{State::kOpen, State::kOpen}]), 100);
+}
+
+TEST(RetryBudget, AllowsAShareOfWhatIsActiveAndAFewInAnyCase) {
+  RetryBudget budget(20, 3);
+  std::vector<RetryBudget::Token> requests;
+  std::vector<RetryBudget::Token> retries;
+  const auto take_all = [&] {
+    retries.clear();
+    while (auto token = budget.try_retry()) retries.push_back(std::move(token));
+    return retries.size();
+  };
+  requests.push_back(budget.begin_request());
+  EXPECT_EQ(take_all(), 3U);
+  for (int i = 0; i < 99; ++i) requests.push_back(budget.begin_request());
+  EXPECT_EQ(take_all(), 20U);
+  requests.clear();
+  EXPECT_FALSE(budget.try_retry()) << "those under way still count";
+  EXPECT_EQ(take_all(), 3U);
+}
+
+}  // namespace
+}  // namespace autoglm::gateway

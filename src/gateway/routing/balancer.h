@@ -1,0 +1,40 @@
+#pragma once
+
+#include "gateway/routing/member.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace autoglm::gateway {
+
+/// What of a request routing may look at.
+struct RoutingFacts {
+  std::span<const std::uint64_t>
+      prefix;  ///< digests of the prompt's blocks, each of everything up to its end
+};
+
+using Members = std::span<const std::unique_ptr<Member>>;
+/// Whether a member may be asked: healthy, enabled, not full, not tried yet.
+using Eligible = std::function<bool(std::size_t)>;
+
+/// Says which endpoint to ask. Failover is to ask again without those that were tried. One object a loop, so
+/// it needs no locks; pure but for its own memory.
+class Balancer {
+ public:
+  virtual ~Balancer() = default;
+
+  /// An index into `members`, always the same list; nullopt when none is eligible.
+  virtual std::optional<std::size_t> pick(Members members, const Eligible& eligible,
+                                          const RoutingFacts& facts) = 0;
+  /// Whether it reads `RoutingFacts::prefix`, which costs a pass over the prompt.
+  virtual bool wants_prefix() const { return false; }
+};
+
+/// Makes a policy's object for one loop; `seed` is for those that throw dice.
+using BalancerFactory = std::unique_ptr<Balancer> (*)(std::uint64_t seed);
+
+}  // namespace autoglm::gateway

@@ -1,0 +1,147 @@
+#include "gateway/routing/balancer.h"
+
+#include "base/random.h"
+#include "gateway/routing/least_connections/least_connections_balancer.h"
+#include "gateway/routing/least_load/least_load_balancer.h"
+#include "gateway/routing/power_of_two/power_of_two_balancer.h"
+#include "gateway/routing/prefix_affinity/prefix_affinity_balancer.h"
+#include "gateway/routing/round_robin/round_robin_balancer.h"
+#include "inference/testing/fake_endpoint.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace autoglm::gateway {
+namespace {
+
+class BalancerTest : public ::testing::Test {
+ protected:
+  void add(std::uint32_t weight = 1, std::uint32_t in_flight = 0) {
+    endpoints_.push_back(std::make_unique<FakeEndpoint>("m"));
+    members.push_back(std::make_unique<Member>(std::string(1, static_cast<char>('a' + members.size())),
+                                               *endpoints_.back(), weight));
+    members.back()->in_flight = in_flight;
+  }
+  std::optional<std::size_t> pick(Balancer& balancer, std::span<const std::uint64_t> prefix = {}) {
+    return balancer.pick(members, [this](std::size_t i) { return members[i]->healthy.load(); },
+                         {.prefix = prefix});
+  }
+  std::string sequence(Balancer& balancer, std::size_t count) {
+    std::string names;
+    for (std::size_t i = 0; i < count; ++i) names += members[pick(balancer).value()]->name;
+    return names;
+  }
+  std::vector<std::size_t> counts(Balancer& balancer, std::size_t picks) {
+    std::vector<std::size_t> count(members.size());
+    for (std::size_t i = 0; i < picks; ++i) ++count[pick(balancer).value()];
+    return count;
+  }
+
+  std::vector<std::unique_ptr<FakeEndpoint>> endpoints_;
+  std::vector<std::unique_ptr<Member>> members;
+};
+
+using Policies = BalancerTest;
+
+TEST_F(Policies, PickOnlyWhoIsEligibleAndNobodyWhenNobodyIs) {
+  for (int i = 0; i < 4; ++i) add();
+  for (const auto make :
+       {make_round_robin, make_least_connections, make_least_load, make_power_of_two, make_prefix_affinity}) {
+    const auto balancer = make(1);
+    const std::vector<std::uint64_t> prefix = {7, 8};
+    for (const auto& member : members) member->healthy = true;
+    for (std::size_t out = 0; out < members.size(); ++out) {
+      members[out]->healthy = false;
+      for (int i = 0; i < 20; ++i) {
+        const auto picked = pick(*balancer, prefix);
+        ASSERT_EQ(picked.has_value(), out + 1 < members.size());
+        if (picked) EXPECT_TRUE(members[*picked]->healthy);
+      }
+    }
+    EXPECT_FALSE(balancer->pick({}, [](std::size_t) { return true; }, {.prefix = prefix}));
+  }
+}
+
+TEST_F(BalancerTest, RoundRobinIsNginxsSmoothSequence) {
+  add(5);
+  add(1);
+  add(1);
+  RoundRobinBalancer balancer;
+  EXPECT_EQ(sequence(balancer, 14), "aabacaaaabacaa");
+}
+
+TEST_F(BalancerTest, RoundRobinKeepsExactSharesWhileMembersComeAndGo) {
+  add(3);
+  add(2);
+  add(1);
+  RoundRobinBalancer balancer;
+  EXPECT_EQ(counts(balancer, 600), (std::vector<std::size_t>{300, 200, 100}));
+  members[0]->healthy = false;
+  EXPECT_EQ(counts(balancer, 300), (std::vector<std::size_t>{0, 200, 100}));
+}
+
+TEST_F(BalancerTest, LeastConnectionsCountsByWeight) {
+  add(1, 2);
+  add(3, 5);  // 5/3 is the least
+  add(2, 4);
+  LeastConnectionsBalancer balancer;
+  EXPECT_EQ(pick(balancer), 1U);
+  members[1]->in_flight = 6;  // now all are equal: turns, by weight
+  EXPECT_EQ(counts(balancer, 600), (std::vector<std::size_t>{100, 300, 200}));
+}
+
+TEST_F(BalancerTest, LeastLoadBelievesReportsAndCountsWhatWasSentSince) {
+  add();
+  add();
+  endpoints_[0]->current_load = {.running = 3, .waiting = 2};
+  endpoints_[1]->current_load = {.running = 1};
+  LeastLoadBalancer balancer;
+  EXPECT_EQ(pick(balancer), 1U);
+  members[1]->in_flight_at_report = 1;
+  members[1]->in_flight = 6;  // five since
+  EXPECT_EQ(pick(balancer), 0U);
+}
+
+TEST_F(BalancerTest, PowerOfTwoDrawsEvenlyAndAvoidsTheLoaded) {
+  for (int i = 0; i < 10; ++i) add();
+  PowerOfTwoBalancer balancer(7);
+  const auto even = counts(balancer, 20'000);
+  double chi_square = 0;
+  for (const std::size_t count : even)
+    chi_square += (static_cast<double>(count) - 2000) * (static_cast<double>(count) - 2000) / 2000;
+  EXPECT_LT(chi_square, 27.9) << "nine degrees of freedom, p = 0.001";
+  members[3]->in_flight = 100;
+  // Only when it is drawn twice over, which cannot be: two different ones are compared.
+  EXPECT_EQ(counts(balancer, 5'000)[3], 0U);
+}
+
+TEST_F(BalancerTest, PrefixAffinityFollowsTheLongestPrefixItHasSeen) {
+  for (int i = 0; i < 8; ++i) add();
+  PrefixAffinityBalancer balancer;
+  const std::vector<std::uint64_t> first = {11, 12, 13};
+  const std::vector<std::uint64_t> longer = {11, 12, 13, 14, 15};
+  const std::vector<std::uint64_t> other = {11, 22, 23};
+  const auto home = pick(balancer, first);
+  EXPECT_EQ(pick(balancer, longer), home);
+  EXPECT_EQ(pick(balancer, other), home);
+  PrefixAffinityBalancer another_loop;
+  EXPECT_EQ(pick(another_loop, first), home) << "loops agree about what is new";
+  members[*home]->healthy = false;
+  const auto stand_in = pick(balancer, longer);
+  EXPECT_NE(stand_in, home);
+  members[*home]->healthy = true;
+  EXPECT_EQ(pick(balancer, longer), stand_in) << "who computed it last has it";
+}
+
+TEST_F(BalancerTest, PrefixAffinityMakesNoHotSpot) {
+  for (int i = 0; i < 4; ++i) add();
+  PrefixAffinityBalancer balancer;
+  const std::vector<std::uint64_t> popular = {42};
+  for (int i = 0; i < 100; ++i) ++members[pick(balancer, popular).value()]->in_flight;
+  for (const auto& member : members)
+    EXPECT_LE(member->in_flight, 32U) << "a quarter more than 25, rounded up";
+}
+
+}  // namespace
+}  // namespace autoglm::gateway

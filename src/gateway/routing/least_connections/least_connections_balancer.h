@@ -1,0 +1,19 @@
+#pragma once
+
+#include "gateway/routing/round_robin/round_robin_balancer.h"
+
+namespace autoglm::gateway {
+
+/// The fewest requests in flight for its weight; equals take turns. As nginx's least_conn.
+class LeastConnectionsBalancer final : public Balancer {
+ public:
+  std::optional<std::size_t> pick(Members members, const Eligible& eligible,
+                                  const RoutingFacts& facts) override;
+
+ private:
+  RoundRobinBalancer among_equals_;
+};
+
+std::unique_ptr<Balancer> make_least_connections(std::uint64_t seed);
+
+}  // namespace autoglm::gateway

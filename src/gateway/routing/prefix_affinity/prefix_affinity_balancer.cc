@@ -1,0 +1,78 @@
+#include "gateway/routing/prefix_affinity/prefix_affinity_balancer.h"
+
+#include "base/random.h"
+
+#include <ranges>
+
+namespace autoglm::gateway {
+
+namespace {
+
+/// Whether one more request would leave `member` within its share of all that is in flight, and a quarter.
+bool has_room(Members members, const Eligible& eligible, std::size_t member) {
+  std::uint64_t requests = 1;
+  std::uint64_t weights = 0;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    if (!eligible(i)) continue;
+    requests += members[i]->in_flight.load(std::memory_order_relaxed);
+    weights += members[i]->weight;
+  }
+  const std::uint64_t own = members[member]->in_flight.load(std::memory_order_relaxed) + std::uint64_t{1};
+  // own <= ceil(1.25 * requests * weight / weights)
+  return (own - 1) * 4 * weights < requests * 5 * members[member]->weight;
+}
+
+}  // namespace
+
+std::optional<std::size_t> PrefixAffinityBalancer::owner(Members members, const Eligible& eligible,
+                                                         const RoutingFacts& facts) const {
+  for (const std::uint64_t digest : std::views::reverse(facts.prefix)) {
+    const auto found = known_.find(digest);
+    if (found != known_.end() && found->second.member < members.size() && eligible(found->second.member))
+      return found->second.member;
+  }
+  // Rendezvous: of all members' draws for this beginning the highest.
+  std::optional<std::size_t> best;
+  double highest = 0;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    if (!eligible(i)) continue;
+    const double draw = uniform_draw(facts.prefix.front(), i);
+    if (best && draw <= highest) continue;
+    best = i;
+    highest = draw;
+  }
+  return best;
+}
+
+void PrefixAffinityBalancer::remember(std::span<const std::uint64_t> prefix, std::size_t member) {
+  for (const std::uint64_t digest : prefix) {
+    const auto [entry, added] = known_.try_emplace(digest);
+    if (added) {
+      entry->second.use = uses_.insert(uses_.begin(), digest);
+    } else {
+      uses_.splice(uses_.begin(), uses_, entry->second.use);
+    }
+    entry->second.member = member;
+  }
+  while (uses_.size() > kRemembered) {
+    known_.erase(uses_.back());
+    uses_.pop_back();
+  }
+}
+
+std::optional<std::size_t> PrefixAffinityBalancer::pick(Members members, const Eligible& eligible,
+                                                        const RoutingFacts& facts) {
+  if (facts.prefix.empty())
+    return lightest_.pick(members, eligible, facts);  // too short to be worth anything
+  std::optional<std::size_t> chosen = owner(members, eligible, facts);
+  if (!chosen) return std::nullopt;
+  if (!has_room(members, eligible, *chosen)) chosen = lightest_.pick(members, eligible, facts);
+  remember(facts.prefix, *chosen);
+  return chosen;
+}
+
+std::unique_ptr<Balancer> make_prefix_affinity(std::uint64_t /*seed*/) {
+  return std::make_unique<PrefixAffinityBalancer>();
+}
+
+}  // namespace autoglm::gateway
