@@ -20,7 +20,7 @@ class TimedStream final : public EventStream {
 
   Task<Result<EventBatch>> next() override {
     auto batch = co_await with_deadline(deadline_, inner_->next(), "the next token");
-    if (!batch && batch.error().code == ErrorCode::kDeadlineExceeded) {
+    if (!batch && batch.error().code == ErrorCode::kDeadlineExceeded && deadline_.passed()) {
       inner_.reset();
       co_return fail(timed_out());
     }
@@ -29,6 +29,7 @@ class TimedStream final : public EventStream {
     if (streamed_) deadline_ = earlier(Deadline::after(timeouts_.idle), total_);
     co_return batch;
   }
+  const StreamOrigin* origin() const override { return inner_ ? inner_->origin() : nullptr; }
 
  private:
   Error timed_out() const {

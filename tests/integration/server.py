@@ -52,16 +52,18 @@ class Answer:
 
 
 class Server:
-    """`engine` goes into the model's configuration, `server` into the server's."""
+    """`engine` goes into the model's configuration, `server` into the server's; `models` are all of them."""
 
     def __init__(self, engine=None, server=None, model=TINY_MODEL, args=(), env=None, ready=True,
-                 more_models=()):
+                 more_models=(), models=None):
         self.folder = tempfile.TemporaryDirectory(prefix="open-autoglm-test-")
         config = {
             "server": {"listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0", **(server or {})},
             "telemetry": {"log": {"format": "json"}},
         }
-        if model:
+        if models is not None:
+            config["models"] = models
+        elif model:
             config["models"] = [{"name": "tiny", "engine": {"path": model, "threads": 1, **(engine or {})}}]
             config["models"] += more_models
         path = os.path.join(self.folder.name, "open-autoglm.yaml")

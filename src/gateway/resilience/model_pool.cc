@@ -90,7 +90,9 @@ std::optional<std::size_t> ModelPool::pick(const Attempts& attempts, const Infer
   return std::nullopt;
 }
 
-Error ModelPool::nobody_left(MonotonicTime now) const {
+/// What the client is told. Which address refused is for the log; what a server said is for the client.
+Error ModelPool::nobody_left(MonotonicTime now, std::optional<Error> last) const {
+  if (last && last->code != ErrorCode::kUnavailable) return std::move(*last);
   Duration soonest = config_.breaker.sleep_window;
   for (const auto& breaker : breakers_) soonest = std::min(soonest, breaker->until_probe(now));
   return Error{
@@ -100,7 +102,8 @@ Error ModelPool::nobody_left(MonotonicTime now) const {
       .message = fmt::format("none of the {} endpoints of \"{}\" can take the request now; try again shortly",
                              members_.size(), name_),
       .reason = "no_endpoint",
-      .retry_after = std::max(std::chrono::ceil<std::chrono::seconds>(soonest), std::chrono::seconds(1))};
+      .retry_after = std::max({std::chrono::ceil<std::chrono::seconds>(soonest), std::chrono::seconds(1),
+                               last && last->retry_after ? *last->retry_after : std::chrono::seconds(1)})};
 }
 
 Task<Result<ModelPool::Opened>> ModelPool::open_at(std::size_t member, InferenceRequestPtr request,
@@ -133,13 +136,13 @@ Task<Result<ModelPool::Opened>> ModelPool::open(InferenceRequestPtr request, con
   while (true) {
     const auto now = std::chrono::steady_clock::now();
     const auto member = pick(attempts, *request, now);
-    if (!member) co_return fail(last ? std::move(*last) : nobody_left(now));
+    if (!member) co_return fail(nobody_left(now, std::move(last)));
     attempts.tried[*member] = true;
     if (attempts.count > 0 && !attempts.retry) {
       attempts.retry = budget_.try_retry();
       if (!attempts.retry) {
         metrics_.retries_refused.add();
-        co_return fail(last ? std::move(*last) : nobody_left(now));
+        co_return fail(nobody_left(now, std::move(last)));
       }
     }
     auto attempt = breakers_[*member]->try_acquire(now);
@@ -170,7 +173,7 @@ Task<Result<ModelPool::Opened>> ModelPool::open(InferenceRequestPtr request, con
     const bool elsewhere = settle(*member, std::move(*attempt), opened.error(), then);
     last = std::move(opened.error());
     if (!elsewhere || attempts.count >= config_.retry.max_attempts || context.deadline.passed())
-      co_return fail(std::move(*last));
+      co_return fail(nobody_left(then, std::move(last)));
   }
 }
 

@@ -89,7 +89,7 @@ class ModelPool final : public Endpoint {
                                   MonotonicTime now);
   bool settle(std::size_t member, CircuitBreaker::Attempt attempt, const Error& error, MonotonicTime now);
   bool resumes(std::size_t member) const { return endpoints_[member]->resumes(); }
-  Error nobody_left(MonotonicTime now) const;
+  Error nobody_left(MonotonicTime now, std::optional<Error> last) const;
   Task<void> watch_member(std::size_t member, Random random);
 
   const std::string name_;

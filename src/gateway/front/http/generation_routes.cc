@@ -69,8 +69,6 @@ Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
   }
   record_.model = answer->model;
   if (const StreamOrigin* origin = answer->events->origin()) {
-    record_.endpoint = origin->endpoint;
-    record_.attempts = origin->attempts;
     response_.add_header("x-autoglm-endpoint", origin->endpoint);
     response_.add_header("x-autoglm-attempts", std::to_string(origin->attempts));
     if (!origin->fallback.empty()) response_.add_header("x-autoglm-fallback", origin->fallback);
@@ -89,6 +87,11 @@ void Generation::note(const EventBatch& batch) {
     record_.first_token = std::chrono::steady_clock::now() - began_;
   }
   if (batch.usage) record_.usage = *batch.usage;
+  if (const StreamOrigin* origin = events_->origin();
+      origin != nullptr && origin->attempts != record_.attempts) {
+    record_.endpoint = origin->endpoint;  // another one may have gone on
+    record_.attempts = origin->attempts;
+  }
 }
 
 Task<void> Generation::send_whole() {

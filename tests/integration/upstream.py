@@ -1,0 +1,228 @@
+"""Servers behind the gateway that misbehave: a proxy that spoils what passes through it, and a foreign one by script."""
+
+import contextlib
+import json
+import select
+import socket
+import struct
+import threading
+
+from server import NEVER, PATIENCE
+
+
+class Listener:
+    """Accepts on a loopback port, a free one unless it is told, and serves each connection in a thread of its own, until closed."""
+
+    def __init__(self, port=0):
+        self.socket = socket.create_server(("127.0.0.1", port), backlog=512)
+        self.port = self.socket.getsockname()[1]
+        self.open = set()
+        self.lock = threading.Lock()
+        self.thread = threading.Thread(target=self._accept)
+        self.thread.start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def _accept(self):
+        workers = []
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                break
+            with self.lock:
+                self.open.add(connection)
+            workers.append(threading.Thread(target=self._run, args=(connection,)))
+            workers[-1].start()
+        for worker in workers:
+            worker.join()
+
+    def _run(self, connection):
+        connection.settimeout(PATIENCE)
+        with contextlib.suppress(OSError):
+            self.serve(connection)
+        with self.lock:
+            self.open.discard(connection)
+        connection.close()
+
+    def serve(self, connection):
+        raise NotImplementedError
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        with self.lock:
+            for connection in self.open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def reset(connection):
+    """Ends it with a RST."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+class Spoiler(Listener):
+    """Passes everything on to a server; what comes back as a stream is spoilt after `after` bytes of it.
+
+    `how`: "reset", "close", "garbage" (bytes that are no chunk), "nonsense" (a chunk that is no event), "half" (a chunk
+    that is announced and not sent), "stall". None: nothing.
+    """
+
+    def __init__(self, port, how=None, after=2000):
+        self.target, self.how, self.after, self.spoilt = port, how, after, 0
+        super().__init__()
+
+    def serve(self, connection):
+        with socket.create_connection(("127.0.0.1", self.target), timeout=PATIENCE) as upstream:
+            back = threading.Thread(target=self._back, args=(upstream, connection))
+            back.start()
+            # ValueError: spoilt and closed meanwhile, which is why this must not sleep in recv, with the socket in hand.
+            with contextlib.suppress(OSError, ValueError):
+                while True:
+                    if not select.select([connection], [], [], 0.02)[0]:
+                        continue
+                    data = connection.recv(65536)
+                    if not data:
+                        break
+                    upstream.sendall(data)
+                upstream.shutdown(socket.SHUT_WR)
+            back.join()
+
+    def _back(self, upstream, connection):
+        passed = 0
+        with contextlib.suppress(OSError):
+            while data := upstream.recv(512):
+                if b"text/event-stream" in data:
+                    passed = 1
+                if passed:
+                    passed += len(data)
+                connection.sendall(data)
+                if self.how and passed > self.after:
+                    self.spoilt += 1
+                    self._spoil(connection)
+                    upstream.shutdown(socket.SHUT_RDWR)
+                    return
+            connection.shutdown(socket.SHUT_WR)
+
+    def _spoil(self, connection):
+        if self.how == "reset":
+            reset(connection)
+            return
+        if self.how == "garbage":
+            connection.sendall(b"\0\xff}{ no chunk at all\r\n\r\n" * 50)
+        elif self.how == "nonsense":
+            # Behind what may be half a chunk, so that it is a broken frame too.
+            connection.sendall(b"\r\n1d\r\ndata: {\"choices\": [{\"inde\n\n\r\n" * 20)
+        elif self.how == "half":
+            connection.sendall(b"\r\nffff\r\ndata: {")
+        elif self.how == "stall":
+            connection.recv(1)  # until the gateway has had enough
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+class Foreign(Listener):
+    """A server that is not ours. `answer(path, body, count)` returns (status, headers, body), or a list of chunks of a
+    stream in the place of the body, which ends as it should unless its last element is an exception's class."""
+
+    def __init__(self, answer, health=200, port=0):
+        self.answer, self.health, self.requests = answer, health, []
+        super().__init__(port)
+
+    def serve(self, connection):
+        stream = connection.makefile("rb")
+        while line := stream.readline():
+            method, path, _ = line.decode().split(" ")
+            headers = {}
+            while (line := stream.readline()) not in (b"\r\n", b""):
+                name, value = line.decode().split(":", 1)
+                headers[name.lower()] = value.strip()
+            body = stream.read(int(headers.get("content-length", 0)))
+            if method == "GET":
+                self._send(connection, self.health if path == "/health" else 404, {}, b"{}")
+                continue
+            with self.lock:
+                self.requests.append((path, headers, body))
+                count = len(self.requests)
+            status, more, answer = self.answer(path, json.loads(body), count)
+            if isinstance(answer, list):
+                if not self._stream(connection, answer):
+                    return
+            else:
+                self._send(connection, status, more, answer)
+
+    @staticmethod
+    def _send(connection, status, headers, body):
+        lines = [f"HTTP/1.1 {status} Status", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+
+    @staticmethod
+    def _stream(connection, chunks):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for chunk in chunks:
+            if chunk is ConnectionResetError:
+                reset(connection)
+                return False
+            if chunk is TimeoutError:
+                connection.recv(1)
+                return False
+            connection.sendall(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+            NEVER.wait(0.001)
+        connection.sendall(b"0\r\n\r\n")
+        return True
+
+
+class Blackhole:
+    """An address that lets nobody in and does not say so: a full backlog."""
+
+    def __init__(self):
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.listen(0)
+        self.port = self.socket.getsockname()[1]
+        self.waiting = []
+        for _ in range(4):
+            knock = socket.socket()
+            knock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                knock.connect(("127.0.0.1", self.port))
+            self.waiting.append(knock)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for knock in self.waiting:
+            knock.close()
+        self.socket.close()
+
+
+def chunk(text, finish=None, index=0):
+    """An event of a streamed completion."""
+    choice = {"index": index, "text": text, "finish_reason": finish}
+    return b"data: " + json.dumps({"id": "c", "object": "text_completion", "choices": [choice]}).encode() + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+def completion(text="foreign"):
+    return json.dumps({"id": "c", "object": "text_completion", "model": "m", "unknown_member": {"kept": [1, 2.50]},
+                       "choices": [{"index": 0, "text": text, "finish_reason": "stop"}],
+                       "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}).encode()
