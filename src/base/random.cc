@@ -40,6 +40,11 @@ Random Random::from_entropy() {
   return Random((std::uint64_t{device()} << 32U) | device());
 }
 
+Random& thread_random() {
+  thread_local Random random = Random::from_entropy();
+  return random;
+}
+
 Random::result_type Random::operator()() {
   const auto block = philox(seed_, counter_++);
   return (std::uint64_t{block[0]} << 32U) | block[1];

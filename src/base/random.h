@@ -39,4 +39,7 @@ class Random {
   std::uint64_t counter_ = 0;
 };
 
+/// The calling thread's own, seeded from the operating system: for what need not be repeated, such as ids.
+Random& thread_random();
+
 }  // namespace autoglm

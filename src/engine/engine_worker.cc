@@ -89,7 +89,7 @@ void EngineWorker::start(Submission submission) {
   generations_.emplace(from.id, std::move(owned));
   generation.work = &std::get<GenerateRequest>(from.request->work);
   const GenerateRequest& work = *generation.work;
-  generation.seed = work.sampling.seed ? *work.sampling.seed : Random::from_entropy()();
+  generation.seed = work.sampling.seed ? *work.sampling.seed : thread_random()();
   generation.unfinished = work.choices();
   for (const auto& prompt : from.prompts)
     generation.usage.prompt_tokens += static_cast<std::uint32_t>(prompt.tokens.size());

@@ -81,7 +81,7 @@ Task<Result<Pipeline::Answer>> Pipeline::generate(Call call) const {
   // 3. The endpoint does the work.
   if (endpoint.passes_through()) {
     // Whoever goes on with a broken stream must draw as the first one did.
-    if (!call.work.sampling.seed) call.work.sampling.seed = Random::from_entropy()() >> 1U;
+    if (!call.work.sampling.seed) call.work.sampling.seed = thread_random()() >> 1U;
   } else {
     call.wire.bytes = {};  // a long generation need not hold it
   }

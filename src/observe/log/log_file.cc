@@ -1,7 +1,5 @@
 #include "observe/log/log_file.h"
 
-#include <spdlog/details/log_msg.h>
-
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -40,11 +38,11 @@ LogFile::~LogFile() {
   if (!path_.empty()) ::close(descriptor_);
 }
 
-Result<std::shared_ptr<LogFile>> LogFile::open(std::string path) {
-  if (path.empty()) return std::shared_ptr<LogFile>(new LogFile({}, STDERR_FILENO));
+Result<std::unique_ptr<LogFile>> LogFile::open(std::string path) {
+  if (path.empty()) return std::unique_ptr<LogFile>(new LogFile({}, STDERR_FILENO));
   const auto descriptor = open_for_appending(path);
   if (!descriptor) return fail(descriptor.error());
-  return std::shared_ptr<LogFile>(new LogFile(std::move(path), *descriptor));
+  return std::unique_ptr<LogFile>(new LogFile(std::move(path), *descriptor));
 }
 
 Result<void> LogFile::reopen() {
@@ -60,23 +58,23 @@ Result<void> LogFile::reopen() {
                                            std::error_code(why, std::generic_category()).message());
 }
 
-void LogFile::log(const spdlog::details::log_msg& message) {
-  line_.assign(message.payload.data(), message.payload.size());
-  line_ += '\n';
-  if (!write(line_)) lost_.fetch_add(1, std::memory_order_relaxed);
+void LogFile::write(std::string_view lines) {
+  const std::string_view left = write_some(lines);
+  lost_.fetch_add(static_cast<std::uint64_t>(std::ranges::count(left, '\n')), std::memory_order_relaxed);
 }
 
-bool LogFile::write(std::string_view line) {
-  // A file takes a line whole. A pipe that polls as writable takes PIPE_BUF bytes without blocking, no more.
+/// Returns what could not be written.
+std::string_view LogFile::write_some(std::string_view lines) {
+  // A file takes them whole. A pipe that polls as writable takes PIPE_BUF bytes without blocking, no more.
   const bool regular = is_regular(descriptor_);
-  while (!line.empty()) {
-    if (!regular && !wait_writable()) return false;
-    const std::size_t size = regular ? line.size() : std::min<std::size_t>(line.size(), PIPE_BUF);
-    const ssize_t written = ::write(descriptor_, line.data(), size);
-    if (written < 0 && errno != EINTR && errno != EAGAIN) return false;
-    if (written > 0) line.remove_prefix(static_cast<std::size_t>(written));
+  while (!lines.empty()) {
+    if (!regular && !wait_writable()) return lines;
+    const std::size_t size = regular ? lines.size() : std::min<std::size_t>(lines.size(), PIPE_BUF);
+    const ssize_t written = ::write(descriptor_, lines.data(), size);
+    if (written < 0 && errno != EINTR && errno != EAGAIN) return lines;
+    if (written > 0) lines.remove_prefix(static_cast<std::size_t>(written));
   }
-  return true;
+  return lines;
 }
 
 bool LogFile::wait_writable() const {

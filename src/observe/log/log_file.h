@@ -3,8 +3,6 @@
 #include "base/clock.h"
 #include "base/result.h"
 
-#include <spdlog/sinks/sink.h>
-
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -13,14 +11,14 @@
 
 namespace autoglm::observe {
 
-/// Where lines end up: a file, or standard error. Lines are written by spdlog's one thread; everything
-/// else may be called from any thread. A reader who has stopped reading (a full pipe) holds that thread
+/// Where lines end up: a file, or standard error. Lines are written by one thread; everything else may be
+/// called from any thread. A reader who has stopped reading (a full pipe) holds that thread
 /// up, but no longer than until `give_up_at` has passed.
-class LogFile final : public spdlog::sinks::sink {
+class LogFile {
  public:
   /// Opens `path` for appending, with the folders on the way; empty: standard error.
-  static Result<std::shared_ptr<LogFile>> open(std::string path);
-  ~LogFile() override;
+  static Result<std::unique_ptr<LogFile>> open(std::string path);
+  ~LogFile();
   LogFile(const LogFile&) = delete;
   LogFile& operator=(const LogFile&) = delete;
 
@@ -33,19 +31,16 @@ class LogFile final : public spdlog::sinks::sink {
   /// Lines that could not be written: a full disk, or given up.
   std::uint64_t lost() const { return lost_.load(std::memory_order_relaxed); }
 
-  void log(const spdlog::details::log_msg& message) override;
-  void flush() override {}
-  void set_pattern(const std::string&) override {}
-  void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
+  /// Whole lines, each with its newline. Those that cannot be written are counted.
+  void write(std::string_view lines);
 
  private:
   LogFile(std::string path, int descriptor);
-  bool write(std::string_view line);
+  std::string_view write_some(std::string_view lines);
   bool wait_writable() const;
 
   std::string path_;
   int descriptor_;
-  std::string line_;
   std::atomic<MonotonicTime> deadline_{MonotonicTime::max()};
   std::atomic<std::uint64_t> lost_{0};
 };

@@ -1,9 +1,7 @@
 #include "observe/log/logger.h"
 
 #include "observe/log/line.h"
-#include "observe/log/log_file.h"
-
-#include <spdlog/async.h>
+#include "observe/log/log_writer.h"
 
 #include <exception>
 #include <utility>
@@ -25,9 +23,7 @@ std::string_view to_string(LogLevel level) {
 }
 
 struct Logger::State {
-  std::shared_ptr<LogFile> file;
-  std::shared_ptr<spdlog::details::thread_pool> pool;
-  std::shared_ptr<spdlog::async_logger> sink;
+  std::unique_ptr<LogWriter> writer;
   std::atomic<std::uint64_t> by_level[4] = {};
   std::atomic<std::uint64_t> without_trace_id{0};
 };
@@ -35,24 +31,14 @@ struct Logger::State {
 Logger::Logger(Options options, std::unique_ptr<State> state)
     : options_(std::move(options)), level_(options_.level), state_(std::move(state)) {}
 
-Logger::~Logger() {
-  // The pool's destructor drains its queue and joins its thread, which thereby never is the last to hold the
-  // sink.
-  state_->file->give_up_at(SteadyClock().now() + options_.flush_timeout);
-  state_->pool.reset();
-  state_->sink.reset();
-}
+Logger::~Logger() { state_->writer->file().give_up_at(SteadyClock().now() + options_.flush_timeout); }
 
 Result<std::unique_ptr<Logger>> Logger::create(Options options) {
   auto file = LogFile::open(options.file);
   if (!file) return fail(file.error());
   auto state = std::make_unique<State>();
-  state->file = std::move(*file);
   try {
-    state->pool = std::make_shared<spdlog::details::thread_pool>(options.queue_lines, 1);
-    state->sink = std::make_shared<spdlog::async_logger>("log", state->file, state->pool,
-                                                         spdlog::async_overflow_policy::overrun_oldest);
-    state->sink->set_level(spdlog::level::trace);
+    state->writer = std::make_unique<LogWriter>(std::move(*file), options.queue_lines);
   } catch (const std::exception& exception) {  // no thread to be had
     return fail(ErrorCode::kUnavailable, std::string("cannot start the log's thread: ") + exception.what());
   }
@@ -77,7 +63,7 @@ void Logger::log(LogLevel level, std::string_view message, Fields fields, std::s
   } else {
     append_text_line(buffer, line);
   }
-  state_->sink->log(spdlog::level::info, spdlog::string_view_t(buffer.data(), buffer.size()));
+  state_->writer->add(buffer);
 }
 
 Logger::Counts Logger::counts() const {
@@ -85,10 +71,10 @@ Logger::Counts Logger::counts() const {
   for (std::size_t i = 0; i < 4; ++i)
     counts.by_level[i] = state_->by_level[i].load(std::memory_order_relaxed);
   counts.without_trace_id = state_->without_trace_id.load(std::memory_order_relaxed);
-  counts.dropped = state_->pool->overrun_counter() + state_->file->lost();
+  counts.dropped = state_->writer->lost();
   return counts;
 }
 
-Result<void> Logger::reopen() { return state_->file->reopen(); }
+Result<void> Logger::reopen() { return state_->writer->file().reopen(); }
 
 }  // namespace autoglm::observe

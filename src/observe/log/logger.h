@@ -40,7 +40,7 @@ struct LogField {
 
 /// Writes lines of `timestamp level service_name message trace_id` and further fields, to a file or
 /// to standard error, from a thread of its own. A caller formats its line and hands it over; when
-/// the bounded queue is full the oldest line is dropped and counted: logging never makes a request
+/// the bounded queue is full a line is dropped and counted: logging never makes a request
 /// wait for a disk. Thread-safe.
 class Logger {
  public:

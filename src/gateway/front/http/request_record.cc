@@ -19,11 +19,6 @@ bool usable_id(std::string_view id) {
   });
 }
 
-Random& thread_random() {
-  thread_local Random random = Random::from_entropy();
-  return random;
-}
-
 }  // namespace
 
 void FrontMetrics::record(Route& route, int status, Duration took) {
