@@ -27,6 +27,7 @@ class Documentation(ServerTest):
                 seen += 1
                 with self.subTest(os.path.relpath(path, ROOT), command=command):
                     command = command.replace("localhost:8080", f"127.0.0.1:{self.server.port}")
+                    command = command.replace("localhost:8081", f"127.0.0.1:{self.server.admin_port}")
                     done = subprocess.run(["bash", "-c", command.replace("curl ", "curl -sS --fail-with-body ", 1)],
                                           capture_output=True, text=True, timeout=60)
                     self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
