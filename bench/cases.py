@@ -67,13 +67,13 @@ def generate(pairs):
     keys = ["tokens/s", "TTFT p50", "CPU ms a token"]
     rows = []
     for model in ("default", "0.5b"):
-        for count, tokens in ((1, 64), (8, 48), (32, 24)):
+        for count, tokens in ((1, 256), (8, 64), (32, 24)):
             def streams(server, count=count, tokens=tokens):
                 return [Stream(server.port, words(20, next(_seeds)), tokens, cache_prompt=False) for _ in range(count)]
             rows.append(versus_llama(f"{model}, {count} stream{'s' if count > 1 else ''}", streams, keys, pairs, model, count))
             print("  " + " | ".join(rows[-1]), flush=True)
     return "Generating: ours / theirs", ["", *keys, "theirs is"], rows, (
-        "Streamed completions of 20-word prompts, greedy, 64, 48 or 24 tokens each; two compute threads, 8,192 cache tokens.")
+        "Streamed completions of 20-word prompts, greedy, 256, 64 or 24 tokens each; two compute threads, 8,192 cache tokens.")
 
 
 def prefix(pairs):

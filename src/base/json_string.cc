@@ -2,11 +2,27 @@
 
 #include <boost/json/serializer.hpp>
 
+#include <algorithm>
 #include <array>
 
 namespace autoglm {
 
+namespace {
+
+/// What stands in JSON as it is, leaving aside all beyond ASCII: nearly every string there is.
+bool is_plain(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c >= ' ' && c != '"' && c != '\\' && c != '\x7f'; });
+}
+
+}  // namespace
+
 void append_json_string(std::string& out, std::string_view text) {
+  if (is_plain(text)) {
+    out += '"';
+    out += text;
+    out += '"';
+    return;
+  }
   // The serializer writes into a buffer of ours: no allocation for the few bytes of a token.
   boost::json::serializer serializer;
   serializer.reset(boost::json::string_view(text.data(), text.size()));

@@ -1,5 +1,6 @@
 #include "base/utf8.h"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace autoglm {
@@ -43,6 +44,10 @@ Utf8Step utf8_step(std::string_view bytes) {
 
 void append_valid_utf8(std::string& out, std::string_view bytes) {
   while (!bytes.empty()) {
+    const auto beyond_ascii = std::ranges::find_if(bytes, [](char c) { return c < 0; });
+    out.append(bytes.begin(), beyond_ascii);
+    bytes.remove_prefix(static_cast<std::size_t>(beyond_ascii - bytes.begin()));
+    if (bytes.empty()) return;
     const Utf8Step step = utf8_step(bytes);
     out += step.kind == Utf8Step::Kind::kCharacter ? bytes.substr(0, step.length) : kReplacement;
     bytes.remove_prefix(step.length);

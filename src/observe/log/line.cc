@@ -6,6 +6,8 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <iterator>
 
@@ -14,6 +16,10 @@ namespace autoglm::observe {
 namespace {
 
 void append_string(std::string& out, std::string_view text) {
+  if (std::ranges::all_of(text, [](char c) { return c >= 0; })) {
+    append_json_string(out, text);
+    return;
+  }
   std::string valid;
   append_valid_utf8(valid, text);
   append_json_string(out, valid);
@@ -40,8 +46,15 @@ void append_time(std::string& out, std::chrono::system_clock::time_point time) {
   const auto since_epoch = time.time_since_epoch();
   const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
   const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(since_epoch - seconds);
-  fmt::format_to(std::back_inserter(out), "{:%Y-%m-%dT%H:%M:%S}.{:06}Z",
-                 fmt::gmtime(std::chrono::system_clock::time_point(seconds)), micros.count());
+  // Lines come in crowds, and the calendar is most of what a line costs.
+  thread_local std::chrono::sys_seconds shown = std::chrono::sys_seconds::min();
+  thread_local std::string calendar;
+  if (shown != std::chrono::sys_seconds(seconds)) {
+    shown = std::chrono::sys_seconds(seconds);
+    calendar =
+        fmt::format("{:%Y-%m-%dT%H:%M:%S}", fmt::gmtime(std::chrono::system_clock::time_point(seconds)));
+  }
+  fmt::format_to(std::back_inserter(out), "{}.{:06}Z", calendar, micros.count());
 }
 
 }  // namespace
