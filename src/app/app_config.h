@@ -23,6 +23,8 @@ struct ServerConfig {
   Duration drain_timeout = std::chrono::seconds(30);
   std::size_t max_body = 16 * 1024 * 1024;
   std::uint32_t max_connections = 10'000;
+
+  bool operator==(const ServerConfig&) const = default;
 };
 
 /// One of `models:`: an engine in this process, or a pool of servers elsewhere.
@@ -32,12 +34,15 @@ struct ModelConfig {
   gateway::PoolConfig pool;
 
   bool is_pool() const { return !pool.endpoints.empty(); }
+  bool operator==(const ModelConfig&) const = default;
 };
 
 /// `telemetry:`.
 struct TelemetryConfig {
   bool metrics = true;
   observe::LogConfig log;
+
+  bool operator==(const TelemetryConfig&) const = default;
 };
 
 /// The whole configuration of `serve`.

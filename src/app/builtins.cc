@@ -10,6 +10,7 @@
 #include "gateway/routing/round_robin/round_robin_balancer.h"
 
 #include <iterator>
+#include <utility>
 
 namespace autoglm::app {
 
@@ -19,7 +20,7 @@ void append(std::vector<gateway::Route>& routes, std::vector<gateway::Route> mor
   routes.insert(routes.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
-void append_health(std::vector<gateway::Route>& routes, const gateway::ModelDirectory& models,
+void append_health(std::vector<gateway::Route>& routes, const gateway::LiveDirectory& models,
                    const gateway::Readiness& readiness, observe::MetricRegistry& metrics,
                    bool expose_metrics) {
   append(routes, gateway::health_routes(models, readiness));
@@ -72,13 +73,14 @@ std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
   return routes;
 }
 
-std::vector<gateway::Route> admin_routes(const gateway::ModelDirectory& models,
-                                         std::vector<gateway::ModelPool*> pools,
+std::vector<gateway::Route> admin_routes(const ModelSet& models,
+                                         std::function<Result<std::vector<std::string>>()> reload,
                                          const gateway::Readiness& readiness,
                                          observe::MetricRegistry& metrics, bool expose_metrics) {
-  std::vector<gateway::Route> routes = gateway::model_routes(models, version());
-  append(routes, gateway::endpoint_routes(std::move(pools)));
-  append_health(routes, models, readiness, metrics, expose_metrics);
+  std::vector<gateway::Route> routes = gateway::model_routes(models.directory(), version());
+  append(routes, gateway::endpoint_routes([&models] { return models.pools(); }));
+  append(routes, gateway::reload_routes(std::move(reload)));
+  append_health(routes, models.directory(), readiness, metrics, expose_metrics);
   return routes;
 }
 

@@ -1,11 +1,13 @@
 #pragma once
 
+#include "app/model_set.h"
 #include "engine/backends/backend.h"
 #include "engine/engine_config.h"
 #include "gateway/front/http/front.h"
 #include "gateway/resilience/pool_config.h"
 #include "gateway/routing/balancer.h"
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,8 +28,8 @@ std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
                                           const gateway::Readiness& readiness,
                                           observe::MetricRegistry& metrics, bool expose_metrics);
 /// What the operator can call, on the admin address.
-std::vector<gateway::Route> admin_routes(const gateway::ModelDirectory& models,
-                                         std::vector<gateway::ModelPool*> pools,
+std::vector<gateway::Route> admin_routes(const ModelSet& models,
+                                         std::function<Result<std::vector<std::string>>()> reload,
                                          const gateway::Readiness& readiness,
                                          observe::MetricRegistry& metrics, bool expose_metrics);
 

@@ -1,6 +1,8 @@
 #include "app/builtins.h"
 #include "app/chat.h"
+#include "app/live_config.h"
 #include "app/load_config.h"
+#include "app/model_set.h"
 #include "app/server.h"
 #include "base/suggest.h"
 #include "config/render.h"
@@ -32,7 +34,12 @@ int serve(const app::ServeOptions& options) {
     fmt::print(stderr, "{}", loaded.error());
     return kUsage;
   }
-  auto server = app::Server::create(std::move(loaded->config), cache());
+  if (auto resolved = app::resolve(loaded->config.models, cache()); !resolved) {
+    fmt::print(stderr, "open-autoglm: {}\n", resolved.error().message);
+    return 1;
+  }
+  auto server = app::Server::create(
+      app::LiveConfig(options, app::process_environment(), cache(), std::move(loaded->config)));
   if (!server) {
     fmt::print(stderr, "open-autoglm: {}\n", server.error().message);
     return 1;

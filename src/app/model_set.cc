@@ -46,22 +46,67 @@ Result<void> resolve(std::vector<ModelConfig>& models, const std::filesystem::pa
   return {};
 }
 
-Result<std::unique_ptr<ModelSet>> ModelSet::create(std::vector<ModelConfig> models,
-                                                   Dependencies dependencies) {
-  auto set = std::unique_ptr<ModelSet>(new ModelSet(dependencies));
-  if (std::ranges::any_of(models, &ModelConfig::is_pool)) {
-    if (auto made = set->make_clients(); !made) return fail(made.error());
-  }
-  std::vector<gateway::ModelDirectory::Entry> entries;
+Result<std::vector<std::string>> ModelSet::apply(const std::vector<ModelConfig>& models,
+                                                 Duration request_timeout) {
+  Slots slots;
+  std::vector<std::string> need_restart;
   for (const ModelConfig& model : models) {
-    entries.push_back({model.name, model.is_pool() ? set->add_pool(model) : set->add_engine(model),
-                       timeouts_of(model, dependencies.request_timeout)});
+    const auto before = slots_.find(model.name);
+    if (before != slots_.end()) {
+      const Slot& slot = before->second;
+      const bool same = slot.config == model && slot.request_timeout == request_timeout;
+      const bool stays = slot.engine && model.engine;
+      if (stays && slot.config.engine != model.engine) need_restart.push_back(model.name);
+      if (same || stays) {
+        slots.emplace(model.name, slot).first->second.request_timeout = request_timeout;
+        continue;
+      }
+    }
+    auto slot = make(model, request_timeout);
+    if (!slot) return fail(slot.error());
+    slots.emplace(model.name, std::move(*slot));
   }
-  set->directory_ = std::make_unique<gateway::ModelDirectory>(std::move(entries));
-  return set;
+  adopt(std::move(slots), models);
+  return need_restart;
+}
+
+Result<ModelSet::Slot> ModelSet::make(const ModelConfig& model, Duration request_timeout) {
+  Slot slot{.config = model, .request_timeout = request_timeout, .engine = nullptr, .pool = nullptr};
+  if (model.is_pool()) {
+    auto pool = make_pool(model, request_timeout);
+    if (!pool) return fail(pool.error());
+    slot.pool = std::move(*pool);
+  } else {
+    slot.engine = make_engine(model);
+  }
+  return slot;
+}
+
+/// The swap: from here on requests see the new models.
+void ModelSet::adopt(Slots slots, const std::vector<ModelConfig>& order) {
+  std::vector<gateway::ModelDirectory::Entry> entries;
+  for (const ModelConfig& model : order) {
+    const Slot& slot = slots.at(model.name);
+    std::shared_ptr<Endpoint> endpoint = slot.engine;
+    if (slot.pool) endpoint = slot.pool;
+    // What a request waits for changes at once, even where the engine does not.
+    entries.push_back({model.name, std::move(endpoint), timeouts_of(slot.config, slot.request_timeout)});
+  }
+  for (auto& [name, slot] : std::exchange(slots_, std::move(slots))) {
+    const auto after = slots_.find(name);
+    if (after != slots_.end() && after->second.engine == slot.engine && after->second.pool == slot.pool)
+      continue;
+    slot.watch.reset();
+    if (slot.engine) retired_.push_back(std::move(slot.engine));
+    if (slot.pool) retired_.push_back(std::move(slot.pool));
+  }
+  directory_.set(std::make_shared<const gateway::ModelDirectory>(std::move(entries)));
+  dependencies_.workers.on_each([this](EventLoop& loop) { directory_.refresh(loop.index()); });
+  watch_pools();
 }
 
 Result<void> ModelSet::make_clients() {
+  if (std::exchange(has_clients_, true)) return {};
   auto tls = TlsClientContext::create();
   if (!tls) return fail(tls.error());
   const auto make = [this, context = *tls] {
@@ -76,54 +121,90 @@ Result<void> ModelSet::make_clients() {
   return {};
 }
 
-Endpoint* ModelSet::add_engine(const ModelConfig& model) {
+std::shared_ptr<engine::Engine> ModelSet::make_engine(const ModelConfig& model) {
   const unsigned threads = model.engine->threads != 0 ? model.engine->threads : dependencies_.compute_threads;
-  engines_.push_back(std::make_unique<engine::Engine>(
+  return std::make_shared<engine::Engine>(
       model.name, *model.engine,
       engine::Engine::Dependencies{.pool = dependencies_.pool,
                                    .metrics = dependencies_.metrics,
                                    .log = dependencies_.log,
                                    .load = backend_loader(*model.engine, model.engine->path, threads),
-                                   .samplers = sampler_factory()}));
-  return engines_.back().get();
+                                   .samplers = sampler_factory()});
 }
 
-Endpoint* ModelSet::add_pool(const ModelConfig& model) {
-  pools_.push_back(std::make_unique<gateway::ModelPool>(
+Result<std::shared_ptr<gateway::ModelPool>> ModelSet::make_pool(const ModelConfig& model,
+                                                                Duration request_timeout) {
+  if (auto made = make_clients(); !made) return fail(made.error());
+  const auto records = records_.try_emplace(model.name, dependencies_.metrics, model.name).first;
+  return gateway::ModelPool::create(
       model.name, model.pool,
-      gateway::ModelPool::Dependencies{.clients = clients_,
-                                       .metrics = dependencies_.metrics,
-                                       .log = dependencies_.log,
-                                       .balancer = balancer_factory(model.pool.balance),
-                                       .loops = dependencies_.workers.size(),
-                                       .request_timeout = dependencies_.request_timeout,
-                                       .find_model = [this](const std::string& name) -> Endpoint* {
-                                         const auto found = directory_->find(name);
-                                         return found ? (*found)->endpoint : nullptr;
-                                       }}));
-  return pools_.back().get();
+      {.clients = clients_,
+       .metrics = dependencies_.metrics,
+       .log = dependencies_.log,
+       .balancer = balancer_factory(model.pool.balance),
+       .records = records->second,
+       .loops = dependencies_.workers.size(),
+       .request_timeout = request_timeout,
+       .find_model = [this](const std::string& name) -> std::shared_ptr<Endpoint> {
+         const auto& models = directory_.of_loop(EventLoop::current().index());
+         const auto found = models->find(name);
+         return found ? (*found)->endpoint : nullptr;
+       }});
 }
 
 ModelSet::~ModelSet() = default;
 
-std::vector<gateway::ModelPool*> ModelSet::pools() const {
-  std::vector<gateway::ModelPool*> pools;
-  for (const auto& pool : pools_) pools.push_back(pool.get());
+std::vector<std::shared_ptr<gateway::ModelPool>> ModelSet::pools() const {
+  std::vector<std::shared_ptr<gateway::ModelPool>> pools;
+  for (const auto& [name, slot] : slots_) {
+    if (slot.pool) pools.push_back(slot.pool);
+  }
   return pools;
 }
 
+void ModelSet::watch_pools() {
+  if (!watching_) return;
+  for (auto& [name, slot] : slots_) {
+    if (!slot.pool || slot.watch) continue;
+    slot.watch = std::make_shared<Scope>();
+    slot.watch->spawn(slot.pool->watch());
+  }
+}
+
+/// Engines join their threads when they die, which no loop of requests shall wait for: so they die here, when
+/// the last request has let go of them.
+void ModelSet::bury() {
+  std::erase_if(retired_, [](const auto& endpoint) { return endpoint.use_count() == 1; });
+  for (auto& [name, records] : records_) records.sweep();
+}
+
 Task<void> ModelSet::watch() {
-  Scope scope;
-  for (const auto& pool : pools_) scope.spawn(pool->watch());
-  co_await scope.join();
+  struct StopWatching {
+    ModelSet& set;
+    ~StopWatching() {
+      set.watching_ = false;
+      for (auto& [name, slot] : set.slots_) slot.watch.reset();
+    }
+  };
+  const StopWatching on_exit{*this};
+  watching_ = true;
+  watch_pools();
+  while (true) {
+    co_await sleep_for(std::chrono::milliseconds(200));
+    bury();
+  }
 }
 
 void ModelSet::stop() {
-  if (!pools_.empty()) {
+  if (has_clients_) {
     dependencies_.workers.on_each([&](EventLoop& loop) { clients_.detach(loop); });
     clients_.detach(dependencies_.control);
   }
-  engines_.clear();
+  directory_.set(
+      std::make_shared<const gateway::ModelDirectory>(std::vector<gateway::ModelDirectory::Entry>()));
+  dependencies_.workers.on_each([this](EventLoop& loop) { directory_.refresh(loop.index()); });
+  retired_.clear();
+  slots_.clear();
 }
 
 }  // namespace autoglm::app

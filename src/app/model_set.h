@@ -5,10 +5,13 @@
 #include "gateway/endpoint/http_clients.h"
 #include "gateway/model_directory.h"
 #include "gateway/resilience/model_pool.h"
+#include "runtime/scope.h"
 #include "runtime/worker_pool.h"
 
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace autoglm::app {
@@ -17,42 +20,64 @@ namespace autoglm::app {
 /// a model's path or name.
 Result<void> resolve(std::vector<ModelConfig>& models, const std::filesystem::path& cache);
 
-/// The models of a process: engines in it, pools of servers elsewhere, and what clients call them. Made,
-/// stopped and destroyed by the main thread.
+/// The models of a process: engines in it, pools of servers elsewhere, and what clients call them, as
+/// configured now. What a request uses lives until it has ended, and dies on the main thread; only that one
+/// uses this.
 class ModelSet {
  public:
   struct Dependencies {
     WorkerPool& workers;  ///< running
-    EventLoop& control;   ///< checks the health of servers
+    EventLoop& control;   ///< of the main thread; checks the health of servers
     BlockingPool& pool;
     observe::MetricRegistry& metrics;
     observe::Logger& log;
     unsigned compute_threads;  ///< of an engine that does not say
-    Duration request_timeout;
   };
 
-  /// Starts loading. `models` is resolved. Errors: the system's certificates cannot be read.
-  static Result<std::unique_ptr<ModelSet>> create(std::vector<ModelConfig> models, Dependencies dependencies);
+  explicit ModelSet(Dependencies dependencies)
+      : dependencies_(dependencies), directory_(dependencies.workers.size()) {}
   ~ModelSet();
 
-  const gateway::ModelDirectory& directory() const { return *directory_; }
-  std::vector<gateway::ModelPool*> pools() const;
-  /// Watches the pools' servers for as long as the task lives; on the control loop.
+  /// Makes these the models, all at once: those that are as before stay as they are, a pool that changed
+  /// keeps what is known of its servers, a new engine starts loading. `models` is resolved. Returns the names
+  /// of engines that were changed, which takes a restart: two of them may not fit into memory. Errors: why
+  /// nothing was changed.
+  Result<std::vector<std::string>> apply(const std::vector<ModelConfig>& models, Duration request_timeout);
+
+  const gateway::LiveDirectory& directory() const { return directory_; }
+  std::vector<std::shared_ptr<gateway::ModelPool>> pools() const;
+  /// Watches the pools' servers, and buries what is no longer used, for as long as the task lives; on the
+  /// control loop.
   Task<void> watch();
   /// Ends connections and engines. No task of a loop uses them any more.
   void stop();
 
  private:
-  explicit ModelSet(Dependencies dependencies) : dependencies_(dependencies) {}
+  struct Slot {
+    ModelConfig config;
+    Duration request_timeout;
+    std::shared_ptr<engine::Engine> engine;  // one of these two
+    std::shared_ptr<gateway::ModelPool> pool;
+    std::shared_ptr<Scope> watch = nullptr;  // of the pool's servers
+  };
+  using Slots = std::map<std::string, Slot>;
+
   Result<void> make_clients();
-  Endpoint* add_engine(const ModelConfig& model);
-  Endpoint* add_pool(const ModelConfig& model);
+  Result<Slot> make(const ModelConfig& model, Duration request_timeout);
+  std::shared_ptr<engine::Engine> make_engine(const ModelConfig& model);
+  Result<std::shared_ptr<gateway::ModelPool>> make_pool(const ModelConfig& model, Duration request_timeout);
+  void adopt(Slots slots, const std::vector<ModelConfig>& order);
+  void watch_pools();
+  void bury();
 
   Dependencies dependencies_;
+  bool has_clients_ = false;
+  bool watching_ = false;
   gateway::HttpClients clients_;
-  std::vector<std::unique_ptr<engine::Engine>> engines_;
-  std::vector<std::unique_ptr<gateway::ModelPool>> pools_;
-  std::unique_ptr<gateway::ModelDirectory> directory_;
+  std::map<std::string, gateway::EndpointRecords> records_;  // of each pool's name
+  Slots slots_;
+  std::vector<std::shared_ptr<Endpoint>> retired_;  // perhaps in use by requests still
+  gateway::LiveDirectory directory_;
 };
 
 }  // namespace autoglm::app

@@ -22,7 +22,10 @@ namespace autoglm::app {
 
 /// In the order of construction; torn down backwards, each behind those that use it.
 struct Server::State {
-  AppConfig config;
+  explicit State(LiveConfig loaded) : live(std::move(loaded)) {}
+
+  LiveConfig live;
+  AppConfig config;  ///< what it began with: of what only a restart changes
   HostPort address;
   HostPort admin_address;
   std::unique_ptr<observe::Logger> log;
@@ -42,7 +45,9 @@ struct Server::State {
   bool draining = false;
   int exit_code = 0;
 
-  Result<void> make_models();
+  void make_models();
+  Result<std::vector<std::string>> reload();
+  Task<void> watch_file();
   Result<void> listen();
   void announce() const;
   Task<void> announce_ready();
@@ -71,15 +76,15 @@ std::string shown(HostPort address) {
 Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Server::~Server() = default;
 
-Result<std::unique_ptr<Server>> Server::create(AppConfig config, const std::filesystem::path& model_cache) {
-  if (auto resolved = resolve(config.models, model_cache); !resolved) return fail(resolved.error());
+Result<std::unique_ptr<Server>> Server::create(LiveConfig live) {
+  AppConfig config = live.current();
   // Both ports before anything costs time; exclusively, since sharing a port with a stranger would be silent.
   const auto address = probe_listen_address(config.server.listen);
   if (!address) return fail(address.error());
   const auto admin_address = probe_listen_address(config.server.admin_listen);
   if (!admin_address) return fail(admin_address.error());
 
-  auto state = std::make_unique<State>();
+  auto state = std::make_unique<State>(std::move(live));
   state->config = std::move(config);
   state->address = *address;
   state->admin_address = *admin_address;
@@ -90,34 +95,69 @@ Result<std::unique_ptr<Server>> Server::create(AppConfig config, const std::file
   if (!log) return fail(log.error());
   state->log = std::move(*log);
   state->process_metrics = process_metrics(state->metrics, *state->log);
-  if (auto made = state->make_models(); !made) return fail(made.error());
+  state->make_models();
+  auto applied = state->models->apply(state->config.models, state->config.server.request_timeout);
+  if (!applied) {
+    state->tear_down();
+    return fail(applied.error());
+  }
   if (auto listening = state->listen(); !listening) return fail(listening.error());
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 
-Result<void> Server::State::make_models() {
+void Server::State::make_models() {
   const bool engines =
       std::ranges::any_of(config.models, [](const auto& model) { return model.engine.has_value(); });
   const CpuBudget budget = CpuBudget::of(usable_cpus(), config.server.workers, engines);
   workers = std::make_unique<WorkerPool>(budget.loops);
   workers->start();
   pool = std::make_unique<BlockingPool>(2, 1024);
-  auto made = ModelSet::create(config.models, {.workers = *workers,
-                                               .control = control,
-                                               .pool = *pool,
-                                               .metrics = metrics,
-                                               .log = *log,
-                                               .compute_threads = budget.compute,
-                                               .request_timeout = config.server.request_timeout});
-  if (!made) return fail(made.error());
-  models = std::move(*made);
+  models = std::make_unique<ModelSet>(ModelSet::Dependencies{.workers = *workers,
+                                                             .control = control,
+                                                             .pool = *pool,
+                                                             .metrics = metrics,
+                                                             .log = *log,
+                                                             .compute_threads = budget.compute});
   pipeline = std::make_unique<gateway::Pipeline>(models->directory());
   front = std::make_unique<gateway::HttpFront>(
       public_routes(*pipeline, readiness, metrics, config.telemetry.metrics), readiness, metrics, *log);
   admin_front = std::make_unique<gateway::HttpFront>(
-      admin_routes(models->directory(), models->pools(), readiness, metrics, config.telemetry.metrics),
+      admin_routes(
+          *models, [this] { return reload(); }, readiness, metrics, config.telemetry.metrics),
       readiness, metrics, *log);
-  return {};
+}
+
+/// All or nothing: what is wrong leaves the old configuration as it is. Returns what needs a restart.
+Result<std::vector<std::string>> Server::State::reload() {
+  const auto outcome = [this](const char* result) {
+    metrics
+        .counter("autoglm_config_reloads_total", "How often the configuration was read again.",
+                 {{"outcome", result}})
+        .add();
+  };
+  auto fresh = live.read();
+  auto changed = fresh ? models->apply(fresh->models, fresh->server.request_timeout)
+                       : Result<std::vector<std::string>>(fail(fresh.error()));
+  if (!changed) {
+    outcome("refused");
+    log->error("the configuration was refused; the old one stays", {{"error", changed.error().message}});
+    return changed;
+  }
+  std::vector<std::string> keys = keys_for_restart(config, *fresh);
+  for (const std::string& name : *changed) keys.push_back("models[" + name + "].engine");
+  config.server.drain_timeout = fresh->server.drain_timeout;
+  live.set(std::move(*fresh));
+  outcome("ok");
+  log->info("configuration reloaded", {{"models", models->directory().now()->entries().size()},
+                                       {"restart_needed_for", fmt::format("{}", fmt::join(keys, ", "))}});
+  return keys;
+}
+
+Task<void> Server::State::watch_file() {
+  while (live.has_file()) {
+    co_await sleep_for(std::chrono::seconds(1));
+    if (live.changed_on_disk()) static_cast<void>(reload());
+  }
 }
 
 Result<void> Server::State::listen() {
@@ -152,18 +192,19 @@ void Server::State::announce() const {
 Task<void> Server::State::announce_ready() {
   using enum EndpointStatus::State;
   const auto count = [this](EndpointStatus::State state) {
+    const auto snapshot = models->directory().now();
     return static_cast<std::size_t>(std::ranges::count_if(
-        models->directory().entries(),
-        [state](const auto& entry) { return entry.endpoint->status().state == state; }));
+        snapshot->entries(), [state](const auto& entry) { return entry.endpoint->status().state == state; }));
   };
   while (count(kLoading) > 0) co_await sleep_for(std::chrono::milliseconds(20));
-  if (models->directory().entries().empty()) {
+  if (models->directory().now()->entries().empty()) {
     fmt::print("ready, without a model; name one with MODEL_NAME or --model\n");
     std::fflush(stdout);
     co_return;
   }
   std::vector<std::string_view> ready;
-  for (const auto& entry : models->directory().entries()) {
+  const auto directory = models->directory().now();
+  for (const auto& entry : directory->entries()) {
     const EndpointStatus status = entry.endpoint->status();
     if (status.state == kReady) ready.push_back(entry.name);
     if (status.state == kFailed)
@@ -186,6 +227,10 @@ void Server::State::on_signal(int number) {
   if (number == SIGHUP) {
     if (auto reopened = log->reopen(); !reopened)
       log->warning("the log could not be reopened", {{"error", reopened.error().message}});
+    if (live.has_file() && !draining) {
+      live.changed_on_disk();
+      static_cast<void>(reload());
+    }
     return;
   }
   if (draining) {
@@ -244,6 +289,7 @@ int Server::run() {
     state.announce();
     state.tasks.emplace();
     state.tasks->spawn(state.models->watch());
+    state.tasks->spawn(state.watch_file());
     state.tasks->spawn(state.announce_ready());
   });
   state.control.run();

@@ -1,9 +1,8 @@
 #pragma once
 
-#include "app/app_config.h"
+#include "app/live_config.h"
 #include "base/result.h"
 
-#include <filesystem>
 #include <memory>
 
 namespace autoglm::app {
@@ -13,10 +12,12 @@ namespace autoglm::app {
 class Server {
  public:
   /// Opens the ports and starts loading. Errors: what is wrong with an address, a model's name or the log.
-  static Result<std::unique_ptr<Server>> create(AppConfig config, const std::filesystem::path& model_cache);
+  static Result<std::unique_ptr<Server>> create(LiveConfig config);
   ~Server();
 
-  /// Serves until SIGTERM or SIGINT, then drains; a second signal ends at once. Returns the exit code.
+  /// Serves until SIGTERM or SIGINT, then drains; a second signal ends at once. SIGHUP, and a change of the
+  /// file, reads the configuration again: what is valid replaces the old, what is not leaves it. Returns the
+  /// exit code.
   int run();
 
  private:

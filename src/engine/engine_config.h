@@ -19,6 +19,8 @@ struct EngineConfig {
   std::uint32_t max_batch = 512;     ///< tokens of one step
   bool prefix_cache = true;          ///< keep what was computed for requests that begin alike
   Duration max_stall = std::chrono::milliseconds(100);  ///< that a prompt may hold up others' next token
+
+  bool operator==(const EngineConfig&) const = default;
 };
 
 /// What configuration says about those.

@@ -4,6 +4,9 @@
 #include "base/result.h"
 #include "inference/endpoint.h"
 
+#include <cstddef>
+#include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,7 +27,7 @@ class ModelDirectory {
  public:
   struct Entry {
     std::string name;
-    Endpoint* endpoint;  ///< not owned; outlives the directory
+    std::shared_ptr<Endpoint> endpoint;
     CallTimeouts timeouts = {};
   };
 
@@ -39,6 +42,35 @@ class ModelDirectory {
 
  private:
   std::vector<Entry> entries_;
+};
+
+/// The directory as it is now. Replaced whole: whoever took a snapshot keeps it, and all endpoints in it, for
+/// as long as it wants.
+class LiveDirectory {
+ public:
+  explicit LiveDirectory(std::size_t loops)
+      : LiveDirectory(loops, std::make_shared<const ModelDirectory>(std::vector<ModelDirectory::Entry>())) {}
+  LiveDirectory(std::size_t loops, std::shared_ptr<const ModelDirectory> first)
+      : of_loop_(loops, first), now_(std::move(first)) {}
+
+  /// On any thread.
+  std::shared_ptr<const ModelDirectory> now() const {
+    const std::lock_guard lock(mutex_);
+    return now_;
+  }
+  void set(std::shared_ptr<const ModelDirectory> directory) {
+    const std::lock_guard lock(mutex_);
+    now_ = std::move(directory);
+  }
+  /// On the loop of that index, for the way of a request: no lock. Brought up to date by `refresh`.
+  const std::shared_ptr<const ModelDirectory>& of_loop(std::size_t index) const { return of_loop_[index]; }
+  /// On that loop, after each `set`.
+  void refresh(std::size_t index) { of_loop_[index] = now(); }
+
+ private:
+  std::vector<std::shared_ptr<const ModelDirectory>> of_loop_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const ModelDirectory> now_;
 };
 
 }  // namespace autoglm::gateway

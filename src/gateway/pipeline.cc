@@ -14,9 +14,14 @@ namespace {
 /// Ends a stream whose next events do not come in time; the work behind it is cancelled with it.
 class TimedStream final : public EventStream {
  public:
-  TimedStream(std::unique_ptr<EventStream> inner, bool streamed, CallTimeouts timeouts, Deadline first,
-              Deadline total)
-      : inner_(std::move(inner)), streamed_(streamed), timeouts_(timeouts), deadline_(first), total_(total) {}
+  TimedStream(std::shared_ptr<Endpoint> endpoint, std::unique_ptr<EventStream> inner, bool streamed,
+              CallTimeouts timeouts, Deadline first, Deadline total)
+      : endpoint_(std::move(endpoint)),
+        inner_(std::move(inner)),
+        streamed_(streamed),
+        timeouts_(timeouts),
+        deadline_(first),
+        total_(total) {}
 
   Task<Result<EventBatch>> next() override {
     auto batch = co_await with_deadline(deadline_, inner_->next(), "the next token");
@@ -56,6 +61,7 @@ class TimedStream final : public EventStream {
                  .reason = "timeout"};
   }
 
+  std::shared_ptr<Endpoint> endpoint_;  // outlives its stream
   std::unique_ptr<EventStream> inner_;
   bool streamed_;
   bool begun_ = false;
@@ -67,10 +73,12 @@ class TimedStream final : public EventStream {
 }  // namespace
 
 Task<Result<Pipeline::Answer>> Pipeline::generate(Call call) const {
-  // 1. The model that the name stands for.
-  const auto found = models_.find(call.model);
+  // 1. The model that the name stands for now; it stays until the answer has ended, whatever is configured
+  // meanwhile.
+  const std::shared_ptr<const ModelDirectory> models = models_.of_loop(EventLoop::current().index());
+  const auto found = models->find(call.model);
   if (!found) co_return fail(found.error());
-  Endpoint& endpoint = *(*found)->endpoint;
+  const std::shared_ptr<Endpoint>& endpoint = (*found)->endpoint;
 
   // 2. The time it may take.
   const CallTimeouts& timeouts = (*found)->timeouts;
@@ -79,7 +87,7 @@ Task<Result<Pipeline::Answer>> Pipeline::generate(Call call) const {
                                   Deadline::after(call.stream ? timeouts.first_token : timeouts.request));
 
   // 3. The endpoint does the work.
-  if (endpoint.passes_through()) {
+  if (endpoint->passes_through()) {
     // Whoever goes on with a broken stream must draw as the first one did.
     if (!call.work.sampling.seed) call.work.sampling.seed = thread_random()() >> 1U;
   } else {
@@ -92,13 +100,13 @@ Task<Result<Pipeline::Answer>> Pipeline::generate(Call call) const {
                                                                            .wire = std::move(call.wire),
                                                                            .created = call.created});
   const Deadline deadline = call.context.deadline;
-  auto events = co_await with_deadline(deadline, endpoint.generate(std::move(request), call.context),
+  auto events = co_await with_deadline(deadline, endpoint->generate(std::move(request), call.context),
                                        "starting the generation");
   if (!events) co_return fail(std::move(events).error());
 
   // 4. Its events come in time, or the call ends.
-  co_return Answer{std::move(model),
-                   std::make_unique<TimedStream>(std::move(*events), call.stream, timeouts, deadline, total)};
+  co_return Answer{std::move(model), std::make_unique<TimedStream>(endpoint, std::move(*events), call.stream,
+                                                                   timeouts, deadline, total)};
 }
 
 }  // namespace autoglm::gateway

@@ -31,15 +31,15 @@ class Pipeline {
     std::unique_ptr<EventStream> events;
   };
 
-  explicit Pipeline(const ModelDirectory& models) : models_(models) {}
+  explicit Pipeline(const LiveDirectory& models) : models_(models) {}
 
   /// Errors: what any stage refuses with; kDeadlineExceeded.
   Task<Result<Answer>> generate(Call call) const;
 
-  const ModelDirectory& models() const { return models_; }
+  const LiveDirectory& models() const { return models_; }
 
  private:
-  const ModelDirectory& models_;
+  const LiveDirectory& models_;
 };
 
 }  // namespace autoglm::gateway

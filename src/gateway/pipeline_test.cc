@@ -28,7 +28,9 @@ class PipelineTest : public ::testing::Test {
   }
 
   Result<std::string> run(Pipeline::Call call, CallTimeouts timeouts = {}) {
-    const ModelDirectory models({{"alpha", &alpha_, timeouts}, {"beta", &beta_, timeouts}});
+    const LiveDirectory models(
+        1, std::make_shared<const ModelDirectory>(std::vector<ModelDirectory::Entry>{
+               {"alpha", unowned(alpha_), timeouts}, {"beta", unowned(beta_), timeouts}}));
     const Pipeline pipeline(models);
     return run_task(loop_, text_of(pipeline, std::move(call)));
   }
@@ -60,7 +62,7 @@ TEST_F(PipelineTest, ListsTheKnownModelsForAnUnknownOne) {
 }
 
 TEST_F(PipelineTest, SaysHowToGetAModelWhenThereIsNone) {
-  const ModelDirectory empty({});
+  const LiveDirectory empty(1);
   const Pipeline pipeline(empty);
   const auto result = run_task(loop_, text_of(pipeline, {}));
   ASSERT_FALSE(result);

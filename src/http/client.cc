@@ -43,12 +43,18 @@ bool is_redirect(int status) {
 
 }  // namespace
 
-ClientResponse::ClientResponse(Client& client, std::string origin, Duration read_timeout)
-    : client_(client), origin_(std::move(origin)), read_timeout_(read_timeout) {}
+std::string ClientRequest::connection_key() const {
+  std::string key = url.origin();
+  if (tls) key += fmt::format(" {} {}", fmt::ptr(tls.get()), tls_name);
+  return key;
+}
+
+ClientResponse::ClientResponse(Client& client, std::string origin, std::string key, Duration read_timeout)
+    : client_(client), origin_(std::move(origin)), key_(std::move(key)), read_timeout_(read_timeout) {}
 
 ClientResponse::~ClientResponse() {
   // Only a connection that stands exactly between two messages can serve another one.
-  if (done_ && head_.keep_alive && buffer_.empty() && stream_) client_.give_back(origin_, std::move(stream_));
+  if (done_ && head_.keep_alive && buffer_.empty() && stream_) client_.give_back(key_, std::move(stream_));
 }
 
 Error ClientResponse::cut_off() const {
@@ -141,14 +147,17 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::send(ClientRequest request
 }
 
 Task<Result<std::unique_ptr<ClientResponse>>> Client::send_once(const ClientRequest& request) {
-  if (auto kept = take_idle(request.url.origin())) {
+  if (auto kept = take_idle(request.connection_key())) {
     bool any_byte = false;
     auto response = co_await exchange(request, std::move(kept), any_byte);
     // The other side may close a kept connection at any time: that is no failure of the request.
     if (response || any_byte || response.error().code == ErrorCode::kDeadlineExceeded) co_return response;
   }
   auto stream = co_await connect(request);
-  if (!stream) co_return fail(std::move(stream).error());
+  if (!stream) {
+    stream.error().reason = "connect_failed";
+    co_return fail(std::move(stream).error());
+  }
   bool any_byte = false;
   co_return co_await exchange(request, std::move(*stream), any_byte);
 }
@@ -157,7 +166,7 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientReque
                                                                std::unique_ptr<ByteStream> stream,
                                                                bool& any_byte) {
   std::unique_ptr<ClientResponse> response(
-      new ClientResponse(*this, request.url.origin(), request.read_timeout));
+      new ClientResponse(*this, request.url.origin(), request.connection_key(), request.read_timeout));
   response->stream_ = std::move(stream);
   const Deadline deadline = Deadline::after(request.head_timeout);
   const std::string head = write_head(request);
@@ -197,14 +206,25 @@ Task<Result<std::unique_ptr<ByteStream>>> Client::connect(const ClientRequest& r
   const Deadline deadline = Deadline::after(request.connect_timeout);
   auto stream = co_await tcp_connect(pool_, request.url.host, deadline);
   if (!stream || !request.url.tls) co_return stream;
-  if (!tls_)
+  const auto& tls = request.tls ? request.tls : tls_;
+  if (!tls)
     co_return fail(endpoint_error(ErrorCode::kUnavailable,
                                   "TLS is not set up, so " + request.url.origin() + " cannot be asked"));
-  co_return co_await tls_connect(tls_, std::move(*stream), request.url.host.host, deadline);
+  co_return co_await tls_connect(
+      tls, std::move(*stream), request.tls_name.empty() ? request.url.host.host : request.tls_name, deadline);
 }
 
-std::unique_ptr<ByteStream> Client::take_idle(const std::string& origin) {
-  const auto found = idle_.find(origin);
+Task<Result<void>> Client::probe(ClientRequest request) {
+  auto stream = co_await connect(request);
+  if (!stream) {
+    stream.error().reason = "connect_failed";
+    co_return fail(std::move(stream).error());
+  }
+  co_return Result<void>();
+}
+
+std::unique_ptr<ByteStream> Client::take_idle(const std::string& key) {
+  const auto found = idle_.find(key);
   if (found == idle_.end()) return nullptr;
   std::unique_ptr<ByteStream> stream;
   const auto now = std::chrono::steady_clock::now();
@@ -218,8 +238,8 @@ std::unique_ptr<ByteStream> Client::take_idle(const std::string& origin) {
   return stream;
 }
 
-void Client::give_back(const std::string& origin, std::unique_ptr<ByteStream> stream) {
-  auto& idle = idle_[origin];
+void Client::give_back(const std::string& key, std::unique_ptr<ByteStream> stream) {
+  auto& idle = idle_[key];
   idle.push_back({std::move(stream), std::chrono::steady_clock::now() + limits_.idle_time});
   if (idle.size() > limits_.idle_per_origin) idle.pop_front();
 }

@@ -34,6 +34,11 @@ struct ClientRequest {
   Duration head_timeout = std::chrono::seconds(30);  ///< from the request's end to the answer's head
   Duration read_timeout = std::chrono::seconds(30);  ///< for each read of the body
   unsigned max_redirects = 0;  ///< followed for GET and HEAD; Authorization stays with its origin
+  std::shared_ptr<const TlsClientContext> tls;  ///< in the place of the client's
+  std::string tls_name;                         ///< whose certificate is expected; empty: the host's
+
+  /// What connections are shared by.
+  std::string connection_key() const;
 };
 
 /// An answer whose head has arrived. Read the body to its end and the connection serves the next
@@ -55,12 +60,13 @@ class ClientResponse {
 
  private:
   friend class Client;
-  ClientResponse(Client& client, std::string origin, Duration read_timeout);
+  ClientResponse(Client& client, std::string origin, std::string key, Duration read_timeout);
   Task<Result<std::size_t>> fill();
   Error cut_off() const;
 
   Client& client_;
   std::string origin_;
+  std::string key_;
   Duration read_timeout_;
   std::unique_ptr<ByteStream> stream_;
   ResponseHead head_;
@@ -86,8 +92,12 @@ class Client {
   Client(BlockingPool& pool, std::shared_ptr<const TlsClientContext> tls)
       : Client(pool, std::move(tls), Limits()) {}
 
-  /// Errors: kUnavailable, kDeadlineExceeded, kBadGateway, all with origin kEndpoint.
+  /// Errors: kUnavailable, kDeadlineExceeded, kBadGateway, all with origin kEndpoint; the reason
+  /// "connect_failed" where there was not even a connection.
   Task<Result<std::unique_ptr<ClientResponse>>> send(ClientRequest request);
+
+  /// Whether a connection can be made; the handshake of TLS is part of it.
+  Task<Result<void>> probe(ClientRequest request);
 
   std::size_t idle_connections() const;
 
@@ -102,8 +112,8 @@ class Client {
   Task<Result<std::unique_ptr<ClientResponse>>> exchange(const ClientRequest& request,
                                                          std::unique_ptr<ByteStream> stream, bool& any_byte);
   Task<Result<std::unique_ptr<ByteStream>>> connect(const ClientRequest& request);
-  std::unique_ptr<ByteStream> take_idle(const std::string& origin);
-  void give_back(const std::string& origin, std::unique_ptr<ByteStream> stream);
+  std::unique_ptr<ByteStream> take_idle(const std::string& key);
+  void give_back(const std::string& key, std::unique_ptr<ByteStream> stream);
 
   BlockingPool& pool_;
   std::shared_ptr<const TlsClientContext> tls_;

@@ -40,6 +40,13 @@ struct TokenizeResult {
   std::uint32_t context_length = 0;
 };
 
+/// Whether an endpoint can go on with an answer that somebody else began, and from what.
+enum class Continuation : std::uint8_t {
+  kNone,
+  kText,   ///< what was said so far; what follows is as likely, not the same
+  kExact,  ///< the tokens so far: as if nothing had happened
+};
+
 /// A place that answers for a model: the engine in this process, or a server across the network.
 /// One object serves all loops; its methods are thread-safe, and what they return belongs to the
 /// calling loop. Errors say by `retry` whether another endpoint may succeed.
@@ -56,6 +63,12 @@ class Endpoint {
 
   /// Whether it forwards `InferenceRequest::wire`.
   virtual bool passes_through() const { return false; }
+
+  /// How it could go on with `request`, were it begun by somebody else.
+  virtual Continuation continuation(const InferenceRequest& request) const {
+    static_cast<void>(request);
+    return Continuation::kNone;
+  }
 
   virtual ModelCard card() const = 0;
   virtual EndpointStatus status() const = 0;

@@ -106,6 +106,9 @@ struct GenerateRequest {
   /// What somebody else has generated already of each choice; the answer continues behind it as if nothing
   /// had happened. Empty, or one list a choice.
   std::vector<std::vector<TokenId>> resume;
+  /// The same for endpoints that go on from text: what was said of the only choice, in how many tokens about.
+  std::string resume_text;
+  std::uint32_t resume_text_tokens = 0;
 
   std::uint32_t choices() const { return n * static_cast<std::uint32_t>(prompts.size()); }
 };

@@ -150,17 +150,25 @@ struct TlsClientContext::State {
 TlsClientContext::TlsClientContext(std::unique_ptr<State> state) : state_(std::move(state)) {}
 TlsClientContext::~TlsClientContext() = default;
 
-Result<std::shared_ptr<const TlsClientContext>> TlsClientContext::create(const std::string& ca_file) {
+Result<std::shared_ptr<const TlsClientContext>> TlsClientContext::create(const Options& options) {
   auto state = std::make_unique<State>();
   state->context.reset(SSL_CTX_new(TLS_client_method()));
   SSL_CTX* context = state->context.get();
   if (context == nullptr) return fail(tls_error("starting TLS"));
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
-  const int loaded = ca_file.empty() ? SSL_CTX_set_default_verify_paths(context)
-                                     : SSL_CTX_load_verify_locations(context, ca_file.c_str(), nullptr);
-  if (loaded != 1)
-    return fail(tls_error("reading certificates from " + (ca_file.empty() ? "the system" : ca_file)));
+  SSL_CTX_set_verify(context, options.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
+  ERR_clear_error();
+  const std::string& ca = options.ca_file;
+  const int loaded = ca.empty() ? SSL_CTX_set_default_verify_paths(context)
+                                : SSL_CTX_load_verify_locations(context, ca.c_str(), nullptr);
+  if (loaded != 1) return fail(tls_error("reading certificates from " + (ca.empty() ? "the system" : ca)));
+  if (!options.certificate_file.empty()) {
+    if (SSL_CTX_use_certificate_chain_file(context, options.certificate_file.c_str()) != 1)
+      return fail(tls_error("reading the certificate in " + options.certificate_file));
+    if (SSL_CTX_use_PrivateKey_file(context, options.key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_check_private_key(context) != 1)
+      return fail(tls_error("reading the key in " + options.key_file + " of " + options.certificate_file));
+  }
   return std::shared_ptr<const TlsClientContext>(new TlsClientContext(std::move(state)));
 }
 

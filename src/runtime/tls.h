@@ -9,11 +9,19 @@
 
 namespace autoglm {
 
-/// What a TLS client trusts. Immutable; shared by connections, thread-safe.
+/// What a TLS client trusts, and who it is. Immutable; shared by connections, thread-safe.
 class TlsClientContext {
  public:
-  /// `ca_file`: PEM; empty: the system's store (and SSL_CERT_FILE, SSL_CERT_DIR, as OpenSSL reads them).
-  static Result<std::shared_ptr<const TlsClientContext>> create(const std::string& ca_file = {});
+  /// PEM files.
+  struct Options {
+    std::string ca_file;           ///< empty: the system's store (and SSL_CERT_FILE, SSL_CERT_DIR)
+    std::string certificate_file;  ///< ours, with its chain, for servers that ask for one; empty: none
+    std::string key_file;          ///< of that
+    bool verify = true;            ///< false: any certificate is believed
+  };
+  /// Errors: a file that cannot be read, a key that does not fit its certificate.
+  static Result<std::shared_ptr<const TlsClientContext>> create(const Options& options);
+  static Result<std::shared_ptr<const TlsClientContext>> create() { return create(Options()); }
   ~TlsClientContext();
 
   struct State;

@@ -16,8 +16,8 @@ def pool(*urls, name="tiny", **more):
     """A model's configuration; what it does not say is quick, for tests."""
     endpoints = [url if isinstance(url, dict) else {"url": url} for url in urls]
     return {"name": name, "endpoints": endpoints,
-            "health": {"interval": "200ms", "timeout": "5s"},
-            "breaker": {"request_volume": 1000},
+            "health": {"interval": "200ms", "timeout": "5s", "slow_start": "0s"},
+            "ejection": {"consecutive_failures": 0}, "breaker": {"request_volume": 1000},
             "timeouts": {"connect": "5s", "first_token": f"{PATIENCE}s", "idle": f"{PATIENCE}s"},
             "retry": {"budget_percent": 100}, **more}
 
@@ -395,7 +395,7 @@ class Faults(unittest.TestCase):
 
     def test_an_unhealthy_endpoint_gets_nothing_until_it_is_well(self):
         a, b = self.start(*(Foreign(lambda *_: (200, {}, completion())) for _ in range(2)))
-        (front,) = self.start(gateway(pool(a.url, b.url, balance="round_robin", health={"interval": "20ms", "unhealthy_after": 2})))
+        (front,) = self.start(gateway(pool(a.url, b.url, balance="round_robin", health={"interval": "20ms", "unhealthy_after": 2, "slow_start": "0s"})))
         a.health = 503
         wait_for(lambda: not members(front)[f"127.0.0.1:{a.port}"]["healthy"], "out")
         self.check_all_answered(front, 10)

@@ -3,6 +3,7 @@
 #include "base/json_string.h"
 #include "gateway/endpoint/pass_through_stream.h"
 #include "gateway/protocol/json/edit.h"
+#include "gateway/protocol/openai/continuation.h"
 #include "gateway/protocol/openai/frame.h"
 
 #include <fmt/format.h>
@@ -59,6 +60,8 @@ LoadReport HttpEndpoint::load() const {
 http::ClientRequest HttpEndpoint::to(std::string method, std::string target) const {
   http::ClientRequest request{.method = std::move(method), .url = options_.url};
   request.url.target = std::move(target);
+  request.tls = options_.tls;
+  request.tls_name = options_.tls_name;
   request.connect_timeout = options_.connect_timeout;
   request.headers = options_.headers;
   request.headers.emplace_back("Accept-Encoding", "identity");
@@ -75,7 +78,11 @@ std::string HttpEndpoint::body_for(const InferenceRequest& request) const {
   } else if (request.wire.protocol != Protocol::kGenerate) {
     edits.push_back({"model", json_string(request.model)});
   }
-  if (resumes() && request.wire.stream && request.wire.protocol != Protocol::kGenerate) {
+  if (!work.resume_text.empty()) {
+    for (auto& edit : protocol::openai::continuation_edits(request.wire, work))
+      edits.push_back(std::move(edit));
+  }
+  if (ours() && request.wire.stream && request.wire.protocol != Protocol::kGenerate) {
     edits.push_back({"return_token_ids", "true"});
     if (work.sampling.seed)
       edits.push_back({"seed", std::to_string(static_cast<std::int64_t>(*work.sampling.seed))});
@@ -94,9 +101,7 @@ Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceReque
                                                                   const CallContext& context) {
   const WireBody& wire = request->wire;
   const std::string& base = options_.url.target;
-  std::string root = base.ends_with("/v1") ? base.substr(0, base.size() - 3) : base;
-  if (root == "/") root.clear();
-  const std::string prefix = wire.protocol == Protocol::kGenerate ? root : base == "/" ? "" : base;
+  const std::string prefix = wire.protocol == Protocol::kGenerate ? root() : base == "/" ? "" : base;
   http::ClientRequest outgoing = to("POST", prefix + std::string(path_of(wire.protocol)));
   outgoing.headers.emplace_back("Content-Type", "application/json");
   outgoing.headers.emplace_back("X-Request-Id", request->id);
@@ -107,7 +112,7 @@ Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceReque
   outgoing.head_timeout = outgoing.read_timeout = std::chrono::hours(1);
   const PassThroughStream::Shape shape{.protocol = wire.protocol,
                                        .stream = wire.stream,
-                                       .whole_steps = resumes() && wire.stream,
+                                       .whole_steps = ours() && wire.stream,
                                        .resumed = !std::get<GenerateRequest>(request->work).resume.empty()};
   auto response = co_await clients_.of_this_loop().send(std::move(outgoing));
   if (!response) co_return fail(response.error());
@@ -121,10 +126,14 @@ Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceReque
   co_return std::make_unique<PassThroughStream>(std::move(*response), shape);
 }
 
-Task<Result<std::string>> HttpEndpoint::get(std::string path, Duration timeout) {
+/// Where its other paths are: its address without `/v1`.
+std::string HttpEndpoint::root() const {
   const std::string& base = options_.url.target;
-  const std::string root = base.ends_with("/v1") ? base.substr(0, base.size() - 3) : base == "/" ? "" : base;
-  http::ClientRequest request = to("GET", root + path);
+  return base.ends_with("/v1") ? base.substr(0, base.size() - 3) : base == "/" ? "" : base;
+}
+
+Task<Result<std::string>> HttpEndpoint::get(std::string path, Duration timeout) {
+  http::ClientRequest request = to("GET", root() + path);
   request.connect_timeout = std::min(request.connect_timeout, timeout);
   request.head_timeout = request.read_timeout = timeout;
   auto response = co_await clients_.of_this_loop().send(std::move(request));
@@ -136,13 +145,37 @@ Task<Result<std::string>> HttpEndpoint::get(std::string path, Duration timeout) 
   co_return std::move(*body);
 }
 
+/// Ours says so; vLLM has /version and SGLang /get_model_info, and both go on with a chat's last message.
+Task<HttpEndpoint::Kind> HttpEndpoint::find_out(Duration timeout) {
+  const auto version = co_await get("/version", timeout);
+  if (version && version->find(R"("server":"open-autoglm")") != std::string::npos) co_return Kind::kOurs;
+  if (version && version->find(R"("version")") != std::string::npos) co_return Kind::kContinuesChats;
+  const auto model = co_await get("/get_model_info", timeout);
+  const bool sglang = model && model->find(R"("model_path")") != std::string::npos;
+  co_return sglang ? Kind::kContinuesChats : Kind::kOther;
+}
+
+Continuation HttpEndpoint::continuation(const InferenceRequest& request) const {
+  if (!request.wire.stream || request.wire.protocol == Protocol::kGenerate) return Continuation::kNone;
+  if (ours()) return Continuation::kExact;
+  const bool can = options_.continue_text && (request.wire.protocol == Protocol::kCompletions ||
+                                              kind_.load(std::memory_order_relaxed) == Kind::kContinuesChats);
+  return can && protocol::openai::is_plain_text(std::get<GenerateRequest>(request.work))
+             ? Continuation::kText
+             : Continuation::kNone;
+}
+
 Task<Result<void>> HttpEndpoint::check(std::string path, Duration timeout) {
-  auto healthy = co_await get(std::move(path), timeout);
-  if (!healthy) co_return fail(healthy.error());
-  if (!known_.exchange(true)) {
-    const auto version = co_await get("/version", timeout);
-    ours_.store(version && version->find(R"("server":"open-autoglm")") != std::string::npos);
+  if (path.empty()) {
+    http::ClientRequest request = to("GET", "/");
+    request.connect_timeout = std::min(request.connect_timeout, timeout);
+    if (auto connected = co_await clients_.of_this_loop().probe(request); !connected)
+      co_return fail(connected.error());
+  } else {
+    auto healthy = co_await get(std::move(path), timeout);
+    if (!healthy) co_return fail(healthy.error());
   }
+  if (kind_.load() == Kind::kUnknown) kind_.store(co_await find_out(timeout));
   co_return Result<void>();
 }
 

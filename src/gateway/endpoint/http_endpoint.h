@@ -17,7 +17,10 @@ struct HttpEndpointOptions {
   std::string api_key;  ///< empty: none
   std::string model;    ///< its own name for the model; empty: the client's
   std::vector<std::pair<std::string, std::string>> headers;
+  std::shared_ptr<const TlsClientContext> tls;  ///< null: the clients' own
+  std::string tls_name;                         ///< whose certificate is expected; empty: the host's
   Duration connect_timeout = std::chrono::seconds(2);
+  bool continue_text = true;  ///< whether it may be asked to go on with a text
 };
 
 /// A server across the network that speaks OpenAI's protocol: vLLM, SGLang, llama-server, Ollama, a cloud,
@@ -33,27 +36,33 @@ class HttpEndpoint final : public Endpoint {
   Task<Result<TokenizeResult>> tokenize(TokenizeRequest request) override;
   Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) override;
   bool passes_through() const override { return true; }
+  Continuation continuation(const InferenceRequest& request) const override;
   ModelCard card() const override { return {.source = options_.url.origin()}; }
   EndpointStatus status() const override { return {.state = EndpointStatus::State::kReady, .progress = 1}; }
   LoadReport load() const override;
 
-  /// One check of its health: GET `path` at its root. Success: a 2xx. The first one also finds out who it is.
+  /// One check of its health: GET `path` at its root. Success: a 2xx; with an empty path, a connection. The
+  /// first one also finds out who it is.
   Task<Result<void>> check(std::string path, Duration timeout);
   /// Reads its `vllm:num_requests_running` and `_waiting`; servers without leave the load at zero.
   Task<Result<void>> scrape_load(Duration timeout);
 
   /// Whether it is one of ours, which can resume an answer from its tokens.
-  bool resumes() const { return ours_.load(std::memory_order_relaxed); }
+  bool ours() const { return kind_.load(std::memory_order_relaxed) == Kind::kOurs; }
+  std::string name() const { return options_.url.authority(); }
 
  private:
+  /// Which server it is, as far as it matters.
+  enum class Kind : std::uint8_t { kUnknown, kOurs, kContinuesChats, kOther };
   http::ClientRequest to(std::string method, std::string target) const;
   std::string body_for(const InferenceRequest& request) const;
+  std::string root() const;
   Task<Result<std::string>> get(std::string path, Duration timeout);
+  Task<Kind> find_out(Duration timeout);
 
   HttpEndpointOptions options_;
   HttpClients& clients_;
-  std::atomic<bool> ours_{false};
-  std::atomic<bool> known_{false};
+  std::atomic<Kind> kind_{Kind::kUnknown};
   std::atomic<std::uint32_t> running_{0};
   std::atomic<std::uint32_t> waiting_{0};
 };

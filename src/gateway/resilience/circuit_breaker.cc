@@ -30,13 +30,23 @@ void CircuitBreaker::Attempt::failure(MonotonicTime now) {
   }
 }
 
-CircuitBreaker::CircuitBreaker(const BreakerConfig& config)
-    : config_(config),
-      bucket_length_(std::max(config.window / static_cast<Duration::rep>(kBuckets), Duration(1))) {}
+void CircuitBreaker::configure(const BreakerConfig& config) {
+  request_volume_.store(config.request_volume, std::memory_order_relaxed);
+  error_percent_.store(config.error_percent, std::memory_order_relaxed);
+  sleep_window_.store(config.sleep_window.count(), std::memory_order_relaxed);
+  const Duration::rep length =
+      std::max<Duration::rep>(config.window.count() / static_cast<Duration::rep>(kBuckets), 1);
+  if (bucket_length_.exchange(length) == length) return;
+  for (auto& bucket : buckets_) bucket.store(0);  // numbered by the old length
+  counts_from_.store(0);
+  evaluated_.store(0);
+}
 
 std::uint64_t CircuitBreaker::bucket_at(MonotonicTime now) const {
   // From 1 on, so that an empty word is no bucket.
-  return static_cast<std::uint64_t>(now.time_since_epoch() / bucket_length_) + 1;
+  return static_cast<std::uint64_t>(now.time_since_epoch().count() /
+                                    bucket_length_.load(std::memory_order_relaxed)) +
+         1;
 }
 
 void CircuitBreaker::count(bool failed, MonotonicTime now) {
@@ -66,7 +76,8 @@ bool CircuitBreaker::should_open(std::uint64_t bucket) const {
     total += (word >> 16U) & kCountMask;
     errors += word & kCountMask;
   }
-  return total >= config_.request_volume && total > 0 && 100 * errors / total >= config_.error_percent;
+  return total >= request_volume_.load(std::memory_order_relaxed) && total > 0 &&
+         100 * errors / total >= error_percent_.load(std::memory_order_relaxed);
 }
 
 /// Hystrix decides by a timer at every bucket's end; here whoever comes next makes up for the ends that have
@@ -78,7 +89,7 @@ void CircuitBreaker::evaluate(MonotonicTime now) {
   const std::uint64_t first = std::max(last + 1, bucket - std::min(bucket, kBuckets));
   for (std::uint64_t b = first; b <= bucket; ++b) {
     if (!should_open(b)) continue;
-    opened_.store((bucket_length_ * static_cast<Duration::rep>(b - 1)).count());
+    opened_.store(bucket_length_.load() * static_cast<Duration::rep>(b - 1));
     State closed = State::kClosed;
     state_.compare_exchange_strong(closed, State::kOpen, std::memory_order_release);
     return;
@@ -88,14 +99,14 @@ void CircuitBreaker::evaluate(MonotonicTime now) {
 Duration CircuitBreaker::until_probe(MonotonicTime now) const {
   if (state() == State::kClosed) return Duration::zero();
   const MonotonicTime opened{Duration(opened_.load())};
-  return std::max(opened + config_.sleep_window - now, Duration::zero());
+  return std::max(opened + sleep_window() - now, Duration::zero());
 }
 
 bool CircuitBreaker::admits(MonotonicTime now) {
   evaluate(now);
   const State seen = state();
   if (seen == State::kClosed) return true;
-  return seen == State::kOpen && now > MonotonicTime{Duration(opened_.load())} + config_.sleep_window;
+  return seen == State::kOpen && now > MonotonicTime{Duration(opened_.load())} + sleep_window();
 }
 
 std::optional<CircuitBreaker::Attempt> CircuitBreaker::try_acquire(MonotonicTime now) {

@@ -12,6 +12,8 @@ namespace autoglm::gateway {
 
 /// When an endpoint is left alone. Hystrix's parameters.
 struct BreakerConfig {
+  bool operator==(const BreakerConfig&) const = default;
+
   Duration window = std::chrono::seconds(10);
   std::uint32_t request_volume = 20;  ///< in the window, below which nothing is decided
   std::uint32_t error_percent = 50;   ///< from which on it opens
@@ -34,7 +36,11 @@ class CircuitBreaker {
     Attempt(CircuitBreaker& breaker, bool probe) : breaker_(&breaker), probe_(probe) {}
     Attempt(Attempt&& other) noexcept
         : breaker_(std::exchange(other.breaker_, nullptr)), probe_(other.probe_) {}
-    Attempt& operator=(Attempt&&) = delete;
+    Attempt& operator=(Attempt&& other) noexcept {
+      std::swap(breaker_, other.breaker_);
+      std::swap(probe_, other.probe_);
+      return *this;
+    }
     ~Attempt() {
       if (breaker_ != nullptr) breaker_->neutral(probe_);
     }
@@ -47,7 +53,10 @@ class CircuitBreaker {
     bool probe_;
   };
 
-  explicit CircuitBreaker(const BreakerConfig& config);
+  explicit CircuitBreaker(const BreakerConfig& config) { configure(config); }
+
+  /// Takes effect from the next request on; another `window` begins to count anew.
+  void configure(const BreakerConfig& config);
 
   /// Nothing: the endpoint is to be left alone.
   std::optional<Attempt> try_acquire(MonotonicTime now);
@@ -74,8 +83,12 @@ class CircuitBreaker {
   bool should_open(std::uint64_t bucket) const;
   void neutral(bool probe);
 
-  BreakerConfig config_;
-  Duration bucket_length_;
+  Duration sleep_window() const { return Duration(sleep_window_.load(std::memory_order_relaxed)); }
+
+  std::atomic<std::uint32_t> request_volume_{0};
+  std::atomic<std::uint32_t> error_percent_{0};
+  std::atomic<Duration::rep> sleep_window_{0};
+  std::atomic<Duration::rep> bucket_length_{0};
   std::atomic<State> state_{State::kClosed};
   std::atomic<Duration::rep> opened_{0};
   std::atomic<std::uint64_t> counts_from_{0};  // the bucket before which nothing counts

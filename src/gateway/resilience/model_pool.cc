@@ -1,7 +1,7 @@
 #include "gateway/resilience/model_pool.h"
 
 #include "gateway/resilience/pooled_stream.h"
-#include "gateway/resilience/prefix_digests.h"
+#include "gateway/resilience/stand_in.h"
 #include "runtime/race.h"
 #include "runtime/scope.h"
 
@@ -14,20 +14,22 @@ namespace autoglm::gateway {
 
 namespace {
 
-constexpr std::uint32_t kMinRetries = 3;  // that a budget always allows
+HttpEndpointOptions options_of(const EndpointConfig& endpoint, const PoolConfig& config) {
+  return {.url = *api_url(endpoint),
+          .api_key = endpoint.api_key,
+          .model = endpoint.model,
+          .headers = {endpoint.headers.begin(), endpoint.headers.end()},
+          .tls = nullptr,
+          .tls_name = endpoint.tls.server_name,
+          .connect_timeout = config.timeouts.connect,
+          .continue_text = config.continue_text};
+}
 
-/// An answer of another model, marked as such.
-class FallbackStream final : public EventStream {
- public:
-  FallbackStream(std::unique_ptr<EventStream> inner, StreamOrigin origin)
-      : inner_(std::move(inner)), origin_(std::move(origin)) {}
-  Task<Result<EventBatch>> next() override { return inner_->next(); }
-  const StreamOrigin* origin() const override { return &origin_; }
-
- private:
-  std::unique_ptr<EventStream> inner_;
-  StreamOrigin origin_;
-};
+cluster::CheckResult result_of(const Result<void>& checked) {
+  if (checked) return cluster::CheckResult::kWell;
+  return checked.error().reason == "connect_failed" ? cluster::CheckResult::kAbsent
+                                                    : cluster::CheckResult::kUnwell;
+}
 
 }  // namespace
 
@@ -37,180 +39,150 @@ ModelPool::ModelPool(std::string name, PoolConfig config, Dependencies dependenc
       dependencies_(std::move(dependencies)),
       first_token_timeout_(config_.timeouts.first_token.value_or(dependencies_.request_timeout)),
       idle_timeout_(config_.timeouts.idle.value_or(dependencies_.request_timeout)),
-      budget_(config_.retry.budget_percent, kMinRetries),
-      metrics_(dependencies_.metrics, name_) {
-  for (const EndpointConfig& endpoint : config_.endpoints) {
-    HttpEndpointOptions options{.url = *api_url(endpoint),
-                                .api_key = endpoint.api_key,
-                                .model = endpoint.model,
-                                .headers = {endpoint.headers.begin(), endpoint.headers.end()},
-                                .connect_timeout = config_.timeouts.connect};
-    std::string shown = options.url.authority();
-    const auto same = [&](const auto& member) { return member->name == shown; };
-    if (std::ranges::any_of(members_, same)) shown += options.url.target;
-    endpoints_.push_back(std::make_unique<HttpEndpoint>(std::move(options), dependencies_.clients));
-    members_.push_back(std::make_unique<Member>(std::move(shown), *endpoints_.back(), endpoint.weight));
-    members_.back()->backup = endpoint.backup;
-    members_.back()->max_connections = endpoint.max_connections;
-    breakers_.push_back(std::make_unique<CircuitBreaker>(config_.breaker));
-    metrics_.add(dependencies_.metrics, *members_.back(), *breakers_.back());
-  }
-  Random random = Random::from_entropy();
-  for (std::size_t i = 0; i < dependencies_.loops; ++i)
-    balancers_.push_back(dependencies_.balancer(random()));
-}
+      metrics_(dependencies_.metrics, name_) {}
 
 ModelPool::~ModelPool() = default;
 
-/// Among the healthy; else the backups; else, since checks may be wrong and there is nothing to lose,
-/// anybody.
-std::optional<std::size_t> ModelPool::pick(const Attempts& attempts, const InferenceRequest& request,
-                                           MonotonicTime now) {
-  Balancer& balancer = *balancers_[EventLoop::current().index()];
-  const std::vector<std::uint64_t> prefix = balancer.wants_prefix()
-                                                ? prefix_digests(std::get<GenerateRequest>(request.work))
-                                                : std::vector<std::uint64_t>();
-  const auto pick_among = [&](bool backup, bool healthy) {
-    return balancer.pick(members_,
-                         [&](std::size_t i) {
-                           const Member& member = *members_[i];
-                           return member.backup == backup &&
-                                  member.healthy.load(std::memory_order_relaxed) == healthy &&
-                                  member.enabled.load(std::memory_order_relaxed) && !attempts.tried[i] &&
-                                  (!attempts.resuming || resumes(i)) && breakers_[i]->admits(now) &&
-                                  (member.max_connections == 0 ||
-                                   member.in_flight.load(std::memory_order_relaxed) < member.max_connections);
-                         },
-                         {.prefix = prefix});
-  };
-  for (const auto& [backup, healthy] :
-       {std::pair(false, true), {true, true}, {false, false}, {true, false}}) {
-    if (const auto picked = pick_among(backup, healthy)) return picked;
+Result<std::unique_ptr<ModelPool>> ModelPool::create(std::string name, PoolConfig config,
+                                                     Dependencies dependencies) {
+  std::unique_ptr<ModelPool> pool(new ModelPool(std::move(name), std::move(config), std::move(dependencies)));
+  if (auto made = pool->make_endpoints(); !made) return fail(made.error());
+  return pool;
+}
+
+Result<void> ModelPool::make_endpoints() {
+  std::vector<Endpoint*> endpoints;
+  std::vector<std::shared_ptr<EndpointRecord>> records;
+  for (const EndpointConfig& endpoint : config_.endpoints) {
+    HttpEndpointOptions options = options_of(endpoint, config_);
+    if (endpoint.tls != EndpointTlsConfig()) {
+      auto tls = TlsClientContext::create({.ca_file = endpoint.tls.ca,
+                                           .certificate_file = endpoint.tls.certificate,
+                                           .key_file = endpoint.tls.key,
+                                           .verify = endpoint.tls.verify});
+      if (!tls) return fail(tls.error());
+      options.tls = std::move(*tls);
+    }
+    const std::string url = options.url.origin() + options.url.target;
+    std::string shown = options.url.authority();
+    const auto same = [&](const auto& record) { return record->state.name == shown; };
+    if (std::ranges::any_of(records, same)) shown += options.url.target;
+    records.push_back(dependencies_.records.of(url, shown, config_.breaker));
+    endpoints_.push_back(std::make_unique<HttpEndpoint>(std::move(options), dependencies_.clients));
+    endpoints.push_back(endpoints_.back().get());
   }
-  return std::nullopt;
+  dispatcher_ = std::make_unique<Dispatcher>(name_, config_, metrics_, endpoints, std::move(records));
+  Random random = Random::from_entropy();
+  for (std::size_t i = 0; i < dependencies_.loops; ++i)
+    loops_.push_back({.balancer = dependencies_.balancer(random()), .random = Random(random())});
+  return {};
 }
 
-/// What the client is told. Which address refused is for the log; what a server said is for the client.
-Error ModelPool::nobody_left(MonotonicTime now, std::optional<Error> last) const {
-  if (last && last->code != ErrorCode::kUnavailable) return std::move(*last);
-  Duration soonest = config_.breaker.sleep_window;
-  for (const auto& breaker : breakers_) soonest = std::min(soonest, breaker->until_probe(now));
-  return Error{
-      .code = ErrorCode::kUnavailable,
-      .origin = Origin::kEndpoint,
-      .retry = Retry::kElsewhere,
-      .message = fmt::format("none of the {} endpoints of \"{}\" can take the request now; try again shortly",
-                             members_.size(), name_),
-      .reason = "no_endpoint",
-      .retry_after = std::max({std::chrono::ceil<std::chrono::seconds>(soonest), std::chrono::seconds(1),
-                               last && last->retry_after ? *last->retry_after : std::chrono::seconds(1)})};
-}
-
-Task<Result<ModelPool::Opened>> ModelPool::open_at(std::size_t member, InferenceRequestPtr request,
-                                                   CallContext context) {
-  Opened opened{.member = member, .stream = {}, .first = {}, .in_flight = InFlight(*members_[member])};
+Task<Result<Opened>> ModelPool::open_at(std::size_t member, InferenceRequestPtr request,
+                                        CallContext context) {
   auto stream = co_await endpoints_[member]->generate(std::move(request), context);
   if (!stream) co_return fail(stream.error());
   auto first = co_await (*stream)->next();
   if (!first) co_return fail(first.error());
-  opened.stream = std::move(*stream);
-  opened.first = std::move(*first);
-  co_return opened;
+  co_return Opened{.member = member, .stream = std::move(*stream), .first = std::move(*first)};
 }
 
-/// Tells breaker and metrics of an attempt that failed; whether somebody else may do better.
-bool ModelPool::settle(std::size_t member, CircuitBreaker::Attempt attempt, const Error& error,
-                       MonotonicTime now) {
-  // A 4xx is the client's own, and a 429 is no failure but a sign of life.
-  const bool neutral = error.origin == Origin::kClient || error.code == ErrorCode::kResourceExhausted;
-  if (!neutral) attempt.failure(now);
-  metrics_.count(member, neutral                                      ? Outcome::kRefused
-                         : error.code == ErrorCode::kDeadlineExceeded ? Outcome::kTimeout
-                                                                      : Outcome::kFailed);
-  return error.retry == Retry::kElsewhere;
-}
-
-Task<Result<ModelPool::Opened>> ModelPool::open(InferenceRequestPtr request, const CallContext& context,
-                                                Attempts& attempts) {
-  std::optional<Error> last;
-  while (true) {
-    const auto now = std::chrono::steady_clock::now();
-    const auto member = pick(attempts, *request, now);
-    if (!member) co_return fail(nobody_left(now, std::move(last)));
-    attempts.tried[*member] = true;
-    if (attempts.count > 0 && !attempts.retry) {
-      attempts.retry = budget_.try_retry();
-      if (!attempts.retry) {
-        metrics_.retries_refused.add();
-        co_return fail(nobody_left(now, std::move(last)));
-      }
-    }
-    auto attempt = breakers_[*member]->try_acquire(now);
-    if (!attempt) continue;  // somebody else is its probe
-    if (attempts.count++ > 0) metrics_.retries.add();
-    // A whole answer comes when it is done: only a stream shows by its first token that it is being worked
-    // on.
-    const Deadline deadline = request->wire.stream
-                                  ? earlier(Deadline::after(first_token_timeout_), context.deadline)
-                                  : context.deadline;
-    auto opened =
-        co_await with_deadline(deadline, open_at(*member, request, context), "the endpoint's first token");
-    const auto then = std::chrono::steady_clock::now();
-    if (opened) {
-      attempt->success(then);
-      metrics_.count(*member, Outcome::kOk);
-      co_return opened;
-    }
-    if (opened.error().code == ErrorCode::kDeadlineExceeded) {
-      opened.error().origin = Origin::kEndpoint;
-      opened.error().retry = Retry::kElsewhere;
-    }
-    dependencies_.log.info("attempt failed", {{"model", name_},
-                                              {"request_id", request->id},
-                                              {"endpoint", members_[*member]->name},
-                                              {"attempt", attempts.count},
-                                              {"error", opened.error().message}});
-    const bool elsewhere = settle(*member, std::move(*attempt), opened.error(), then);
-    last = std::move(opened.error());
-    if (!elsewhere || attempts.count >= config_.retry.max_attempts || context.deadline.passed())
-      co_return fail(nobody_left(then, std::move(last)));
+/// Joins the line, looks again, and waits only if there is still no place.
+Task<Result<Dispatch::Step>> ModelPool::wait_for_place(Dispatch& dispatch, Deadline deadline, bool again) {
+  auto ticket = dispatcher_->endpoints().line().join(again);
+  if (!ticket) co_return fail(ticket.error());
+  auto step = dispatch.next(std::chrono::steady_clock::now());
+  if (!std::holds_alternative<Dispatch::Full>(step)) co_return step;
+  if (!co_await ticket->wait(deadline)) {
+    co_return fail(
+        Error{.code = ErrorCode::kUnavailable,
+              .retry = Retry::kElsewhere,
+              .message = fmt::format("no endpoint of \"{}\" had a place in time; try again shortly", name_),
+              .reason = "queue_timeout",
+              .retry_after = std::chrono::seconds(1)});
   }
+  co_return dispatch.next(std::chrono::steady_clock::now());
+}
+
+Task<Result<Opened>> ModelPool::open(InferenceRequestPtr request, const CallContext& context,
+                                     Dispatch& dispatch) {
+  Attempt attempt(
+      dispatch, [&](std::size_t member) { return open_at(member, request, context); },
+      [&](std::size_t member, const Error& error) {
+        dependencies_.log.info("attempt failed", {{"model", name_},
+                                                  {"request_id", request->id},
+                                                  {"endpoint", endpoints_[member]->name()},
+                                                  {"attempt", dispatch.attempts()},
+                                                  {"error", error.message}});
+      });
+  const Deadline place_deadline = earlier(Deadline::after(config_.queue.timeout), context.deadline);
+  Dispatch::Step step = dispatch.next(std::chrono::steady_clock::now());
+  bool waited = false;
+  while (true) {
+    if (auto* error = std::get_if<Error>(&step)) co_return fail(std::move(*error));
+    if (std::holds_alternative<Dispatch::Full>(step)) {
+      auto after = co_await wait_for_place(dispatch, place_deadline, std::exchange(waited, true));
+      if (!after) co_return fail(after.error());
+      step = std::move(*after);
+      continue;
+    }
+    if (const auto* pause = std::get_if<Dispatch::Pause>(&step)) {
+      co_await sleep_until(std::min(pause->until, context.deadline.at()));
+    } else {
+      // A whole answer comes when it is done: only a stream shows by its first token that it is worked on.
+      const Deadline deadline = request->wire.stream
+                                    ? earlier(Deadline::after(first_token_timeout_), context.deadline)
+                                    : context.deadline;
+      auto opened = co_await attempt.run(std::move(std::get<Dispatch::Ask>(step)), deadline,
+                                         request->wire.stream ? hedge_after() : std::nullopt);
+      if (opened || context.deadline.passed()) co_return opened;
+    }
+    step = dispatch.next(std::chrono::steady_clock::now());
+  }
+}
+
+/// How long the first endpoint may be silent before a second one is asked, too.
+std::optional<Duration> ModelPool::hedge_after() {
+  if (config_.hedge.percentile == 0 || endpoints_.size() < 2) return std::nullopt;
+  const auto learnt = loop().first_tokens.at(config_.hedge.percentile);
+  return learnt ? std::optional(std::max(*learnt, config_.hedge.min_delay)) : std::nullopt;
 }
 
 Task<Result<std::unique_ptr<EventStream>>> ModelPool::generate(InferenceRequestPtr request,
                                                                const CallContext& context) {
-  Attempts attempts{.tried = std::vector<bool>(members_.size()), .retry = {}};
-  RetryBudget::Token active = budget_.begin_request();
-  auto opened = co_await open(request, context, attempts);
-  if (!opened) {
-    if (opened.error().retry != Retry::kElsewhere || config_.fallback.empty()) co_return fail(opened.error());
-    co_return co_await fall_back(std::move(request), context, std::move(opened.error()));
+  auto dispatch = std::make_unique<Dispatch>(*dispatcher_, loop(), *request);
+  auto opened = co_await open(request, context, *dispatch);
+  if (opened) {
+    co_return std::make_unique<PooledStream>(*this, std::move(request), context, std::move(dispatch),
+                                             std::move(*opened));
   }
-  co_return std::make_unique<PooledStream>(*this, std::move(request), context, std::move(attempts),
-                                           std::move(active), std::move(*opened));
+  if (opened.error().retry != Retry::kElsewhere) co_return fail(opened.error());
+  co_return co_await fall_back(std::move(request), context, std::move(opened.error()));
 }
 
+/// Another model's answer; else the configured one; else the error.
 Task<Result<std::unique_ptr<EventStream>>> ModelPool::fall_back(InferenceRequestPtr request,
                                                                 const CallContext& context, Error error) {
+  const auto note = [&](std::string_view with) {
+    dependencies_.log.warning(
+        "something else answers",
+        {{"model", name_}, {"fallback", with}, {"request_id", request->id}, {"error", error.message}});
+  };
   for (const std::string& name : config_.fallback) {
-    Endpoint* endpoint = dependencies_.find_model(name);
+    std::shared_ptr<Endpoint> endpoint = dependencies_.find_model(name);
     if (endpoint == nullptr) continue;
     auto copy = std::make_shared<InferenceRequest>(*request);
     copy->model = name;
     auto stream = co_await endpoint->generate(std::move(copy), context);
     if (!stream) continue;
     metrics_.fallbacks.add();
-    dependencies_.log.warning(
-        "another model answers",
-        {{"model", name_}, {"fallback", name}, {"request_id", request->id}, {"error", error.message}});
-    StreamOrigin origin{.endpoint = name, .attempts = 1, .fallback = name};
-    if (const StreamOrigin* inner = (*stream)->origin()) {
-      origin.endpoint = inner->endpoint;
-      if (!inner->fallback.empty()) origin.fallback = inner->fallback;
-    }
-    co_return std::make_unique<FallbackStream>(std::move(*stream), std::move(origin));
+    note(name);
+    co_return fallback_answer(name, std::move(endpoint), std::move(*stream));
   }
-  co_return fail(std::move(error));
+  if (config_.static_answer.empty()) co_return fail(std::move(error));
+  metrics_.static_answers.add();
+  note("static");
+  co_return static_answer(config_.static_answer, std::get<GenerateRequest>(request->work).choices());
 }
 
 Task<Result<TokenizeResult>> ModelPool::tokenize(TokenizeRequest request) {
@@ -222,7 +194,7 @@ Task<Result<std::string>> ModelPool::detokenize(std::vector<TokenId> tokens) {
 }
 
 ModelCard ModelPool::card() const {
-  return {.name = name_, .source = fmt::format("{} endpoints", members_.size()), .has_chat_template = true};
+  return {.name = name_, .source = fmt::format("{} endpoints", endpoints_.size()), .has_chat_template = true};
 }
 
 /// Ready even while all are out: a request is answered by 503 with `Retry-After`, and may be the probe that
@@ -231,8 +203,8 @@ EndpointStatus ModelPool::status() const { return {.state = EndpointStatus::Stat
 
 LoadReport ModelPool::load() const {
   LoadReport sum;
-  for (const auto& member : members_) {
-    const LoadReport one = member->endpoint.load();
+  for (const auto& endpoint : endpoints_) {
+    const LoadReport one = endpoint->load();
     sum.running += one.running;
     sum.waiting += one.waiting;
   }
@@ -241,48 +213,45 @@ LoadReport ModelPool::load() const {
 
 std::vector<ModelPool::MemberView> ModelPool::members() const {
   std::vector<MemberView> views;
-  for (std::size_t i = 0; i < members_.size(); ++i)
-    views.push_back({*members_[i], breakers_[i]->state(), resumes(i)});
+  const EndpointSet& set = dispatcher_->endpoints();
+  const auto now = std::chrono::steady_clock::now();
+  for (std::size_t i = 0; i < endpoints_.size(); ++i) {
+    const auto& health = set.members()[i].state->health;
+    views.push_back({.member = set.members()[i],
+                     .breaker = set.breaker(i).state(),
+                     .ours = endpoints_[i]->ours(),
+                     .ejected_for = health.ejected(now) ? health.ejected_until() - now : Duration::zero()});
+  }
   return views;
 }
 
 bool ModelPool::set_enabled(std::string_view name, bool enabled) {
-  bool found = false;
-  for (const auto& member : members_) {
-    if (member->name != name) continue;
-    member->enabled.store(enabled);
-    found = true;
-  }
-  return found;
+  return dispatcher_->endpoints().set_enabled(name, enabled);
 }
 
 Task<void> ModelPool::watch() {
   Scope scope;
   Random random = Random::from_entropy();
-  for (std::size_t i = 0; i < members_.size(); ++i) scope.spawn(watch_member(i, Random(random())));
+  for (std::size_t i = 0; i < endpoints_.size(); ++i) scope.spawn(watch_member(i, Random(random())));
   co_await scope.join();
 }
 
 Task<void> ModelPool::watch_member(std::size_t index, Random random) {
-  Member& member = *members_[index];
-  const HealthConfig& health = config_.health;
-  std::uint32_t in_a_row = 0;  // checks that contradict what we believe
+  HttpEndpoint& endpoint = *endpoints_[index];
+  EndpointSet& set = dispatcher_->endpoints();
+  MemberState& state = *set.members()[index].state;
+  const cluster::HealthConfig& health = config_.health;
   while (true) {
-    const auto checked = co_await endpoints_[index]->check(health.path, health.timeout);
-    const bool believed = member.healthy.load();
-    in_a_row = checked.has_value() == believed ? 0 : in_a_row + 1;
-    if (in_a_row >= (believed ? health.unhealthy_after : health.healthy_after)) {
-      in_a_row = 0;
-      member.healthy.store(!believed);
-      dependencies_.log.warning(believed ? "endpoint is out" : "endpoint is back",
+    const Result<void> checked = co_await endpoint.check(health.path, health.timeout);
+    if (set.checked(index, result_of(checked), std::chrono::steady_clock::now())) {
+      dependencies_.log.warning(state.health.well() ? "endpoint is back" : "endpoint is out",
                                 {{"model", name_},
-                                 {"endpoint", member.name},
+                                 {"endpoint", state.name},
                                  {"error", checked ? std::string() : checked.error().message}});
     }
     if (checked && config_.balance == Balance::kLeastLoad) {
-      const std::uint32_t in_flight = member.in_flight.load();
-      if (co_await endpoints_[index]->scrape_load(health.timeout))
-        member.in_flight_at_report.store(in_flight);
+      const std::uint32_t in_flight = state.in_flight.load();
+      if (co_await endpoint.scrape_load(health.timeout)) state.in_flight_at_report.store(in_flight);
     }
     co_await sleep_for(
         std::chrono::duration_cast<Duration>(health.interval * (0.9 + 0.2 * random.uniform())));

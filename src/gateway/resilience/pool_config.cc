@@ -2,12 +2,43 @@
 
 #include "http/url.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <set>
+#include <utility>
 
 namespace autoglm::gateway {
 
 namespace {
+
+config::Descriptor<EndpointTlsConfig> describe_tls() {
+  using C = EndpointTlsConfig;
+  return config::Descriptor<C>("tls", "How an https address is trusted, and how it trusts us.")
+      .field("ca", &C::ca, {.doc = "A PEM file of the authorities to trust. Unset: the system's."})
+      .field("certificate", &C::certificate,
+             {.doc = "A PEM file with our certificate, for servers that want one; with `key`."})
+      .field("key", &C::key, {.doc = "A PEM file with its private key."})
+      .field("server_name", &C::server_name,
+             {.doc = "Whose certificate is expected. Unset: the address's host."})
+      .field("verify", &C::verify, {.doc = "False: believe any certificate. For tests only."})
+      .check([](const C& c) {
+        std::vector<config::Violation> wrong;
+        if (c.certificate.empty() != c.key.empty()) {
+          wrong.push_back({c.key.empty() ? "certificate" : "key",
+                           c.key.empty() ? "needs its `key`" : "needs its `certificate`"});
+        }
+        for (const auto& [key, file] :
+             {std::pair("ca", &C::ca), {"certificate", &C::certificate}, {"key", &C::key}}) {
+          const std::string& path = c.*file;
+          if (!path.empty() && ::access(path.c_str(), R_OK) != 0)
+            wrong.push_back({key, "cannot be read: " + path + ": " + std::strerror(errno)});
+        }
+        return wrong;
+      });
+}
 
 config::Descriptor<EndpointConfig> describe_endpoint() {
   using C = EndpointConfig;
@@ -21,28 +52,21 @@ config::Descriptor<EndpointConfig> describe_endpoint() {
       .field("backup", &C::backup, {.doc = "Asked only when no other can be."})
       .field("max_connections", &C::max_connections,
              {.doc = "Requests that it gets at a time. 0: unlimited.", .max = 1'000'000})
+      .field("max_fails", &C::max_fails,
+             {.doc = "Failures within `fail_timeout` that leave it out for as long; nginx's. 0: none do, "
+                     "`ejection` and `breaker` alone decide.",
+              .max = 1'000'000})
+      .field("fail_timeout", &C::fail_timeout, {.doc = "See `max_fails`.", .min = 0.001, .max = 86'400})
       .field("api_key", &C::api_key,
              {.doc = "Sent as `Authorization: Bearer`.", .example = "${env:KEY}", .secret = true})
       .field("model", &C::model, {.doc = "Its own name for the model, where that differs."})
       .field("headers", &C::headers, {.doc = "Further headers of every request to it."})
+      .section("tls", &C::tls, describe_tls())
       .check([](const C& c) {
         std::vector<config::Violation> wrong;
         if (const auto url = api_url(c); !url) wrong.push_back({"url", url.error().message});
         return wrong;
       });
-}
-
-config::Descriptor<HealthConfig> describe_health() {
-  using C = HealthConfig;
-  return config::Descriptor<C>("health", "How endpoints are watched.")
-      .field("path", &C::path, {.doc = "What is asked for, at the server's root; a 2xx is health.", .min = 1})
-      .field("interval", &C::interval,
-             {.doc = "Between two checks, give or take a tenth.", .min = 0.01, .max = 86'400})
-      .field("timeout", &C::timeout, {.doc = "For each.", .min = 0.001, .max = 3600})
-      .field("unhealthy_after", &C::unhealthy_after,
-             {.doc = "Misses in a row that take an endpoint out.", .min = 1, .max = 1000})
-      .field("healthy_after", &C::healthy_after,
-             {.doc = "Successes in a row that bring it back.", .min = 1, .max = 1000});
 }
 
 config::Descriptor<BreakerConfig> describe_breaker() {
@@ -64,7 +88,35 @@ config::Descriptor<RetryConfig> describe_retry() {
              {.doc = "Endpoints that one request may ask, the first included.", .min = 1, .max = 100})
       .field(
           "budget_percent", &C::budget_percent,
-          {.doc = "Retries under way, as a share of all requests under way; three in any case.", .max = 100});
+          {.doc = "Retries under way, as a share of all requests under way; three in any case.", .max = 100})
+      .field("backoff", &C::backoff,
+             {.doc = "When all endpoints have been asked once: how long until the first is asked again, at "
+                     "most; twice that the next time. A `Retry-After` counts, too.",
+              .min = 0.001,
+              .max = 60})
+      .field("max_backoff", &C::max_backoff,
+             {.doc = "The most that is waited before an endpoint is asked again; whoever would have to wait "
+                     "longer tells its client instead.",
+              .max = 60});
+}
+
+config::Descriptor<QueueConfig> describe_queue() {
+  using C = QueueConfig;
+  return config::Descriptor<C>("queue", "Requests that wait while every endpoint has its `max_connections`.")
+      .field("size", &C::size, {.doc = "How many may; further ones are told 503.", .max = 10'000'000})
+      .field("timeout", &C::timeout, {.doc = "For how long, at most.", .min = 0.001, .max = 3600});
+}
+
+config::Descriptor<HedgeConfig> describe_hedge() {
+  using C = HedgeConfig;
+  return config::Descriptor<C>(
+             "hedge", "Asks a second endpoint of a stream when the first is silent for longer than most are.")
+      .field("percentile", &C::percentile,
+             {.doc = "Of the times until the first token, which are learnt, the one behind which the second "
+                     "is asked. 0: never.",
+              .example = "95",
+              .max = 99})
+      .field("min_delay", &C::min_delay, {.doc = "Never sooner than this.", .min = 0.001, .max = 3600});
 }
 
 config::Descriptor<TimeoutsConfig> describe_timeouts() {
@@ -100,15 +152,28 @@ config::Descriptor<PoolConfig> describe_pool() {
   return config::Descriptor<C>("pool", "Several servers that answer for one model.")
       .section("endpoints", &C::endpoints, describe_endpoint())
       .field("balance", &C::balance, {.doc = "Which of the endpoints is asked first."})
-      .section("health", &C::health, describe_health())
+      .section("health", &C::health, cluster::describe_health())
+      .section("ejection", &C::ejection, cluster::describe_ejection())
       .section("breaker", &C::breaker, describe_breaker())
       .section("retry", &C::retry, describe_retry())
+      .section("queue", &C::queue, describe_queue())
+      .section("hedge", &C::hedge, describe_hedge())
       .section("timeouts", &C::timeouts, describe_timeouts())
+      .field(
+          "continue_text", &C::continue_text,
+          {.doc = "Whether another endpoint goes on with a stream that broke, by its text, where the server "
+                  "is not one of ours and can: vLLM and SGLang, and every completion. The rest of the text "
+                  "may differ from what the first would have said."})
       .field(
           "fallback", &C::fallback,
           {.doc = "Models of this server that answer when no endpoint can, in order; the answer is marked by "
                   "`x-autoglm-fallback`.",
            .example = "[smollm2]"})
+      .field(
+          "static_answer", &C::static_answer,
+          {.doc = "What is answered when those cannot either, marked by `x-autoglm-fallback: static`. Unset: "
+                  "503.",
+           .example = "We are busy just now; please ask again in a minute."})
       .check([](const C& c) {
         std::vector<config::Violation> wrong;
         std::set<std::string> urls;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cluster/health/health_config.h"
 #include "config/descriptor.h"
 #include "gateway/resilience/circuit_breaker.h"
 #include "http/url.h"
@@ -13,15 +14,31 @@
 
 namespace autoglm::gateway {
 
+/// `models[].endpoints[].tls`: of an https address. Empty: the system's authorities, no certificate of ours.
+struct EndpointTlsConfig {
+  std::string ca;           ///< PEM file
+  std::string certificate;  ///< PEM file, ours; with `key`
+  std::string key;
+  std::string server_name;  ///< whose certificate is expected; empty: the address's host
+  bool verify = true;
+
+  bool operator==(const EndpointTlsConfig&) const = default;
+};
+
 /// One of `models[].endpoints`.
 struct EndpointConfig {
   std::string url;
   std::uint32_t weight = 1;
   bool backup = false;
   std::uint32_t max_connections = 0;
+  std::uint32_t max_fails = 0;
+  Duration fail_timeout = std::chrono::seconds(10);
   std::string api_key;
   std::string model;
   std::map<std::string, std::string> headers;
+  EndpointTlsConfig tls;
+
+  bool operator==(const EndpointConfig&) const = default;
 };
 
 enum class Balance : std::uint8_t {
@@ -41,17 +58,29 @@ inline std::array<config::EnumName<Balance>, 6> enum_names(Balance) {
            {"prefix_affinity", Balance::kPrefixAffinity}}};
 }
 
-struct HealthConfig {
-  std::string path = "/health";
-  Duration interval = std::chrono::seconds(5);
-  Duration timeout = std::chrono::seconds(2);
-  std::uint32_t unhealthy_after = 3;
-  std::uint32_t healthy_after = 1;
-};
-
 struct RetryConfig {
   std::uint32_t max_attempts = 3;  ///< the first included
   std::uint32_t budget_percent = 20;
+  Duration backoff = std::chrono::milliseconds(25);  ///< before the same endpoints are asked again
+  Duration max_backoff = std::chrono::milliseconds(250);
+
+  bool operator==(const RetryConfig&) const = default;
+};
+
+/// Requests that wait for a place while every endpoint has its `max_connections`.
+struct QueueConfig {
+  std::uint32_t size = 1024;
+  Duration timeout = std::chrono::seconds(10);
+
+  bool operator==(const QueueConfig&) const = default;
+};
+
+/// A second endpoint is asked when the first is silent for longer than most are.
+struct HedgeConfig {
+  std::uint32_t percentile = 0;  ///< of the first tokens' times, learnt; 0: off
+  Duration min_delay = std::chrono::milliseconds(20);
+
+  bool operator==(const HedgeConfig&) const = default;
 };
 
 /// Unset: as `server.request_timeout` says, which for `total` is only about answers that are not streamed.
@@ -60,17 +89,26 @@ struct TimeoutsConfig {
   std::optional<Duration> first_token;
   std::optional<Duration> idle;
   std::optional<Duration> total;
+
+  bool operator==(const TimeoutsConfig&) const = default;
 };
 
 /// What keeps a model's pool of endpoints going.
 struct PoolConfig {
   std::vector<EndpointConfig> endpoints;
   Balance balance = Balance::kLeastLoad;
-  HealthConfig health;
+  cluster::HealthConfig health;
+  cluster::EjectionConfig ejection;
   BreakerConfig breaker;
   RetryConfig retry;
+  QueueConfig queue;
+  HedgeConfig hedge;
   TimeoutsConfig timeouts;
+  bool continue_text = true;          ///< of broken streams of servers that are not ours
   std::vector<std::string> fallback;  ///< models that answer when no endpoint can
+  std::string static_answer;          ///< and what is said when they cannot either; empty: an error
+
+  bool operator==(const PoolConfig&) const = default;
 };
 
 /// Where its API is, without slashes at the end. Errors: what is wrong with `url`.

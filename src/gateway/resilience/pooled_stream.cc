@@ -6,28 +6,33 @@
 
 namespace autoglm::gateway {
 
+namespace openai = protocol::openai;
+
 PooledStream::PooledStream(ModelPool& pool, InferenceRequestPtr request, CallContext context,
-                           ModelPool::Attempts attempts, RetryBudget::Token active, ModelPool::Opened opened)
+                           std::unique_ptr<Dispatch> dispatch, Opened opened)
     : pool_(pool),
       request_(std::move(request)),
       context_(std::move(context)),
-      attempts_(std::move(attempts)),
-      active_(std::move(active)),
+      dispatch_(std::move(dispatch)),
       tokens_(std::get<GenerateRequest>(request_->work).choices()) {
-  const auto& resume = std::get<GenerateRequest>(request_->work).resume;  // a gateway before us, perhaps
-  for (std::size_t i = 0; i < resume.size(); ++i) tokens_[i] = resume[i];
+  const auto& work = std::get<GenerateRequest>(request_->work);
+  for (std::size_t i = 0; i < work.resume.size(); ++i) tokens_[i] = work.resume[i];  // a gateway before us
+  const bool may_continue = pool_.config_.continue_text && request_->wire.stream && work.resume.empty() &&
+                            request_->wire.protocol != WireBody::Protocol::kGenerate;
+  if (may_continue && openai::is_plain_text(work)) text_.emplace();
   adopt(std::move(opened));
 }
 
-void PooledStream::adopt(ModelPool::Opened opened) {
+void PooledStream::adopt(Opened opened) {
   member_ = opened.member;
-  in_flight_ = std::move(opened.in_flight);
+  place_ = std::move(opened.place);
   inner_ = std::move(opened.stream);
   first_ = std::move(opened.first);
   broken_.reset();
+  exact_ = exact_ && pool_.endpoints_[member_]->continuation(*request_) == Continuation::kExact;
   idle_ = Deadline::after(pool_.idle_timeout_);
-  origin_.endpoint = pool_.members_[member_]->name;
-  origin_.attempts = attempts_.count;
+  origin_.endpoint = pool_.dispatcher_->endpoints().members()[member_].name();
+  origin_.attempts = dispatch_->attempts();
 }
 
 /// What the client has now; and what it has been told before a resume is not told again.
@@ -41,34 +46,72 @@ void PooledStream::note(EventBatch& batch) {
     if (event.choice < tokens_.size())
       tokens_[event.choice].insert(tokens_[event.choice].end(), event.tokens.begin(), event.tokens.end());
   }
+  if (text_) note_text(batch);
   idle_ = Deadline::after(pool_.idle_timeout_);
 }
 
-bool PooledStream::can_resume() const {
-  return request_->wire.stream && request_->wire.protocol != WireBody::Protocol::kGenerate &&
-         pool_.resumes(member_);
+void PooledStream::note_text(EventBatch& batch) {
+  if (text_->continued) {
+    batch.raw = openai::continue_frames(batch.raw, *text_->identity, text_->offset);
+    if (batch.usage) batch.usage->completion_tokens += text_->offset;
+  } else if (!text_->identity) {
+    text_->identity = openai::read_identity(batch.raw);
+  }
+  for (const TokenEvent& event : batch.events) {
+    text_->said += event.text;
+    text_->tokens += event.text.empty() ? 0 : 1;
+    // Thoughts and calls are not part of what a server would go on with.
+    if (!event.reasoning.empty() || !event.tool_calls.empty()) {
+      text_.reset();
+      return;
+    }
+  }
+}
+
+/// What is left of the request, for somebody who goes on with it.
+InferenceRequestPtr PooledStream::remainder(Continuation from) const {
+  auto copy = std::make_shared<InferenceRequest>(*request_);
+  auto& work = std::get<GenerateRequest>(copy->work);
+  if (from == Continuation::kExact) {
+    work.resume = tokens_;
+  } else {
+    work.resume_text = text_->said;
+    work.resume_text_tokens = text_->tokens;
+  }
+  return copy;
 }
 
 /// A pending one may be given up and begun again: `inner_` is there when it is done, and not before.
 Task<Result<void>> PooledStream::reopen() {
-  if (!can_resume()) co_return fail(*broken_);
-  auto copy = std::make_shared<InferenceRequest>(*request_);
-  std::get<GenerateRequest>(copy->work).resume = tokens_;
-  attempts_.resuming = true;
-  auto opened = co_await pool_.open(std::move(copy), context_, attempts_);
-  if (!opened) {
-    pool_.metrics_.not_resumed.add();
-    co_return fail(*broken_);
+  for (const Continuation from : {Continuation::kExact, Continuation::kText}) {
+    if (from == Continuation::kExact ? !exact_ : !text_ || !text_->identity) continue;
+    const InferenceRequestPtr rest = remainder(from);
+    // While nothing was said, anybody can say it from the beginning.
+    const bool anew = from == Continuation::kText && text_->said.empty();
+    dispatch_->require(anew ? Continuation::kNone : from, *rest);
+    auto opened = co_await pool_.open(rest, context_, *dispatch_);
+    if (!opened) continue;
+    pool_.metrics_.resumed.add();
+    const std::string before = origin_.endpoint;
+    const std::string why = broken_->message;
+    exact_ = exact_ && from == Continuation::kExact;
+    if (from == Continuation::kText) {
+      text_->continued = true;
+      text_->offset = text_->tokens;
+    }
+    resumed_ = true;
+    adopt(std::move(*opened));
+    pool_.dependencies_.log.warning("stream resumed",
+                                    {{"model", pool_.name_},
+                                     {"request_id", request_->id},
+                                     {"from", before},
+                                     {"to", origin_.endpoint},
+                                     {"by", from == Continuation::kExact ? "tokens" : "text"},
+                                     {"error", why}});
+    co_return Result<void>();
   }
-  pool_.metrics_.resumed.add();
-  pool_.dependencies_.log.warning("stream resumed", {{"model", pool_.name_},
-                                                     {"request_id", request_->id},
-                                                     {"from", origin_.endpoint},
-                                                     {"to", pool_.members_[opened->member]->name},
-                                                     {"error", broken_->message}});
-  resumed_ = true;
-  adopt(std::move(*opened));
-  co_return Result<void>();
+  if (exact_ || text_) pool_.metrics_.not_resumed.add();
+  co_return fail(*broken_);
 }
 
 Task<Result<EventBatch>> PooledStream::next() {
@@ -82,18 +125,16 @@ Task<Result<EventBatch>> PooledStream::next() {
     if (batch) {
       note(*batch);
       if (batch->last()) {
-        in_flight_.reset();
-      } else if (batch->raw.empty() && batch->events.empty()) {
-        continue;
+        place_.reset();
+      } else if (batch->raw.empty()) {
+        if (batch->events.empty() || request_->wire.stream) continue;
       }
       co_return batch;
     }
     broken_ = batch.error();
     inner_.reset();
-    in_flight_.reset();
-    pool_.breakers_[member_]->count_failure(std::chrono::steady_clock::now());
-    pool_.metrics_.count(
-        member_, broken_->code == ErrorCode::kDeadlineExceeded ? Outcome::kTimeout : Outcome::kFailed);
+    place_.reset();
+    dispatch_->broke(member_, *broken_, std::chrono::steady_clock::now());
   }
 }
 

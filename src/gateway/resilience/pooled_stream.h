@@ -1,43 +1,56 @@
 #pragma once
 
+#include "gateway/protocol/openai/continuation.h"
 #include "gateway/resilience/model_pool.h"
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace autoglm::gateway {
 
+/// What a stream has said, for those that go on from text.
+struct SaidText {
+  std::string said;
+  std::uint32_t tokens = 0;  ///< about: events with text
+  std::uint32_t offset = 0;  ///< of them before the last break
+  bool continued = false;
+  std::optional<protocol::openai::AnswerIdentity> identity;
+};
+
 /// An answer that outlives the endpoint it comes from: when that one breaks off, another that can goes on
-/// behind the last token that was sent. Belongs to a loop.
+/// behind the last token that was sent, or else behind the last word. Belongs to a loop.
 class PooledStream final : public EventStream {
  public:
   PooledStream(ModelPool& pool, InferenceRequestPtr request, CallContext context,
-               ModelPool::Attempts attempts, RetryBudget::Token active, ModelPool::Opened opened);
+               std::unique_ptr<Dispatch> dispatch, Opened opened);
 
   Task<Result<EventBatch>> next() override;
   const StreamOrigin* origin() const override { return &origin_; }
 
  private:
-  void adopt(ModelPool::Opened opened);
+  void adopt(Opened opened);
   Task<Result<void>> reopen();
+  InferenceRequestPtr remainder(Continuation from) const;
   void note(EventBatch& batch);
-  bool can_resume() const;
+  void note_text(EventBatch& batch);
 
   ModelPool& pool_;
   InferenceRequestPtr request_;
   CallContext context_;
-  ModelPool::Attempts attempts_;
-  RetryBudget::Token active_;
+  std::unique_ptr<Dispatch> dispatch_;
   std::size_t member_ = 0;
-  InFlight in_flight_;
+  EndpointSet::Place place_;
   std::unique_ptr<EventStream> inner_;  // null: broke off
   std::optional<EventBatch> first_;
   std::optional<Error> broken_;  // why
   Deadline idle_;
   StreamOrigin origin_;
   bool resumed_ = false;
+  bool exact_ = true;                         // tokens_ is all that was sent
   std::vector<std::vector<TokenId>> tokens_;  // of each choice, sent so far
+  std::optional<SaidText> text_;              // where text may do to go on
 };
 
 }  // namespace autoglm::gateway

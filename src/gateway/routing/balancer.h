@@ -11,13 +11,14 @@
 
 namespace autoglm::gateway {
 
-/// What of a request routing may look at.
+/// What of a request routing may look at, and when.
 struct RoutingFacts {
   std::span<const std::uint64_t>
       prefix;  ///< digests of the prompt's blocks, each of everything up to its end
+  MonotonicTime now;
 };
 
-using Members = std::span<const std::unique_ptr<Member>>;
+using Members = std::span<const Member>;
 /// Whether a member may be asked: healthy, enabled, not full, not tried yet.
 using Eligible = std::function<bool(std::size_t)>;
 

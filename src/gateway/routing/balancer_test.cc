@@ -19,17 +19,18 @@ class BalancerTest : public ::testing::Test {
  protected:
   void add(std::uint32_t weight = 1, std::uint32_t in_flight = 0) {
     endpoints_.push_back(std::make_unique<FakeEndpoint>("m"));
-    members.push_back(std::make_unique<Member>(std::string(1, static_cast<char>('a' + members.size())),
-                                               *endpoints_.back(), weight));
-    members.back()->in_flight = in_flight;
+    const std::string name(1, static_cast<char>('a' + members.size()));
+    members.push_back(
+        {.state = std::make_shared<MemberState>(name), .endpoint = *endpoints_.back(), .weight = weight});
+    members.back().state->in_flight = in_flight;
   }
   std::optional<std::size_t> pick(Balancer& balancer, std::span<const std::uint64_t> prefix = {}) {
-    return balancer.pick(members, [this](std::size_t i) { return members[i]->healthy.load(); },
-                         {.prefix = prefix});
+    return balancer.pick(members, [this](std::size_t i) { return members[i].state->enabled.load(); },
+                         {.prefix = prefix, .now = now});
   }
   std::string sequence(Balancer& balancer, std::size_t count) {
     std::string names;
-    for (std::size_t i = 0; i < count; ++i) names += members[pick(balancer).value()]->name;
+    for (std::size_t i = 0; i < count; ++i) names += members[pick(balancer).value()].name();
     return names;
   }
   std::vector<std::size_t> counts(Balancer& balancer, std::size_t picks) {
@@ -39,7 +40,8 @@ class BalancerTest : public ::testing::Test {
   }
 
   std::vector<std::unique_ptr<FakeEndpoint>> endpoints_;
-  std::vector<std::unique_ptr<Member>> members;
+  std::vector<Member> members;
+  MonotonicTime now{Duration(std::chrono::hours(1))};
 };
 
 using Policies = BalancerTest;
@@ -50,13 +52,13 @@ TEST_F(Policies, PickOnlyWhoIsEligibleAndNobodyWhenNobodyIs) {
        {make_round_robin, make_least_connections, make_least_load, make_power_of_two, make_prefix_affinity}) {
     const auto balancer = make(1);
     const std::vector<std::uint64_t> prefix = {7, 8};
-    for (const auto& member : members) member->healthy = true;
+    for (const auto& member : members) member.state->enabled = true;
     for (std::size_t out = 0; out < members.size(); ++out) {
-      members[out]->healthy = false;
+      members[out].state->enabled = false;
       for (int i = 0; i < 20; ++i) {
         const auto picked = pick(*balancer, prefix);
         ASSERT_EQ(picked.has_value(), out + 1 < members.size());
-        if (picked) EXPECT_TRUE(members[*picked]->healthy);
+        if (picked) EXPECT_TRUE(members[*picked].state->enabled);
       }
     }
     EXPECT_FALSE(balancer->pick({}, [](std::size_t) { return true; }, {.prefix = prefix}));
@@ -77,8 +79,24 @@ TEST_F(BalancerTest, RoundRobinKeepsExactSharesWhileMembersComeAndGo) {
   add(1);
   RoundRobinBalancer balancer;
   EXPECT_EQ(counts(balancer, 600), (std::vector<std::size_t>{300, 200, 100}));
-  members[0]->healthy = false;
+  members[0].state->enabled = false;
   EXPECT_EQ(counts(balancer, 300), (std::vector<std::size_t>{0, 200, 100}));
+}
+
+TEST_F(BalancerTest, WhoComesBackGetsATenthOfItsShareAtFirst) {
+  add();
+  add();
+  for (auto& member : members) member.slow_start = std::chrono::seconds(10);
+  members[0].state->health.eject(std::chrono::seconds(30), now);
+  now += std::chrono::seconds(30);
+  RoundRobinBalancer turns;
+  EXPECT_EQ(counts(turns, 1100), (std::vector<std::size_t>{100, 1000}));
+  LeastConnectionsBalancer least;
+  members[1].state->in_flight = 9;
+  members[0].state->in_flight = 1;
+  EXPECT_EQ(pick(least), 1U) << "1 at a tenth weighs 10";
+  now += std::chrono::seconds(10);
+  EXPECT_EQ(pick(least), 0U);
 }
 
 TEST_F(BalancerTest, LeastConnectionsCountsByWeight) {
@@ -87,7 +105,7 @@ TEST_F(BalancerTest, LeastConnectionsCountsByWeight) {
   add(2, 4);
   LeastConnectionsBalancer balancer;
   EXPECT_EQ(pick(balancer), 1U);
-  members[1]->in_flight = 6;  // now all are equal: turns, by weight
+  members[1].state->in_flight = 6;  // now all are equal: turns, by weight
   EXPECT_EQ(counts(balancer, 600), (std::vector<std::size_t>{100, 300, 200}));
 }
 
@@ -98,8 +116,8 @@ TEST_F(BalancerTest, LeastLoadBelievesReportsAndCountsWhatWasSentSince) {
   endpoints_[1]->current_load = {.running = 1};
   LeastLoadBalancer balancer;
   EXPECT_EQ(pick(balancer), 1U);
-  members[1]->in_flight_at_report = 1;
-  members[1]->in_flight = 6;  // five since
+  members[1].state->in_flight_at_report = 1;
+  members[1].state->in_flight = 6;  // five since
   EXPECT_EQ(pick(balancer), 0U);
 }
 
@@ -111,7 +129,7 @@ TEST_F(BalancerTest, PowerOfTwoDrawsEvenlyAndAvoidsTheLoaded) {
   for (const std::size_t count : even)
     chi_square += (static_cast<double>(count) - 2000) * (static_cast<double>(count) - 2000) / 2000;
   EXPECT_LT(chi_square, 27.9) << "nine degrees of freedom, p = 0.001";
-  members[3]->in_flight = 100;
+  members[3].state->in_flight = 100;
   // Only when it is drawn twice over, which cannot be: two different ones are compared.
   EXPECT_EQ(counts(balancer, 5'000)[3], 0U);
 }
@@ -127,10 +145,10 @@ TEST_F(BalancerTest, PrefixAffinityFollowsTheLongestPrefixItHasSeen) {
   EXPECT_EQ(pick(balancer, other), home);
   PrefixAffinityBalancer another_loop;
   EXPECT_EQ(pick(another_loop, first), home) << "loops agree about what is new";
-  members[*home]->healthy = false;
+  members[*home].state->enabled = false;
   const auto stand_in = pick(balancer, longer);
   EXPECT_NE(stand_in, home);
-  members[*home]->healthy = true;
+  members[*home].state->enabled = true;
   EXPECT_EQ(pick(balancer, longer), stand_in) << "who computed it last has it";
 }
 
@@ -138,9 +156,9 @@ TEST_F(BalancerTest, PrefixAffinityMakesNoHotSpot) {
   for (int i = 0; i < 4; ++i) add();
   PrefixAffinityBalancer balancer;
   const std::vector<std::uint64_t> popular = {42};
-  for (int i = 0; i < 100; ++i) ++members[pick(balancer, popular).value()]->in_flight;
+  for (int i = 0; i < 100; ++i) ++members[pick(balancer, popular).value()].state->in_flight;
   for (const auto& member : members)
-    EXPECT_LE(member->in_flight, 32U) << "a quarter more than 25, rounded up";
+    EXPECT_LE(member.in_flight(), 32U) << "a quarter more than 25, rounded up";
 }
 
 }  // namespace

@@ -13,13 +13,15 @@ std::optional<std::size_t> pick_lightest(Members members, const Eligible& eligib
   std::vector<bool> lightest(members.size());
   std::optional<std::size_t> best;
   std::uint64_t best_load = 0;
+  std::uint64_t best_share = 0;
   bool several = false;
   for (std::size_t i = 0; i < members.size(); ++i) {
     if (!eligible(i)) continue;
-    const std::uint64_t own = load(*members[i]);
-    // Compared as fractions: own / weight against the best's.
-    const std::uint64_t left = best ? own * members[*best]->weight : 0;
-    const std::uint64_t right = best ? best_load * members[i]->weight : 0;
+    const std::uint64_t own = load(members[i]);
+    const std::uint64_t share = members[i].share(facts.now);
+    // Compared as fractions: own / share against the best's.
+    const std::uint64_t left = own * best_share;
+    const std::uint64_t right = best_load * share;
     if (best && left > right) continue;
     if (best && left == right) {
       several = true;
@@ -27,6 +29,7 @@ std::optional<std::size_t> pick_lightest(Members members, const Eligible& eligib
       lightest.assign(members.size(), false);
       best = i;
       best_load = own;
+      best_share = share;
       several = false;
     }
     lightest[i] = true;

@@ -20,6 +20,7 @@ class FakeEndpoint final : public Endpoint {
   bool hang_after_words = false;
   std::optional<Error> fail_after_words;
   LoadReport current_load;
+  Continuation current_continuation = Continuation::kNone;
   EndpointStatus current_status{.state = EndpointStatus::State::kReady, .progress = 1};
 
   /// What it saw.
@@ -31,6 +32,7 @@ class FakeEndpoint final : public Endpoint {
                                                       const CallContext& context) override;
   Task<Result<TokenizeResult>> tokenize(TokenizeRequest request) override;
   Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) override;
+  Continuation continuation(const InferenceRequest&) const override { return current_continuation; }
   ModelCard card() const override { return card_; }
   EndpointStatus status() const override { return current_status; }
   LoadReport load() const override { return current_load; }
@@ -39,5 +41,8 @@ class FakeEndpoint final : public Endpoint {
   class Stream;
   ModelCard card_{.context_length = 2048};
 };
+
+/// For those that want to share what a test owns.
+inline std::shared_ptr<Endpoint> unowned(Endpoint& endpoint) { return {std::shared_ptr<void>(), &endpoint}; }
 
 }  // namespace autoglm

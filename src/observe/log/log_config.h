@@ -17,6 +17,7 @@ struct LogConfig {
   std::string service_name = "open-autoglm";
 
   Logger::Options options() const;
+  bool operator==(const LogConfig&) const = default;
 };
 
 /// Found by the configuration's machinery by their arguments.

@@ -12,26 +12,27 @@ namespace autoglm::gateway {
 
 namespace {
 
-using Pools = std::vector<ModelPool*>;
+using Pools = std::vector<std::shared_ptr<ModelPool>>;
 
 constexpr std::array kBreakerStates = {"closed", "open", "half_open"};
 
 std::string describe(const ModelPool::MemberView& view) {
   const Member& member = view.member;
   const LoadReport load = member.endpoint.load();
+  const MemberState& state = *member.state;
   return fmt::format(
-      R"({{"endpoint":{},"weight":{},"backup":{},"enabled":{},"healthy":{},"breaker":"{}","in_flight":{},)"
-      R"("running":{},"waiting":{},"resumes":{}}})",
-      json_string(member.name), member.weight, member.backup, member.enabled.load(), member.healthy.load(),
-      kBreakerStates.at(static_cast<std::size_t>(view.breaker)), member.in_flight.load(), load.running,
-      load.waiting, view.resumes);
+      R"({{"endpoint":{},"weight":{},"backup":{},"enabled":{},"healthy":{},"ejected_for_s":{:.1f},)"
+      R"("breaker":"{}","in_flight":{},"max_connections":{},"running":{},"waiting":{},"resumes":{}}})",
+      json_string(state.name), member.weight, member.backup, state.enabled.load(), state.health.well(),
+      to_seconds(view.ejected_for), kBreakerStates.at(static_cast<std::size_t>(view.breaker)),
+      member.in_flight(), member.max_connections, load.running, load.waiting, view.ours);
 }
 
 std::string describe(const Pools& pools) {
   std::string body = R"({"models":[)";
-  for (const ModelPool* pool : pools) {
-    fmt::format_to(std::back_inserter(body), R"({}{{"model":{},"endpoints":[)",
-                   pool == pools.front() ? "" : ",", json_string(pool->name()));
+  for (const auto& pool : pools) {
+    fmt::format_to(std::back_inserter(body), R"({}{{"model":{},"queued":{},"endpoints":[)",
+                   pool == pools.front() ? "" : ",", json_string(pool->name()), pool->waiting());
     bool first = true;
     for (const auto& view : pool->members()) {
       if (!std::exchange(first, false)) body += ',';
@@ -42,7 +43,7 @@ std::string describe(const Pools& pools) {
   return body + "]}\n";
 }
 
-Task<void> list_endpoints(const Pools& pools, http::ResponseWriter& response, RequestRecord& record) {
+Task<void> list_endpoints(Pools pools, http::ResponseWriter& response, RequestRecord& record) {
   record.status = 200;
   record.complete = true;
   co_await response.send(200, "application/json", describe(pools));
@@ -67,9 +68,9 @@ constexpr auto kTargetFields = std::to_array<protocol::JsonField<Target>>(
 
 Error unknown_endpoint(const Pools& pools, const Target& target) {
   std::string known;
-  for (const ModelPool* pool : pools) {
+  for (const auto& pool : pools) {
     if (!target.model.empty() && pool->name() != target.model) continue;
-    for (const auto& view : pool->members()) known += (known.empty() ? "" : ", ") + view.member.name;
+    for (const auto& view : pool->members()) known += (known.empty() ? "" : ", ") + view.member.name();
   }
   return Error{.code = ErrorCode::kNotFound,
                .origin = Origin::kClient,
@@ -78,7 +79,7 @@ Error unknown_endpoint(const Pools& pools, const Target& target) {
                .param = "endpoint"};
 }
 
-Task<void> switch_endpoint(const Pools& pools, bool enabled, const http::Request& request,
+Task<void> switch_endpoint(Pools pools, bool enabled, const http::Request& request,
                            http::ResponseWriter& response, RequestRecord& record) {
   Target target;
   const auto read = protocol::read_fields(request.body, target, kTargetFields);
@@ -87,7 +88,7 @@ Task<void> switch_endpoint(const Pools& pools, bool enabled, const http::Request
     co_return;
   }
   bool found = false;
-  for (ModelPool* pool : pools) {
+  for (const auto& pool : pools) {
     if (target.model.empty() || pool->name() == target.model)
       found |= pool->set_enabled(target.endpoint, enabled);
   }
@@ -98,19 +99,40 @@ Task<void> switch_endpoint(const Pools& pools, bool enabled, const http::Request
   co_await list_endpoints(pools, response, record);
 }
 
+Task<void> answer_reload(Result<std::vector<std::string>> reloaded, http::ResponseWriter& response,
+                         RequestRecord& record) {
+  if (!reloaded) {
+    co_await send_error(response, reloaded.error(), record);
+    co_return;
+  }
+  std::string keys;
+  for (const std::string& key : *reloaded) keys += (keys.empty() ? "" : ",") + json_string(key);
+  record.status = 200;
+  record.complete = true;
+  const std::string body = fmt::format("{{\"reloaded\":true,\"restart_needed_for\":[{}]}}\n", keys);
+  co_await response.send(200, "application/json", body);
+}
+
 }  // namespace
 
-std::vector<Route> endpoint_routes(std::vector<ModelPool*> pools) {
-  const auto shared = std::make_shared<const Pools>(std::move(pools));
-  const auto switching = [shared](bool enabled) {
-    return [shared, enabled](http::Request& request, http::ResponseWriter& response, RequestRecord& record) {
-      return switch_endpoint(*shared, enabled, request, response, record);
+std::vector<Route> reload_routes(std::function<Result<std::vector<std::string>>()> reload) {
+  return {
+      {"POST", "/reload", "",
+       [reload = std::move(reload)](http::Request&, http::ResponseWriter& response, RequestRecord& record) {
+         return answer_reload(reload(), response, record);
+       }}};
+}
+
+std::vector<Route> endpoint_routes(std::function<Pools()> pools) {
+  const auto switching = [pools](bool enabled) {
+    return [pools, enabled](http::Request& request, http::ResponseWriter& response, RequestRecord& record) {
+      return switch_endpoint(pools(), enabled, request, response, record);
     };
   };
   constexpr std::string_view kExample = R"( -d '{"endpoint": "10.0.0.11:8000"}')";
   return {{"GET", "/endpoints", "",
-           [shared](http::Request&, http::ResponseWriter& response, RequestRecord& record) {
-             return list_endpoints(*shared, response, record);
+           [pools](http::Request&, http::ResponseWriter& response, RequestRecord& record) {
+             return list_endpoints(pools(), response, record);
            }},
           {"POST", "/endpoints/drain", kExample, switching(false)},
           {"POST", "/endpoints/enable", kExample, switching(true)}};

@@ -58,12 +58,14 @@ Task<void> send_error(http::ResponseWriter& response, const Error& error, Reques
 /// protocol of ours knows.
 std::vector<Route> generation_routes(const Pipeline& pipeline, observe::Counter& ignored_fields);
 /// /tokenize, /detokenize, /v1/models, /version.
-std::vector<Route> model_routes(const ModelDirectory& models, std::string version);
+std::vector<Route> model_routes(const LiveDirectory& models, std::string version);
 /// /endpoints, which shows the members of pools, and /endpoints/drain and /endpoints/enable: for the operator
 /// only.
-std::vector<Route> endpoint_routes(std::vector<ModelPool*> pools);
+std::vector<Route> endpoint_routes(std::function<std::vector<std::shared_ptr<ModelPool>>()> pools);
+/// POST /reload: reads the configuration again; `reload` says what a restart is still needed for.
+std::vector<Route> reload_routes(std::function<Result<std::vector<std::string>>()> reload);
 /// /health, /livez, /readyz.
-std::vector<Route> health_routes(const ModelDirectory& models, const Readiness& readiness);
+std::vector<Route> health_routes(const LiveDirectory& models, const Readiness& readiness);
 /// /metrics.
 std::vector<Route> metrics_routes(const observe::MetricRegistry& metrics);
 

@@ -55,7 +55,8 @@ class HttpFrontTest : public ::testing::Test {
  protected:
   HttpFrontTest()
       : log_(observe::Logger::create({.file = "/dev/null"}).value()),
-        models_({{"alpha", &endpoint_}}),
+        models_(1, std::make_shared<const ModelDirectory>(
+                       std::vector<ModelDirectory::Entry>{{"alpha", unowned(endpoint_)}})),
         pipeline_(models_) {
     std::vector<Route> routes =
         generation_routes(pipeline_, registry_.counter("autoglm_ignored_fields_total", ""));
@@ -81,7 +82,7 @@ class HttpFrontTest : public ::testing::Test {
   FakeEndpoint endpoint_{"alpha"};
   std::unique_ptr<observe::Logger> log_;
   observe::MetricRegistry registry_;
-  ModelDirectory models_;
+  LiveDirectory models_;
   Readiness readiness_;
   Pipeline pipeline_;
   std::unique_ptr<HttpFront> front_;
@@ -157,7 +158,8 @@ TEST_F(HttpFrontTest, HealthFollowsModelsAndDrain) {
 
 TEST_F(HttpFrontTest, StaysHealthyWhileOneOfTwoModelsIsLeft) {
   FakeEndpoint broken("beta");
-  const ModelDirectory both({{"alpha", &endpoint_}, {"beta", &broken}});
+  const LiveDirectory both(1, std::make_shared<const ModelDirectory>(std::vector<ModelDirectory::Entry>{
+                                  {"alpha", unowned(endpoint_)}, {"beta", unowned(broken)}}));
   front_ = std::make_unique<HttpFront>(health_routes(both, readiness_), readiness_, registry_, *log_);
   broken.current_status = {.state = EndpointStatus::State::kFailed, .detail = "cut off"};
   const auto one = call("GET", "/health");

@@ -27,7 +27,9 @@ std::string_view to_string(State state) {
 }
 
 /// The state of the whole, and of each model, for people and probes: 200 or 503.
-std::pair<int, std::string> health(const ModelDirectory& models, const Readiness& readiness) {
+std::pair<int, std::string> health(const LiveDirectory& live, const Readiness& readiness) {
+  const auto snapshot = live.now();
+  const ModelDirectory& models = *snapshot;
   std::string list;
   std::size_t loading = 0;
   std::size_t failed = 0;
@@ -65,7 +67,7 @@ Task<void> send(http::ResponseWriter& response, RequestRecord& record, int statu
 
 }  // namespace
 
-std::vector<Route> health_routes(const ModelDirectory& models, const Readiness& readiness) {
+std::vector<Route> health_routes(const LiveDirectory& models, const Readiness& readiness) {
   using http::Request;
   using http::ResponseWriter;
   const auto ready = [&models, &readiness](Request&, ResponseWriter& response, RequestRecord& record) {

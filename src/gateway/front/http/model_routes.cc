@@ -18,16 +18,17 @@ Task<void> send_json(http::ResponseWriter& response, RequestRecord& record, std:
   co_await response.send(200, kJson, body);
 }
 
-Task<void> list_models(const ModelDirectory& models, http::ResponseWriter& response, RequestRecord& record) {
-  co_await send_json(response, record, protocol::openai::models_body(models.cards()));
+Task<void> list_models(const LiveDirectory& models, http::ResponseWriter& response, RequestRecord& record) {
+  co_await send_json(response, record, protocol::openai::models_body(models.now()->cards()));
 }
 
-Task<void> show_model(const ModelDirectory& models, const http::Request& request,
+Task<void> show_model(const LiveDirectory& models, const http::Request& request,
                       http::ResponseWriter& response, RequestRecord& record) {
   // Names may hold slashes, which clients send encoded or not.
   constexpr std::string_view kPrefix = "/v1/models/";
   const auto name = http::percent_decode(request.path.substr(kPrefix.size()));
-  const auto found = models.find(name.value_or(std::string(request.path)));
+  const auto directory = models.now();
+  const auto found = directory->find(name.value_or(std::string(request.path)));
   if (!found) {
     co_await send_error(response, found.error(), record);
     co_return;
@@ -37,14 +38,15 @@ Task<void> show_model(const ModelDirectory& models, const http::Request& request
   co_await send_json(response, record, protocol::openai::model_body(card));
 }
 
-Task<void> tokenize(const ModelDirectory& models, const http::Request& request,
-                    http::ResponseWriter& response, RequestRecord& record) {
+Task<void> tokenize(const LiveDirectory& models, const http::Request& request, http::ResponseWriter& response,
+                    RequestRecord& record) {
   auto call = protocol::vllm::decode_tokenize(request.body);
   if (!call) {
     co_await send_error(response, call.error(), record);
     co_return;
   }
-  const auto found = models.find(call->model);
+  const auto directory = models.now();
+  const auto found = directory->find(call->model);
   if (!found) {
     co_await send_error(response, found.error(), record);
     co_return;
@@ -57,14 +59,15 @@ Task<void> tokenize(const ModelDirectory& models, const http::Request& request,
   co_await send_json(response, record, protocol::vllm::tokenize_body(*result));
 }
 
-Task<void> detokenize(const ModelDirectory& models, const http::Request& request,
+Task<void> detokenize(const LiveDirectory& models, const http::Request& request,
                       http::ResponseWriter& response, RequestRecord& record) {
   auto call = protocol::vllm::decode_detokenize(request.body);
   if (!call) {
     co_await send_error(response, call.error(), record);
     co_return;
   }
-  const auto found = models.find(call->model);
+  const auto directory = models.now();
+  const auto found = directory->find(call->model);
   if (!found) {
     co_await send_error(response, found.error(), record);
     co_return;
@@ -79,7 +82,7 @@ Task<void> detokenize(const ModelDirectory& models, const http::Request& request
 
 }  // namespace
 
-std::vector<Route> model_routes(const ModelDirectory& models, std::string version) {
+std::vector<Route> model_routes(const LiveDirectory& models, std::string version) {
   using http::Request;
   using http::ResponseWriter;
   return {

@@ -53,14 +53,9 @@ class Cursor {
   std::size_t at_ = 0;
 };
 
-}  // namespace
-
-std::string edit_members(std::string_view object, std::span<const JsonEdit> edits) {
-  std::string out;
-  out.reserve(object.size() + 256);
-  std::vector<bool> done(edits.size());
-  std::size_t copied = 0;
-  bool any = false;
+/// Calls `visit(key, begin, end)` for each member, the latter two around its value; where the last one ends.
+template <class Visit>
+std::size_t for_each_member(std::string_view object, const Visit& visit) {
   Cursor cursor(object);
   cursor.skip_space();
   cursor.advance();  // {
@@ -70,23 +65,37 @@ std::string edit_members(std::string_view object, std::span<const JsonEdit> edit
       cursor.advance();
       continue;
     }
-    if (cursor.peek() != '"') break;  // }
-    any = true;
+    if (cursor.peek() != '"') return cursor.at();  // }
     const std::string_view key = cursor.skip_string();
     cursor.skip_space();
     cursor.advance();  // :
     cursor.skip_space();
     const std::size_t begin = cursor.at();
     cursor.skip_value();
-    for (std::size_t i = 0; i < edits.size(); ++i) {
-      if (edits[i].key != key) continue;
-      out += object.substr(copied, begin - copied);
-      out += edits[i].value;
-      copied = cursor.at();
-      done[i] = true;
-    }
+    visit(key, begin, cursor.at());
   }
-  out += object.substr(copied, cursor.at() - copied);
+}
+
+}  // namespace
+
+std::string edit_members(std::string_view object, std::span<const JsonEdit> edits) {
+  std::string out;
+  out.reserve(object.size() + 256);
+  std::vector<bool> done(edits.size());
+  std::size_t copied = 0;
+  bool any = false;
+  const std::size_t end =
+      for_each_member(object, [&](std::string_view key, std::size_t begin, std::size_t after) {
+        any = true;
+        for (std::size_t i = 0; i < edits.size(); ++i) {
+          if (edits[i].key != key) continue;
+          out += object.substr(copied, begin - copied);
+          out += edits[i].value;
+          copied = after;
+          done[i] = true;
+        }
+      });
+  out += object.substr(copied, end - copied);
   for (std::size_t i = 0; i < edits.size(); ++i) {
     if (done[i]) continue;
     if (any) out += ',';
@@ -95,8 +104,20 @@ std::string edit_members(std::string_view object, std::span<const JsonEdit> edit
     out += ':';
     out += edits[i].value;
   }
-  out += object.substr(cursor.at());
+  out += object.substr(end);
   return out;
+}
+
+std::string_view member_value(std::string_view object, std::string_view key) {
+  std::string_view value;
+  for_each_member(object, [&](std::string_view found, std::size_t begin, std::size_t end) {
+    if (found != key) return;
+    value = object.substr(begin, end - begin);
+    while (!value.empty() &&
+           (value.back() == ' ' || value.back() == '\n' || value.back() == '\r' || value.back() == '\t'))
+      value.remove_suffix(1);
+  });
+  return value;
 }
 
 }  // namespace autoglm::protocol

@@ -17,4 +17,7 @@ struct JsonEdit {
 /// else stays byte for byte. `object` must be one valid JSON object, as a codec has read it. One pass.
 std::string edit_members(std::string_view object, std::span<const JsonEdit> edits);
 
+/// The value of one of its own members, as it stands; empty when there is none. `object` as above.
+std::string_view member_value(std::string_view object, std::string_view key);
+
 }  // namespace autoglm::protocol

@@ -7,7 +7,7 @@ namespace autoglm::gateway {
 std::optional<std::size_t> LeastConnectionsBalancer::pick(Members members, const Eligible& eligible,
                                                           const RoutingFacts& facts) {
   return pick_lightest(members, eligible, facts, among_equals_,
-                       [](const Member& member) { return member.in_flight.load(std::memory_order_relaxed); });
+                       [](const Member& member) { return member.in_flight(); });
 }
 
 std::unique_ptr<Balancer> make_least_connections(std::uint64_t /*seed*/) {

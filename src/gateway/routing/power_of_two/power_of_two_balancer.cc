@@ -22,16 +22,15 @@ std::optional<std::size_t> PowerOfTwoBalancer::draw(Members members, const Eligi
 }
 
 std::optional<std::size_t> PowerOfTwoBalancer::pick(Members members, const Eligible& eligible,
-                                                    const RoutingFacts& /*facts*/) {
+                                                    const RoutingFacts& facts) {
   if (members.empty()) return std::nullopt;
   const auto first = draw(members, eligible);
   if (!first) return std::nullopt;
   const auto second = draw(members, [&](std::size_t i) { return i != *first && eligible(i); });
   if (!second) return first;
-  const auto load = [&](std::size_t i) -> std::uint64_t {
-    return members[i]->in_flight.load(std::memory_order_relaxed) + std::uint64_t{1};
-  };
-  return load(*first) * members[*second]->weight <= load(*second) * members[*first]->weight ? first : second;
+  const auto load = [&](std::size_t i) -> std::uint64_t { return members[i].in_flight() + std::uint64_t{1}; };
+  const std::uint64_t left = load(*first) * members[*second].share(facts.now);
+  return left <= load(*second) * members[*first].share(facts.now) ? first : second;
 }
 
 std::unique_ptr<Balancer> make_power_of_two(std::uint64_t seed) {

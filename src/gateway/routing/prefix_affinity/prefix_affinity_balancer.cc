@@ -9,17 +9,17 @@ namespace autoglm::gateway {
 namespace {
 
 /// Whether one more request would leave `member` within its share of all that is in flight, and a quarter.
-bool has_room(Members members, const Eligible& eligible, std::size_t member) {
+bool has_room(Members members, const Eligible& eligible, std::size_t member, MonotonicTime now) {
   std::uint64_t requests = 1;
-  std::uint64_t weights = 0;
+  std::uint64_t shares = 0;
   for (std::size_t i = 0; i < members.size(); ++i) {
     if (!eligible(i)) continue;
-    requests += members[i]->in_flight.load(std::memory_order_relaxed);
-    weights += members[i]->weight;
+    requests += members[i].in_flight();
+    shares += members[i].share(now);
   }
-  const std::uint64_t own = members[member]->in_flight.load(std::memory_order_relaxed) + std::uint64_t{1};
-  // own <= ceil(1.25 * requests * weight / weights)
-  return (own - 1) * 4 * weights < requests * 5 * members[member]->weight;
+  const std::uint64_t own = members[member].in_flight() + std::uint64_t{1};
+  // own <= ceil(1.25 * requests * share / shares)
+  return (own - 1) * 4 * shares < requests * 5 * members[member].share(now);
 }
 
 }  // namespace
@@ -66,7 +66,7 @@ std::optional<std::size_t> PrefixAffinityBalancer::pick(Members members, const E
     return lightest_.pick(members, eligible, facts);  // too short to be worth anything
   std::optional<std::size_t> chosen = owner(members, eligible, facts);
   if (!chosen) return std::nullopt;
-  if (!has_room(members, eligible, *chosen)) chosen = lightest_.pick(members, eligible, facts);
+  if (!has_room(members, eligible, *chosen, facts.now)) chosen = lightest_.pick(members, eligible, facts);
   remember(facts.prefix, *chosen);
   return chosen;
 }

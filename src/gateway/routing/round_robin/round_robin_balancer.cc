@@ -3,14 +3,15 @@
 namespace autoglm::gateway {
 
 std::optional<std::size_t> RoundRobinBalancer::pick(Members members, const Eligible& eligible,
-                                                    const RoutingFacts& /*facts*/) {
+                                                    const RoutingFacts& facts) {
   current_.resize(members.size());
   std::optional<std::size_t> best;
   std::int64_t total = 0;
   for (std::size_t i = 0; i < members.size(); ++i) {
     if (!eligible(i)) continue;
-    current_[i] += members[i]->weight;
-    total += members[i]->weight;
+    const auto share = static_cast<std::int64_t>(members[i].share(facts.now));
+    current_[i] += share;
+    total += share;
     if (!best || current_[i] > current_[*best]) best = i;
   }
   if (best) current_[*best] -= total;

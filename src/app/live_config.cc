@@ -1,0 +1,48 @@
+#include "app/live_config.h"
+
+#include "app/model_set.h"
+
+#include <sys/stat.h>
+
+#include <utility>
+
+namespace autoglm::app {
+
+Result<AppConfig> LiveConfig::read() const {
+  auto loaded = load_config(options_, environment_);
+  if (!loaded) {
+    std::string mistakes = std::move(loaded.error());
+    while (mistakes.ends_with('\n')) mistakes.pop_back();
+    return fail(ErrorCode::kInvalidArgument, std::move(mistakes));
+  }
+  if (auto resolved = resolve(loaded->config.models, cache_); !resolved) return fail(resolved.error());
+  return std::move(loaded->config);
+}
+
+bool LiveConfig::changed_on_disk() {
+  struct stat now{};
+  if (!has_file() || ::stat(options_.config_file.c_str(), &now) != 0) return false;  // gone: nothing to read
+  const Stamp stamp{.inode = now.st_ino,
+                    .device = now.st_dev,
+                    .size = now.st_size,
+                    .modified = now.st_mtim.tv_sec * 1'000'000'000 + now.st_mtim.tv_nsec};
+  return std::exchange(stamp_, stamp) != stamp;
+}
+
+std::vector<std::string> keys_for_restart(const AppConfig& before, const AppConfig& after) {
+  std::vector<std::string> keys;
+  const auto compare = [&keys](const char* key, const auto& old, const auto& now) {
+    if (old != now) keys.emplace_back(key);
+  };
+  const ServerConfig& was = before.server;
+  const ServerConfig& is = after.server;
+  compare("server.listen", was.listen, is.listen);
+  compare("server.admin_listen", was.admin_listen, is.admin_listen);
+  compare("server.workers", was.workers, is.workers);
+  compare("server.max_body", was.max_body, is.max_body);
+  compare("server.max_connections", was.max_connections, is.max_connections);
+  compare("telemetry", before.telemetry, after.telemetry);
+  return keys;
+}
+
+}  // namespace autoglm::app

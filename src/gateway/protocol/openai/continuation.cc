@@ -1,0 +1,95 @@
+#include "gateway/protocol/openai/continuation.h"
+
+#include "base/json_string.h"
+#include "gateway/protocol/openai/frame.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace autoglm::protocol::openai {
+
+namespace {
+
+/// Opens an answer and says nothing else, such as the delta with the role.
+bool only_opens(const Frame& frame) {
+  return !frame.usage && std::ranges::all_of(frame.events, [](const TokenEvent& event) {
+    return event.text.empty() && event.reasoning.empty() && event.tool_calls.empty() && !event.finish;
+  });
+}
+
+std::string usage_json(const Usage& usage, std::uint32_t tokens) {
+  // What was said before the break was part of the second prompt.
+  const std::uint32_t prompt = usage.prompt_tokens - std::min(usage.prompt_tokens, tokens);
+  const std::uint32_t completion = usage.completion_tokens + tokens;
+  return fmt::format(R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{}}})", prompt, completion,
+                     prompt + completion);
+}
+
+}  // namespace
+
+bool is_plain_text(const GenerateRequest& work) {
+  const Prompt& prompt = work.prompts.front();
+  const auto* chat = std::get_if<ChatPrompt>(&prompt);
+  return work.choices() == 1 && !work.top_logprobs && !work.prompt_logprobs && !work.echo &&
+         work.format.kind == OutputFormat::Kind::kText && !std::holds_alternative<TokenPrompt>(prompt) &&
+         (chat == nullptr || (chat->tools.empty() && !chat->continue_final_message));
+}
+
+std::vector<JsonEdit> continuation_edits(const WireBody& wire, const GenerateRequest& work) {
+  std::vector<JsonEdit> edits;
+  if (const auto* text = std::get_if<TextPrompt>(&work.prompts.front())) {
+    edits.push_back({"prompt", json_string(text->text + work.resume_text)});
+  } else {
+    std::string messages(member_value(wire.bytes, "messages"));
+    messages.erase(messages.rfind(']'));
+    messages += fmt::format(R"(,{{"role":"assistant","content":{}}}])", json_string(work.resume_text));
+    edits.push_back({"messages", std::move(messages)});
+    edits.push_back({"add_generation_prompt", "false"});
+    edits.push_back({"continue_final_message", "true"});
+  }
+  if (work.stop.max_tokens) {
+    const std::uint32_t said = work.resume_text_tokens;
+    const std::uint32_t left = *work.stop.max_tokens > said ? *work.stop.max_tokens - said : 1;
+    const bool newer = !member_value(wire.bytes, "max_completion_tokens").empty();
+    edits.push_back({newer ? "max_completion_tokens" : "max_tokens", std::to_string(left)});
+  }
+  return edits;
+}
+
+AnswerIdentity read_identity(std::string_view raw) {
+  const auto data = frame_data(next_frame(raw, 0));
+  if (!data || !data->starts_with('{')) return {};
+  return {.id = std::string(member_value(*data, "id")),
+          .created = std::string(member_value(*data, "created")),
+          .model = std::string(member_value(*data, "model"))};
+}
+
+std::string continue_frames(std::string_view raw, const AnswerIdentity& identity, std::uint32_t tokens) {
+  std::string out;
+  for (std::size_t at = 0; at < raw.size();) {
+    const std::string_view bytes = next_frame(raw, at);
+    if (bytes.empty()) break;
+    at += bytes.size();
+    const auto data = frame_data(bytes);
+    const auto frame = data && data->starts_with('{') ? read_frame(*data) : Result<Frame>(Frame());
+    if (!data || !frame || !data->starts_with('{')) {
+      out += bytes;
+      continue;
+    }
+    if (only_opens(*frame)) continue;
+    std::vector<JsonEdit> edits;
+    const auto keep = [&edits](std::string_view key, const std::string& value) {
+      if (!value.empty()) edits.push_back({key, value});
+    };
+    keep("id", identity.id);
+    keep("created", identity.created);
+    keep("model", identity.model);
+    if (frame->usage) edits.push_back({"usage", usage_json(*frame->usage, tokens)});
+    out += "data: " + edit_members(*data, edits) + "\n\n";
+  }
+  return out;
+}
+
+}  // namespace autoglm::protocol::openai

@@ -1,0 +1,113 @@
+#pragma once
+
+#include "base/random.h"
+#include "gateway/resilience/endpoint_set.h"
+#include "gateway/resilience/latency_quantile.h"
+#include "gateway/resilience/pool_config.h"
+#include "gateway/resilience/pool_metrics.h"
+#include "gateway/resilience/retry_budget.h"
+#include "gateway/routing/balancer.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace autoglm::gateway {
+
+class Dispatch;
+
+/// What all requests to a pool decide by: who is there, who is well, what the budget allows. Synchronous, and
+/// time is handed in, so that simulations drive it as the pool does. Shared by all loops; outlives its
+/// dispatches.
+class Dispatcher {
+ public:
+  /// What one loop has to itself.
+  struct Loop {
+    std::unique_ptr<Balancer> balancer;
+    Random random;
+    EndpointSet::Outlook outlook = {};
+    LatencyQuantile first_tokens = {};
+  };
+
+  /// `config` and `metrics` outlive this.
+  Dispatcher(std::string name, const PoolConfig& config, PoolMetrics& metrics,
+             const std::vector<Endpoint*>& endpoints, std::vector<std::shared_ptr<EndpointRecord>> records);
+
+  EndpointSet& endpoints() { return endpoints_; }
+  const EndpointSet& endpoints() const { return endpoints_; }
+  RetryBudget& budget() { return budget_; }
+
+ private:
+  friend class Dispatch;
+  const std::string name_;
+  const PoolConfig& config_;
+  PoolMetrics& metrics_;
+  EndpointSet endpoints_;
+  RetryBudget budget_;
+};
+
+/// One request's way through the endpoints of a pool: whom to ask, when to ask another, when to give up.
+/// Belongs to a loop.
+class Dispatch {
+ public:
+  /// An endpoint to ask; dropped without a verdict (a client that left), it counts as nothing.
+  struct Ask {
+    std::size_t member;
+    CircuitBreaker::Attempt attempt;
+    EndpointSet::Place place;
+    MonotonicTime began;
+  };
+  /// Everybody who could be asked has all it takes: wait for a place, then ask on.
+  struct Full {};
+  /// Everybody has been asked; the same may be, then.
+  struct Pause {
+    MonotonicTime until;
+  };
+  using Step = std::variant<Ask, Full, Pause, Error>;
+
+  Dispatch(Dispatcher& dispatcher, Dispatcher::Loop& loop, const InferenceRequest& request);
+
+  /// What to do now. An error is the last word, for the client.
+  Step next(MonotonicTime now);
+  /// One more endpoint beside the one that is being asked; nothing when there is none, or no budget.
+  std::optional<Ask> hedge(MonotonicTime now);
+  void hedge_won() { dispatcher_.metrics_.hedges_won.add(); }
+  /// The first token came.
+  void succeeded(Ask& ask, MonotonicTime now);
+  /// It did not.
+  void failed(Ask ask, const Error& error, MonotonicTime now);
+  /// The stream broke behind its first token. From here on only those are asked that can go on with it.
+  void broke(std::size_t member, const Error& error, MonotonicTime now);
+  /// What they must be able to do.
+  void require(Continuation continuation, const InferenceRequest& request);
+
+  /// Endpoints asked so far.
+  std::uint32_t attempts() const { return attempts_; }
+
+ private:
+  std::optional<std::size_t> pick(MonotonicTime now, bool& full);
+  bool may_ask(std::size_t member, MonotonicTime now, bool& full) const;
+  bool may_ask_again(const Error& error) const;
+  void count_failure(std::size_t member, const Error& error, MonotonicTime now);
+  Step again_or_nobody(MonotonicTime now);
+  Error nobody_left(MonotonicTime now);
+
+  Dispatcher& dispatcher_;
+  Dispatcher::Loop& loop_;
+  RetryBudget::Token active_;
+  RetryBudget::Token retry_;
+  std::vector<std::uint64_t> prefix_;
+  std::vector<std::size_t> tried_;
+  std::uint32_t attempts_ = 0;
+  std::uint32_t attempts_allowed_;
+  std::uint32_t rounds_ = 0;
+  std::optional<Error> last_;
+  bool again_ = false;  // one of the tried may do better if asked again
+  Duration not_before_ = Duration::zero();
+  Continuation required_ = Continuation::kNone;
+  const InferenceRequest* request_;  // to be gone on with; while `required_`
+};
+
+}  // namespace autoglm::gateway

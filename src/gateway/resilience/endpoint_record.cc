@@ -1,0 +1,57 @@
+#include "gateway/resilience/endpoint_record.h"
+
+#include <functional>
+#include <utility>
+
+namespace autoglm::gateway {
+
+namespace {
+
+constexpr std::array kOutcomes = {"ok", "failed", "timeout", "refused"};
+
+}  // namespace
+
+EndpointRecord::EndpointRecord(observe::MetricRegistry& registry, const std::string& model, std::string shown,
+                               const BreakerConfig& breaker_config)
+    : state(std::move(shown)),
+      breaker(breaker_config),
+      ejections(registry.counter("autoglm_endpoint_ejections_total",
+                                 "How often an endpoint was left out because requests to it failed.",
+                                 {{"model", model}, {"endpoint", state.name}})) {
+  const observe::Labels labels = {{"model", model}, {"endpoint", state.name}};
+  for (std::size_t i = 0; i < kOutcomes.size(); ++i) {
+    observe::Labels own = labels;
+    own.emplace_back("outcome", kOutcomes[i]);
+    attempts[i] = &registry.counter("autoglm_endpoint_attempts_total",
+                                    "Requests to an endpoint, by how they ended.", own);
+  }
+  const auto gauge = [&](const char* name, const char* help, std::function<double()> read) {
+    gauges.push_back(
+        registry.callback(observe::MetricRegistry::Kind::kGauge, name, help, labels, std::move(read)));
+  };
+  gauge("autoglm_endpoint_in_flight", "Requests that an endpoint works on.",
+        [this] { return state.in_flight.load(); });
+  gauge("autoglm_endpoint_healthy", "1: the last checks succeeded.",
+        [this] { return state.health.well() ? 1.0 : 0.0; });
+  gauge("autoglm_endpoint_ejected", "1: left out for a while, because requests to it failed.",
+        [this] { return state.health.ejected(std::chrono::steady_clock::now()) ? 1.0 : 0.0; });
+  gauge("autoglm_breaker_state", "0: closed, 1: open, 2: half open.",
+        [this] { return static_cast<double>(breaker.state()); });
+}
+
+std::shared_ptr<EndpointRecord> EndpointRecords::of(const std::string& url, const std::string& shown,
+                                                    const BreakerConfig& breaker) {
+  auto& record = records_[url];
+  if (!record) {
+    record = std::make_shared<EndpointRecord>(registry_, model_, shown, breaker);
+  } else {
+    record->breaker.configure(breaker);
+  }
+  return record;
+}
+
+void EndpointRecords::sweep() {
+  std::erase_if(records_, [](const auto& entry) { return entry.second.use_count() == 1; });
+}
+
+}  // namespace autoglm::gateway

@@ -1,0 +1,52 @@
+#pragma once
+
+#include "gateway/resilience/circuit_breaker.h"
+#include "gateway/routing/member.h"
+#include "observe/metrics/registry.h"
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace autoglm::gateway {
+
+/// How an attempt at an endpoint ended.
+enum class Outcome : std::uint8_t { kOk, kFailed, kTimeout, kRefused };
+
+/// All that is remembered of an endpoint of a model. Outlives changes of the configuration. Thread-safe.
+struct EndpointRecord {
+  EndpointRecord(observe::MetricRegistry& registry, const std::string& model, std::string shown,
+                 const BreakerConfig& breaker_config);
+
+  void count(Outcome outcome) { attempts[static_cast<std::size_t>(outcome)]->add(); }
+
+  MemberState state;
+  CircuitBreaker breaker;
+  observe::Counter& ejections;
+  std::array<observe::Counter*, 4> attempts;
+  std::vector<std::shared_ptr<void>> gauges;  // last: they read the above
+};
+
+/// The records of a model's endpoints, by address: whoever names one again finds what was known of it. Used
+/// by one thread.
+class EndpointRecords {
+ public:
+  EndpointRecords(observe::MetricRegistry& registry, std::string model)
+      : registry_(registry), model_(std::move(model)) {}
+
+  /// `url` is what tells endpoints apart; `shown` what people call it.
+  std::shared_ptr<EndpointRecord> of(const std::string& url, const std::string& shown,
+                                     const BreakerConfig& breaker);
+  /// Forgets those that nobody else holds.
+  void sweep();
+
+ private:
+  observe::MetricRegistry& registry_;
+  std::string model_;
+  std::map<std::string, std::shared_ptr<EndpointRecord>> records_;
+};
+
+}  // namespace autoglm::gateway

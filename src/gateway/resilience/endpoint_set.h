@@ -1,0 +1,90 @@
+#pragma once
+
+#include "gateway/resilience/endpoint_record.h"
+#include "gateway/resilience/pool_config.h"
+#include "gateway/resilience/waiting_line.h"
+#include "gateway/routing/member.h"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <vector>
+
+namespace autoglm::gateway {
+
+/// The endpoints of a pool, what is known of them, and who may be asked. The list is immutable; shared by all
+/// loops; no lock on the way of a request that succeeds. Time is handed in.
+class EndpointSet {
+ public:
+  /// `endpoints` and `records` are those of `config.endpoints`, in order; the endpoints outlive this.
+  EndpointSet(const PoolConfig& config, const std::vector<Endpoint*>& endpoints,
+              std::vector<std::shared_ptr<EndpointRecord>> records);
+
+  std::span<const Member> members() const { return members_; }
+  EndpointRecord& record(std::size_t member) const { return *records_[member]; }
+  CircuitBreaker& breaker(std::size_t member) const { return records_[member]->breaker; }
+  WaitingLine& line() { return line_; }
+
+  /// What one loop remembers of the whole, so that it need not be asked again at each request. Zero: nothing.
+  struct Outlook {
+    std::uint64_t version = 0;
+    MonotonicTime until;
+    bool panic = false;       ///< too few are well for that to decide
+    bool any_well = false;    ///< of those that are no backups
+    bool any_backup = false;  ///< that is well
+  };
+  /// Brings `outlook` up to date: O(endpoints), but only when something has changed.
+  void look(Outlook& outlook, MonotonicTime now) const;
+
+  /// Whether it is enabled, and well, and not ejected.
+  bool available(const Member& member, MonotonicTime now) const {
+    const MemberState& state = *member.state;
+    return state.enabled.load(std::memory_order_relaxed) && state.health.well() && !state.health.ejected(now);
+  }
+
+  /// A check's result; whether what is believed has changed. Control loop.
+  bool checked(std::size_t member, cluster::CheckResult result, MonotonicTime now);
+  void succeeded(std::size_t member) { members_[member].state->health.succeeded(); }
+  /// Whether this failure left it out.
+  bool failed(std::size_t member, MonotonicTime now);
+  /// False when none has that name.
+  bool set_enabled(std::string_view name, bool enabled);
+
+  /// A request on an endpoint, while it lives.
+  class Place {
+   public:
+    Place() = default;
+    Place(EndpointSet& set, std::size_t member) : set_(&set), member_(member) {
+      set.members_[member].state->in_flight.fetch_add(1);
+    }
+    Place(Place&& other) noexcept : set_(std::exchange(other.set_, nullptr)), member_(other.member_) {}
+    Place& operator=(Place&& other) noexcept {
+      std::swap(set_, other.set_);
+      std::swap(member_, other.member_);
+      return *this;
+    }
+    ~Place() { reset(); }
+    void reset() {
+      if (EndpointSet* set = std::exchange(set_, nullptr)) set->leave(member_);
+    }
+
+   private:
+    EndpointSet* set_ = nullptr;
+    std::size_t member_ = 0;
+  };
+
+ private:
+  void leave(std::size_t member);
+  void changed();
+
+  const PoolConfig& config_;
+  std::vector<Member> members_;
+  std::vector<std::shared_ptr<EndpointRecord>> records_;
+  std::atomic<std::uint64_t> version_{1};
+  std::mutex ejecting_;  // so that two loops do not each eject the last one that may be
+  WaitingLine line_;
+};
+
+}  // namespace autoglm::gateway
