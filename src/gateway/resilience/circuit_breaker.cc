@@ -84,6 +84,8 @@ bool CircuitBreaker::should_open(std::uint64_t bucket) const {
 /// passed.
 void CircuitBreaker::evaluate(MonotonicTime now) {
   const std::uint64_t bucket = bucket_at(now);
+  if (evaluated_.load(std::memory_order_relaxed) == bucket)
+    return;  // as nearly always: no write that loops share
   const std::uint64_t last = evaluated_.exchange(bucket);
   if (last == bucket || state() != State::kClosed) return;
   const std::uint64_t first = std::max(last + 1, bucket - std::min(bucket, kBuckets));

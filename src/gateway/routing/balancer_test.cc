@@ -106,7 +106,48 @@ TEST_F(BalancerTest, LeastConnectionsCountsByWeight) {
   LeastConnectionsBalancer balancer;
   EXPECT_EQ(pick(balancer), 1U);
   members[1].state->in_flight = 6;  // now all are equal: turns, by weight
-  EXPECT_EQ(counts(balancer, 600), (std::vector<std::size_t>{100, 300, 200}));
+  LeastConnectionsBalancer fresh;
+  EXPECT_EQ(counts(fresh, 600), (std::vector<std::size_t>{100, 300, 200}));
+}
+
+TEST_F(BalancerTest, LeastConnectionsOfManyIsTheLeastOfAll) {
+  Random random(11);
+  for (int i = 0; i < 1000; ++i)
+    add(1 + static_cast<std::uint32_t>(random.below(4)), static_cast<std::uint32_t>(random.below(50)));
+  LeastConnectionsBalancer balancer;
+  const auto of = [&](std::size_t i) { return double(members[i].in_flight()) / members[i].weight; };
+  const auto least = [&] {
+    double least = 1e9;
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      if (members[i].state->enabled) least = std::min(least, of(i));
+    }
+    return least;
+  };
+  for (int i = 0; i < 20'000; ++i) {
+    const std::size_t picked = pick(balancer).value();
+    ASSERT_TRUE(members[picked].state->enabled);
+    ASSERT_EQ(of(picked), least());
+    ++members[picked].state->in_flight;  // as the one who picked does
+    if (i % 500 == 0) members[random.below(1000)].state->enabled = false;
+  }
+}
+
+TEST_F(BalancerTest, LeastConnectionsNoticesWhatOtherLoopsDoAmongMany) {
+  for (int i = 0; i < 1000; ++i) add(1, 5);
+  LeastConnectionsBalancer balancer;
+  pick(balancer);
+  members[700].state->in_flight = 0;  // another loop's requests ended
+  std::size_t picks = 1;
+  while (pick(balancer) != 700U) ++picks;
+  EXPECT_LE(picks, 1000 / Lightest::kLooked + 1);
+  for (auto& member : members) member.state->in_flight = 9;  // and many began
+  members[3].state->in_flight = 8;
+  for (int i = 0; i < 50; ++i) pick(balancer);
+  EXPECT_EQ(pick(balancer), 3U);
+  for (auto& member : members) member.state->enabled = false;
+  EXPECT_EQ(pick(balancer), std::nullopt);
+  members[999].state->enabled = true;
+  EXPECT_EQ(pick(balancer), 999U) << "nobody is missed when there is nobody else";
 }
 
 TEST_F(BalancerTest, LeastLoadBelievesReportsAndCountsWhatWasSentSince) {

@@ -2,40 +2,45 @@
 
 #include "gateway/routing/balancer.h"
 
+#include <cstdint>
+#include <limits>
 #include <vector>
 
 namespace autoglm::gateway {
 
-/// The eligible member with the smallest `load(member)` for its weight; `among_equals` chooses among several.
-template <class Load>
-std::optional<std::size_t> pick_lightest(Members members, const Eligible& eligible, const RoutingFacts& facts,
-                                         Balancer& among_equals, const Load& load) {
-  std::vector<bool> lightest(members.size());
-  std::optional<std::size_t> best;
-  std::uint64_t best_load = 0;
-  std::uint64_t best_share = 0;
-  bool several = false;
-  for (std::size_t i = 0; i < members.size(); ++i) {
-    if (!eligible(i)) continue;
-    const std::uint64_t own = load(members[i]);
-    const std::uint64_t share = members[i].share(facts.now);
-    // Compared as fractions: own / share against the best's.
-    const std::uint64_t left = own * best_share;
-    const std::uint64_t right = best_load * share;
-    if (best && left > right) continue;
-    if (best && left == right) {
-      several = true;
-    } else {
-      lightest.assign(members.size(), false);
-      best = i;
-      best_load = own;
-      best_share = share;
-      several = false;
-    }
-    lightest[i] = true;
-  }
-  if (!several) return best;
-  return among_equals.pick(members, [&lightest](std::size_t i) { return lightest[i]; }, facts);
-}
+/// The eligible member with the smallest load for its weight, found among any number at about the same cost;
+/// equals take turns by weight. A tournament of what was last known of each member: every pick looks at the
+/// next `kLooked` of them again, and at the winner until it is what it was thought to be. So up to `kLooked`
+/// members the choice is exact, and beyond that nobody is chosen who is heavier or less eligible than
+/// believed. Belongs to a loop.
+class Lightest {
+ public:
+  using Load = std::uint64_t (*)(const Member&);
+  static constexpr std::size_t kLooked = 32;
+
+  explicit Lightest(Load load) : load_(load) {}
+
+  std::optional<std::size_t> pick(Members members, const Eligible& eligible, const RoutingFacts& facts);
+
+ private:
+  static constexpr double kOut = std::numeric_limits<double>::infinity();
+
+  struct Known {
+    double load = kOut;  // for its share; kOut: was not eligible
+    double turn = 0;     // when it is due among equals: its picks, each worth one share
+    bool operator==(const Known&) const = default;
+  };
+  bool before(std::size_t left, std::size_t right) const;
+  bool look(Members members, const Eligible& eligible, const RoutingFacts& facts, std::size_t member);
+  void play(std::size_t member);
+  std::size_t winner() const { return winners_[1]; }
+  void take_turn(const Member& member, std::size_t index, MonotonicTime now);
+
+  Load load_;
+  std::vector<Known> known_;
+  std::vector<std::uint32_t> winners_;  // of a binary tree's inner nodes; the leaves are known_
+  std::size_t next_ = 0;                // to be looked at
+  double turn_ = 0;                     // the last one's that was picked
+};
 
 }  // namespace autoglm::gateway

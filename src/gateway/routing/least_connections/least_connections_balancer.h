@@ -1,6 +1,6 @@
 #pragma once
 
-#include "gateway/routing/round_robin/round_robin_balancer.h"
+#include "gateway/routing/lightest.h"
 
 namespace autoglm::gateway {
 
@@ -8,10 +8,12 @@ namespace autoglm::gateway {
 class LeastConnectionsBalancer final : public Balancer {
  public:
   std::optional<std::size_t> pick(Members members, const Eligible& eligible,
-                                  const RoutingFacts& facts) override;
+                                  const RoutingFacts& facts) override {
+    return lightest_.pick(members, eligible, facts);
+  }
 
  private:
-  RoundRobinBalancer among_equals_;
+  Lightest lightest_{[](const Member& member) -> std::uint64_t { return member.in_flight(); }};
 };
 
 std::unique_ptr<Balancer> make_least_connections(std::uint64_t seed);

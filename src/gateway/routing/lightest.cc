@@ -1,0 +1,84 @@
+#include "gateway/routing/lightest.h"
+
+#include <algorithm>
+#include <bit>
+#include <tuple>
+
+namespace autoglm::gateway {
+
+namespace {
+// So often the winner may turn out to be another one; then all are looked at.
+constexpr int kSurprises = 64;
+}  // namespace
+
+bool Lightest::before(std::size_t left, std::size_t right) const {
+  return std::tie(known_[left].load, known_[left].turn) <= std::tie(known_[right].load, known_[right].turn);
+}
+
+/// Whether it is not what it was last time.
+bool Lightest::look(Members members, const Eligible& eligible, const RoutingFacts& facts,
+                    std::size_t member) {
+  const Known was = known_[member];
+  Known& known = known_[member];
+  if (eligible(member)) {
+    known.load =
+        static_cast<double>(load_(members[member])) / static_cast<double>(members[member].share(facts.now));
+    // Whoever was out or busy has not saved up turns meanwhile.
+    known.turn = std::max(known.turn, turn_);
+  } else {
+    known.load = kOut;
+  }
+  if (known == was) return false;
+  play(member);
+  return true;
+}
+
+/// The rounds of one member, from the first to the final.
+void Lightest::play(std::size_t member) {
+  const std::size_t leaves = winners_.size();
+  for (std::size_t node = (member + leaves) / 2; node > 0; node /= 2) {
+    const auto side = [&](std::size_t child) {
+      return child < leaves ? winners_[child] : static_cast<std::uint32_t>(child - leaves);
+    };
+    const std::uint32_t left = side(2 * node);
+    const std::uint32_t right = side(2 * node + 1);
+    winners_[node] = before(left, right) ? left : right;
+  }
+}
+
+void Lightest::take_turn(const Member& member, std::size_t index, MonotonicTime now) {
+  turn_ = std::max(turn_, known_[index].turn);
+  known_[index].turn += 1 / static_cast<double>(member.share(now));
+  play(index);
+}
+
+std::optional<std::size_t> Lightest::pick(Members members, const Eligible& eligible,
+                                          const RoutingFacts& facts) {
+  if (members.empty()) return std::nullopt;
+  const auto look_at_all = [&] {
+    for (std::size_t i = 0; i < members.size(); ++i) look(members, eligible, facts, i);
+  };
+  if (winners_.empty()) {
+    const std::size_t leaves = std::bit_ceil(std::max<std::size_t>(members.size(), 2));
+    known_.resize(leaves);
+    winners_.resize(leaves);
+    for (std::size_t i = 0; i < leaves; ++i) play(i);
+    look_at_all();
+  }
+  for (std::size_t i = 0; i < std::min(kLooked, members.size()); ++i) {
+    next_ = next_ + 1 < members.size() ? next_ + 1 : 0;
+    look(members, eligible, facts, next_);
+  }
+  for (int i = 0; known_[winner()].load != kOut && look(members, eligible, facts, winner()); ++i) {
+    if (i == kSurprises) look_at_all();
+  }
+  if (known_[winner()].load == kOut) {
+    if (members.size() > kLooked) look_at_all();
+    if (known_[winner()].load == kOut) return std::nullopt;
+  }
+  const std::size_t picked = winner();
+  take_turn(members[picked], picked, facts.now);
+  return picked;
+}
+
+}  // namespace autoglm::gateway
