@@ -168,11 +168,14 @@ void Dispatch::failed(Ask ask, const Error& error, MonotonicTime now) {
   last_ = error;
 }
 
-void Dispatch::broke(std::size_t member, const Error& error, MonotonicTime now) {
+void Dispatch::broke(std::size_t member, const Error& error, bool got_on, MonotonicTime now) {
   dispatcher_.endpoints_.breaker(member).count_failure(now);
   count_failure(member, error, now);
-  // What comes now is an attempt at something else: the rest of the answer.
-  attempts_allowed_ = attempts_ + dispatcher_.config_.retry.max_attempts;
+  if (got_on) {
+    attempts_allowed_ = attempts_ + dispatcher_.config_.retry.max_attempts;
+  } else {
+    last_ = error;
+  }
   tried_ = {member};
   again_ = false;
 }

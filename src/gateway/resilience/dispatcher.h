@@ -78,8 +78,9 @@ class Dispatch {
   void succeeded(Ask& ask, MonotonicTime now);
   /// It did not.
   void failed(Ask ask, const Error& error, MonotonicTime now);
-  /// The stream broke behind its first token. From here on only those are asked that can go on with it.
-  void broke(std::size_t member, const Error& error, MonotonicTime now);
+  /// The stream broke behind its first token. What comes now is an attempt at something else, the rest of the
+  /// answer; unless it had not `got_on` at all, or one that begins and breaks would be asked for ever.
+  void broke(std::size_t member, const Error& error, bool got_on, MonotonicTime now);
   /// What they must be able to do.
   void require(Continuation continuation, const InferenceRequest& request);
 

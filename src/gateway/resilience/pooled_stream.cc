@@ -29,6 +29,7 @@ void PooledStream::adopt(Opened opened) {
   inner_ = std::move(opened.stream);
   first_ = std::move(opened.first);
   broken_.reset();
+  got_on_ = false;
   exact_ = exact_ && pool_.endpoints_[member_]->continuation(*request_) == Continuation::kExact;
   idle_ = Deadline::after(pool_.idle_timeout_);
   origin_.endpoint = pool_.dispatcher_->endpoints().members()[member_].name();
@@ -43,6 +44,8 @@ void PooledStream::note(EventBatch& batch) {
     });
   }
   for (const TokenEvent& event : batch.events) {
+    got_on_ |=
+        !event.text.empty() || !event.reasoning.empty() || !event.tool_calls.empty() || !event.tokens.empty();
     if (event.choice < tokens_.size())
       tokens_[event.choice].insert(tokens_[event.choice].end(), event.tokens.begin(), event.tokens.end());
   }
@@ -134,7 +137,7 @@ Task<Result<EventBatch>> PooledStream::next() {
     broken_ = batch.error();
     inner_.reset();
     place_.reset();
-    dispatch_->broke(member_, *broken_, std::chrono::steady_clock::now());
+    dispatch_->broke(member_, *broken_, got_on_, std::chrono::steady_clock::now());
   }
 }
 

@@ -48,6 +48,7 @@ class PooledStream final : public EventStream {
   Deadline idle_;
   StreamOrigin origin_;
   bool resumed_ = false;
+  bool got_on_ = false;                       // since inner_ was opened
   bool exact_ = true;                         // tokens_ is all that was sent
   std::vector<std::vector<TokenId>> tokens_;  // of each choice, sent so far
   std::optional<SaidText> text_;              // where text may do to go on
