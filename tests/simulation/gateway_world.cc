@@ -220,7 +220,12 @@ void World::settle(std::uint64_t id, std::uint64_t number) {
     ++tally_[neutral ? kProbeLeaves : kProbeReopens];
   }
   request.dispatch->failed(std::move(asked.ask), *asked.mishap, now_);
-  if (asked.probe) ASSERT_EQ(dispatcher_->endpoints().breaker(member).state(), State::kOpen);
+  if (asked.probe) {
+    const CircuitBreaker& breaker = dispatcher_->endpoints().breaker(member);
+    ASSERT_EQ(breaker.state(), State::kOpen);
+    ASSERT_EQ(breaker.until_probe(now_) == Duration::zero(), neutral)
+        << "who neither fails nor succeeds leaves the probe to the next";
+  }
   if (request.asked.empty()) advance(id);
 }
 
