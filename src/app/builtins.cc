@@ -23,6 +23,7 @@ void append(std::vector<gateway::Route>& routes, std::vector<gateway::Route> mor
 void append_health(std::vector<gateway::Route>& routes, const gateway::LiveDirectory& models,
                    const gateway::Readiness& readiness, observe::MetricRegistry& metrics,
                    bool expose_metrics) {
+  append(routes, gateway::load_routes(models));
   append(routes, gateway::health_routes(models, readiness));
   if (expose_metrics) append(routes, gateway::metrics_routes(metrics));
 }

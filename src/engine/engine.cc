@@ -143,6 +143,7 @@ Task<Result<std::unique_ptr<EventStream>>> Engine::generate(InferenceRequestPtr 
                                           .request = request,
                                           .prompts = std::move(preparation->prompts),
                                           .choices = std::move(preparation->choices),
+                                          .landmarks = std::move(preparation->landmarks),
                                           .delivery = delivery,
                                           .arrived = arrived,
                                           .deadline = context.deadline.at(),
@@ -209,5 +210,7 @@ EndpointStatus Engine::status() const {
 }
 
 LoadReport Engine::load() const { return load_.report(config_.max_sequences, config_.max_waiting); }
+
+std::shared_ptr<const PrefixSet> Engine::prefixes() const { return load_.prefixes.snapshot(); }
 
 }  // namespace autoglm::engine

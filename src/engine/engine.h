@@ -45,6 +45,7 @@ class Engine final : public Endpoint {
   ModelCard card() const override;
   EndpointStatus status() const override;
   LoadReport load() const override;
+  std::shared_ptr<const PrefixSet> prefixes() const override;
 
  private:
   void run();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "engine/recent_prefixes.h"
 #include "inference/load_report.h"
 
 #include <atomic>
@@ -14,6 +15,7 @@ class EngineLoad {
   std::atomic<double> kv_usage{0};
   std::atomic<std::uint64_t> prefill_backlog_tokens{0};
   std::atomic<std::int64_t> step_time_us{0};
+  RecentPrefixes prefixes;
 
   LoadReport report(std::uint32_t max_running, std::uint32_t max_waiting) const {
     return {.running = running.load(std::memory_order_relaxed),

@@ -55,6 +55,7 @@ void EngineWorker::run() {
       }
     }
     publish_load();
+    load_.prefixes.publish(idle, std::chrono::steady_clock::now());
     outbox_.flush();
   }
   fail_all(Error{
@@ -248,6 +249,7 @@ void EngineWorker::report_prompt(Choice& choice, const Scheduler::Slice& slice, 
 /// The prompt is computed: its choices part here, each with a draw of its own from the same logits.
 void EngineWorker::begin_choices(Choice& first, std::span<const float> logits, MonotonicTime now) {
   Generation& generation = *first.generation;
+  load_.prefixes.add(generation.submission.landmarks);
   if (!std::exchange(generation.first_token_sent, true))
     metrics_.time_to_first_token.observe(to_seconds(now - generation.submission.arrived));
   const std::uint32_t begin = first.number;

@@ -25,6 +25,7 @@ struct Submission {
   InferenceRequestPtr request;
   std::vector<Preparation::PromptTokens> prompts;
   std::vector<ChoiceStart> choices;
+  std::vector<std::uint64_t> landmarks;  ///< of the prompt, for load reports
   std::shared_ptr<Delivery> delivery;
   MonotonicTime arrived;
   MonotonicTime deadline = MonotonicTime::max();

@@ -1,6 +1,7 @@
 #include "engine/preparation.h"
 
 #include "base/utf8.h"
+#include "inference/prefix_digests.h"
 
 #include <fmt/format.h>
 
@@ -184,6 +185,7 @@ Result<Preparation> prepare(const Backend& backend, const GenerateRequest& work)
     }
     prepared.choices.push_back(std::move(choice));
   }
+  prepared.landmarks = prefix_landmarks(prefix_digests(work));
   return prepared;
 }
 

@@ -29,6 +29,7 @@ struct Preparation {
   std::vector<PromptTokens> prompts;
   std::vector<ChoiceStart> choices;                  ///< of the first prompt, of the second, …
   std::vector<std::unique_ptr<ChatParser>> parsers;  ///< of each choice, in a chat
+  std::vector<std::uint64_t> landmarks;              ///< of the first prompt
 };
 
 /// Tokens, templates, grammars; replays what is to be resumed; checks that it fits. May take milliseconds;

@@ -4,6 +4,7 @@
 #include "inference/call_context.h"
 #include "inference/events.h"
 #include "inference/load_report.h"
+#include "inference/prefix_digests.h"
 #include "inference/request.h"
 #include "runtime/task.h"
 
@@ -73,6 +74,8 @@ class Endpoint {
   virtual ModelCard card() const = 0;
   virtual EndpointStatus status() const = 0;
   virtual LoadReport load() const = 0;
+  /// What it has read lately, as far as it says; null: it does not.
+  virtual std::shared_ptr<const PrefixSet> prefixes() const { return nullptr; }
 };
 
 }  // namespace autoglm

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import unittest
 
-from server import Server, ServerTest
+from server import Server, ServerTest, wait_for
 
 VLLM = ["num_requests_running", "num_requests_waiting", "kv_cache_usage_perc", "time_to_first_token_seconds",
         "inter_token_latency_seconds", "e2e_request_latency_seconds", "request_queue_time_seconds",
@@ -14,6 +14,22 @@ VLLM = ["num_requests_running", "num_requests_waiting", "kv_cache_usage_perc", "
 
 
 class Metrics(ServerTest):
+    def test_load_report(self):
+        prompt = "Once upon a time there was a little " * 40
+        answer = self.server.call("POST", "/v1/completions", {"prompt": prompt, "max_tokens": 2},
+                                  headers={"endpoint-load-metrics-format": "TEXT"})
+        self.assertEqual(answer.status, 200, answer.body)
+        self.assertRegex(answer.headers["endpoint-load-metrics"],
+                         r"^TEXT named_metrics.kv_cache_usage_perc=[0-9.]+, named_metrics.num_requests_running=\d+, ")
+        self.assertNotIn("endpoint-load-metrics", self.server.post("/v1/completions", {"prompt": "Hi", "max_tokens": 1}).headers)
+        for admin in (False, True):
+            wait_for(lambda a=admin: self.server.get("/load", admin=a).json()["models"][0]["prefixes"], "what was read")
+            (load,) = self.server.get("/load", admin=admin).json()["models"]
+            self.assertEqual(load["model"], "tiny")
+            self.assertEqual((load["running"], load["waiting"]), (0, 0))
+            self.assertGreater(load["max_running"], 0)
+            self.assertGreater(load["step_time_us"], 0)
+
     def test_counts_what_was_sent(self):
         names = {"vllm:prompt_tokens_total": {}, "vllm:generation_tokens_total": {},
                  "vllm:request_success_total": {"finished_reason": "length"},

@@ -139,7 +139,7 @@ int World::tier(std::size_t index) {
   const EndpointSet& set = dispatcher_->endpoints();
   const Member& member = members()[index];
   set.look(outlook_, now_);
-  const bool available = set.available(member, now_);
+  const bool available = member.state->health.well() && !member.state->health.ejected(now_);
   const bool panic = outlook_.panic && outlook_.any_well;
   if (!member.backup && (panic ? !member.state->health.absent() : available)) return 0;
   if (member.backup && available) return 1;

@@ -5,6 +5,7 @@
 #include "gateway/protocol/json/edit.h"
 #include "gateway/protocol/openai/continuation.h"
 #include "gateway/protocol/openai/frame.h"
+#include "gateway/protocol/vllm/load.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -180,6 +181,16 @@ Task<Result<void>> HttpEndpoint::check(std::string path, Duration timeout) {
 }
 
 Task<Result<void>> HttpEndpoint::scrape_load(Duration timeout) {
+  if (ours()) {
+    const auto said = co_await get("/load", timeout);
+    if (!said) co_return fail(said.error());
+    auto load = protocol::vllm::read_load(*said);
+    if (!load) co_return fail(load.error());
+    running_.store(load->report.running);
+    waiting_.store(load->report.waiting);
+    prefixes_.store(std::move(load->prefixes));
+    co_return Result<void>();
+  }
   auto text = co_await get("/metrics", timeout);
   if (!text) co_return fail(text.error());
   running_.store(metric(*text, "vllm:num_requests_running"));

@@ -40,11 +40,13 @@ class HttpEndpoint final : public Endpoint {
   ModelCard card() const override { return {.source = options_.url.origin()}; }
   EndpointStatus status() const override { return {.state = EndpointStatus::State::kReady, .progress = 1}; }
   LoadReport load() const override;
+  std::shared_ptr<const PrefixSet> prefixes() const override { return prefixes_.load(); }
 
   /// One check of its health: GET `path` at its root. Success: a 2xx; with an empty path, a connection. The
   /// first one also finds out who it is.
   Task<Result<void>> check(std::string path, Duration timeout);
-  /// Reads its `vllm:num_requests_running` and `_waiting`; servers without leave the load at zero.
+  /// Asks one of ours for its load report, and of others reads `vllm:num_requests_running` and `_waiting`;
+  /// servers without leave the load at zero.
   Task<Result<void>> scrape_load(Duration timeout);
 
   /// Whether it is one of ours, which can resume an answer from its tokens.
@@ -65,6 +67,7 @@ class HttpEndpoint final : public Endpoint {
   std::atomic<Kind> kind_{Kind::kUnknown};
   std::atomic<std::uint32_t> running_{0};
   std::atomic<std::uint32_t> waiting_{0};
+  std::atomic<std::shared_ptr<const PrefixSet>> prefixes_;
 };
 
 }  // namespace autoglm::gateway

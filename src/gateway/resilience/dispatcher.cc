@@ -1,6 +1,6 @@
 #include "gateway/resilience/dispatcher.h"
 
-#include "gateway/resilience/prefix_digests.h"
+#include "inference/prefix_digests.h"
 
 #include <fmt/format.h>
 

@@ -249,7 +249,9 @@ Task<void> ModelPool::watch_member(std::size_t index, Random random) {
                                  {"endpoint", state.name},
                                  {"error", checked ? std::string() : checked.error().message}});
     }
-    if (checked && config_.balance == Balance::kLeastLoad) {
+    const bool needs_load =
+        config_.balance == Balance::kLeastLoad || config_.balance == Balance::kPrefixAffinity;
+    if (checked && needs_load) {
       const std::uint32_t in_flight = state.in_flight.load();
       if (co_await endpoint.scrape_load(health.timeout)) state.in_flight_at_report.store(in_flight);
     }

@@ -193,6 +193,22 @@ TEST_F(BalancerTest, PrefixAffinityFollowsTheLongestPrefixItHasSeen) {
   EXPECT_EQ(pick(balancer, longer), stand_in) << "who computed it last has it";
 }
 
+TEST_F(BalancerTest, PrefixAffinityBelievesWhoSaysToHaveReadIt) {
+  for (int i = 0; i < 8; ++i) add();
+  const std::vector<std::uint64_t> prompt = {11, 12, 13, 14, 15};
+  PrefixAffinityBalancer fresh;
+  const std::size_t drawn = pick(fresh, prompt).value();
+  const std::size_t half = (drawn + 1) % 8;
+  const std::size_t most = (drawn + 2) % 8;
+  endpoints_[half]->current_prefixes = std::make_shared<const PrefixSet>(PrefixSet{11, 12});
+  endpoints_[most]->current_prefixes = std::make_shared<const PrefixSet>(PrefixSet{11, 12, 14});
+  PrefixAffinityBalancer balancer;
+  EXPECT_EQ(pick(balancer, prompt), most);
+  PrefixAffinityBalancer without;
+  members[most].state->enabled = false;
+  EXPECT_EQ(pick(without, prompt), half);
+}
+
 TEST_F(BalancerTest, PrefixAffinityMakesNoHotSpot) {
   for (int i = 0; i < 4; ++i) add();
   PrefixAffinityBalancer balancer;

@@ -20,6 +20,7 @@ class FakeEndpoint final : public Endpoint {
   bool hang_after_words = false;
   std::optional<Error> fail_after_words;
   LoadReport current_load;
+  std::shared_ptr<const PrefixSet> current_prefixes;
   Continuation current_continuation = Continuation::kNone;
   EndpointStatus current_status{.state = EndpointStatus::State::kReady, .progress = 1};
 
@@ -36,6 +37,7 @@ class FakeEndpoint final : public Endpoint {
   ModelCard card() const override { return card_; }
   EndpointStatus status() const override { return current_status; }
   LoadReport load() const override { return current_load; }
+  std::shared_ptr<const PrefixSet> prefixes() const override { return current_prefixes; }
 
  private:
   class Stream;

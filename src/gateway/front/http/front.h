@@ -64,6 +64,8 @@ std::vector<Route> model_routes(const LiveDirectory& models, std::string version
 std::vector<Route> endpoint_routes(std::function<std::vector<std::shared_ptr<ModelPool>>()> pools);
 /// POST /reload: reads the configuration again; `reload` says what a restart is still needed for.
 std::vector<Route> reload_routes(std::function<Result<std::vector<std::string>>()> reload);
+/// /load.
+std::vector<Route> load_routes(const LiveDirectory& models);
 /// /health, /livez, /readyz.
 std::vector<Route> health_routes(const LiveDirectory& models, const Readiness& readiness);
 /// /metrics.

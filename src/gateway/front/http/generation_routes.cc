@@ -2,6 +2,7 @@
 #include "gateway/protocol/openai/chat_codec.h"
 #include "gateway/protocol/openai/completions_codec.h"
 #include "gateway/protocol/vllm/generate_codec.h"
+#include "gateway/protocol/vllm/load.h"
 #include "runtime/race.h"
 
 #include <ctime>
@@ -37,6 +38,7 @@ class Generation {
   Task<Result<EventBatch>> next_batch();
   Task<Result<void>> begin_stream();
   void note(const EventBatch& batch);
+  std::optional<std::string> load_header(std::string_view format, const std::string& model) const;
 
   const Pipeline& pipeline_;
   http::ResponseWriter& response_;
@@ -68,6 +70,9 @@ Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
     co_return;
   }
   record_.model = answer->model;
+  if (const auto format = request.headers.find("endpoint-load-metrics-format")) {
+    if (auto load = load_header(*format, answer->model)) response_.add_header("endpoint-load-metrics", *load);
+  }
   if (const StreamOrigin* origin = answer->events->origin()) {
     response_.add_header("x-autoglm-endpoint", origin->endpoint);
     response_.add_header("x-autoglm-attempts", std::to_string(origin->attempts));
@@ -80,6 +85,12 @@ Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
   } else {
     co_await send_whole();
   }
+}
+
+std::optional<std::string> Generation::load_header(std::string_view format, const std::string& model) const {
+  const auto directory = pipeline_.models().now();
+  const auto found = directory->find(model);
+  return found ? protocol::vllm::load_header(format, (*found)->endpoint->load()) : std::nullopt;
 }
 
 void Generation::note(const EventBatch& batch) {

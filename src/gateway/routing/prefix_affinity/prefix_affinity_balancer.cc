@@ -24,6 +24,25 @@ bool has_room(Members members, const Eligible& eligible, std::size_t member, Mon
 
 }  // namespace
 
+/// Whoever says to have read the longest beginning of it: of what went through other gateways, or before we
+/// began.
+std::optional<std::size_t> PrefixAffinityBalancer::reader_of(Members members, const Eligible& eligible,
+                                                             const RoutingFacts& facts) {
+  const std::vector<std::uint64_t> landmarks = prefix_landmarks(facts.prefix);
+  std::optional<std::size_t> best;
+  std::size_t longest = 0;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const auto read = members[i].endpoint.prefixes();
+    if (!read || !eligible(i)) continue;
+    for (std::size_t blocks = landmarks.size(); blocks > longest; --blocks) {
+      if (!read->contains(landmarks[blocks - 1])) continue;
+      best = i;
+      longest = blocks;
+    }
+  }
+  return best;
+}
+
 std::optional<std::size_t> PrefixAffinityBalancer::owner(Members members, const Eligible& eligible,
                                                          const RoutingFacts& facts) const {
   for (const std::uint64_t digest : std::views::reverse(facts.prefix)) {
@@ -31,6 +50,7 @@ std::optional<std::size_t> PrefixAffinityBalancer::owner(Members members, const 
     if (found != known_.end() && found->second.member < members.size() && eligible(found->second.member))
       return found->second.member;
   }
+  if (const auto reader = reader_of(members, eligible, facts)) return reader;
   // Rendezvous: of all members' draws for this beginning the highest.
   std::optional<std::size_t> best;
   double highest = 0;

@@ -7,10 +7,10 @@
 
 namespace autoglm::gateway {
 
-/// Who has this prompt's beginning: the member that got the longest one like it; for a new one, the member
-/// that a hash of its first block names, so that all loops choose alike. Bounded by load: whoever has more
-/// than its share of what is in flight, and a quarter, is passed over for the lightest. Mirrokni et al.,
-/// "Consistent hashing with bounded loads".
+/// Who has this prompt's beginning: the member that got the longest one like it, or says to have read it; for
+/// a new one, the member that a hash of its first block names, so that all loops choose alike. Bounded by
+/// load: whoever has more than its share of what is in flight, and a quarter, is passed over for the
+/// lightest. Mirrokni et al., "Consistent hashing with bounded loads".
 class PrefixAffinityBalancer final : public Balancer {
  public:
   std::optional<std::size_t> pick(Members members, const Eligible& eligible,
@@ -26,6 +26,8 @@ class PrefixAffinityBalancer final : public Balancer {
   };
   std::optional<std::size_t> owner(Members members, const Eligible& eligible,
                                    const RoutingFacts& facts) const;
+  static std::optional<std::size_t> reader_of(Members members, const Eligible& eligible,
+                                              const RoutingFacts& facts);
   void remember(std::span<const std::uint64_t> prefix, std::size_t member);
 
   LeastLoadBalancer lightest_;

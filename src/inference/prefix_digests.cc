@@ -1,9 +1,9 @@
-#include "gateway/resilience/prefix_digests.h"
+#include "inference/prefix_digests.h"
 
 #include <cstring>
 #include <string_view>
 
-namespace autoglm::gateway {
+namespace autoglm {
 
 namespace {
 
@@ -65,4 +65,11 @@ std::vector<std::uint64_t> prefix_digests(const GenerateRequest& work) {
   return std::move(digester.digests);
 }
 
-}  // namespace autoglm::gateway
+std::vector<std::uint64_t> prefix_landmarks(std::span<const std::uint64_t> digests) {
+  std::vector<std::uint64_t> landmarks;
+  for (std::size_t blocks = 1; blocks <= digests.size(); blocks *= 2)
+    landmarks.push_back(digests[blocks - 1]);
+  return landmarks;
+}
+
+}  // namespace autoglm

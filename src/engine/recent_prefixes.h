@@ -1,0 +1,36 @@
+#pragma once
+
+#include "base/clock.h"
+#include "inference/prefix_digests.h"
+
+#include <atomic>
+#include <cstddef>
+#include <list>
+#include <memory>
+#include <span>
+#include <unordered_map>
+
+namespace autoglm::engine {
+
+/// The beginnings of prompts that were read lately, for load reports. Written by the engine's thread; the
+/// snapshot is for any, at most `kEvery` old.
+class RecentPrefixes {
+ public:
+  static constexpr std::size_t kKept = 1024;  ///< landmarks; some 100 KiB
+  static constexpr Duration kEvery = std::chrono::milliseconds(200);
+
+  void add(std::span<const std::uint64_t> landmarks);
+  /// Renews the snapshot if something is new and it is due, or the engine `idle`.
+  void publish(bool idle, MonotonicTime now);
+
+  std::shared_ptr<const PrefixSet> snapshot() const { return snapshot_.load(); }
+
+ private:
+  std::list<std::uint64_t> uses_;  // the latest first
+  std::unordered_map<std::uint64_t, std::list<std::uint64_t>::iterator> where_;
+  bool changed_ = false;
+  MonotonicTime published_;
+  std::atomic<std::shared_ptr<const PrefixSet>> snapshot_;
+};
+
+}  // namespace autoglm::engine
