@@ -62,6 +62,7 @@ void Engine::run() {
                       {.max_sequences = facts.max_sequences,
                        .max_batch = facts.max_batch,
                        .max_stall = config_.max_stall,
+                       .saved_tokens = facts.cell_bytes == 0 ? 0 : config_.saved_memory / facts.cell_bytes,
                        .kv = {.cells = facts.cache_cells,
                               .sequences = facts.sequence_ids,
                               .keep_prefixes = config_.prefix_cache && facts.shares_prefixes}},

@@ -37,6 +37,11 @@ config::Descriptor<EngineConfig> describe_engine() {
            .max = 512})
       .field("max_batch", &C::max_batch,
              {.doc = "Tokens of one step of computation.", .min = 16, .max = 65'536})
+      .field(
+          "saved_memory", &C::saved_memory,
+          {.doc =
+               "Memory for what requests had computed that a full cache sent back to the queue; it is taken "
+               "when it is needed. Beyond it, and with 0, they compute it again."})
       .field("prefix_cache", &C::prefix_cache,
              {.doc = "Keep what was computed while there is room, for later requests that begin alike. Not "
                      "possible "

@@ -37,6 +37,8 @@ void expect_same_text_under_load(EngineFixture& roomy, EngineFixture& tight) {
   }
   EXPECT_EQ(tight.exposed().find("vllm:num_preemptions_total{model_name=\"m\"} 0\n"), std::string::npos)
       << "the small cache was not small enough to test anything";
+  EXPECT_EQ(tight.exposed().find("autoglm_engine_restored_tokens_total{model_name=\"m\"} 0\n"),
+            std::string::npos);
 }
 
 TEST(Engine, TextDoesNotDependOnLoadOnTheFake) {

@@ -115,6 +115,7 @@ class SmallCache(ServerTest):
         crowd = together([lambda body=body: streamed(self.server, body) for body in work])
         self.assertEqual(crowd, alone)
         self.assertGreater(self.server.metric("vllm:num_preemptions_total"), 0)
+        self.assertGreater(self.server.metric("autoglm_engine_restored_tokens_total"), 0)
 
 
 class Overload(unittest.TestCase):

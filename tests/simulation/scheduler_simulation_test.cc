@@ -71,6 +71,7 @@ struct Simulation {
     for (const auto& key : planned.preempted) live.at(key).since = now;
     for (const auto& admission : planned.admitted) {
       hits += admission.cached > 0 ? 1 : 0;
+      restored += admission.restored > 0 ? 1 : 0;
       ASSERT_LE(now - live.at(admission.sequence).since, kPatience) << "starved";
     }
     std::uint32_t rows = 0;
@@ -96,6 +97,7 @@ struct Simulation {
     scheduler.complete(planned, took);
     ASSERT_LE(scheduler.cache().used_cells() + scheduler.cache().kept_cells(), limits.kv.cells);
     ASSERT_LE(scheduler.running(), limits.max_sequences);
+    ASSERT_LE(scheduler.saved_tokens(), limits.saved_tokens);
     for (const auto& slice : planned.slices) {
       if (slice.completes) advance(slice.sequence);
     }
@@ -158,21 +160,25 @@ struct Simulation {
     EXPECT_EQ(ended + cancelled, arrived + forked);
     EXPECT_EQ(scheduler.cache().used_cells(), 0U);
     EXPECT_EQ(scheduler.waiting(), 0U);
+    EXPECT_EQ(scheduler.saved_tokens(), 0U);
   }
 
   /// A priority of 0 grows to 9 in nine times ten seconds, and then it is a matter of turns.
   static constexpr Duration kPatience = 120s;
 
   Load load;
-  SchedulerLimits limits{
-      .max_sequences = 8, .max_batch = 512, .max_stall = 10ms, .kv = {.cells = 1024, .sequences = 20}};
+  SchedulerLimits limits{.max_sequences = 8,
+                         .max_batch = 512,
+                         .max_stall = 10ms,
+                         .saved_tokens = 700,
+                         .kv = {.cells = 1024, .sequences = 20}};
   Random random;
   Scheduler scheduler;
   MonotonicTime now{};
   std::map<SequenceKey, Live> live;
   std::uint64_t last_key = 0;
   std::uint64_t arrived = 0, ended = 0, cancelled = 0, forked = 0, preemptions = 0, hits = 0, reverted = 0,
-                idle = 0, mixed = 0;
+                idle = 0, mixed = 0, restored = 0;
 };
 
 /// Shards, so that they run beside one another.
@@ -191,13 +197,15 @@ class SchedulerSimulation : public ::testing::TestWithParam<std::uint64_t> {
       hits += simulation.hits;
       reverted += simulation.reverted;
       mixed += simulation.mixed;
+      restored += simulation.restored;
     }
     // The simulation walked the paths that it is about.
-    for (const std::uint64_t count : {preemptions, forks, cancels, hits, reverted, mixed})
+    for (const std::uint64_t count : {preemptions, forks, cancels, hits, reverted, mixed, restored})
       EXPECT_GE(count, 100U);
   }
 
-  std::uint64_t requests = 0, preemptions = 0, forks = 0, cancels = 0, hits = 0, reverted = 0, mixed = 0;
+  std::uint64_t requests = 0, preemptions = 0, forks = 0, cancels = 0, hits = 0, reverted = 0, mixed = 0,
+                restored = 0;
 };
 
 TEST_P(SchedulerSimulation, KeepsEveryBoundAndEndsEverySequence) {

@@ -38,6 +38,7 @@ struct BackendFacts {
   std::uint32_t max_sequences = 0;   ///< rows of one step that may want logits
   std::uint32_t sequence_ids = 0;    ///< that its cache tells apart
   bool shares_prefixes = false;      ///< whether cells may belong to several sequences, for good
+  std::uint64_t cell_bytes = 0;      ///< of a saved token, about; 0: nothing can be saved
   std::uint32_t max_batch = 0;       ///< rows of one step
   std::uint32_t vocabulary_size = 0;
   bool has_chat_template = false;
@@ -96,7 +97,8 @@ class Backend {
   virtual DecodeStatus decode(std::span<const BatchRow> rows) = 0;
   /// Of row `i` of the last step, which wanted them. Valid until the next step; the caller may change them.
   virtual std::span<float> logits(std::size_t row) = 0;
-  /// Shares or forgets cells; metadata only.
+  /// Shares, forgets, saves or restores cells. What cannot be restored makes the next step of its sequence
+  /// fail.
   virtual void apply(const KvOperation& operation) = 0;
 
   /// Makes a running `decode` return kAborted soon; thread-safe. Stays set until cleared.

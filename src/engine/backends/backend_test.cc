@@ -118,6 +118,34 @@ TEST_P(BackendConformance, SaysTheSameInChunks) {
   EXPECT_EQ(feed(1, {prompt.back()}, static_cast<std::int32_t>(prompt.size()) - 1), whole);
 }
 
+TEST_P(BackendConformance, SavedCellsComeBackAsTheyWereWhereverThereIsRoom) {
+  EXPECT_GT(backend_->facts().cell_bytes, 0U);
+  std::vector<TokenId> prompt;
+  while (prompt.size() < 100) {  // more than one piece, and more than one step
+    const auto more = tokens("A beginning that is saved, word for word");
+    prompt.insert(prompt.end(), more.begin(), more.end());
+  }
+  prompt.resize(100);
+  const std::uint32_t length = 100;
+  feed(0, {prompt.begin(), prompt.begin() + 60});
+  feed(0, {prompt.begin() + 60, prompt.end()}, 60);
+  using enum KvOperation::Kind;
+  const TokenId probe = prompt.front();
+  backend_->apply(share(0, 1, length));
+  const TokenId expected = feed(1, {probe}, static_cast<std::int32_t>(length));
+  backend_->apply(forget(1));
+  backend_->apply({.kind = kSave, .from = 0, .begin = 0, .end = length, .state = 7});
+  for (const std::uint32_t kept : {0U, 16U, KvOperation::kPiece, length - 3}) {
+    backend_->apply(share(0, 2, kept));
+    feed(3, tokens("Somebody else takes a place between"));
+    backend_->apply({.kind = kRestore, .to = 2, .begin = kept, .end = length, .state = 7});
+    EXPECT_EQ(feed(2, {probe}, static_cast<std::int32_t>(length)), expected) << "with " << kept << " kept";
+    backend_->apply(forget(2));
+    backend_->apply(forget(3));
+  }
+  backend_->apply({.kind = kDrop, .state = 7});
+}
+
 TEST_P(BackendConformance, SharedCellsCountOnceAndOutliveTheirFirstOwner) {
   const auto prompt = tokens("A beginning that several have in common, word for word");
   const auto length = static_cast<std::uint32_t>(prompt.size());

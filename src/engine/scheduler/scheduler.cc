@@ -14,6 +14,8 @@ namespace {
 constexpr std::uint32_t kHeadroom = 16;
 // Less than this is not worth the step's fixed cost.
 constexpr std::uint32_t kMinChunk = 8;
+// Fewer tokens are computed again about as fast as they are copied.
+constexpr std::uint32_t kWorthSaving = 2 * KvCache::kBlock;
 // A beginning this much longer than what is cached is worth waiting for while another computes it.
 constexpr std::uint32_t kWorthWaiting = 2 * KvCache::kBlock;
 // While streams run, a prompt may make a step this many times longer.
@@ -86,6 +88,7 @@ void Scheduler::remove(SequenceKey key) {
     cache_.close(sequence->lease, operations_);
     running_.erase(running_.begin() + (sequence - running_.data()));
   } else if (queue_.erase(key)) {
+    drop_state(waiting_.at(key).sequence);
     waiting_.erase(key);
   }
 }
@@ -144,9 +147,45 @@ std::uint64_t Scheduler::missing_prompt_tokens() const {
 void Scheduler::preempt(std::size_t position, Step& step) {
   Sequence victim = std::move(running_[position]);
   running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(position));
+  save(victim);
   cache_.close(victim.lease, operations_);  // its blocks are kept while there is room for them
   step.preempted.push_back(victim.spec.key);
   enqueue(std::move(victim));
+}
+
+void Scheduler::save(Sequence& sequence) {
+  const std::uint32_t tokens = sequence.lease.computed;
+  if (tokens < kWorthSaving || saved_tokens_ + tokens > limits_.saved_tokens) return;
+  sequence.state = ++states_;
+  sequence.saved_tokens = tokens;
+  saved_tokens_ += tokens;
+  operations_.push_back({.kind = KvOperation::Kind::kSave,
+                         .from = sequence.lease.sequence,
+                         .begin = 0,
+                         .end = tokens,
+                         .state = sequence.state});
+}
+
+/// What it had computed and the cache no longer has comes back, but for the last token, whose logits are
+/// wanted.
+void Scheduler::restore(Sequence& sequence) {
+  const std::uint32_t end = std::min(sequence.saved_tokens, sequence.size() - 1);
+  const std::uint32_t begin = sequence.lease.computed;
+  if (end > begin && cache_.make_room(end - begin + KvOperation::kPiece, operations_)) {
+    operations_.push_back({.kind = KvOperation::Kind::kRestore,
+                           .to = sequence.lease.sequence,
+                           .begin = begin,
+                           .end = end,
+                           .state = sequence.state});
+    cache_.advance(sequence.lease, sequence.spec.salt, *sequence.spec.tokens, end - begin, operations_);
+  }
+  drop_state(sequence);
+}
+
+void Scheduler::drop_state(Sequence& sequence) {
+  if (sequence.state == 0) return;
+  operations_.push_back({.kind = KvOperation::Kind::kDrop, .state = std::exchange(sequence.state, 0)});
+  saved_tokens_ -= std::exchange(sequence.saved_tokens, 0);
 }
 
 std::optional<std::size_t> Scheduler::least_important() const {
@@ -212,7 +251,9 @@ bool Scheduler::try_admit(SequenceKey key, MonotonicTime now, Step& step) {
     return false;
   }
   sequence.last_work = now;
-  step.admitted.push_back({key, sequence.lease.shared});
+  const std::uint32_t shared = sequence.lease.shared;
+  restore(sequence);
+  step.admitted.push_back({key, shared, sequence.lease.computed - shared});
   queue_.take(key);
   waiting_.erase(key);
   running_.push_back(std::move(sequence));

@@ -18,6 +18,8 @@ struct SchedulerLimits {
   Duration max_stall = std::chrono::milliseconds(100);
   /// From so many rows on the backend computes attention in tiles, which makes a row cheaper.
   std::uint32_t tile_rows = 64;
+  /// Tokens of preempted sequences that may be saved, to be restored instead of computed again.
+  std::uint64_t saved_tokens = 0;
   KvLimits kv;  ///< of ids at least two for each of max_sequences, if prefixes are kept
 };
 
@@ -44,7 +46,8 @@ struct SequenceSpec {
 /// order:
 ///  1. When the cache overflows the least important sequence goes back to the queue: of the lowest priority
 ///  the
-///     youngest. The most important never does, so there is always progress.
+///     youngest. The most important never does, so there is always progress. What it has computed is saved,
+///     if there is room for that, and restored when it comes back.
 ///  2. Waiting sequences are admitted in the FairQueue's order while slots and cells last. A higher priority
 ///     takes them from a lower one. Who shares a beginning that another is just computing waits for it.
 ///  3. A step takes the missing token of every generating sequence, and then prompt tokens, by priority and
@@ -62,7 +65,8 @@ class Scheduler {
   };
   struct Admission {
     SequenceKey sequence;
-    std::uint32_t cached = 0;  ///< tokens that need not be computed
+    std::uint32_t cached = 0;    ///< tokens that need not be computed, since somebody else did
+    std::uint32_t restored = 0;  ///< likewise, since they were saved
   };
   struct Step {
     KvOperations operations;  ///< to be applied before the step, also when there is nothing to compute
@@ -96,6 +100,7 @@ class Scheduler {
   std::size_t waiting() const { return queue_.size(); }
   const KvCache& cache() const { return cache_; }
   std::uint64_t missing_prompt_tokens() const;
+  std::uint64_t saved_tokens() const { return saved_tokens_; }
   Duration decode_step_time() const { return decode_time_; }
 
  private:
@@ -103,6 +108,8 @@ class Scheduler {
     SequenceSpec spec;
     std::uint64_t order = 0;  // of arrival
     KvCache::Lease lease;
+    std::uint64_t state = 0;         // saved at the last preemption; 0: none
+    std::uint32_t saved_tokens = 0;  // in it
     bool paused = false;
     MonotonicTime last_work;
 
@@ -124,6 +131,9 @@ class Scheduler {
   std::uint32_t committed_cells() const;
   std::uint32_t used_slots() const;
   void preempt(std::size_t position, Step& step);
+  void save(Sequence& sequence);
+  void restore(Sequence& sequence);
+  void drop_state(Sequence& sequence);
   std::optional<std::size_t> least_important() const;
   void relieve(Step& step);
   void admit(MonotonicTime now, Step& step);
@@ -142,6 +152,8 @@ class Scheduler {
   FairQueue queue_;
   std::unordered_map<SequenceKey, Waiting> waiting_;  // what queue_ orders
   std::uint64_t arrivals_ = 0;
+  std::uint64_t states_ = 0;                              // saved so far
+  std::uint64_t saved_tokens_ = 0;                        // at present
   Duration decode_time_{0};                               // of a step without prompts, smoothed
   Duration prefill_time_ = std::chrono::milliseconds(1);  // of one prompt token in a small step, smoothed
   std::optional<Duration> tiled_time_;                    // in a step of tile_rows or more

@@ -166,6 +166,40 @@ TEST_F(SchedulerTest, SendsTheYoungestBackWhenTheCacheOverflows) {
   EXPECT_EQ(planned.slices[0].first + planned.slices[0].count, tokens_[kB]->size());
 }
 
+TEST_F(SchedulerTest, RestoresWhatASequenceHadComputedBeforeItWasSentBack) {
+  for (const std::uint64_t saved_tokens : {200U, 10U}) {
+    SchedulerLimits limits = limits_of(160);
+    limits.saved_tokens = saved_tokens;
+    use(limits);
+    add(kA, 64);
+    add(kB, 50);
+    for (int i = 0; i < 4; ++i) take_tokens(plan(), 1ms);
+    // What kB had is needed for kC, who is more important, and for kA.
+    add(kC, 80, 1, 5);
+    std::uint32_t computed_again = 0;
+    std::uint32_t restored = 0;
+    bool sent_back = false;
+    for (int i = 0; i < 20; ++i) {
+      const auto planned = plan();
+      for (const SequenceKey key : planned.preempted) sent_back |= key == kB;
+      for (const auto& admission : planned.admitted)
+        restored += admission.sequence == kB ? admission.restored : 0;
+      for (const auto& slice : planned.slices) {
+        if (slice.sequence == kB && sent_back && slice.count > 1) computed_again += slice.count;
+      }
+      take_tokens(planned, 1ms);
+      if (i == 10) {
+        scheduler_->remove(kA);
+        scheduler_->remove(kC);
+      }
+    }
+    ASSERT_TRUE(sent_back);
+    EXPECT_EQ(restored > 0, saved_tokens == 200U);
+    EXPECT_EQ(computed_again > 0, saved_tokens == 10U) << "nothing could be saved";
+    EXPECT_EQ(scheduler_->saved_tokens(), 0U);
+  }
+}
+
 TEST_F(SchedulerTest, SendsTheLowestPriorityBackFirst) {
   use(limits_of(100));
   add(kA, 40, 1, 1);

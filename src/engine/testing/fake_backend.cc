@@ -42,6 +42,7 @@ FakeBackend::FakeBackend(const Options& options)
              .max_sequences = options.max_sequences,
              .sequence_ids = options.shares_prefixes ? 4 * options.max_sequences : options.max_sequences,
              .shares_prefixes = options.shares_prefixes,
+             .cell_bytes = options.shares_prefixes ? 1U : 0U,
              .max_batch = options.max_batch,
              .vocabulary_size = kVocabulary,
              .has_chat_template = true} {
@@ -135,13 +136,26 @@ DecodeStatus FakeBackend::decode(std::span<const BatchRow> rows) {
 }
 
 void FakeBackend::apply(const KvOperation& operation) {
+  using enum KvOperation::Kind;
   const std::lock_guard lock(mutex_);
+  if (operation.kind == kDrop) states_.erase(operation.state);
+  if (operation.kind == kRestore) {
+    for (Cell cell : states_.at(operation.state)) {
+      const auto position = static_cast<std::uint32_t>(cell.position);
+      if (position < operation.begin || position >= operation.end) continue;
+      cell.owners = {operation.to};
+      cells_.push_back(std::move(cell));
+    }
+  }
+  if (operation.kind == kDrop || operation.kind == kRestore) return;
   for (Cell& cell : cells_) {
     const auto position = static_cast<std::uint32_t>(cell.position);
     if (!cell.owners.contains(operation.from) || position < operation.begin || position >= operation.end)
       continue;
-    if (operation.kind == KvOperation::Kind::kShare) {
+    if (operation.kind == kShare) {
       cell.owners.insert(operation.to);
+    } else if (operation.kind == kSave) {
+      states_[operation.state].push_back(cell);
     } else {
       cell.owners.erase(operation.from);
     }
@@ -174,6 +188,11 @@ void FakeBackend::wait_until_held() {
 std::size_t FakeBackend::cells() const {
   const std::lock_guard lock(mutex_);
   return cells_.size();
+}
+
+std::size_t FakeBackend::states() const {
+  const std::lock_guard lock(mutex_);
+  return states_.size();
 }
 
 std::uint64_t FakeBackend::steps() const {

@@ -51,7 +51,8 @@ class FakeBackend final : public Backend {
   void release();
   /// Waits until a step is held.
   void wait_until_held();
-  std::size_t cells() const;  ///< in use
+  std::size_t cells() const;   ///< in use
+  std::size_t states() const;  ///< saved
   std::uint64_t steps() const;
   std::uint64_t rows() const;  ///< computed so far
 
@@ -73,6 +74,7 @@ class FakeBackend final : public Backend {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Cell> cells_;
+  std::map<std::uint64_t, std::vector<Cell>> states_;
   std::uint32_t failures_left_ = 0;
   DecodeStatus failure_ = DecodeStatus::kFailed;
   bool held_ = false;

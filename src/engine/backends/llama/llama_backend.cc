@@ -2,6 +2,7 @@
 
 #include "engine/backends/llama/chat_renderer.h"
 #include "engine/backends/llama/grammar_constraint.h"
+#include "engine/backends/llama/saved_states.h"
 
 #include <ggml-cpu.h>
 #include <llama-cpp.h>
@@ -14,6 +15,7 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 namespace autoglm::engine {
@@ -118,6 +120,7 @@ class LlamaBackend final : public Backend {
   const llama_vocab* vocab_ = nullptr;
   std::unique_ptr<ggml_threadpool, ThreadPoolFree> threads_;
   llama_context_ptr context_;  // after threads_, which it uses
+  std::optional<SavedStates> saved_;
   std::unique_ptr<ChatRenderer> chat_;
   BackendFacts facts_;
   std::vector<std::string> pieces_;
@@ -215,6 +218,15 @@ Result<void> LlamaBackend::make_context(const LlamaOptions& options) {
   facts_.cache_cells = llama_n_ctx(context_.get());
   facts_.max_sequences = options.max_sequences;
   facts_.sequence_ids = params.n_seq_max;
+  if (shares) {
+    // One id is kept for states on their way in and out. Keys and values, half precision.
+    const auto spare = static_cast<llama_seq_id>(--facts_.sequence_ids);
+    saved_.emplace(context_.get(), spare);
+    const llama_model* model = model_.get();
+    facts_.cell_bytes = std::uint64_t{4} * static_cast<std::uint64_t>(llama_model_n_layer(model)) *
+                        static_cast<std::uint64_t>(llama_model_n_head_kv(model)) *
+                        static_cast<std::uint64_t>(llama_model_n_embd(model) / llama_model_n_head(model));
+  }
   facts_.shares_prefixes = shares;
   facts_.max_batch = llama_n_batch(context_.get());
   facts_.vocabulary_size = static_cast<std::uint32_t>(llama_vocab_n_tokens(vocab_));
@@ -274,10 +286,22 @@ void LlamaBackend::apply(const KvOperation& operation) {
   llama_memory_t memory = llama_get_memory(context_.get());
   const auto begin = static_cast<llama_pos>(operation.begin);
   const llama_pos end = operation.end == KvOperation::kToTheEnd ? -1 : static_cast<llama_pos>(operation.end);
-  if (operation.kind == KvOperation::Kind::kShare) {
-    llama_memory_seq_cp(memory, operation.from, operation.to, begin, end);
-  } else {
-    llama_memory_seq_rm(memory, operation.from, begin, end);
+  switch (operation.kind) {
+    case KvOperation::Kind::kShare:
+      llama_memory_seq_cp(memory, operation.from, operation.to, begin, end);
+      break;
+    case KvOperation::Kind::kForget:
+      llama_memory_seq_rm(memory, operation.from, begin, end);
+      break;
+    case KvOperation::Kind::kSave:
+      saved_->save(operation);
+      break;
+    case KvOperation::Kind::kRestore:
+      saved_->restore(operation);
+      break;
+    case KvOperation::Kind::kDrop:
+      saved_->drop(operation.state);
+      break;
   }
 }
 
