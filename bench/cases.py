@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+from endpoints import endpoints
 from gateway import gateway
 from load import Stream, run_together, words
 from ratios import Ratio, percentile
@@ -234,4 +235,4 @@ def soak(_pairs):
     return "Ten minutes of random load", ["", ""], rows, "24 clients: answers, streams, aborts, overload, garbage; see tests/soak."
 
 
-CASES = {case.__name__: case for case in (generate, prefix, stall, priority, abort, memory, gateway, soak)}
+CASES = {case.__name__: case for case in (generate, prefix, stall, priority, abort, memory, gateway, endpoints, soak)}

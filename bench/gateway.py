@@ -99,6 +99,7 @@ class Gateway(Process):
     name = "Open-AutoGLM"
 
     def __init__(self, ports, cpu, **pool):
+        # A port of 127.0.0.1, or an address with its port.
         port = free_port()
         self.folder = tempfile.TemporaryDirectory(prefix="bench-gateway-")
         path = os.path.join(self.folder.name, "open-autoglm.yaml")
@@ -106,7 +107,7 @@ class Gateway(Process):
             json.dump({
                 "server": {"listen": f"127.0.0.1:{port}", "admin_listen": "127.0.0.1:0", "workers": 1, "request_timeout": "600s"},
                 "models": [{"name": "m", "balance": "least_connections", **pool,
-                            "endpoints": [{"url": f"http://127.0.0.1:{p}/v1"} for p in ports]}],
+                            "endpoints": [{"url": f"http://{p if ':' in str(p) else f'127.0.0.1:{p}'}/v1"} for p in ports]}],
                 "telemetry": {"log": {"file": os.path.join(self.folder.name, "log")}},
             }, file)
         super().__init__(["taskset", "-c", str(cpu), BINARY, "serve", "--config", path], port)

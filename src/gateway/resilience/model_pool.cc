@@ -241,6 +241,8 @@ Task<void> ModelPool::watch_member(std::size_t index, Random random) {
   EndpointSet& set = dispatcher_->endpoints();
   MemberState& state = *set.members()[index].state;
   const cluster::HealthConfig& health = config_.health;
+  // A few at once, ten thousand one after another.
+  co_await sleep_for(std::chrono::milliseconds(index));
   while (true) {
     const Result<void> checked = co_await endpoint.check(health.path, health.timeout);
     if (set.checked(index, result_of(checked), std::chrono::steady_clock::now())) {
