@@ -13,9 +13,12 @@ from server import NEVER, PATIENCE
 class Listener:
     """Accepts on a loopback port, a free one unless it is told, and serves each connection in a thread of its own, until closed."""
 
-    def __init__(self, port=0):
-        self.socket = socket.create_server(("127.0.0.1", port), backlog=512)
+    def __init__(self, port=0, host="127.0.0.1", tls=None):
+        self.host, self.tls = host, tls
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.socket = socket.create_server((host, port), family=family, backlog=512)
         self.port = self.socket.getsockname()[1]
+        self.accepted = 0
         self.open = set()
         self.lock = threading.Lock()
         self.thread = threading.Thread(target=self._accept)
@@ -23,7 +26,12 @@ class Listener:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"{'https' if self.tls else 'http'}://{self.name}/v1"
+
+    @property
+    def name(self):
+        """What the gateway calls it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def _accept(self):
         workers = []
@@ -33,6 +41,7 @@ class Listener:
             except OSError:
                 break
             with self.lock:
+                self.accepted += 1
                 self.open.add(connection)
             workers.append(threading.Thread(target=self._run, args=(connection,)))
             workers[-1].start()
@@ -42,6 +51,11 @@ class Listener:
     def _run(self, connection):
         connection.settimeout(PATIENCE)
         with contextlib.suppress(OSError):
+            if self.tls:
+                plain, connection = connection, self.tls.wrap_socket(connection, server_side=True)
+                with self.lock:
+                    self.open.discard(plain)
+                    self.open.add(connection)
             self.serve(connection)
         with self.lock:
             self.open.discard(connection)
@@ -134,11 +148,17 @@ class Spoiler(Listener):
 
 class Foreign(Listener):
     """A server that is not ours. `answer(path, body, count)` returns (status, headers, body), or a list of chunks of a
-    stream in the place of the body, which ends as it should unless its last element is an exception's class."""
+    stream in the place of the body, which ends as it should unless its last element is an exception's class. An event
+    among the chunks holds up what follows until it is set. `pages` are what it answers to GETs, by path."""
 
-    def __init__(self, answer, health=200, port=0):
-        self.answer, self.health, self.requests = answer, health, []
-        super().__init__(port)
+    def __init__(self, answer=None, health=200, pages=None, **listener):
+        self.answer = answer or (lambda *_: (200, {}, completion()))
+        self.health, self.pages, self.requests, self.abandoned = health, pages or {}, [], 0
+        super().__init__(**listener)
+
+    @property
+    def bodies(self):
+        return [json.loads(body) for _, _, body in self.requests]
 
     def serve(self, connection):
         stream = connection.makefile("rb")
@@ -150,7 +170,8 @@ class Foreign(Listener):
                 headers[name.lower()] = value.strip()
             body = stream.read(int(headers.get("content-length", 0)))
             if method == "GET":
-                self._send(connection, self.health if path == "/health" else 404, {}, b"{}")
+                status = self.health if path == "/health" else 200 if path in self.pages else 404
+                self._send(connection, status, {}, self.pages.get(path, b"{}"))
                 continue
             with self.lock:
                 self.requests.append((path, headers, body))
@@ -168,16 +189,20 @@ class Foreign(Listener):
         lines += [f"{name}: {value}" for name, value in headers.items()]
         connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
 
-    @staticmethod
-    def _stream(connection, chunks):
+    def _stream(self, connection, chunks):
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         for chunk in chunks:
             if chunk is ConnectionResetError:
                 reset(connection)
                 return False
             if chunk is TimeoutError:
-                connection.recv(1)
+                connection.recv(1)  # until the gateway has had enough
+                with self.lock:
+                    self.abandoned += 1
                 return False
+            if isinstance(chunk, threading.Event):
+                chunk.wait(PATIENCE)
+                continue
             connection.sendall(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
             NEVER.wait(0.001)
         connection.sendall(b"0\r\n\r\n")
@@ -213,10 +238,26 @@ class Blackhole:
         self.socket.close()
 
 
-def chunk(text, finish=None, index=0):
+def frame(document):
+    return b"data: " + json.dumps(document).encode() + b"\n\n"
+
+
+def chunk(text, finish=None, index=0, **more):
     """An event of a streamed completion."""
     choice = {"index": index, "text": text, "finish_reason": finish}
-    return b"data: " + json.dumps({"id": "c", "object": "text_completion", "choices": [choice]}).encode() + b"\n\n"
+    return frame({"id": "c", "object": "text_completion", **more, "choices": [choice]})
+
+
+def chat_chunk(finish=None, more=None, **delta):
+    """An event of a streamed chat."""
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return frame({"id": "c", "object": "chat.completion.chunk", **(more or {}), "choices": [choice]})
+
+
+def usage(prompt, completion, **more):
+    """The last event before the end of a stream whose client wants it."""
+    total = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    return frame({"id": "c", "object": "text_completion", **more, "choices": [], "usage": total})
 
 
 DONE = b"data: [DONE]\n\n"
