@@ -40,6 +40,7 @@ class Listener:
                 connection, _ = self.socket.accept()
             except OSError:
                 break
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as any server that streams
             with self.lock:
                 self.accepted += 1
                 self.open.add(connection)
@@ -153,7 +154,7 @@ class Foreign(Listener):
 
     def __init__(self, answer=None, health=200, pages=None, **listener):
         self.answer = answer or (lambda *_: (200, {}, completion()))
-        self.health, self.pages, self.requests, self.abandoned = health, pages or {}, [], 0
+        self.health, self.pages, self.requests, self.gets, self.abandoned = health, pages or {}, [], [], 0
         super().__init__(**listener)
 
     @property
@@ -170,6 +171,7 @@ class Foreign(Listener):
                 headers[name.lower()] = value.strip()
             body = stream.read(int(headers.get("content-length", 0)))
             if method == "GET":
+                self.gets.append(path)
                 status = self.health if path == "/health" else 200 if path in self.pages else 404
                 self._send(connection, status, {}, self.pages.get(path, b"{}"))
                 continue

@@ -15,11 +15,12 @@ constexpr std::uint32_t kMinRetries = 3;  // that a budget always allows
 
 Dispatcher::Dispatcher(std::string name, const PoolConfig& config, PoolMetrics& metrics,
                        const std::vector<Endpoint*>& endpoints,
-                       std::vector<std::shared_ptr<EndpointRecord>> records)
+                       std::vector<std::shared_ptr<EndpointRecord>> records,
+                       std::shared_ptr<WaitingLine> line)
     : name_(std::move(name)),
       config_(config),
       metrics_(metrics),
-      endpoints_(config_, endpoints, std::move(records)),
+      endpoints_(config_, endpoints, std::move(records), std::move(line)),
       budget_(config_.retry.budget_percent, kMinRetries) {}
 
 Dispatch::Dispatch(Dispatcher& dispatcher, Dispatcher::Loop& loop, const InferenceRequest& request)
@@ -27,6 +28,7 @@ Dispatch::Dispatch(Dispatcher& dispatcher, Dispatcher::Loop& loop, const Inferen
       loop_(loop),
       active_(dispatcher.budget_.begin_request()),
       attempts_allowed_(dispatcher.config_.retry.max_attempts),
+      streamed_(request.wire.stream),
       request_(nullptr) {
   if (loop_.balancer->wants_prefix()) prefix_ = prefix_digests(std::get<GenerateRequest>(request.work));
 }
@@ -79,7 +81,7 @@ Dispatch::Step Dispatch::next(MonotonicTime now) {
   if (last_ && (last_->retry != Retry::kElsewhere || attempts_ >= attempts_allowed_)) return nobody_left(now);
   bool full = false;
   while (const auto member = pick(now, full)) {
-    if (attempts_ > 0 && !retry_) {
+    if (attempts_ > 0 && !retry_ && !replaces_) {
       retry_ = dispatcher_.budget_.try_retry();
       if (!retry_) {
         dispatcher_.metrics_.retries_refused.add();
@@ -90,6 +92,7 @@ Dispatch::Step Dispatch::next(MonotonicTime now) {
     auto attempt = dispatcher_.endpoints_.breaker(*member).try_acquire(now);
     if (!attempt) continue;  // somebody else is its probe
     if (attempts_++ > 0) dispatcher_.metrics_.retries.add();
+    replaces_ = false;
     return Ask{.member = *member,
                .attempt = std::move(*attempt),
                .place = EndpointSet::Place(dispatcher_.endpoints_, *member),
@@ -137,8 +140,10 @@ void Dispatch::succeeded(Ask& ask, MonotonicTime now) {
   ask.attempt.success(now);
   dispatcher_.endpoints_.succeeded(ask.member);
   dispatcher_.endpoints_.record(ask.member).count(Outcome::kOk);
-  loop_.first_tokens.observe(now - ask.began);
+  // A whole answer comes when it is done: that says nothing of first tokens.
+  if (streamed_) loop_.first_tokens.observe(now - ask.began);
   last_.reset();
+  retry_ = {};  // a long stream does not keep others from their retries
 }
 
 void Dispatch::count_failure(std::size_t member, const Error& error, MonotonicTime now) {
@@ -171,13 +176,17 @@ void Dispatch::failed(Ask ask, const Error& error, MonotonicTime now) {
 void Dispatch::broke(std::size_t member, const Error& error, bool got_on, MonotonicTime now) {
   dispatcher_.endpoints_.breaker(member).count_failure(now);
   count_failure(member, error, now);
+  tried_ = {member};
+  again_ = false;
   if (got_on) {
+    // What comes now is an attempt at something else: the rest of the answer. Its first one takes the place
+    // of work that ended, so that a server's death, which breaks a crowd of streams at once, multiplies
+    // nothing.
     attempts_allowed_ = attempts_ + dispatcher_.config_.retry.max_attempts;
+    replaces_ = true;
   } else {
     last_ = error;
   }
-  tried_ = {member};
-  again_ = false;
 }
 
 void Dispatch::require(Continuation continuation, const InferenceRequest& request) {

@@ -33,7 +33,8 @@ class Dispatcher {
 
   /// `config` and `metrics` outlive this.
   Dispatcher(std::string name, const PoolConfig& config, PoolMetrics& metrics,
-             const std::vector<Endpoint*>& endpoints, std::vector<std::shared_ptr<EndpointRecord>> records);
+             const std::vector<Endpoint*>& endpoints, std::vector<std::shared_ptr<EndpointRecord>> records,
+             std::shared_ptr<WaitingLine> line = nullptr);
 
   EndpointSet& endpoints() { return endpoints_; }
   const EndpointSet& endpoints() const { return endpoints_; }
@@ -105,8 +106,10 @@ class Dispatch {
   std::uint32_t attempts_allowed_;
   std::uint32_t rounds_ = 0;
   std::optional<Error> last_;
-  bool again_ = false;  // one of the tried may do better if asked again
+  bool replaces_ = false;  // the next attempt, work that was lost: no retry of the budget's
+  bool again_ = false;     // one of the tried may do better if asked again
   Duration not_before_ = Duration::zero();
+  bool streamed_;
   Continuation required_ = Continuation::kNone;
   const InferenceRequest* request_;  // to be gone on with; while `required_`
 };

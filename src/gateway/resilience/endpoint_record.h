@@ -1,6 +1,7 @@
 #pragma once
 
 #include "gateway/resilience/circuit_breaker.h"
+#include "gateway/resilience/waiting_line.h"
 #include "gateway/routing/member.h"
 #include "observe/metrics/registry.h"
 
@@ -40,12 +41,15 @@ class EndpointRecords {
   /// `url` is what tells endpoints apart; `shown` what people call it.
   std::shared_ptr<EndpointRecord> of(const std::string& url, const std::string& shown,
                                      const BreakerConfig& breaker);
+  /// Who waits for a place at one of them.
+  const std::shared_ptr<WaitingLine>& line() const { return line_; }
   /// Forgets those that nobody else holds.
   void sweep();
 
  private:
   observe::MetricRegistry& registry_;
   std::string model_;
+  std::shared_ptr<WaitingLine> line_ = std::make_shared<WaitingLine>(0);
   std::map<std::string, std::shared_ptr<EndpointRecord>> records_;
 };
 

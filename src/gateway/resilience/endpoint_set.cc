@@ -6,8 +6,12 @@
 namespace autoglm::gateway {
 
 EndpointSet::EndpointSet(const PoolConfig& config, const std::vector<Endpoint*>& endpoints,
-                         std::vector<std::shared_ptr<EndpointRecord>> records)
-    : config_(config), records_(std::move(records)), line_(config.queue.size) {
+                         std::vector<std::shared_ptr<EndpointRecord>> records,
+                         std::shared_ptr<WaitingLine> line)
+    : config_(config),
+      records_(std::move(records)),
+      line_(line ? std::move(line) : std::make_shared<WaitingLine>(config.queue.size)) {
+  line_->set_limit(config.queue.size);
   for (std::size_t i = 0; i < endpoints.size(); ++i) {
     const EndpointConfig& endpoint = config.endpoints[i];
     members_.push_back({.state = {records_[i], &records_[i]->state},
@@ -80,12 +84,12 @@ bool EndpointSet::set_enabled(std::string_view name, bool enabled) {
 /// Who waits may find a place now.
 void EndpointSet::changed() {
   version_.fetch_add(1, std::memory_order_release);
-  line_.wake_all();
+  line_->wake_all();
 }
 
 void EndpointSet::leave(std::size_t member) {
   members_[member].state->in_flight.fetch_sub(1);
-  if (members_[member].max_connections != 0) line_.wake_one();
+  line_->wake_one();  // where nobody waits, that is one look
 }
 
 }  // namespace autoglm::gateway

@@ -20,12 +20,13 @@ class EndpointSet {
  public:
   /// `endpoints` and `records` are those of `config.endpoints`, in order; the endpoints outlive this.
   EndpointSet(const PoolConfig& config, const std::vector<Endpoint*>& endpoints,
-              std::vector<std::shared_ptr<EndpointRecord>> records);
+              std::vector<std::shared_ptr<EndpointRecord>> records,
+              std::shared_ptr<WaitingLine> line = nullptr);
 
   std::span<const Member> members() const { return members_; }
   EndpointRecord& record(std::size_t member) const { return *records_[member]; }
   CircuitBreaker& breaker(std::size_t member) const { return records_[member]->breaker; }
-  WaitingLine& line() { return line_; }
+  WaitingLine& line() { return *line_; }
 
   /// What one loop remembers of the whole, so that it need not be asked again at each request. Zero: nothing.
   struct Outlook {
@@ -83,8 +84,8 @@ class EndpointSet {
   std::vector<Member> members_;
   std::vector<std::shared_ptr<EndpointRecord>> records_;
   std::atomic<std::uint64_t> version_{1};
-  std::mutex ejecting_;  // so that two loops do not each eject the last one that may be
-  WaitingLine line_;
+  std::mutex ejecting_;                // so that two loops do not each eject the last one that may be
+  std::shared_ptr<WaitingLine> line_;  // of all generations: their requests have the same places
 };
 
 }  // namespace autoglm::gateway

@@ -71,7 +71,8 @@ Result<void> ModelPool::make_endpoints() {
     endpoints_.push_back(std::make_unique<HttpEndpoint>(std::move(options), dependencies_.clients));
     endpoints.push_back(endpoints_.back().get());
   }
-  dispatcher_ = std::make_unique<Dispatcher>(name_, config_, metrics_, endpoints, std::move(records));
+  dispatcher_ = std::make_unique<Dispatcher>(name_, config_, metrics_, endpoints, std::move(records),
+                                             dependencies_.records.line());
   Random random = Random::from_entropy();
   for (std::size_t i = 0; i < dependencies_.loops; ++i)
     loops_.push_back({.balancer = dependencies_.balancer(random()), .random = Random(random())});
@@ -87,21 +88,27 @@ Task<Result<Opened>> ModelPool::open_at(std::size_t member, InferenceRequestPtr 
   co_return Opened{.member = member, .stream = std::move(*stream), .first = std::move(*first)};
 }
 
-/// Joins the line, looks again, and waits only if there is still no place.
-Task<Result<Dispatch::Step>> ModelPool::wait_for_place(Dispatch& dispatch, Deadline deadline, bool again) {
-  auto ticket = dispatcher_->endpoints().line().join(again);
+/// Joins the line, looks again, and waits only while there is no place.
+Task<Result<Dispatch::Step>> ModelPool::wait_for_place(Dispatch& dispatch, Deadline deadline,
+                                                       std::uint64_t& number) {
+  auto ticket = dispatcher_->endpoints().line().join(number);
   if (!ticket) co_return fail(ticket.error());
-  auto step = dispatch.next(std::chrono::steady_clock::now());
-  if (!std::holds_alternative<Dispatch::Full>(step)) co_return step;
-  if (!co_await ticket->wait(deadline)) {
-    co_return fail(
-        Error{.code = ErrorCode::kUnavailable,
-              .retry = Retry::kElsewhere,
-              .message = fmt::format("no endpoint of \"{}\" had a place in time; try again shortly", name_),
-              .reason = "queue_timeout",
-              .retry_after = std::chrono::seconds(1)});
+  if (!ticket->must_wait()) {
+    auto step = dispatch.next(std::chrono::steady_clock::now());
+    if (!std::holds_alternative<Dispatch::Full>(step)) co_return step;
   }
-  co_return dispatch.next(std::chrono::steady_clock::now());
+  while (co_await ticket->wait(deadline)) {
+    auto step = dispatch.next(std::chrono::steady_clock::now());
+    if (std::holds_alternative<Dispatch::Ask>(step)) ticket->took_it();
+    if (!std::holds_alternative<Dispatch::Full>(step)) co_return step;
+    ticket->wait_again();
+  }
+  co_return fail(
+      Error{.code = ErrorCode::kUnavailable,
+            .retry = Retry::kElsewhere,
+            .message = fmt::format("no endpoint of \"{}\" had a place in time; try again shortly", name_),
+            .reason = "queue_timeout",
+            .retry_after = std::chrono::seconds(1)});
 }
 
 Task<Result<Opened>> ModelPool::open(InferenceRequestPtr request, const CallContext& context,
@@ -116,12 +123,13 @@ Task<Result<Opened>> ModelPool::open(InferenceRequestPtr request, const CallCont
                                                   {"error", error.message}});
       });
   const Deadline place_deadline = earlier(Deadline::after(config_.queue.timeout), context.deadline);
-  Dispatch::Step step = dispatch.next(std::chrono::steady_clock::now());
-  bool waited = false;
+  const bool others_first = dispatcher_->endpoints().line().telling();
+  Dispatch::Step step = others_first ? Dispatch::Full{} : dispatch.next(std::chrono::steady_clock::now());
+  std::uint64_t number = 0;
   while (true) {
     if (auto* error = std::get_if<Error>(&step)) co_return fail(std::move(*error));
     if (std::holds_alternative<Dispatch::Full>(step)) {
-      auto after = co_await wait_for_place(dispatch, place_deadline, std::exchange(waited, true));
+      auto after = co_await wait_for_place(dispatch, place_deadline, number);
       if (!after) co_return fail(after.error());
       step = std::move(*after);
       continue;

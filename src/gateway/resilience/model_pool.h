@@ -71,7 +71,7 @@ class ModelPool final : public Endpoint {
   Result<void> make_endpoints();
   Task<Result<Opened>> open(InferenceRequestPtr request, const CallContext& context, Dispatch& dispatch);
   Task<Result<Opened>> open_at(std::size_t member, InferenceRequestPtr request, CallContext context);
-  Task<Result<Dispatch::Step>> wait_for_place(Dispatch& dispatch, Deadline deadline, bool again);
+  Task<Result<Dispatch::Step>> wait_for_place(Dispatch& dispatch, Deadline deadline, std::uint64_t& number);
   Task<Result<std::unique_ptr<EventStream>>> fall_back(InferenceRequestPtr request,
                                                        const CallContext& context, Error error);
   std::optional<Duration> hedge_after();

@@ -63,12 +63,27 @@ void PooledStream::note_text(EventBatch& batch) {
   for (const TokenEvent& event : batch.events) {
     text_->said += event.text;
     text_->tokens += event.text.empty() ? 0 : 1;
+    text_->ended |= event.finish.has_value();
     // Thoughts and calls are not part of what a server would go on with.
     if (!event.reasoning.empty() || !event.tool_calls.empty()) {
       text_.reset();
       return;
     }
   }
+}
+
+/// Whether nothing is left to ask for: it had ended, or said as many tokens as it may.
+bool PooledStream::has_all_text() const {
+  const auto& stop = std::get<GenerateRequest>(request_->work).stop;
+  return text_->ended || (stop.max_tokens && text_->tokens >= *stop.max_tokens);
+}
+
+/// What was missing of an answer that had all its text.
+EventBatch PooledStream::text_end() const {
+  EventBatch batch;
+  batch.raw = openai::end_frames(*text_->identity, request_->wire.protocol, !text_->ended);
+  batch.usage = Usage{.completion_tokens = text_->tokens};
+  return batch;
 }
 
 /// What is left of the request, for somebody who goes on with it.
@@ -84,10 +99,12 @@ InferenceRequestPtr PooledStream::remainder(Continuation from) const {
   return copy;
 }
 
-/// A pending one may be given up and begun again: `inner_` is there when it is done, and not before.
+/// A pending one may be given up and begun again: `inner_` is there when it is done, and not before; not at
+/// all when only the end is missing.
 Task<Result<void>> PooledStream::reopen() {
   for (const Continuation from : {Continuation::kExact, Continuation::kText}) {
     if (from == Continuation::kExact ? !exact_ : !text_ || !text_->identity) continue;
+    if (from == Continuation::kText && has_all_text()) co_return Result<void>();
     const InferenceRequestPtr rest = remainder(from);
     // While nothing was said, anybody can say it from the beginning.
     const bool anew = from == Continuation::kText && text_->said.empty();
@@ -121,6 +138,7 @@ Task<Result<EventBatch>> PooledStream::next() {
   while (true) {
     if (!inner_) {
       if (auto reopened = co_await reopen(); !reopened) co_return fail(reopened.error());
+      if (!inner_) co_return text_end();
     }
     Result<EventBatch> batch =
         first_ ? Result<EventBatch>(std::move(*std::exchange(first_, std::nullopt)))

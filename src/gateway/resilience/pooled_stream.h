@@ -16,6 +16,7 @@ struct SaidText {
   std::uint32_t tokens = 0;  ///< about: events with text
   std::uint32_t offset = 0;  ///< of them before the last break
   bool continued = false;
+  bool ended = false;  ///< it told why; only the stream's own end is missing
   std::optional<protocol::openai::AnswerIdentity> identity;
 };
 
@@ -35,6 +36,8 @@ class PooledStream final : public EventStream {
   InferenceRequestPtr remainder(Continuation from) const;
   void note(EventBatch& batch);
   void note_text(EventBatch& batch);
+  bool has_all_text() const;
+  EventBatch text_end() const;
 
   ModelPool& pool_;
   InferenceRequestPtr request_;

@@ -11,22 +11,19 @@ namespace autoglm::gateway {
 
 struct WaitingLine::Waiting {
   EventLoop& loop;
-  Signal woken;            // of the loop
-  bool gone = false;       // likewise
-  bool was_woken = false;  // under the line's lock
+  std::uint64_t number;
+  Signal woken = {};  // of the loop
+  bool gone = false;  // likewise
+  bool told = false;  // of a place, which is to be taken or passed on; under the line's lock
 };
 
 WaitingLine::Ticket::~Ticket() {
   if (!waiting_) return;
   waiting_->gone = true;
-  bool pass_on = false;
-  {
-    const std::lock_guard lock(line_->mutex_);
-    std::erase(line_->waiting_, waiting_);
-    line_->size_.store(line_->waiting_.size());
-    pass_on = waiting_->was_woken && !took_turn_;
-  }
-  if (pass_on) line_->wake_one();
+  const std::lock_guard lock(line_->mutex_);
+  std::erase(line_->waiting_, waiting_);
+  line_->size_.store(line_->waiting_.size());
+  if (waiting_->told) line_->tell_next(waiting_->number);
 }
 
 Task<bool> WaitingLine::Ticket::wait(Deadline deadline) {
@@ -35,52 +32,83 @@ Task<bool> WaitingLine::Ticket::wait(Deadline deadline) {
     co_return Result<void>();
   }(waiting_->woken);
   const auto done = co_await with_deadline(deadline, std::move(woken), "waiting for a place");
-  took_turn_ = done.has_value();
-  co_return took_turn_;
+  waiting_->woken.clear();
+  co_return done.has_value();
 }
 
-Result<WaitingLine::Ticket> WaitingLine::join(bool again) {
-  auto waiting = std::make_shared<Waiting>(EventLoop::current());
+void WaitingLine::Ticket::took_it() {
+  const std::lock_guard lock(line_->mutex_);
+  if (std::exchange(waiting_->told, false)) line_->telling_.fetch_sub(1);
+}
+
+void WaitingLine::Ticket::wait_again() {
+  const std::lock_guard lock(line_->mutex_);
+  if (std::exchange(waiting_->told, false)) line_->tell_next(waiting_->number);
+  line_->enter(waiting_);
+}
+
+Result<WaitingLine::Ticket> WaitingLine::join(std::uint64_t& number) {
   const std::lock_guard lock(mutex_);
-  if (waiting_.size() >= limit_) {
+  const std::size_t limit = limit_.load();
+  // Who has waited already is not sent away any more.
+  if (number == 0 && waiting_.size() >= limit) {
     return fail(Error{.code = ErrorCode::kUnavailable,
                       .retry = Retry::kElsewhere,
                       .message = fmt::format(
-                          "all endpoints are busy, and {} requests wait already; try again shortly", limit_),
+                          "all endpoints are busy, and {} requests wait already; try again shortly", limit),
                       .reason = "queue_full",
                       .retry_after = std::chrono::seconds(1)});
   }
-  if (again) {
-    waiting_.push_front(waiting);
-  } else {
-    waiting_.push_back(waiting);
-  }
-  size_.store(waiting_.size());
-  return Ticket(*this, std::move(waiting));
+  if (number == 0) number = ++last_number_;
+  auto waiting = std::make_shared<Waiting>(EventLoop::current(), number);
+  enter(waiting);
+  return Ticket(*this, std::move(waiting), telling());
 }
 
-std::shared_ptr<WaitingLine::Waiting> WaitingLine::take_first() {
-  const std::lock_guard lock(mutex_);
-  if (waiting_.empty()) return nullptr;
-  auto first = std::move(waiting_.front());
-  waiting_.pop_front();
+/// Locked.
+void WaitingLine::enter(std::shared_ptr<Waiting> waiting) {
+  if (std::ranges::find(waiting_, waiting) != waiting_.end()) return;
+  const auto behind = std::ranges::find_if(
+      waiting_, [&waiting](const auto& other) { return other->number > waiting->number; });
+  waiting_.insert(behind, std::move(waiting));
   size_.store(waiting_.size());
-  first->was_woken = true;
-  return first;
+}
+
+/// Locked. A place goes to the first of those whose number is higher than `behind`; if there are none, it
+/// stays free for whoever comes.
+void WaitingLine::tell_next(std::uint64_t behind) {
+  const auto next =
+      std::ranges::find_if(waiting_, [behind](const auto& waiting) { return waiting->number > behind; });
+  if (next == waiting_.end()) {
+    telling_.fetch_sub(1);
+    return;
+  }
+  auto waiting = std::move(*next);
+  waiting_.erase(next);
+  size_.store(waiting_.size());
+  waiting->told = true;
+  wake(std::move(waiting));
+}
+
+void WaitingLine::wake(std::shared_ptr<Waiting> waiting) {
+  EventLoop& loop = waiting->loop;
+  loop.post([waiting = std::move(waiting)] {
+    if (!waiting->gone) waiting->woken.set();
+  });
 }
 
 void WaitingLine::wake_one() {
   if (size_.load() == 0) return;
-  if (auto first = take_first()) {
-    EventLoop& loop = first->loop;
-    loop.post([first = std::move(first)] {
-      if (!first->gone) first->woken.set();
-    });
-  }
+  const std::lock_guard lock(mutex_);
+  telling_.fetch_add(1);
+  tell_next(0);
 }
 
 void WaitingLine::wake_all() {
-  for (std::size_t left = size_.load(); left > 0; --left) wake_one();
+  if (size_.load() == 0) return;
+  const std::lock_guard lock(mutex_);
+  size_.store(0);
+  for (auto& waiting : std::exchange(waiting_, {})) wake(std::move(waiting));
 }
 
 }  // namespace autoglm::gateway

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -15,44 +16,62 @@
 namespace autoglm::gateway {
 
 /// Those who wait until an endpoint has a place again, first come first served, at most so many. Shared by
-/// all loops: whoever gives a place back wakes somebody, perhaps of another loop.
+/// all loops, and by all generations of a model's configuration: whoever gives a place back wakes the first,
+/// perhaps of another loop. Not everybody can take every place: who cannot passes it on to the next.
 class WaitingLine {
   struct Waiting;
 
  public:
   explicit WaitingLine(std::size_t limit) : limit_(limit) {}
 
-  /// A place in the line. Whoever has one looks once more whether it is needed, and then waits: a place that
-  /// is given back in between is not missed. Dropped while it is being woken, it wakes the next one.
+  void set_limit(std::size_t limit) { limit_.store(limit); }
+
+  /// A place in the line. Whoever has one looks once more whether it is needed, unless `must_wait`, and then
+  /// waits: a place that is given back in between is not missed. Dropped with a place that it was told of and
+  /// has not taken, it passes that on.
   class Ticket {
    public:
-    Ticket(WaitingLine& line, std::shared_ptr<Waiting> waiting)
-        : line_(&line), waiting_(std::move(waiting)) {}
+    Ticket(WaitingLine& line, std::shared_ptr<Waiting> waiting, bool must_wait)
+        : line_(&line), waiting_(std::move(waiting)), must_wait_(must_wait) {}
     Ticket(Ticket&&) = default;
     Ticket& operator=(Ticket&&) = delete;
     ~Ticket();
-    /// False: the deadline passed first.
+    /// Somebody before us is being told of a place, which may be passed on to us.
+    bool must_wait() const { return must_wait_; }
+    /// Until there may be a place. False: the deadline passed first.
     Task<bool> wait(Deadline deadline);
+    /// The place that we were told of is ours.
+    void took_it();
+    /// There was none for us: back to where we were, behind those who came before us only.
+    void wait_again();
 
    private:
     WaitingLine* line_;
     std::shared_ptr<Waiting> waiting_;
-    bool took_turn_ = false;
+    bool must_wait_;
   };
 
-  /// kUnavailable: the line is full. `again`: at its head, where it was before.
-  Result<Ticket> join(bool again);
+  /// kUnavailable: the line is full. `number`, zero at first, is the turn that somebody has for good.
+  Result<Ticket> join(std::uint64_t& number);
+  /// Whether somebody is being told of a place: it is not for those who come now.
+  bool telling() const { return telling_.load() > 0; }
+  /// There is a place.
   void wake_one();
+  /// Things have changed: everybody looks.
   void wake_all();
   std::size_t size() const { return size_.load(); }
 
  private:
-  std::shared_ptr<Waiting> take_first();
+  void enter(std::shared_ptr<Waiting> waiting);
+  void tell_next(std::uint64_t behind);
+  static void wake(std::shared_ptr<Waiting> waiting);
 
-  const std::size_t limit_;
+  std::atomic<std::size_t> limit_;
   std::atomic<std::size_t> size_{0};
+  std::atomic<std::size_t> telling_{0};
   std::mutex mutex_;
-  std::deque<std::shared_ptr<Waiting>> waiting_;
+  std::uint64_t last_number_ = 0;
+  std::deque<std::shared_ptr<Waiting>> waiting_;  // by number
 };
 
 }  // namespace autoglm::gateway

@@ -92,4 +92,19 @@ std::string continue_frames(std::string_view raw, const AnswerIdentity& identity
   return out;
 }
 
+std::string end_frames(const AnswerIdentity& identity, WireBody::Protocol protocol, bool reason) {
+  std::string out;
+  if (reason) {
+    const bool chat = protocol == WireBody::Protocol::kChat;
+    const auto or_null = [](const std::string& value) { return value.empty() ? "null" : value; };
+    out = fmt::format(
+        R"(data: {{"id":{},"object":"{}","created":{},"model":{},"choices":[{{"index":0,{},"logprobs":null,)"
+        R"("finish_reason":"length"}}]}})"
+        "\n\n",
+        or_null(identity.id), chat ? "chat.completion.chunk" : "text_completion", or_null(identity.created),
+        or_null(identity.model), chat ? R"("delta":{})" : R"("text":"")");
+  }
+  return out + "data: [DONE]\n\n";
+}
+
 }  // namespace autoglm::protocol::openai

@@ -34,4 +34,7 @@ AnswerIdentity read_identity(std::string_view raw);
 /// is left out.
 std::string continue_frames(std::string_view raw, const AnswerIdentity& identity, std::uint32_t tokens);
 
+/// The end of an answer whose text is complete; with a frame that says why, for the length, if `reason`.
+std::string end_frames(const AnswerIdentity& identity, WireBody::Protocol protocol, bool reason);
+
 }  // namespace autoglm::protocol::openai

@@ -40,6 +40,7 @@ TokenEvent event_of(const element& choice, bool& has_tokens) {
     if (choice[key].get(part) != simdjson::SUCCESS) continue;
     event.text = text_at(part, "content");
     event.reasoning = text_at(part, "reasoning_content");
+    if (event.reasoning.empty()) event.reasoning = text_at(part, "reasoning");  // newer vLLM
     simdjson::dom::array calls;
     if (part["tool_calls"].get(calls) == simdjson::SUCCESS && calls.begin() != calls.end())
       event.tool_calls.emplace_back();
