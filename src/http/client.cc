@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 namespace autoglm::http {
@@ -45,7 +46,7 @@ bool is_redirect(int status) {
 
 std::string ClientRequest::connection_key() const {
   std::string key = url.origin();
-  if (tls) key += fmt::format(" {} {}", fmt::ptr(tls.get()), tls_name);
+  if (tls) key += fmt::format(" {} {}", tls->id(), tls_name);
   return key;
 }
 
@@ -54,7 +55,8 @@ ClientResponse::ClientResponse(Client& client, std::string origin, std::string k
 
 ClientResponse::~ClientResponse() {
   // Only a connection that stands exactly between two messages can serve another one.
-  if (done_ && head_.keep_alive && buffer_.empty() && stream_) client_.give_back(key_, std::move(stream_));
+  if (done_ && head_.keep_alive && buffer_.empty() && stream_)
+    client_.give_back(key_, std::move(stream_), reuse_until_);
 }
 
 Error ClientResponse::cut_off() const {
@@ -147,7 +149,7 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::send(ClientRequest request
 }
 
 Task<Result<std::unique_ptr<ClientResponse>>> Client::send_once(const ClientRequest& request) {
-  if (auto kept = take_idle(request.connection_key())) {
+  if (auto kept = take_idle(request.connection_key()); kept.stream) {
     bool any_byte = false;
     auto response = co_await exchange(request, std::move(kept), any_byte);
     // The other side may close a kept connection at any time: that is no failure of the request.
@@ -159,15 +161,16 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::send_once(const ClientRequ
     co_return fail(std::move(stream).error());
   }
   bool any_byte = false;
-  co_return co_await exchange(request, std::move(*stream), any_byte);
+  const MonotonicTime reuse_until = std::chrono::steady_clock::now() + request.reuse_time;
+  co_return co_await exchange(request, {std::move(*stream), reuse_until, reuse_until}, any_byte);
 }
 
-Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientRequest& request,
-                                                               std::unique_ptr<ByteStream> stream,
+Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientRequest& request, Idle connection,
                                                                bool& any_byte) {
   std::unique_ptr<ClientResponse> response(
       new ClientResponse(*this, request.url.origin(), request.connection_key(), request.read_timeout));
-  response->stream_ = std::move(stream);
+  response->stream_ = std::move(connection.stream);
+  response->reuse_until_ = connection.reuse_until;
   const Deadline deadline = Deadline::after(request.head_timeout);
   const std::string head = write_head(request);
   const std::string_view parts[] = {head, request.body};
@@ -223,25 +226,42 @@ Task<Result<void>> Client::probe(ClientRequest request) {
   co_return Result<void>();
 }
 
-std::unique_ptr<ByteStream> Client::take_idle(const std::string& key) {
+Client::Idle Client::take_idle(const std::string& key) {
   const auto found = idle_.find(key);
-  if (found == idle_.end()) return nullptr;
-  std::unique_ptr<ByteStream> stream;
+  if (found == idle_.end()) return {};
+  Idle taken;
   const auto now = std::chrono::steady_clock::now();
   // The one used last is the one most likely to be open still; the oldest age out at the front.
   std::erase_if(found->second, [&](const Idle& idle) { return idle.until <= now; });
   if (!found->second.empty()) {
-    stream = std::move(found->second.back().stream);
+    taken = std::move(found->second.back());
     found->second.pop_back();
   }
   if (found->second.empty()) idle_.erase(found);
-  return stream;
+  return taken;
 }
 
-void Client::give_back(const std::string& key, std::unique_ptr<ByteStream> stream) {
+void Client::give_back(const std::string& key, std::unique_ptr<ByteStream> stream,
+                       MonotonicTime reuse_until) {
+  const auto now = std::chrono::steady_clock::now();
+  if (reuse_until <= now) return;
   auto& idle = idle_[key];
-  idle.push_back({std::move(stream), std::chrono::steady_clock::now() + limits_.idle_time});
+  const MonotonicTime until = std::min(now + limits_.idle_time, reuse_until);
+  idle.push_back({std::move(stream), reuse_until, until});
   if (idle.size() > limits_.idle_per_origin) idle.pop_front();
+  if (!closing_.armed() || until < closing_.at()) closing_.arm(until);
+}
+
+void Client::close_old() {
+  const auto now = std::chrono::steady_clock::now();
+  MonotonicTime next = MonotonicTime::max();
+  for (auto entry = idle_.begin(); entry != idle_.end();) {
+    std::erase_if(entry->second, [now](const Idle& idle) { return idle.until <= now; });
+    for (const Idle& idle : entry->second) next = std::min(next, idle.until);
+    entry = entry->second.empty() ? idle_.erase(entry) : std::next(entry);
+  }
+  // Not for each one: some at a time.
+  if (!idle_.empty()) closing_.arm(std::max(next, now + limits_.idle_time / 30));
 }
 
 std::size_t Client::idle_connections() const {

@@ -33,6 +33,8 @@ struct ClientRequest {
   Duration connect_timeout = std::chrono::seconds(5);
   Duration head_timeout = std::chrono::seconds(30);  ///< from the request's end to the answer's head
   Duration read_timeout = std::chrono::seconds(30);  ///< for each read of the body
+  /// How old a connection may be that is used once more: a new one goes where the name points by then.
+  Duration reuse_time = std::chrono::minutes(1);
   unsigned max_redirects = 0;  ///< followed for GET and HEAD; Authorization stays with its origin
   std::shared_ptr<const TlsClientContext> tls;  ///< in the place of the client's
   std::string tls_name;                         ///< whose certificate is expected; empty: the host's
@@ -69,6 +71,7 @@ class ClientResponse {
   std::string key_;
   Duration read_timeout_;
   std::unique_ptr<ByteStream> stream_;
+  MonotonicTime reuse_until_;
   ResponseHead head_;
   std::string buffer_;
   std::uint64_t left_ = 0;  // of a body with a length
@@ -105,20 +108,23 @@ class Client {
   friend class ClientResponse;
   struct Idle {
     std::unique_ptr<ByteStream> stream;
+    MonotonicTime reuse_until;
     MonotonicTime until;
   };
 
   Task<Result<std::unique_ptr<ClientResponse>>> send_once(const ClientRequest& request);
-  Task<Result<std::unique_ptr<ClientResponse>>> exchange(const ClientRequest& request,
-                                                         std::unique_ptr<ByteStream> stream, bool& any_byte);
+  Task<Result<std::unique_ptr<ClientResponse>>> exchange(const ClientRequest& request, Idle connection,
+                                                         bool& any_byte);
   Task<Result<std::unique_ptr<ByteStream>>> connect(const ClientRequest& request);
-  std::unique_ptr<ByteStream> take_idle(const std::string& key);
-  void give_back(const std::string& key, std::unique_ptr<ByteStream> stream);
+  Idle take_idle(const std::string& key);
+  void give_back(const std::string& key, std::unique_ptr<ByteStream> stream, MonotonicTime reuse_until);
+  void close_old();
 
   BlockingPool& pool_;
   std::shared_ptr<const TlsClientContext> tls_;
   Limits limits_;
   std::map<std::string, std::deque<Idle>> idle_;
+  Timer closing_{[this] { close_old(); }};  // of connections that nobody asks for any more
 };
 
 }  // namespace autoglm::http

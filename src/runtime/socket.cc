@@ -11,10 +11,13 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <expected>
 #include <functional>
+#include <optional>
 #include <utility>
 
 namespace autoglm {
@@ -243,9 +246,80 @@ Result<void> open_and_bind(tcp::acceptor& acceptor, const HostPort& address, boo
   return {};
 }
 
+/// How long an address may be silent before the next one is tried, too.
+constexpr Duration kNextAddressAfter = std::chrono::milliseconds(250);
+
+/// Attempts at several addresses beside each other.
+struct Race {
+  Signal news;
+  std::optional<tcp::socket> won;
+  std::size_t failed = 0;
+  error_code last = asio::error::host_not_found;
+};
+
+Task<void> run_one(const tcp::endpoint& endpoint, Race& race) {
+  tcp::socket socket(EventLoop::current().core().context);
+  const auto [error, nothing] =
+      co_await Operation<Nothing>([&](auto& state) { socket.async_connect(endpoint, state.handler()); });
+  if (error) {
+    race.last = error;
+    ++race.failed;
+  } else if (!race.won) {
+    race.won.emplace(std::move(socket));
+  }
+  race.news.set();
+}
+
+/// Happy eyeballs (RFC 8305): the addresses in turn, each a little later than the one before or when that
+/// has failed; the first to be there is taken.
+Task<std::expected<tcp::socket, error_code>> connect_to_first(std::vector<tcp::endpoint> endpoints) {
+  Race race;
+  Scope attempts;  // last: they use the above
+  for (std::size_t begun = 0; begun < endpoints.size();) {
+    attempts.spawn(run_one(endpoints[begun++], race));
+    while (!race.won && race.failed < begun) {
+      const std::size_t failed = race.failed;
+      const auto next = begun < endpoints.size() ? Deadline::after(kNextAddressAfter) : Deadline::never();
+      const auto waited = co_await with_deadline(
+          next,
+          [](Signal& news) -> Task<Result<void>> {
+            co_await news.wait();
+            co_return Result<void>();
+          }(race.news),
+          "an address");
+      race.news.clear();
+      if (!waited || race.failed > failed) break;
+    }
+    if (race.won) co_return std::move(*race.won);
+    while (begun == endpoints.size() && race.failed < begun && !race.won) {
+      co_await race.news.wait();
+      race.news.clear();
+    }
+    if (race.won) co_return std::move(*race.won);
+  }
+  co_return std::unexpected(race.last);
+}
+
+/// The families in turn, so that one that leads nowhere costs one attempt.
+std::vector<tcp::endpoint> interleaved(const std::vector<tcp::endpoint>& endpoints) {
+  std::vector<tcp::endpoint> first;
+  std::vector<tcp::endpoint> second;
+  for (const auto& endpoint : endpoints)
+    (endpoint.protocol() == endpoints.front().protocol() ? first : second).push_back(endpoint);
+  std::vector<tcp::endpoint> order;
+  for (std::size_t i = 0; i < std::max(first.size(), second.size()); ++i) {
+    if (i < first.size()) order.push_back(first[i]);
+    if (i < second.size()) order.push_back(second[i]);
+  }
+  return order;
+}
+
 Task<Result<std::unique_ptr<ByteStream>>> connect_to_any(BlockingPool& pool, HostPort target) {
   std::vector<tcp::endpoint> endpoints;
-  if (const auto numeric = numeric_endpoint(target)) {
+  if (target.host == "localhost") {  // not everybody's resolver knows both
+    endpoints = {{asio::ip::address_v4::loopback(), target.port},
+                 {asio::ip::address_v6::loopback(), target.port}};
+  } else if (const auto numeric = numeric_endpoint(target)) {
     endpoints.push_back(*numeric);
   } else {
     auto resolved = co_await pool.run([target] { return resolve(target); });
@@ -253,15 +327,9 @@ Task<Result<std::unique_ptr<ByteStream>>> connect_to_any(BlockingPool& pool, Hos
     if (!*resolved) co_return fail(resolved->error());
     endpoints = std::move(**resolved);
   }
-  error_code last = asio::error::host_not_found;
-  for (const tcp::endpoint& endpoint : endpoints) {
-    tcp::socket socket(EventLoop::current().core().context);
-    const auto [error, nothing] =
-        co_await Operation<Nothing>([&](auto& state) { socket.async_connect(endpoint, state.handler()); });
-    if (!error) co_return std::make_unique<TcpStream>(std::move(socket));
-    last = error;
-  }
-  co_return fail(connection_error("connecting to " + target.to_string(), last));
+  auto connected = co_await connect_to_first(interleaved(endpoints));
+  if (!connected) co_return fail(connection_error("connecting to " + target.to_string(), connected.error()));
+  co_return std::make_unique<TcpStream>(std::move(*connected));
 }
 
 }  // namespace

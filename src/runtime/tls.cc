@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 
 #include <array>
+#include <atomic>
 #include <utility>
 
 namespace autoglm {
@@ -147,7 +148,11 @@ struct TlsClientContext::State {
   SslContext context;
 };
 
-TlsClientContext::TlsClientContext(std::unique_ptr<State> state) : state_(std::move(state)) {}
+TlsClientContext::TlsClientContext(std::unique_ptr<State> state)
+    : state_(std::move(state)), id_([] {
+        static std::atomic<std::uint64_t> last{0};
+        return ++last;
+      }()) {}
 TlsClientContext::~TlsClientContext() = default;
 
 Result<std::shared_ptr<const TlsClientContext>> TlsClientContext::create(const Options& options) {

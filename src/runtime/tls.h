@@ -4,6 +4,7 @@
 #include "runtime/byte_stream.h"
 #include "runtime/deadline.h"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -26,10 +27,13 @@ class TlsClientContext {
 
   struct State;
   const State& state() const { return *state_; }
+  /// Another one for each context that there ever was.
+  std::uint64_t id() const { return id_; }
 
  private:
   explicit TlsClientContext(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
+  const std::uint64_t id_;
 };
 
 /// The client's handshake over `transport`: verifies the chain and that it is for `host`; TLS 1.2

@@ -66,18 +66,24 @@ class Server:
         elif model:
             config["models"] = [{"name": "tiny", "engine": {"path": model, "threads": 1, **(engine or {})}}]
             config["models"] += more_models
-        path = os.path.join(self.folder.name, "open-autoglm.yaml")
-        with open(path, "w") as file:
-            json.dump(config, file)  # JSON is YAML
+        self.config, self.config_path = config, os.path.join(self.folder.name, "open-autoglm.yaml")
+        self.write_config(config)
         self.out_path = os.path.join(self.folder.name, "out")
         self.log_path = os.path.join(self.folder.name, "log")
         with open(self.out_path, "w") as out, open(self.log_path, "w") as log:
-            self.process = subprocess.Popen([BINARY, "serve", "--config", path, *args], stdout=out, stderr=log,
+            self.process = subprocess.Popen([BINARY, "serve", "--config", self.config_path, *args], stdout=out, stderr=log,
                                             stdin=subprocess.DEVNULL, env=environment(**(env or {})))
         line = wait_for(self._listening, "a line that says where the server listens")
         self.port, self.admin_port = int(line[1]), int(line[2])
         if ready:
             wait_for(lambda: self.get("/health").status == 200, "readiness")
+
+    def write_config(self, config):
+        """In the place of the file, as editors and Kubernetes do; what was there is never half."""
+        fresh = self.config_path + ".fresh"
+        with open(fresh, "w") as file:
+            json.dump(config, file, indent=1)  # JSON is YAML
+        os.replace(fresh, self.config_path)
 
     def _listening(self):
         if self.process.poll() is not None:

@@ -64,6 +64,7 @@ http::ClientRequest HttpEndpoint::to(std::string method, std::string target) con
   request.tls = options_.tls;
   request.tls_name = options_.tls_name;
   request.connect_timeout = options_.connect_timeout;
+  request.reuse_time = options_.reuse_time;
   request.headers = options_.headers;
   request.headers.emplace_back("Accept-Encoding", "identity");
   if (!options_.api_key.empty()) request.headers.emplace_back("Authorization", "Bearer " + options_.api_key);

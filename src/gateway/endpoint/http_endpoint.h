@@ -20,7 +20,8 @@ struct HttpEndpointOptions {
   std::shared_ptr<const TlsClientContext> tls;  ///< null: the clients' own
   std::string tls_name;                         ///< whose certificate is expected; empty: the host's
   Duration connect_timeout = std::chrono::seconds(2);
-  bool continue_text = true;  ///< whether it may be asked to go on with a text
+  Duration reuse_time = std::chrono::minutes(1);  ///< of a connection
+  bool continue_text = true;                      ///< whether it may be asked to go on with a text
 };
 
 /// A server across the network that speaks OpenAI's protocol: vLLM, SGLang, llama-server, Ollama, a cloud,

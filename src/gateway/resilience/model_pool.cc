@@ -22,6 +22,7 @@ HttpEndpointOptions options_of(const EndpointConfig& endpoint, const PoolConfig&
           .tls = nullptr,
           .tls_name = endpoint.tls.server_name,
           .connect_timeout = config.timeouts.connect,
+          .reuse_time = config.timeouts.reuse,
           .continue_text = config.continue_text};
 }
 

@@ -1,6 +1,7 @@
 #include "gateway/resilience/pool_config.h"
 
 #include "http/url.h"
+#include "runtime/tls.h"
 
 #include <unistd.h>
 
@@ -36,6 +37,12 @@ config::Descriptor<EndpointTlsConfig> describe_tls() {
           if (!path.empty() && ::access(path.c_str(), R_OK) != 0)
             wrong.push_back({key, "cannot be read: " + path + ": " + std::strerror(errno)});
         }
+        if (!wrong.empty()) return wrong;
+        if (const auto ca = TlsClientContext::create({.ca_file = c.ca}); !c.ca.empty() && !ca)
+          wrong.push_back({"ca", "is no file of certificates: " + ca.error().message});
+        const auto own = TlsClientContext::create({.certificate_file = c.certificate, .key_file = c.key});
+        if (!c.certificate.empty() && !own)
+          wrong.push_back({"certificate", "and `key` do not go together: " + own.error().message});
         return wrong;
       });
 }
@@ -124,6 +131,10 @@ config::Descriptor<TimeoutsConfig> describe_timeouts() {
   return config::Descriptor<C>("timeouts",
                                "How long an endpoint may take; in the place of `server.request_timeout`.")
       .field("connect", &C::connect, {.doc = "For a connection.", .min = 0.001, .max = 3600})
+      .field("reuse", &C::reuse,
+             {.doc = "How old a connection may be that serves a further request. A new one goes where the "
+                     "host's name points by then.",
+              .max = 86'400})
       .field("first_token", &C::first_token,
              {.doc = "Until the first token of a stream. Unset: `server.request_timeout`.",
               .min = 0.001,

@@ -86,6 +86,7 @@ struct HedgeConfig {
 /// Unset: as `server.request_timeout` says, which for `total` is only about answers that are not streamed.
 struct TimeoutsConfig {
   Duration connect = std::chrono::seconds(2);
+  Duration reuse = std::chrono::minutes(1);
   std::optional<Duration> first_token;
   std::optional<Duration> idle;
   std::optional<Duration> total;
