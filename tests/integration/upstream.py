@@ -214,17 +214,18 @@ class Foreign(Listener):
 class Blackhole:
     """An address that lets nobody in and does not say so: a full backlog."""
 
-    def __init__(self):
-        self.socket = socket.socket()
-        self.socket.bind(("127.0.0.1", 0))
+    def __init__(self, host="127.0.0.1", port=0):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.socket = socket.socket(family)
+        self.socket.bind((host, port))
         self.socket.listen(0)
         self.port = self.socket.getsockname()[1]
         self.waiting = []
         for _ in range(4):
-            knock = socket.socket()
+            knock = socket.socket(family)
             knock.setblocking(False)
             with contextlib.suppress(BlockingIOError):
-                knock.connect(("127.0.0.1", self.port))
+                knock.connect((host, self.port))
             self.waiting.append(knock)
 
     @property
