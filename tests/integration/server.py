@@ -190,7 +190,7 @@ def events(response):
 
 def text_of(event):
     choice = event["choices"][0]
-    return choice["text"] if "text" in choice else choice["delta"].get("content", "")
+    return choice["text"] if "text" in choice else choice["delta"].get("content") or ""
 
 
 class ServerTest(unittest.TestCase):
