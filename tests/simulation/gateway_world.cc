@@ -182,7 +182,9 @@ void World::ask(std::uint64_t id, Dispatch::Ask ask, bool hedge) {
   ASSERT_LT(request.attempts, request.allowed);
   if (request.attempts++ > 0) {
     ++tally_[kRetry];
-    if (!std::exchange(request.retrying, true)) {
+    // The rest of a broken answer takes the place of what was lost, and is nobody's retry.
+    const bool replaces = !hedge && std::exchange(request.replaces, false);
+    if (!replaces && !std::exchange(request.retrying, true)) {
       ++retrying_;
       ASSERT_LE(retrying_, std::max<std::uint64_t>(3, live_.size() * config_.retry.budget_percent / 100));
     }
@@ -244,6 +246,7 @@ void World::succeed(std::uint64_t id, Asked asked) {
   for (const Asked& slower : request.asked) drop(slower);
   request.asked.clear();
   if (request.broke) ++tally_[kResume];
+  if (std::exchange(request.retrying, false)) --retrying_;
   request.member = asked.ask.member;
   request.place = std::move(asked.ask.place);
   at(about(20ms), Kind::kTokens, id, ++request.epoch);
@@ -272,6 +275,7 @@ void World::break_off(std::uint64_t id) {
   const std::size_t member = *std::exchange(request.member, std::nullopt);
   request.place.reset();
   const bool got_on = random_.below(4) != 0;
+  request.replaces = got_on;
   request.allowed = got_on ? request.attempts + config_.retry.max_attempts : request.allowed;
   request.dispatch->broke(member, error_of(ErrorCode::kBadGateway, Origin::kEndpoint, Retry::kElsewhere),
                           got_on, now_);

@@ -71,6 +71,7 @@ class World {
     std::uint32_t attempts = 0;
     std::uint32_t allowed = 0;
     bool retrying = false;
+    bool replaces = false;
     bool waiting = false;
     bool broke = false;
     std::optional<std::size_t> member;  // that streams
