@@ -205,6 +205,18 @@ TEST_P(BackendConformance, AppliesAChatTemplate) {
   EXPECT_NE(rendered->text.find("assistant"), std::string::npos);
 }
 
+TEST(LlamaBackendChat, JsonBeginsWithJsonAndNotWithMarksAroundIt) {
+  const auto backend = make_llama();
+  ChatPrompt chat;
+  chat.messages.push_back({.role = "user", .content = "hello"});
+  const OutputFormat format{OutputFormat::Kind::kJsonSchema, R"({"type": "object"})"};
+  const auto rendered = backend->render_chat(chat, format);
+  ASSERT_TRUE(rendered.has_value()) << rendered.error().message;
+  EXPECT_FALSE(rendered->make_parser) << "nobody would take the marks off again";
+  EXPECT_TRUE(rendered->constraint->allows(backend->tokenize("{", false, false).value().front()));
+  EXPECT_FALSE(rendered->constraint->allows(backend->tokenize("`", false, false).value().front()));
+}
+
 INSTANTIATE_TEST_SUITE_P(All, BackendConformance,
                          ::testing::Values(Implementation{"Fake", make_fake},
                                            Implementation{"Llama", make_llama}),

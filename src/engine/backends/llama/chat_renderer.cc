@@ -101,7 +101,7 @@ std::string without_preamble(const std::string& grammar) {
   return std::regex_replace("\n" + grammar, kPreamble, "$1$2").substr(1);
 }
 
-GrammarSpec grammar_of(const common_chat_params& params, ToolUse use) {
+Result<GrammarSpec> grammar_of(const common_chat_params& params, ToolUse use) {
   GrammarSpec spec{.grammar = use == ToolUse::kRequired ? without_preamble(params.grammar) : params.grammar,
                    .lazy = params.grammar_lazy};
   if (!params.grammar_lazy) spec.prefill = params.generation_prompt;
@@ -145,11 +145,16 @@ Result<RenderedChat> ChatRenderer::render(const ChatPrompt& chat, const OutputFo
         common_chat_templates_apply(state_->templates.get(), inputs_of(chat, format));
     rendered.text = params.prompt;
     rendered.stop = params.additional_stops;
+    const bool plain =
+        params.format == COMMON_CHAT_FORMAT_CONTENT_ONLY || (chat.tools.empty() && !params.supports_thinking);
     const bool own_grammar = format.kind == OutputFormat::Kind::kGrammar;
-    if (own_grammar || !params.grammar.empty()) {
-      auto constraint =
-          make_grammar_constraint(state_->vocab, own_grammar ? GrammarSpec{.grammar = format.definition}
-                                                             : grammar_of(params, chat.tool_use));
+    // The library's grammar lets a model put its JSON between ``` marks, which its parser takes off again;
+    // where nothing else needs that parser, the answer is the JSON itself.
+    const bool direct = own_grammar || (plain && format.kind != OutputFormat::Kind::kText);
+    if (direct || !params.grammar.empty()) {
+      const auto spec = direct ? grammar_of(format) : grammar_of(params, chat.tool_use);
+      if (!spec) return fail(spec.error());
+      auto constraint = make_grammar_constraint(state_->vocab, *spec);
       if (!constraint) {
         return fail(invalid_field(own_grammar          ? "grammar"
                                   : chat.tools.empty() ? "response_format"
@@ -158,8 +163,6 @@ Result<RenderedChat> ChatRenderer::render(const ChatPrompt& chat, const OutputFo
       }
       rendered.constraint = std::move(*constraint);
     }
-    const bool plain =
-        params.format == COMMON_CHAT_FORMAT_CONTENT_ONLY || (chat.tools.empty() && !params.supports_thinking);
     if (!plain) {
       auto parser = std::make_shared<common_chat_parser_params>(params);
       parser->reasoning_format = COMMON_REASONING_FORMAT_AUTO;
