@@ -11,7 +11,10 @@ from endpoints import endpoints
 from gateway import gateway
 from load import Stream, run_together, words
 from ratios import Ratio, percentile
+from sameness import overcommit, resume
+from schemas import schema
 from servers import BINARY, ROOT, LlamaServer, Ours, Process, free_port, llama_configurations, model_path
+from trace_replay import mooncake
 
 _seeds = itertools.count(1)  # no two prompts of a run are alike, unless they are meant to be
 
@@ -36,7 +39,10 @@ def best_of(model, slots, make_streams, key, cache_tokens, threads):
     for options in llama_configurations(slots):
         try:
             with LlamaServer(model, options, threads, cache_tokens) as server:
-                results[tuple(options)] = max(measure(server, make_streams)[key] for _ in range(2))
+                value = measure(server, make_streams)[key]
+                if not results or value > max(results.values()) / 2:  # else it is far behind, and may take minutes
+                    value = max(value, measure(server, make_streams)[key])
+                results[tuple(options)] = value
         except RuntimeError as error:  # its slots are too small for these prompts
             print(f"  llama-server {' '.join(options)} cannot: {error}", flush=True)
     return list(max(results, key=results.get))
@@ -47,8 +53,8 @@ def versus_llama(title, make_streams, keys, pairs, model="default", slots=8, thr
     if options is None:
         options = best_of(model, slots, make_streams, keys[0], cache_tokens, threads)
     with Ours(model, threads, cache_tokens=cache_tokens) as ours, LlamaServer(model, options, threads, cache_tokens) as theirs:
-        for server in (ours, theirs):
-            measure(server, make_streams)  # pages and buffers
+        for server in (ours, theirs) if pairs > 3 else ():
+            measure(server, make_streams)  # pages and buffers; where few pairs are made a run takes minutes
         runs = []
         for i in range(pairs):
             both = {}
@@ -78,21 +84,21 @@ def generate(pairs):
 
 
 def prefix(pairs):
-    """32 requests that share 512 words arrive together."""
+    """32 requests that share 512 tokens arrive together."""
     keys = ["requests/s", "TTFT p50", "CPU ms a token"]
-
-    def streams(server):
-        shared = words(512, next(_seeds))
-        return [Stream(server.port, f"{shared} number {i}", 16) for i in range(32)]
-
-    rows = []
-    for model in ("default", "0.5b"):
-        rows.append(versus_llama(f"{model}, best", streams, keys, pairs, model, 32, cache_tokens=32768))
-        print("  " + " | ".join(rows[-1]), flush=True)
     kvu = llama_configurations(32)[1]
-    rows.append(versus_llama("default, -kvu", streams, keys, min(pairs, 3), "default", 32, cache_tokens=32768, options=kvu))
+    rows = []
+    # A made vocabulary takes four tokens a word. Against -kvu a run takes minutes, so there are fewer.
+    for model, count, slow_pairs in (("default", 512, 3), ("0.5b", 128, 1)):
+        def streams(server, count=count):
+            shared = words(count, next(_seeds))
+            return [Stream(server.port, f"{shared} number {i}", 16) for i in range(32)]
+        for against, options, times in (("best", None, pairs), ("-kvu", kvu, min(pairs, slow_pairs))):
+            rows.append(versus_llama(f"{model}, {against}", streams, keys, times, model, 32, cache_tokens=32768, options=options))
+            print("  " + " | ".join(rows[-1]), flush=True)
     return "A shared beginning: ours / theirs", ["", *keys, "theirs is"], rows, (
-        "32 requests arrive together; they begin with the same 512 words and end in a number of their own; 16 new tokens each.")
+        "32 requests arrive together; they begin with the same 512 tokens and end in a number of their own; 16 new tokens each. "
+        "Against -kvu three pairs and one.")
 
 
 def stall(pairs):
@@ -110,15 +116,17 @@ def stall(pairs):
             prompts.append(prompt)
             prompt.join()
         ended = time.monotonic()
-        seen = [[t for t in stream.times if began <= t <= ended] for stream in streams]
+        if not all(stream.is_alive() for stream in streams):
+            raise RuntimeError(f"{server.name}: a stream ended while prompts were still arriving")
         for stream in streams:
             stream.stop.set()
         for stream in streams:
             stream.join()
-        gaps = [b - a for times in seen for a, b in zip(times, times[1:])]
+        # A gap counts if it ended in this time: the first prompt's may have begun before.
+        gaps = [b - a for stream in streams for a, b in zip(stream.times, stream.times[1:]) if began <= b <= ended]
         if failed := [p.error or p.status for p in prompts if p.usage is None]:
-            raise RuntimeError(f"{server}: a prompt was not answered: {failed}")
-        tokens = sum(map(len, seen)) + sum(p.usage["prompt_tokens"] for p in prompts)
+            raise RuntimeError(f"{server.name}: a prompt was not answered: {failed}")
+        tokens = len(gaps) + sum(p.usage["prompt_tokens"] for p in prompts)
         return {"p99 gap s": percentile(gaps, 0.99), "prompts' TTFT s": statistics.median(p.first_token for p in prompts),
                 "tokens/s, prompts' included": tokens / (ended - began), "CPU s": server.cpu_seconds() - cpu}
 
@@ -235,4 +243,5 @@ def soak(_pairs):
     return "Ten minutes of random load", ["", ""], rows, "24 clients: answers, streams, aborts, overload, garbage; see tests/soak."
 
 
-CASES = {case.__name__: case for case in (generate, prefix, stall, priority, abort, memory, gateway, endpoints, soak)}
+CASES = {case.__name__: case for case in (
+    generate, prefix, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, soak)}

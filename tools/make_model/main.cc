@@ -25,6 +25,10 @@ Result<std::uint64_t> make(const Options& options) {
   if (options.shape == "tiny") {
     return write_hash_transformer(options.path, options.type.value_or(GGML_TYPE_F32), options.seed);
   }
+  if (options.shape == "1layer") {
+    return write_random_transformer(options.path, kOneLayer, options.type.value_or(GGML_TYPE_Q8_0),
+                                    options.seed);
+  }
   if (options.shape == "15m") {
     return write_random_transformer(options.path, k15M, options.type.value_or(GGML_TYPE_Q8_0), options.seed);
   }
@@ -40,11 +44,11 @@ int main(int argc, char** argv) {
   std::string type;
 
   CLI::App app("Makes GGUF models for tests and benchmarks. The same options give the same bytes.");
-  app.add_option(
-         "--shape", options.shape,
-         "tiny: the fixture of the tests (f32); 15m: as stories15M (q8_0); 0.5b: as Qwen2-0.5B (q4_0)")
+  app.add_option("--shape", options.shape,
+                 "tiny: the fixture of the tests (f32); 1layer: almost nothing (q8_0); 15m: as stories15M "
+                 "(q8_0); 0.5b: as Qwen2-0.5B (q4_0)")
       ->required()
-      ->check(CLI::IsMember({"tiny", "15m", "0.5b"}));
+      ->check(CLI::IsMember({"tiny", "1layer", "15m", "0.5b"}));
   app.add_option("--out", options.path, "The file to write")->required();
   app.add_option("--type", type, "Of the matrices: f32, q8_0 or q4_0; default: what the shape says")
       ->check(CLI::IsMember({"f32", "q8_0", "q4_0"}));

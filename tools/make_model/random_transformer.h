@@ -23,6 +23,18 @@ struct TransformerShape {
   float rope_base;
 };
 
+/// Next to nothing: for what happens around a model, a million tokens of it.
+inline constexpr TransformerShape kOneLayer{.architecture = "llama",
+                                            .name = "open-autoglm one layer",
+                                            .layers = 1,
+                                            .embedding = 64,
+                                            .feed_forward = 64,
+                                            .heads = 1,
+                                            .kv_heads = 1,
+                                            .vocabulary = 1024,
+                                            .context = 4096,
+                                            .rope_base = 10000.0F};
+
 /// As stories15M: small enough that the server around it is what a benchmark measures. 15.2M parameters.
 inline constexpr TransformerShape k15M{.architecture = "llama",
                                        .name = "open-autoglm 15m",
