@@ -18,7 +18,7 @@ FORMATS = {"date": r"\d{4}-\d\d-\d\d", "time": r"\d\d:\d\d:\d\d.*", "uuid": r"[0
 def make_schema(rng, depth=0):
     """A schema that only short texts keep to, so that no answer is cut off."""
     kinds = ["enum", "const", "string", "pattern", "format", "integer", "range", "number", "boolean", "null"]
-    if depth < 3:
+    if depth < 2:
         kinds += ["object", "array", "tuple", "anyOf"] * 2
     return globals()[f"_{'object' if depth == 0 else rng.choice(kinds)}"](rng, depth)
 
@@ -134,7 +134,7 @@ def timed(function, bodies, width):
 
 def schema(pairs, answers=500, width=8):
     """500 answers that must keep to JSON schemas, all different: whether they do, and tokens/s against free text"""
-    count = -(-answers // pairs)
+    count = -(-answers // (2 * pairs))  # of one temperature and pair
     rows = []
     for temperature in (0, 1):
         rng = random.Random(1)
@@ -163,4 +163,4 @@ def schema(pairs, answers=500, width=8):
         print("  " + " | ".join(rows[-1]), flush=True)
     return "Structured output: constrained / free", ["", "valid", "tokens each", "tokens/s"], rows, (
         f"{width} chats at a time with the default model, each with a generated schema (objects, arrays, tuples, anyOf, enums, patterns, "
-        "formats, ranges, nested three deep), then the same prompts for as many tokens of free text.")
+        "formats, ranges, nested), then the same prompts for as many tokens of free text.")

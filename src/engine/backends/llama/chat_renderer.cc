@@ -118,17 +118,17 @@ Result<GrammarSpec> grammar_of(const common_chat_params& params, ToolUse use) {
 }  // namespace
 
 struct ChatRenderer::State {
-  const llama_vocab* vocab = nullptr;
+  const TokenTree* tree = nullptr;
   common_chat_templates_ptr templates;
 };
 
 ChatRenderer::ChatRenderer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 ChatRenderer::~ChatRenderer() = default;
 
-std::unique_ptr<ChatRenderer> ChatRenderer::create(const llama_model* model) {
+std::unique_ptr<ChatRenderer> ChatRenderer::create(const llama_model* model, const TokenTree& tree) {
   if (llama_model_chat_template(model, nullptr) == nullptr) return nullptr;
   auto state = std::make_unique<State>();
-  state->vocab = llama_model_get_vocab(model);
+  state->tree = &tree;
   state->templates = common_chat_templates_init(model, "");
   return std::unique_ptr<ChatRenderer>(new ChatRenderer(std::move(state)));
 }
@@ -154,7 +154,7 @@ Result<RenderedChat> ChatRenderer::render(const ChatPrompt& chat, const OutputFo
     if (direct || !params.grammar.empty()) {
       const auto spec = direct ? grammar_of(format) : grammar_of(params, chat.tool_use);
       if (!spec) return fail(spec.error());
-      auto constraint = make_grammar_constraint(state_->vocab, *spec);
+      auto constraint = make_grammar_constraint(*state_->tree, *spec);
       if (!constraint) {
         return fail(invalid_field(own_grammar          ? "grammar"
                                   : chat.tools.empty() ? "response_format"

@@ -1,11 +1,10 @@
 #pragma once
 
 #include "engine/backends/backend.h"
+#include "engine/backends/llama/token_tree.h"
 
 #include <string>
 #include <vector>
-
-struct llama_vocab;
 
 namespace autoglm::engine {
 
@@ -18,8 +17,8 @@ struct GrammarSpec {
   std::vector<TokenId> trigger_tokens;
 };
 
-/// Errors: kInvalidArgument without a field, when the grammar cannot be parsed.
-Result<std::unique_ptr<TokenConstraint>> make_grammar_constraint(const llama_vocab* vocab,
+/// `tree` must outlive it. Errors: kInvalidArgument without a field, when the grammar cannot be parsed.
+Result<std::unique_ptr<TokenConstraint>> make_grammar_constraint(const TokenTree& tree,
                                                                  const GrammarSpec& spec);
 
 /// The grammar of a format; kInvalidArgument, naming `response_format` or `grammar`, says why there is none.

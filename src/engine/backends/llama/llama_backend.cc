@@ -121,6 +121,7 @@ class LlamaBackend final : public Backend {
   std::unique_ptr<ggml_threadpool, ThreadPoolFree> threads_;
   llama_context_ptr context_;  // after threads_, which it uses
   std::optional<SavedStates> saved_;
+  std::unique_ptr<TokenTree> tree_;
   std::unique_ptr<ChatRenderer> chat_;
   BackendFacts facts_;
   std::vector<std::string> pieces_;
@@ -165,11 +166,12 @@ Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options,
           file_error(ErrorCode::kUnimplemented, options.path, "is not a decoder-only language model"));
     }
     backend->vocab_ = llama_model_get_vocab(backend->model_.get());
+    backend->tree_ = std::make_unique<TokenTree>(backend->vocab_);
     if (auto made = backend->make_context(options); !made) {
       return fail(
           file_error(ErrorCode::kUnavailable, options.path, made.error().message + ": " + log.reason()));
     }
-    backend->chat_ = ChatRenderer::create(backend->model_.get());
+    backend->chat_ = ChatRenderer::create(backend->model_.get(), *backend->tree_);
     backend->facts_.has_chat_template = backend->chat_ != nullptr;
     backend->read_pieces();
   } catch (const std::exception& exception) {
@@ -276,7 +278,7 @@ Result<RenderedChat> LlamaBackend::render_chat(const ChatPrompt& chat, const Out
 Result<std::unique_ptr<TokenConstraint>> LlamaBackend::make_constraint(const OutputFormat& format) const {
   const auto spec = grammar_of(format);
   if (!spec) return fail(spec.error());
-  auto constraint = make_grammar_constraint(vocab_, *spec);
+  auto constraint = make_grammar_constraint(*tree_, *spec);
   if (constraint) return constraint;
   const bool own = format.kind == OutputFormat::Kind::kGrammar;
   return fail(invalid_field(own ? "grammar" : "response_format", constraint.error().message));
