@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 namespace autoglm::engine {
 namespace {
@@ -144,6 +145,33 @@ TEST_P(BackendConformance, SavedCellsComeBackAsTheyWereWhereverThereIsRoom) {
     backend_->apply(forget(3));
   }
   backend_->apply({.kind = kDrop, .state = 7});
+}
+
+TEST_P(BackendConformance, SaysTheSameInALargeStepBesideStreams) {
+  // In lockstep, so that the cells of each stream are scattered among the others'.
+  const auto text = tokens("a text that four streams have said so far");
+  const auto last = static_cast<std::int32_t>(text.size()) - 1;
+  for (std::int32_t i = 0; i < last; ++i) {
+    std::vector<BatchRow> rows;
+    for (std::int32_t stream = 0; stream < 4; ++stream)
+      rows.push_back({text[static_cast<std::size_t>(i)], i, stream, false});
+    ASSERT_EQ(backend_->decode(rows), DecodeStatus::kOk);
+  }
+  std::vector<TokenId> prompt;
+  while (prompt.size() < 60) std::ranges::copy(tokens("so many words at once "), std::back_inserter(prompt));
+  prompt.resize(60);
+  feed(4, {prompt.begin(), prompt.begin() + 30});
+  const TokenId behind_prompt = feed(4, {prompt.begin() + 30, prompt.end()}, 30);
+  const TokenId behind_text = feed(0, {text.back()}, last);
+  backend_->apply(forget(4));
+  backend_->apply(forget(0, static_cast<std::uint32_t>(last)));
+
+  std::vector<BatchRow> rows;
+  for (std::int32_t stream = 0; stream < 4; ++stream) rows.push_back({text.back(), last, stream, true});
+  for (std::int32_t i = 0; i < 60; ++i) rows.push_back({prompt[static_cast<std::size_t>(i)], i, 4, i == 59});
+  ASSERT_EQ(backend_->decode(rows), DecodeStatus::kOk);
+  for (std::size_t stream = 0; stream < 4; ++stream) EXPECT_EQ(best(stream), behind_text) << stream;
+  EXPECT_EQ(best(63), behind_prompt);
 }
 
 TEST_P(BackendConformance, SharedCellsCountOnceAndOutliveTheirFirstOwner) {
