@@ -299,12 +299,14 @@ std::uint32_t Scheduler::prefill_budget(const Step& step, const std::vector<Sequ
     return static_cast<std::uint32_t>(std::min<Duration::rep>(rows, room));
   };
   const std::uint32_t for_tiles = limits_.tile_rows - std::min(limits_.tile_rows, step.decode_rows);
-  const Duration tiled = tiled_time_.value_or(prefill_time_ * 3 / 5);  // a guess, until one has been measured
-  std::uint32_t rows = std::min(rows_in(stall - decode, prefill_time_), for_tiles == 0 ? 0 : for_tiles - 1);
-  // A tile pays for the cells of everybody in it: it is for one long prompt. Where it makes a token much
-  // cheaper, it is worth a step that is longer than was asked for.
-  if (readers.size() == 1 && readers[0]->missing() >= for_tiles && tiled * 4 <= prefill_time_ * 3) {
-    const std::uint32_t many = rows_in(stall - decode, tiled);
+  const Duration tiled = tiled_time_.value_or(prefill_time_ * 4 / 5);  // a guess, until one has been measured
+  std::uint32_t rows = for_tiles == 0 ? rows_in(stall - decode, tiled)
+                                      : std::min(rows_in(stall - decode, prefill_time_), for_tiles - 1);
+  std::uint32_t missing = 0;
+  for (const Sequence* reader : readers) missing += std::min(reader->missing(), reader->spec.max_rows);
+  // Where tiles make a token cheaper, one is worth a step that is longer than was asked for.
+  if (for_tiles > 0 && missing >= for_tiles && tiled * 10 <= prefill_time_ * 9) {
+    const std::uint32_t many = tiled_time_ ? rows_in(stall - decode, tiled) : for_tiles;
     const bool short_enough = tiled * for_tiles + decode <= limits_.max_stall * kEager / 4;
     if (many >= for_tiles) {
       rows = many;

@@ -104,14 +104,27 @@ TEST_F(SchedulerTest, BoundsPromptsByTimeWhileOthersGenerate) {
 
 TEST_F(SchedulerTest, ReadsManyPromptsBeforeItGenerates) {
   for (std::uint64_t key = 1; key <= 8; ++key) add(SequenceKey{key}, 30);
-  int alone = 0;
+  std::uint32_t alone = 0;
   while (true) {
     const auto planned = plan();
     take_tokens(planned, 10ms);
     if (planned.prefill_rows == 0) break;
-    alone += planned.decode_rows == 0 ? 1 : 0;
+    alone += planned.decode_rows == 0 ? planned.prefill_rows : 0;
   }
-  EXPECT_GE(alone, 3);
+  EXPECT_GE(alone, 180U);
+}
+
+TEST_F(SchedulerTest, FillsATileWithManyPromptsWhereThatIsCheaper) {
+  start_streams(4, 20ms);
+  for (std::uint64_t key = 1; key <= 28; ++key) add(SequenceKey{key}, 100);
+  for (int i = 0; i < 30; ++i) {
+    const auto planned = plan();
+    const std::uint32_t rows = planned.decode_rows + planned.prefill_rows;
+    take_tokens(planned, 20ms + (rows < 64 ? 4ms : 2ms) * planned.prefill_rows);
+    if (i > 20) {
+      EXPECT_GE(rows, 64U);
+    }
+  }
 }
 
 TEST_F(SchedulerTest, TakesAWholeTileWhereThatIsCheaper) {
