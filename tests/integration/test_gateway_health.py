@@ -250,6 +250,61 @@ class Outage(HealthTest):
         self.assertEqual(breaker(), "closed")
         self.check_all_answered(front, 10)
 
+    def test_one_probe_at_a_time(self):
+        """While the probe is on its way, everybody else is told to come back."""
+        held = threading.Event()
+        self.addCleanup(held.set)
+        turns = iter(range(10_000))
+
+        def answer(*_):
+            if next(turns) < 3:
+                return 500, {}, b"{}"
+            held.wait(PATIENCE)
+            return 200, {}, completion()
+
+        (a,) = self.start(Foreign(answer))
+        front = self.front(a.url, breaker={"window": "1s", "request_volume": 3, "sleep_window": "100ms"}, retry={"max_attempts": 1})
+        wait_for(lambda: len(a.requests) == 3 or self.answers(front, 1) is None, "three failures")
+        probes = []
+
+        def ask():
+            probes.append(self.answers(front, 1)[0].status)
+
+        def probing():
+            threads.append(threading.Thread(target=ask))
+            threads[-1].start()
+            return len(a.requests) > 3 and members(front)[a.name]["breaker"] == "half_open"
+
+        threads = []
+        wait_for(probing, "a probe")
+        self.assertEqual([x.status for x in self.answers(front, 10)], [503] * 10)
+        held.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual((probes.count(200), len(a.requests)), (1, 4))
+
+    def test_retries_have_a_budget(self):
+        """Twelve fail at once: three may be asked of another server, whatever the share; it is slow to answer."""
+        fail, held = threading.Event(), threading.Event()
+        self.addCleanup(held.set)
+        self.addCleanup(fail.set)
+        (a, b) = self.start(Foreign(lambda *_: (fail.wait(PATIENCE) and 500, {}, b"{}")),
+                            Foreign(lambda *_: (held.wait(PATIENCE) and 200, {}, completion())))
+        front = self.front(a.url, {"url": b.url, "backup": True}, retry={"budget_percent": 0})
+        answers = []
+        threads = [threading.Thread(target=lambda: answers.append(self.answers(front, 1)[0].status)) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: len(a.requests) == 12, "all are asked of the first")
+        fail.set()
+        wait_for(lambda: len(answers) == 9, "those that the budget forbids")
+        wait_for(lambda: len(b.requests) == 3, "those that it allows")
+        self.assertEqual(front.metric("autoglm_retries_refused_total"), 9)
+        held.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual((sorted(answers), len(b.requests)), ([200] * 3 + [502] * 9, 3))
+
     def test_an_outage_and_its_end_under_load_are_not_multiplied(self):
         """All three fail for half of the requests, with clients that come back at once."""
         servers = self.switched(False, False, False)

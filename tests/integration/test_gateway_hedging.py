@@ -5,7 +5,7 @@ import unittest
 
 from gateway_fixture import Crowd, GatewayTest, gateway, pool
 from server import wait_for
-from upstream import DONE, Foreign, chunk
+from upstream import DONE, Foreign, chunk, completion
 
 WANTED = {"prompt": "Hi"}
 ENOUGH = 60  # first tokens that tell what is usual
@@ -62,9 +62,8 @@ class Hedging(GatewayTest):
     def test_nothing_before_much_is_learnt_and_whole_answers_teach_nothing(self):
         front = self.front(timeouts={"first_token": "300ms"})
         self.learn(front, 10)
-        self.says = [[chunk("a", "stop"), DONE]] * 2
-        for _ in range(ENOUGH):  # whole answers, which take as long as they are long
-            front.post("/v1/completions", WANTED)
+        self.says = [completion()] * 2  # whole answers, which take as long as they are long
+        self.check_all_answered(front, ENOUGH)
         self.says = [[TimeoutError], [chunk("b", "stop"), DONE]]
         for crowd in self.ask(front, 2):
             self.assertEqual((crowd.failures, crowd.texts), ([], ["b"]))

@@ -6,8 +6,8 @@ import signal
 import threading
 import unittest
 
-from gateway_fixture import Crowd, GatewayTest, gateway, members, pool
-from server import PATIENCE, TINY_MODEL, text_of, events, wait_for
+from gateway_fixture import Crowd, GatewayTest, gateway, members, pool, replica, url, wait_until_known
+from server import PATIENCE, TINY_MODEL, events, text_of, wait_for
 from upstream import DONE, Foreign, chunk, completion
 
 
@@ -53,6 +53,10 @@ class Ways(ReloadTest):
         self.check(lambda front: None)
 
     def test_by_a_signal(self):
+        (a,) = self.servers("a")
+        (front,) = self.start(gateway(pool(a.url)))
+        front.process.send_signal(signal.SIGHUP)  # of a file that is the same: nobody who watches it would
+        wait_for(lambda: reloads(front) == 1, "it is read again")
         self.check(lambda front: front.process.send_signal(signal.SIGHUP))
 
     def test_by_the_admin_address(self):
@@ -153,7 +157,8 @@ class Changes(ReloadTest):
         before = len(a.requests)
         self.check_all_answered(front, 8)
         self.assertEqual(len(a.requests), before)
-        wait_for(lambda: not a.open, "no connection to it is kept")
+        # Sooner than the server would close them by itself.
+        wait_for(lambda: not a.open, "no connection to it is kept", PATIENCE / 3)
 
     def test_weights_and_policies(self):
         a, b = self.servers("a", "b")
@@ -185,6 +190,18 @@ class Changes(ReloadTest):
         self.check_reload(front, pool(c.url, b.url, a.url, balance="least_connections", ejection=ejection))
         self.check_all_answered(front, 10)
         self.assertEqual((len(a.requests), len(c.requests)), (asked, 0))
+
+    def test_what_a_server_can_stays_known(self):
+        """It stands still, so that nobody can ask it again."""
+        (server,) = self.start(replica())
+        (front,) = self.start(gateway(pool(url(server))))
+        wait_until_known(front, 1)
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            self.check_reload(front, pool({"url": url(server), "weight": 2}))
+            self.assertEqual([(m["weight"], m["resumes"]) for m in members(front).values()], [(2, True)])
+        finally:
+            server.process.send_signal(signal.SIGCONT)
 
     def test_a_place_that_an_older_request_gives_back_is_no_less_a_place(self):
         gates = {name: threading.Event() for name in "abc"}
@@ -259,7 +276,7 @@ class UnderLoad(ReloadTest):
         self.assertGreaterEqual(reloads(front), 100)
         wait_for(lambda: front.metric("autoglm_endpoint_in_flight") == 0, "nothing in flight")
         self.check_reload(front, pool(a.url))
-        wait_for(lambda: not b.open and not c.open, "no connection is left to those that are gone")
+        wait_for(lambda: not b.open and not c.open, "no connection is left to those that are gone", PATIENCE / 3)
 
 
 if __name__ == "__main__":

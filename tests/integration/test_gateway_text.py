@@ -169,6 +169,19 @@ class Chats(TextTest):
         self.check_one_error(self.frames(self.front(a, b), "/v1/chat/completions", self.WANTED), 2)
         self.assertEqual(b.requests, [])
 
+    def test_who_did_not_say_what_it_is_is_asked_again(self):
+        pages = [{path: ConnectionResetError for path in (*VLLM, *SGLANG)} for _ in range(2)]
+        a, b = self.start(Foreign(self.broken(chat_chunk(content="1", more=FIRST)), pages=pages[0]),
+                          Foreign(script(chat_chunk("stop", content=" 2"), DONE), pages=pages[1]))
+        front = self.front(a, b)
+        for server in (a, b):
+            wait_for(lambda s=server: s.gets.count("/version") > 1, "another question")
+            server.pages.update(VLLM)
+            count = len(server.gets)
+            wait_for(lambda s=server, n=count: s.gets[n:].count("/health") > 2, "an answer that was read")
+        frames = self.frames(front, "/v1/chat/completions", self.WANTED)
+        self.assertEqual((self.texts(frames), frames[-1]), ("1 2", "[DONE]"))
+
     def test_only_those_that_can_are_asked(self):
         a, b, c = self.start(Foreign(self.broken(chat_chunk(content="1", more=FIRST)), pages=VLLM), Foreign(script(DONE)),
                              Foreign(script(chat_chunk("stop", content=" 2"), DONE), pages=SGLANG))

@@ -173,7 +173,11 @@ class Foreign(Listener):
             if method == "GET":
                 self.gets.append(path)
                 status = self.health if path == "/health" else 200 if path in self.pages else 404
-                self._send(connection, status, {}, self.pages.get(path, b"{}"))
+                page = self.pages.get(path, b"{}")
+                if page is ConnectionResetError:
+                    reset(connection)
+                    return
+                self._send(connection, status, {}, page)
                 continue
             with self.lock:
                 self.requests.append((path, headers, body))

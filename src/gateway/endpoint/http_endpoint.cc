@@ -148,26 +148,42 @@ Task<Result<std::string>> HttpEndpoint::get(std::string path, Duration timeout) 
 }
 
 /// Ours says so; vLLM has /version and SGLang /get_model_info, and both go on with a chat's last message.
-Task<HttpEndpoint::Kind> HttpEndpoint::find_out(Duration timeout) {
+/// Unknown stays who has not answered: only a 4xx says that there is no such path.
+Task<ServerKind> HttpEndpoint::find_out(Duration timeout) {
   const auto version = co_await get("/version", timeout);
-  if (version && version->find(R"("server":"open-autoglm")") != std::string::npos) co_return Kind::kOurs;
-  if (version && version->find(R"("version")") != std::string::npos) co_return Kind::kContinuesChats;
+  if (version && version->find(R"("server":"open-autoglm")") != std::string::npos)
+    co_return ServerKind::kOurs;
+  if (version && version->find(R"("version")") != std::string::npos) co_return ServerKind::kContinuesChats;
   const auto model = co_await get("/get_model_info", timeout);
-  const bool sglang = model && model->find(R"("model_path")") != std::string::npos;
-  co_return sglang ? Kind::kContinuesChats : Kind::kOther;
+  if (model && model->find(R"("model_path")") != std::string::npos) co_return ServerKind::kContinuesChats;
+  const auto answered = [](const Result<std::string>& page) {
+    return page || page.error().origin == Origin::kClient;
+  };
+  co_return answered(version) && answered(model) ? ServerKind::kOther : ServerKind::kUnknown;
 }
 
 Continuation HttpEndpoint::continuation(const InferenceRequest& request) const {
   if (!request.wire.stream || request.wire.protocol == Protocol::kGenerate) return Continuation::kNone;
   if (ours()) return Continuation::kExact;
-  const bool can = options_.continue_text && (request.wire.protocol == Protocol::kCompletions ||
-                                              kind_.load(std::memory_order_relaxed) == Kind::kContinuesChats);
+  const bool can = options_.continue_text &&
+                   (request.wire.protocol == Protocol::kCompletions || kind() == ServerKind::kContinuesChats);
   return can && protocol::openai::is_plain_text(std::get<GenerateRequest>(request.work))
              ? Continuation::kText
              : Continuation::kNone;
 }
 
 Task<Result<void>> HttpEndpoint::check(std::string path, Duration timeout) {
+  auto checked = co_await ask_health(std::move(path), timeout);
+  if (!checked) {
+    // Who comes when nobody was there may be somebody else.
+    if (checked.error().reason == "connect_failed") options_.kind->store(ServerKind::kUnknown);
+    co_return checked;
+  }
+  if (kind() == ServerKind::kUnknown) options_.kind->store(co_await find_out(timeout));
+  co_return checked;
+}
+
+Task<Result<void>> HttpEndpoint::ask_health(std::string path, Duration timeout) {
   if (path.empty()) {
     http::ClientRequest request = to("GET", "/");
     request.connect_timeout = std::min(request.connect_timeout, timeout);
@@ -177,7 +193,6 @@ Task<Result<void>> HttpEndpoint::check(std::string path, Duration timeout) {
     auto healthy = co_await get(std::move(path), timeout);
     if (!healthy) co_return fail(healthy.error());
   }
-  if (kind_.load() == Kind::kUnknown) kind_.store(co_await find_out(timeout));
   co_return Result<void>();
 }
 

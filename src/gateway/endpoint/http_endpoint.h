@@ -5,11 +5,16 @@
 #include "inference/endpoint.h"
 
 #include <atomic>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace autoglm::gateway {
+
+/// Which server it is, as far as it matters.
+enum class ServerKind : std::uint8_t { kUnknown, kOurs, kContinuesChats, kOther };
 
 /// Where a server is, and how it wants to be talked to.
 struct HttpEndpointOptions {
@@ -22,6 +27,9 @@ struct HttpEndpointOptions {
   Duration connect_timeout = std::chrono::seconds(2);
   Duration reuse_time = std::chrono::minutes(1);  ///< of a connection
   bool continue_text = true;                      ///< whether it may be asked to go on with a text
+  /// What was found out of it; shared with those that talked to it before.
+  std::shared_ptr<std::atomic<ServerKind>> kind =
+      std::make_shared<std::atomic<ServerKind>>(ServerKind::kUnknown);
 };
 
 /// A server across the network that speaks OpenAI's protocol: vLLM, SGLang, llama-server, Ollama, a cloud,
@@ -51,21 +59,20 @@ class HttpEndpoint final : public Endpoint {
   Task<Result<void>> scrape_load(Duration timeout);
 
   /// Whether it is one of ours, which can resume an answer from its tokens.
-  bool ours() const { return kind_.load(std::memory_order_relaxed) == Kind::kOurs; }
+  bool ours() const { return kind() == ServerKind::kOurs; }
   std::string name() const { return options_.url.authority(); }
 
  private:
-  /// Which server it is, as far as it matters.
-  enum class Kind : std::uint8_t { kUnknown, kOurs, kContinuesChats, kOther };
   http::ClientRequest to(std::string method, std::string target) const;
   std::string body_for(const InferenceRequest& request) const;
   std::string root() const;
   Task<Result<std::string>> get(std::string path, Duration timeout);
-  Task<Kind> find_out(Duration timeout);
+  Task<Result<void>> ask_health(std::string path, Duration timeout);
+  Task<ServerKind> find_out(Duration timeout);
+  ServerKind kind() const { return options_.kind->load(std::memory_order_relaxed); }
 
   HttpEndpointOptions options_;
   HttpClients& clients_;
-  std::atomic<Kind> kind_{Kind::kUnknown};
   std::atomic<std::uint32_t> running_{0};
   std::atomic<std::uint32_t> waiting_{0};
   std::atomic<std::shared_ptr<const PrefixSet>> prefixes_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "gateway/endpoint/http_endpoint.h"
 #include "gateway/resilience/circuit_breaker.h"
 #include "gateway/resilience/waiting_line.h"
 #include "gateway/routing/member.h"
@@ -25,6 +26,8 @@ struct EndpointRecord {
   void count(Outcome outcome) { attempts[static_cast<std::size_t>(outcome)]->add(); }
 
   MemberState state;
+  std::shared_ptr<std::atomic<ServerKind>> kind =
+      std::make_shared<std::atomic<ServerKind>>(ServerKind::kUnknown);
   CircuitBreaker breaker;
   observe::Counter& ejections;
   std::array<observe::Counter*, 4> attempts;

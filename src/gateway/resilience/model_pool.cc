@@ -69,6 +69,7 @@ Result<void> ModelPool::make_endpoints() {
     const auto same = [&](const auto& record) { return record->state.name == shown; };
     if (std::ranges::any_of(records, same)) shown += options.url.target;
     records.push_back(dependencies_.records.of(url, shown, config_.breaker));
+    options.kind = records.back()->kind;
     endpoints_.push_back(std::make_unique<HttpEndpoint>(std::move(options), dependencies_.clients));
     endpoints.push_back(endpoints_.back().get());
   }
