@@ -7,14 +7,14 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <charconv>
 #include <ctime>
-#include <iterator>
 
 namespace autoglm::http {
 
 namespace {
 
-constexpr std::size_t kReadSize = 4096;
+constexpr std::size_t kWatchSize = 256;
 
 /// The Date header, written once a second and thread.
 std::string_view date_header() {
@@ -31,10 +31,7 @@ std::string_view date_header() {
 }  // namespace
 
 Server::Connection::Connection(Server& server, std::unique_ptr<ByteStream> stream)
-    : server_(server),
-      stream_(std::move(stream)),
-      scanner_(server.limits_.head.bytes),
-      stall_timer_([this] { stream_->close(); }) {
+    : server_(server), stream_(std::move(stream)), scanner_(server.limits_.head.bytes) {
   server_.open_.insert(this);
 }
 
@@ -115,24 +112,27 @@ Task<Parsed<bool>> Server::Connection::read_head(Request& request) {
 Task<Parsed<void>> Server::Connection::read_body(Request& request) {
   using Kind = BodyFraming::Kind;
   const std::size_t limit = server_.limits_.body_bytes;
-  const Refusal too_large{413, fmt::format("the body is larger than this server takes ({} bytes)", limit)};
+  const auto too_large = [limit] {
+    return std::unexpected(
+        Refusal{413, fmt::format("the body is larger than this server takes ({} bytes)", limit)});
+  };
   if (request.framing.kind == Kind::kNone) co_return {};
-  if (request.framing.kind == Kind::kLength && request.framing.length > limit)
-    co_return std::unexpected(too_large);
+  if (request.framing.kind == Kind::kLength && request.framing.length > limit) co_return too_large();
   if (request.expects_continue && buffer_.empty()) {
     static constexpr std::string_view kContinue[] = {"HTTP/1.1 100 Continue\r\n\r\n"};
     if (!co_await write_guarded(kContinue)) co_return std::unexpected(Refusal{499, "the client went away"});
   }
   const Deadline deadline = Deadline::after(server_.limits_.body_time);
-  const Refusal cut{400, "the connection ended before the body did"};
+  const auto cut = [] { return std::unexpected(Refusal{400, "the connection ended before the body did"}); };
   if (request.framing.kind == Kind::kLength) {
     const auto length = static_cast<std::size_t>(request.framing.length);
     while (buffer_.size() < length) {
       const auto count = co_await fill(deadline, "the request's body");
       if (!count) co_return std::unexpected(count.error());
-      if (*count == 0) co_return std::unexpected(cut);
+      if (*count == 0) co_return cut();
     }
-    if (buffer_.size() == length) {
+    // A small one is copied: the buffer stays for the next request.
+    if (buffer_.size() == length && length > kReadSize) {
       request.body = std::exchange(buffer_, {});
     } else {
       request.body = buffer_.substr(0, length);
@@ -145,24 +145,24 @@ Task<Parsed<void>> Server::Connection::read_body(Request& request) {
     const auto used = decoder.decode(buffer_, request.body);
     if (!used) co_return std::unexpected(used.error());
     buffer_.erase(0, *used);
-    if (request.body.size() > limit) co_return std::unexpected(too_large);
+    if (request.body.size() > limit) co_return too_large();
     if (decoder.done()) co_return {};
     const auto count = co_await fill(deadline, "the request's body");
     if (!count) co_return std::unexpected(count.error());
-    if (*count == 0) co_return std::unexpected(cut);
+    if (*count == 0) co_return cut();
   }
 }
 
 /// Appends what arrives next to the buffer; 0 at the peer's end, a broken connection included.
-Task<Parsed<std::size_t>> Server::Connection::fill(Deadline deadline, const char* what) {
+Task<Parsed<std::size_t>> Server::Connection::fill(Deadline deadline, const char* what, std::size_t least) {
   // The room for the read is given back on every way out, cancellation included.
   struct Room {
     std::string& buffer;
     std::size_t used;
     ~Room() { buffer.resize(used); }
   } room{buffer_, buffer_.size()};
-  // Large bodies grow by doubling, small requests by one page.
-  const std::size_t size = room.used + std::max(kReadSize, room.used);
+  // Large bodies grow by doubling.
+  const std::size_t size = room.used + std::max(least, room.used);
   buffer_.resize_and_overwrite(size, [](char* /*bytes*/, std::size_t length) { return length; });
   auto count =
       co_await with_deadline(deadline, stream_->read_some(std::span(buffer_).subspan(room.used)), what);
@@ -188,8 +188,10 @@ Task<void> Server::Connection::answer(Request& request) {
 }
 
 Task<void> Server::Connection::watch_peer() {
+  // Nearly nobody sends anything now, and a stream may be long.
+  if (buffer_.empty()) buffer_ = std::string();
   while (buffer_.size() < server_.limits_.pipelined_bytes) {
-    const auto count = co_await fill(Deadline::never(), "pipelined requests");
+    const auto count = co_await fill(Deadline::never(), "pipelined requests", kWatchSize);
     if (!count || *count == 0) co_return;
   }
   // Full: what the peer does now is seen when its requests have been answered.
@@ -212,10 +214,11 @@ Task<void> Server::Connection::refuse(Refusal refusal) {
 Task<void> Server::Connection::linger() {
   stream_->shutdown_write();
   const Deadline deadline = Deadline::after(std::chrono::seconds(2));
-  std::array<char, 4096> sink;
+  // Not an array of this frame: compilers make it a part of the frame that every connection has all its life.
+  buffer_.resize(kReadSize);
   std::size_t total = 0;
   while (total < 64 * 1024 * 1024) {
-    const auto count = co_await with_deadline(deadline, stream_->read_some(std::span<char>(sink)), "closing");
+    const auto count = co_await with_deadline(deadline, stream_->read_some(std::span(buffer_)), "closing");
     if (!count || *count == 0) co_return;
     total += *count;
   }
@@ -232,22 +235,32 @@ void Server::Connection::begin_answer(const Request& request) {
 
 void Server::Connection::add_header(std::string_view name, std::string_view value) {
   extra_headers_.append(name).append(": ");
+  const std::size_t begin = extra_headers_.size();
+  extra_headers_.append(value).append("\r\n");
   // Values may echo what a client sent: nothing may end the line.
-  for (const char c : value) extra_headers_ += c == '\r' || c == '\n' ? ' ' : c;
-  extra_headers_ += "\r\n";
+  const std::size_t end = extra_headers_.size() - 2;
+  for (std::size_t i = begin; i < end; ++i)
+    if (extra_headers_[i] == '\r' || extra_headers_[i] == '\n') extra_headers_[i] = ' ';
 }
 
 void Server::Connection::append_head(int status, std::string_view content_type, std::size_t length,
                                      bool stream) {
   if (server_.draining_) keep_alive_ = false;
   head_.clear();
-  auto out = std::back_inserter(head_);
-  fmt::format_to(out, "HTTP/1.1 {} {}\r\n", status, reason_phrase(status));
-  if (!content_type.empty()) fmt::format_to(out, "Content-Type: {}\r\n", content_type);
+  const auto append_number = [this](std::size_t number) {
+    const fmt::format_int digits(number);
+    head_.append(digits.data(), digits.size());
+  };
+  head_ += "HTTP/1.1 ";
+  append_number(static_cast<std::size_t>(status));
+  head_.append(" ").append(reason_phrase(status)).append("\r\n");
+  if (!content_type.empty()) head_.append("Content-Type: ").append(content_type).append("\r\n");
   if (chunked_) {
     head_ += "Transfer-Encoding: chunked\r\n";
   } else if (!stream) {
-    fmt::format_to(out, "Content-Length: {}\r\n", length);
+    head_ += "Content-Length: ";
+    append_number(length);
+    head_ += "\r\n";
   }
   if (!keep_alive_) {
     head_ += "Connection: close\r\n";
@@ -286,7 +299,9 @@ Task<Result<void>> Server::Connection::write(std::string_view bytes) {
     co_return co_await write_guarded(parts);
   }
   std::array<char, 20> size;
-  const auto end = fmt::format_to_n(size.data(), size.size(), "{:x}\r\n", bytes.size()).out;
+  char* end = std::to_chars(size.data(), size.data() + 16, bytes.size(), 16).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
   const std::string_view parts[] = {{size.data(), end}, bytes, "\r\n"};
   co_return co_await write_guarded(parts);
 }
@@ -300,12 +315,12 @@ Task<Result<void>> Server::Connection::finish() {
 }
 
 Task<Result<void>> Server::Connection::write_guarded(std::span<const std::string_view> parts) {
-  // A timer that closes the socket, rather than a deadline around the task: it costs no frame a write.
-  stall_timer_.arm(std::chrono::steady_clock::now() + server_.limits_.write_stall);
-  auto written = co_await stream_->write_all(parts);
-  stall_timer_.cancel();
+  auto written = co_await with_deadline(Deadline::after(server_.limits_.write_stall),
+                                        stream_->write_all(parts), "sending the answer");
   if (written) {
     for (const std::string_view part : parts) bytes_sent_ += part.size();
+  } else {
+    stream_->close();  // nobody knows what has gone out
   }
   co_return written;
 }

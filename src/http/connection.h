@@ -1,7 +1,6 @@
 #pragma once
 
 #include "http/server.h"
-#include "runtime/event_loop.h"
 
 #include <string>
 
@@ -31,16 +30,19 @@ class Server::Connection final : public ResponseWriter {
 
  private:
   enum class Next : bool { kClose, kKeepAlive };
+  static constexpr std::size_t kReadSize = 2048;  // a chat, mostly
 
   Task<Next> serve_one();
+  // What is not for the whole of a request has a frame of its own: compilers would make it a part of the one
+  // that lives as long as a stream.
   /// False at the peer's orderly end between two requests.
-  Task<Parsed<bool>> read_head(Request& request);
-  Task<Parsed<void>> read_body(Request& request);
-  Task<Parsed<std::size_t>> fill(Deadline deadline, const char* what);
+  [[gnu::noinline]] Task<Parsed<bool>> read_head(Request& request);
+  [[gnu::noinline]] Task<Parsed<void>> read_body(Request& request);
+  Task<Parsed<std::size_t>> fill(Deadline deadline, const char* what, std::size_t size = kReadSize);
   Task<void> answer(Request& request);
   Task<void> watch_peer();
-  Task<void> refuse(Refusal refusal);
-  Task<void> linger();
+  [[gnu::noinline]] Task<void> refuse(Refusal refusal);
+  [[gnu::noinline]] Task<void> linger();
   void begin_answer(const Request& request);
   void append_head(int status, std::string_view content_type, std::size_t length, bool chunked);
   Task<Result<void>> write_guarded(std::span<const std::string_view> parts);
@@ -49,7 +51,6 @@ class Server::Connection final : public ResponseWriter {
   std::unique_ptr<ByteStream> stream_;
   std::string buffer_;  // read and not yet used
   HeadScanner scanner_;
-  Timer stall_timer_;
   bool idle_ = true;
   bool served_ = false;  // a request, at least
 

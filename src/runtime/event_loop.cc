@@ -1,15 +1,28 @@
 #include "runtime/event_loop.h"
 
 #include "base/assert.h"
+#include "runtime/descriptor.h"
 #include "runtime/event_loop_core.h"
 
-#include <boost/asio/post.hpp>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <limits>
 #include <utility>
 
 namespace autoglm {
 
 namespace {
+
+// Chains of coroutines that wake each other are followed so far before sockets and timers are looked at
+// again.
+constexpr int kPasses = 16;
+constexpr std::size_t kEvents = 256;
 
 thread_local EventLoop* t_current = nullptr;
 
@@ -24,35 +37,91 @@ class EnterLoop {
   EventLoop* previous_;
 };
 
+/// Sleeps to the nanosecond where the kernel can (Linux 5.11), else to the millisecond, rounded up.
+int wait_for_events(int epoll, std::array<epoll_event, kEvents>& events, Duration timeout) {
+  static std::atomic<bool> precise{true};
+  if (timeout == Duration::zero()) return ::epoll_wait(epoll, events.data(), kEvents, 0);
+  if (timeout == Duration::max()) return ::epoll_wait(epoll, events.data(), kEvents, -1);
+  if (precise.load(std::memory_order_relaxed)) {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
+    const timespec time{.tv_sec = seconds.count(), .tv_nsec = (timeout - seconds).count()};
+    const int count = ::epoll_pwait2(epoll, events.data(), kEvents, &time, nullptr);
+    if (count >= 0 || errno == EINTR) return count;
+    precise = false;  // old kernels, and sandboxes that do not know the call
+  }
+  const auto rounded = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
+  return ::epoll_wait(epoll, events.data(), kEvents,
+                      static_cast<int>(std::min<std::int64_t>(rounded, std::numeric_limits<int>::max())));
+}
+
 }  // namespace
+
+EventLoop::Core::Core()
+    : epoll(::epoll_create1(EPOLL_CLOEXEC)), wake_event(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;  // its count is never read: each write is an edge
+  AUTOGLM_ASSERT(epoll >= 0 && wake_event >= 0 && ::epoll_ctl(epoll, EPOLL_CTL_ADD, wake_event, &event) == 0,
+                 "an event loop needs two file descriptors");
+}
+
+EventLoop::Core::~Core() {
+  posted.clear();
+  ::close(wake_event);
+  ::close(epoll);
+}
+
+void EventLoop::Core::wake() const { ::eventfd_write(wake_event, 1); }
 
 EventLoop::EventLoop(unsigned index) : index_(index), core_(std::make_unique<Core>()) {}
 
 EventLoop::~EventLoop() {
   // Closures that were posted and never ran may own tasks of this loop: they die as if on it.
   const EnterLoop enter(this);
+  core_->posted.clear();
   core_.reset();
 }
 
 void EventLoop::run() {
   const EnterLoop enter(this);
-  core_->context.run();
-  core_->context.restart();
+  const auto stopped = [this] { return core_->stopped.load(std::memory_order_relaxed); };
+  while (!stopped()) {
+    run_posted();
+    core_->yielded = false;
+    for (int pass = 0; pass < kPasses && !core_->ready.empty() && !core_->yielded && !stopped(); ++pass)
+      drain_ready();
+    if (stopped()) break;
+    poll();
+    fire_timers();
+  }
+  core_->stopped = false;
 }
 
-void EventLoop::run_until_idle() {
-  const EnterLoop enter(this);
-  core_->work.reset();
-  core_->context.restart();
-  core_->context.run();
-  core_->context.restart();
-  core_->work.emplace(core_->context.get_executor());
+void EventLoop::stop() {
+  const std::lock_guard lock(core_->mutex);
+  core_->stopped = true;
+  if (core_->end_sleep()) core_->wake();
 }
-
-void EventLoop::stop() { core_->context.stop(); }
 
 void EventLoop::post(std::move_only_function<void()> function) {
-  boost::asio::post(core_->context, std::move(function));
+  const std::lock_guard lock(core_->mutex);
+  core_->posted.push_back(std::move(function));
+  core_->has_posted.store(true, std::memory_order_relaxed);
+  // Still under the lock: the loop may be destroyed as soon as it has seen what was posted.
+  if (core_->end_sleep()) core_->wake();
+}
+
+void EventLoop::run_posted() {
+  if (!core_->has_posted.load(std::memory_order_relaxed)) return;
+  std::vector<std::move_only_function<void()>> batch;
+  {
+    const std::lock_guard lock(core_->mutex);
+    batch.swap(core_->posted);
+    core_->has_posted.store(false, std::memory_order_relaxed);
+  }
+  for (auto& function : batch) {
+    function();
+    function = nullptr;  // what it holds dies before the next one runs
+  }
 }
 
 EventLoop& EventLoop::current() {
@@ -62,19 +131,17 @@ EventLoop& EventLoop::current() {
 
 EventLoop* EventLoop::current_or_null() { return t_current; }
 
-void EventLoop::resume_soon(Waiter& waiter) {
+void EventLoop::resume_soon(Waiter& waiter) { core_->ready.push_back(waiter); }
+
+void EventLoop::resume_after_others(Waiter& waiter) {
+  core_->yielded = true;
   core_->ready.push_back(waiter);
-  if (!core_->drain_posted) {
-    core_->drain_posted = true;
-    boost::asio::post(core_->context, [this] { drain_ready(); });
-  }
 }
 
 void EventLoop::drain_ready() {
-  // Those that become ready meanwhile wait for the next turn, behind sockets and timers.
+  // Those that become ready meanwhile wait for the next pass.
   boost::intrusive::list<Waiter, Core::Unsized> batch;
   batch.swap(core_->ready);
-  core_->drain_posted = false;
   while (!batch.empty()) {
     Waiter& waiter = batch.front();
     batch.pop_front();
@@ -82,35 +149,49 @@ void EventLoop::drain_ready() {
   }
 }
 
+void EventLoop::poll() {
+  Duration timeout = Duration::zero();
+  if (core_->ready.empty()) {
+    timeout = Duration::max();
+    if (!core_->timers.empty()) {
+      const auto now = std::chrono::steady_clock::now();
+      const MonotonicTime earliest = core_->timers.begin()->at_;
+      timeout = earliest <= now ? Duration::zero() : earliest - now;
+    }
+  }
+  if (timeout != Duration::zero()) {
+    const std::lock_guard lock(core_->mutex);
+    core_->sleeping = core_->posted.empty() && !core_->stopped;
+    if (!core_->sleeping) timeout = Duration::zero();
+  }
+  std::array<epoll_event, kEvents> events;
+  const int count = wait_for_events(core_->epoll, events, timeout);
+  if (timeout != Duration::zero()) {
+    const std::lock_guard lock(core_->mutex);
+    core_->sleeping = false;
+  }
+  // No coroutine runs in here, so nothing that the kernel has reported is destroyed before it is marked.
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& event = events[static_cast<std::size_t>(i)];
+    if (event.data.ptr != nullptr) static_cast<Descriptor*>(event.data.ptr)->mark(event.events);
+  }
+}
+
 void EventLoop::fire_timers() {
-  core_->alarm_at = MonotonicTime::max();
-  const MonotonicTime now = std::chrono::steady_clock::now();
   auto& timers = core_->timers;
+  if (timers.empty()) return;
+  const MonotonicTime now = std::chrono::steady_clock::now();
   while (!timers.empty() && timers.begin()->at_ <= now) {
     Timer& timer = *timers.begin();
     timers.erase(timers.begin());
     timer.on_expiry_();
   }
-  rearm();
-}
-
-void EventLoop::rearm() {
-  if (core_->timers.empty()) return;
-  const MonotonicTime earliest = core_->timers.begin()->at_;
-  if (earliest >= core_->alarm_at) return;
-  core_->alarm_at = earliest;
-  core_->alarm.expires_at(earliest);
-  core_->alarm.async_wait([this](const boost::system::error_code& error) {
-    if (!error) fire_timers();
-  });
 }
 
 void Timer::arm(MonotonicTime at) {
   unlink_if_armed();
   at_ = at;
-  EventLoop& loop = EventLoop::current();
-  loop.core_->timers.insert(*this);
-  loop.rearm();
+  EventLoop::current().core_->timers.insert(*this);
 }
 
 SleepUntil::SleepUntil(MonotonicTime at)
@@ -119,7 +200,7 @@ SleepUntil::SleepUntil(MonotonicTime at)
 void SleepUntil::await_suspend(std::coroutine_handle<> handle) {
   waiter_.handle = handle;
   if (at_ == MonotonicTime::min()) {
-    EventLoop::current().resume_soon(waiter_);
+    EventLoop::current().resume_after_others(waiter_);
   } else {
     timer_.arm(at_);
   }

@@ -53,9 +53,8 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  /// Runs until `stop()`, or, with `run_until_idle`, until nothing is left to do (tests).
+  /// Runs until `stop()`.
   void run();
-  void run_until_idle();
   /// Thread-safe.
   void stop();
 
@@ -70,17 +69,20 @@ class EventLoop {
 
   unsigned index() const { return index_; }
 
-  /// Resumes `waiter.handle` in the next turn of the loop, unless the waiter is destroyed before.
+  /// Resumes `waiter.handle` from the loop, behind all that is ready, unless the waiter is destroyed before.
   void resume_soon(Waiter& waiter);
+  /// The same, and sockets and timers go first.
+  void resume_after_others(Waiter& waiter);
 
-  struct Core;                           ///< the network library's part
+  struct Core;
   Core& core() const { return *core_; }  ///< for sources of this room
 
  private:
   friend class Timer;
+  void run_posted();
   void drain_ready();
+  void poll();
   void fire_timers();
-  void rearm();
 
   unsigned index_;
   std::unique_ptr<Core> core_;

@@ -2,13 +2,14 @@
 
 #include "runtime/event_loop.h"
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/intrusive/list.hpp>
 #include <boost/intrusive/set.hpp>
 
-#include <optional>
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <utility>
+#include <vector>
 
 namespace autoglm {
 
@@ -16,20 +17,29 @@ namespace autoglm {
 struct EventLoop::Core {
   using Unsized = boost::intrusive::constant_time_size<false>;
 
-  // The hint 1 says that one thread runs the context: Asio then skips waking itself for posts from
-  // that thread. Posts from other threads stay safe.
-  boost::asio::io_context context{1};
-  std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work{
-      context.get_executor()};
+  Core();
+  ~Core();
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  /// Under `mutex`: ends the sleep of the loop, if there is one. True: the caller has to `wake` it.
+  bool end_sleep() { return std::exchange(sleeping, false); }
+  void wake() const;
+
+  int epoll = -1;
+  int wake_event = -1;
 
   boost::intrusive::list<Waiter, Unsized> ready;
-  bool drain_posted = false;
+  bool yielded = false;  // somebody lets sockets and timers go first
 
-  // One timer of the network library for all of ours: arming one of ours is a tree insertion, and a
-  // system call only when it becomes the earliest.
   boost::intrusive::multiset<Timer, Unsized> timers;
-  boost::asio::steady_timer alarm{context};
-  MonotonicTime alarm_at = MonotonicTime::max();
+
+  // What other threads touch.
+  std::mutex mutex;
+  std::vector<std::move_only_function<void()>> posted;
+  std::atomic<bool> has_posted{false};
+  std::atomic<bool> stopped{false};
+  bool sleeping = false;
 };
 
 }  // namespace autoglm

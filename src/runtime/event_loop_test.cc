@@ -1,12 +1,15 @@
 #include "runtime/event_loop.h"
 
+#include "runtime/frame_memory.h"
 #include "runtime/mailbox.h"
+#include "runtime/os_signals.h"
 #include "runtime/testing/run_task.h"
 #include "runtime/worker_pool.h"
 
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <csignal>
 #include <thread>
 #include <vector>
 
@@ -26,6 +29,79 @@ TEST(EventLoop, RunsPostsFromOtherThreadsInOrder) {
   poster.join();
   ASSERT_EQ(order.size(), 1000U);
   for (int i = 0; i < 1000; ++i) EXPECT_EQ(order[static_cast<std::size_t>(i)], i);
+}
+
+TEST(EventLoop, IsStoppedAndPostedToInItsSleep) {
+  EventLoop loop;
+  int rounds = 0;
+  std::thread other([&] {
+    for (int i = 0; i < 100; ++i) {
+      std::atomic<bool> ran{false};
+      loop.post([&] {
+        ++rounds;
+        ran = true;
+      });
+      while (!ran) std::this_thread::yield();
+    }
+    loop.stop();
+  });
+  loop.run();
+  other.join();
+  EXPECT_EQ(rounds, 100);
+}
+
+TEST(EventLoop, ItsTimersFireWhileCoroutinesKeepEachOtherBusy) {
+  EventLoop loop;
+  bool fired = false;
+  run_task(loop, [&]() -> Task<void> {
+    Timer timer([&] { fired = true; });
+    timer.arm(std::chrono::steady_clock::now() + 1ms);
+    Signal ping;
+    Signal pong;
+    Scope scope;
+    scope.spawn([](Signal& in, Signal& out) -> Task<void> {
+      while (true) {
+        co_await in.wait();
+        in.clear();
+        out.set();
+      }
+    }(ping, pong));
+    while (!fired) {
+      ping.set();
+      co_await pong.wait();
+      pong.clear();
+    }
+  }());
+  EXPECT_TRUE(fired);
+}
+
+TEST(OsSignals, CallBackOnTheLoopForEachDelivery) {
+  EventLoop loop;
+  std::vector<int> got;
+  loop.post([] {});
+  OsSignals signals(loop, {SIGUSR1, SIGUSR2}, [&](int number) {
+    got.push_back(number);
+    if (got.size() == 3) loop.stop();
+  });
+  std::raise(SIGUSR1);
+  std::raise(SIGUSR2);
+  std::raise(SIGUSR1);
+  loop.run();
+  EXPECT_EQ(got, (std::vector<int>{SIGUSR1, SIGUSR2, SIGUSR1}));
+}
+
+TEST(FrameMemory, GivesABlockToTheNextFrameOfItsSize) {
+  using detail::FrameMemory;
+  void* first = FrameMemory::allocate(300);
+  FrameMemory::release(first, 300);
+  void* second = FrameMemory::allocate(290);
+#ifndef AUTOGLM_FRAMES_FROM_HEAP
+  EXPECT_EQ(first, second);
+#endif
+  // One that ends elsewhere stays there, and goes with its thread.
+  std::thread([second] { FrameMemory::release(second, 290); }).join();
+  void* large = FrameMemory::allocate(100'000);
+  FrameMemory::release(large, 100'000);
 }
 
 TEST(Timer, FiresInOrderOfTime) {

@@ -2,64 +2,108 @@
 
 #include "base/result.h"
 #include "runtime/deadline.h"
-#include "runtime/scope.h"
+#include "runtime/event_loop.h"
+#include "runtime/task.h"
 
-#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
 #include <variant>
 
 namespace autoglm {
 
-namespace detail {
+/// Awaits two tasks; see `first_of`. Holds them, so that no frame is needed around them.
+template <class A, class B>
+class [[nodiscard]] FirstOf {
+  template <class T>
+  using VoidToMonostate = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
-template <class T, std::size_t kIndex, class Outcome>
-Task<void> race_branch(Task<T> task, std::optional<Outcome>& outcome, Signal& done) {
-  if constexpr (std::is_void_v<T>) {
-    co_await std::move(task);
-    if (!outcome) outcome.emplace(std::in_place_index<kIndex>);
-  } else {
-    T value = co_await std::move(task);
-    if (!outcome) outcome.emplace(std::in_place_index<kIndex>, std::move(value));
+ public:
+  using Outcome = std::variant<VoidToMonostate<A>, VoidToMonostate<B>>;
+
+  FirstOf(Task<A> a, Task<B> b) : a_(std::move(a)), b_(std::move(b)) {}
+  FirstOf(const FirstOf&) = delete;
+  FirstOf& operator=(const FirstOf&) = delete;
+
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> handle) {
+    if (a_.start() || b_.start()) return false;
+    a_.when_done(handle);
+    b_.when_done(handle);
+    return true;
   }
-  done.set();
-}
+  Outcome await_resume() {
+    if (a_.done()) {
+      b_ = {};
+      return take<0>(a_);
+    }
+    a_ = {};
+    return take<1>(b_);
+  }
 
-template <class T>
-using VoidToMonostate = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+ private:
+  template <std::size_t kIndex, class T>
+  static Outcome take(Task<T>& task) {
+    if constexpr (std::is_void_v<T>) {
+      task.take();
+      return Outcome(std::in_place_index<kIndex>);
+    } else {
+      return Outcome(std::in_place_index<kIndex>, task.take());
+    }
+  }
 
-}  // namespace detail
+  Task<A> a_;
+  Task<B> b_;
+};
 
 /// Runs both; the result of the first to end; the other is cancelled by destruction. If `a` ends
 /// without suspending, `b` never starts.
 template <class A, class B>
-Task<std::variant<detail::VoidToMonostate<A>, detail::VoidToMonostate<B>>> first_of(Task<A> a, Task<B> b) {
-  using Outcome = std::variant<detail::VoidToMonostate<A>, detail::VoidToMonostate<B>>;
-  std::optional<Outcome> outcome;
-  Signal done;
-  Scope branches;
-  branches.spawn(detail::race_branch<A, 0>(std::move(a), outcome, done));
-  if (!outcome) branches.spawn(detail::race_branch<B, 1>(std::move(b), outcome, done));
-  co_await done.wait();
-  branches.cancel();
-  co_return std::move(*outcome);
+FirstOf<A, B> first_of(Task<A> a, Task<B> b) {
+  return FirstOf<A, B>(std::move(a), std::move(b));
 }
+
+/// Awaits a task for so long; see `with_deadline`. The timer is armed only for a task that suspends: most
+/// reads and writes never do.
+template <class T>
+class [[nodiscard]] WithDeadline {
+ public:
+  WithDeadline(Deadline deadline, Task<Result<T>> task, const char* what)
+      : deadline_(deadline), what_(what), task_(std::move(task)), timer_([this] { expire(); }) {}
+  WithDeadline(const WithDeadline&) = delete;
+  WithDeadline& operator=(const WithDeadline&) = delete;
+
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> handle) {
+    if (task_.start()) return false;
+    task_.when_done(handle);
+    waiter_.handle = handle;
+    if (!deadline_.is_never()) timer_.arm(deadline_.at());
+    return true;
+  }
+  Result<T> await_resume() {
+    timer_.cancel();
+    if (!task_.valid()) return fail(ErrorCode::kDeadlineExceeded, std::string(what_) + " took too long");
+    return task_.take();
+  }
+
+ private:
+  void expire() {
+    task_ = {};
+    EventLoop::current().resume_soon(waiter_);
+  }
+
+  Deadline deadline_;
+  const char* what_;
+  Task<Result<T>> task_;
+  Waiter waiter_;
+  Timer timer_;
+};
 
 /// `task`, or kDeadlineExceeded (with `what` in its message) when `deadline` passes first.
 template <class T>
-Task<Result<T>> with_deadline(Deadline deadline, Task<Result<T>> task, const char* what) {
-  if (deadline.is_never()) co_return co_await std::move(task);
-  std::optional<Result<T>> outcome;
-  Signal done;
-  Timer timer([&done] { done.set(); });
-  timer.arm(deadline.at());
-  Scope branch;
-  branch.spawn([](Task<Result<T>> inner, std::optional<Result<T>>& out, Signal& end) -> Task<void> {
-    out.emplace(co_await std::move(inner));
-    end.set();
-  }(std::move(task), outcome, done));
-  co_await done.wait();
-  branch.cancel();
-  if (outcome) co_return std::move(*outcome);
-  co_return fail(ErrorCode::kDeadlineExceeded, std::string(what) + " took too long");
+WithDeadline<T> with_deadline(Deadline deadline, Task<Result<T>> task, const char* what) {
+  return WithDeadline<T>(deadline, std::move(task), what);
 }
 
 }  // namespace autoglm

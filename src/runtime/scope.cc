@@ -7,7 +7,7 @@ namespace autoglm {
 
 /// The outermost frame of a spawned task: registered while it lives, destroys itself at its end.
 struct Scope::Root {
-  struct promise_type {
+  struct promise_type : detail::FrameFromMemory {
     promise_type(Scope& owner, const Task<void>& /*task*/) : scope(owner) {
       node.handle = std::coroutine_handle<promise_type>::from_promise(*this);
       scope.nodes_.push_back(node);

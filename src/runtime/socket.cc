@@ -1,115 +1,91 @@
 #include "runtime/socket.h"
 
-#include "runtime/event_loop_core.h"
+#include "runtime/descriptor.h"
 #include "runtime/race.h"
+#include "runtime/scope.h"
+#include "runtime/signal.h"
+#include "runtime/socket_address.h"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/ip/tcp.hpp>
-
-#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
-#include <expected>
-#include <functional>
-#include <optional>
+#include <charconv>
+#include <system_error>
 #include <utility>
 
 namespace autoglm {
 
-namespace asio = boost::asio;
-using tcp = asio::ip::tcp;
-using boost::system::error_code;
-
 namespace {
 
-Error connection_error(std::string_view what, const error_code& error) {
+std::string reason(int error) { return std::system_category().message(error); }
+
+Error connection_error(std::string_view what, int error) {
   return Error{.code = ErrorCode::kUnavailable,
                .origin = Origin::kEndpoint,
                .retry = Retry::kElsewhere,
-               .message = std::string(what) + ": " + error.message()};
+               .message = std::string(what) + ": " + reason(error)};
 }
 
-std::string describe(const tcp::endpoint& endpoint) {
-  const std::string host = endpoint.address().to_string();
-  const std::string port = std::to_string(endpoint.port());
-  return endpoint.address().is_v6() ? "[" + host + "]:" + port : host + ":" + port;
+bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+
+void set_option(int fd, int level, int name) {
+  const int on = 1;
+  ::setsockopt(fd, level, name, &on, sizeof on);
 }
 
-/// One asynchronous operation of the network library, awaited. When the awaiting frame is destroyed,
-/// the operation is taken back; its completion, which the library still delivers, finds nobody: the
-/// handler shares only the small state below.
-template <class Value>
-class Operation {
+/// A socket that is closed unless somebody takes it.
+class Socket {
  public:
-  using Handler = std::function<void(const error_code&, Value)>;
-
-  template <class Start>
-  explicit Operation(Start start) : start_(std::move(start)), state_(std::make_shared<State>()) {}
-  ~Operation() {
-    if (state_->waiting) {
-      state_->waiting = {};
-      state_->cancel.emit(asio::cancellation_type::terminal);
-    }
+  explicit Socket(int fd) : fd_(fd) {}
+  Socket(Socket&& other) noexcept : fd_(other.take()) {}
+  Socket& operator=(Socket&&) = delete;
+  ~Socket() {
+    if (fd_ >= 0) ::close(fd_);
   }
-  Operation(const Operation&) = delete;
-  Operation& operator=(const Operation&) = delete;
-
-  bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> handle) {
-    state_->waiting = handle;
-    start_(*state_);
-  }
-  std::pair<error_code, Value> await_resume() { return {state_->error, std::move(state_->value)}; }
-
-  struct State : std::enable_shared_from_this<State> {
-    auto handler() {
-      return asio::bind_cancellation_slot(
-          cancel.slot(), [self = this->shared_from_this()](const error_code& result, auto... values) {
-            if (!self->waiting) return;
-            self->error = result;
-            ((self->value = std::move(values)), ...);
-            std::exchange(self->waiting, {}).resume();
-          });
-    }
-    std::coroutine_handle<> waiting;
-    asio::cancellation_signal cancel;
-    error_code error;
-    Value value{};
-  };
+  int fd() const { return fd_; }
+  int take() { return std::exchange(fd_, -1); }
 
  private:
-  std::function<void(State&)> start_;
-  std::shared_ptr<State> state_;
+  int fd_;
 };
-
-struct Nothing {};
 
 class TcpStream final : public ByteStream {
  public:
-  explicit TcpStream(tcp::socket socket) : socket_(std::move(socket)) {
-    error_code ignored;
-    socket_.non_blocking(true, ignored);
+  TcpStream(int fd, const SocketAddress& peer)
+      : descriptor_(EventLoop::current(), fd), peer_(peer.to_string()) {
     // Frames of a stream are small and must leave at once.
-    socket_.set_option(tcp::no_delay(true), ignored);
-    const auto endpoint = socket_.remote_endpoint(ignored);
-    if (!ignored) peer_ = describe(endpoint);
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY);
+  }
+
+  /// Of a connection under way: why it did not come about, or 0.
+  Task<int> connected() {
+    descriptor_.writable.clear();
+    co_await descriptor_.writable.wait();
+    int error = 0;
+    socklen_t length = sizeof error;
+    co_return ::getsockopt(descriptor_.fd(), SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
   }
 
   Task<Result<std::size_t>> read_some(std::span<char> buffer) override {
-    // Through the library's own speculative receive: it calls recv once when there is data and
-    // knows from the last short read when there cannot be any.
-    const auto [error, count] = co_await Operation<std::size_t>([this, buffer](auto& state) {
-      socket_.async_receive(asio::buffer(buffer.data(), buffer.size()), state.handler());
-    });
-    if (error == asio::error::eof) co_return std::size_t{0};
-    if (error) co_return fail(connection_error("reading from " + peer_, error));
-    co_return count;
+    while (true) {
+      if (!descriptor_.readable.is_set()) co_await descriptor_.readable.wait();
+      const ssize_t count = ::recv(descriptor_.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+      if (count >= 0) {
+        // Less than there was room for: nothing is left, and the next call would only be told so.
+        if (static_cast<std::size_t>(count) < buffer.size() && !descriptor_.peer_ended)
+          descriptor_.readable.clear();
+        co_return static_cast<std::size_t>(count);
+      }
+      if (errno == EINTR) continue;
+      if (!would_block(errno)) co_return fail(connection_error("reading from " + peer_, errno));
+      descriptor_.readable.clear();
+    }
   }
 
   Task<Result<void>> write_all(std::span<const std::string_view> parts) override {
@@ -121,6 +97,7 @@ class TcpStream final : public ByteStream {
         offset = 0;
       }
       if (first == parts.size()) co_return {};
+      if (!descriptor_.writable.is_set()) co_await descriptor_.writable.wait();
       const ssize_t sent = send_some(parts, first, offset);
       if (sent >= 0) {
         auto left = static_cast<std::size_t>(sent);
@@ -136,24 +113,13 @@ class TcpStream final : public ByteStream {
         continue;
       }
       if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) {
-        co_return fail(
-            connection_error("writing to " + peer_, error_code(errno, boost::system::system_category())));
-      }
-      const auto [error, nothing] = co_await Operation<Nothing>(
-          [this](auto& state) { socket_.async_wait(tcp::socket::wait_write, state.handler()); });
-      if (error) co_return fail(connection_error("writing to " + peer_, error));
+      if (!would_block(errno)) co_return fail(connection_error("writing to " + peer_, errno));
+      descriptor_.writable.clear();
     }
   }
 
-  void shutdown_write() override {
-    error_code ignored;
-    socket_.shutdown(tcp::socket::shutdown_send, ignored);
-  }
-  void close() override {
-    error_code ignored;
-    socket_.close(ignored);
-  }
+  void shutdown_write() override { ::shutdown(descriptor_.fd(), SHUT_WR); }
+  void close() override { descriptor_.close(); }
   const std::string& peer() const override { return peer_; }
 
  private:
@@ -169,81 +135,57 @@ class TcpStream final : public ByteStream {
     msghdr message{};
     message.msg_iov = vectors.data();
     message.msg_iovlen = count;
-    return ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return ::sendmsg(descriptor_.fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   }
 
-  tcp::socket socket_;
+  Descriptor descriptor_;
   std::string peer_;
 };
 
-struct AddressListDeleter {
-  void operator()(addrinfo* list) const { ::freeaddrinfo(list); }
-};
-
-/// Blocks; runs on the pool.
-Result<std::vector<tcp::endpoint>> resolve(const HostPort& target) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV;
-  addrinfo* raw = nullptr;
-  const int status = ::getaddrinfo(target.host.c_str(), std::to_string(target.port).c_str(), &hints, &raw);
-  const std::unique_ptr<addrinfo, AddressListDeleter> list(raw);
-  if (status != 0) {
-    return fail(
-        Error{.code = ErrorCode::kUnavailable,
-              .origin = Origin::kEndpoint,
-              .retry = Retry::kElsewhere,
-              .message = "cannot resolve the host name \"" + target.host + "\": " + ::gai_strerror(status)});
-  }
-  std::vector<tcp::endpoint> endpoints;
-  for (const addrinfo* entry = list.get(); entry != nullptr; entry = entry->ai_next) {
-    tcp::endpoint endpoint;
-    if (entry->ai_addrlen > endpoint.capacity()) continue;
-    endpoint.resize(entry->ai_addrlen);
-    std::memcpy(endpoint.data(), entry->ai_addr, entry->ai_addrlen);
-    endpoints.push_back(endpoint);
-  }
-  return endpoints;
-}
-
-Result<tcp::endpoint> numeric_endpoint(const HostPort& address) {
-  error_code error;
-  const std::string host = address.host == "localhost" ? "127.0.0.1"
-                           : address.host.empty()      ? "0.0.0.0"
-                                                       : address.host;
-  const auto ip = asio::ip::make_address(host, error);
-  if (error) {
-    return fail(
-        ErrorCode::kInvalidArgument,
-        "\"" + address.host + "\" is not an IP address to listen on; write e.g. 0.0.0.0, 127.0.0.1 or [::]");
-  }
-  return tcp::endpoint(ip, address.port);
-}
-
-Error listen_error(const HostPort& address, const error_code& error) {
-  std::string message = "cannot listen on " + address.to_string() + ": " + error.message();
-  if (error == asio::error::address_in_use) {
+Error listen_error(const HostPort& address, int error) {
+  std::string message = "cannot listen on " + address.to_string() + ": " + reason(error);
+  if (error == EADDRINUSE) {
     message += "; another process has this port: find it with `ss -ltnp`, or choose another port with --port";
-  } else if (error == asio::error::access_denied) {
+  } else if (error == EACCES) {
     message += "; ports below 1024 need CAP_NET_BIND_SERVICE";
   }
   return Error{.code = ErrorCode::kUnavailable, .message = message};
 }
 
-Result<void> open_and_bind(tcp::acceptor& acceptor, const HostPort& address, bool share) {
-  const auto endpoint = numeric_endpoint(address);
-  if (!endpoint) return fail(endpoint.error());
-  error_code error;
-  acceptor.open(endpoint->protocol(), error);
-  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error && share) {
-    using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
-    acceptor.set_option(ReusePort(true), error);
+Result<Socket> open_and_bind(const HostPort& address, bool share) {
+  const auto endpoint = SocketAddress::numeric(address);
+  if (!endpoint) {
+    return fail(
+        ErrorCode::kInvalidArgument,
+        "\"" + address.host + "\" is not an IP address to listen on; write e.g. 0.0.0.0, 127.0.0.1 or [::]");
   }
-  if (!error) acceptor.bind(*endpoint, error);
-  if (!error) acceptor.listen(1024, error);
-  if (error) return fail(listen_error(address, error));
-  return {};
+  Socket socket(::socket(endpoint->family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (socket.fd() < 0) return fail(listen_error(address, errno));
+  set_option(socket.fd(), SOL_SOCKET, SO_REUSEADDR);
+  if (share) set_option(socket.fd(), SOL_SOCKET, SO_REUSEPORT);
+  if (::bind(socket.fd(), endpoint->raw(), endpoint->length) != 0 || ::listen(socket.fd(), 1024) != 0)
+    return fail(listen_error(address, errno));
+  return socket;
+}
+
+std::uint16_t port_of(int fd) {
+  SocketAddress local;
+  return ::getsockname(fd, local.raw(), &local.length) == 0 ? local.port() : 0;
+}
+
+Task<Result<std::unique_ptr<ByteStream>>> connect_to(const SocketAddress& address, const HostPort& target) {
+  const std::string what = "connecting to " + target.to_string();
+  Socket socket(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (socket.fd() < 0) co_return fail(connection_error(what, errno));
+  const bool under_way = ::connect(socket.fd(), address.raw(), address.length) != 0;
+  if (under_way && errno != EINPROGRESS) co_return fail(connection_error(what, errno));
+  // Watched only now: the kernel calls a socket that nobody connects broken.
+  auto stream = std::make_unique<TcpStream>(socket.take(), address);
+  if (under_way) {
+    if (const int error = co_await stream->connected(); error != 0)
+      co_return fail(connection_error(what, error));
+  }
+  co_return stream;
 }
 
 /// How long an address may be silent before the next one is tried, too.
@@ -252,34 +194,34 @@ constexpr Duration kNextAddressAfter = std::chrono::milliseconds(250);
 /// Attempts at several addresses beside each other.
 struct Race {
   Signal news;
-  std::optional<tcp::socket> won;
+  std::unique_ptr<ByteStream> won;
   std::size_t failed = 0;
-  error_code last = asio::error::host_not_found;
+  Error last;
 };
 
-Task<void> run_one(const tcp::endpoint& endpoint, Race& race) {
-  tcp::socket socket(EventLoop::current().core().context);
-  const auto [error, nothing] =
-      co_await Operation<Nothing>([&](auto& state) { socket.async_connect(endpoint, state.handler()); });
-  if (error) {
-    race.last = error;
+Task<void> run_one(const SocketAddress& address, const HostPort& target, Race& race) {
+  auto stream = co_await connect_to(address, target);
+  if (!stream) {
+    race.last = std::move(stream).error();
     ++race.failed;
   } else if (!race.won) {
-    race.won.emplace(std::move(socket));
+    race.won = std::move(*stream);
   }
   race.news.set();
 }
 
 /// Happy eyeballs (RFC 8305): the addresses in turn, each a little later than the one before or when that
 /// has failed; the first to be there is taken.
-Task<std::expected<tcp::socket, error_code>> connect_to_first(std::vector<tcp::endpoint> endpoints) {
+Task<Result<std::unique_ptr<ByteStream>>> connect_to_first(std::vector<SocketAddress> addresses,
+                                                           const HostPort& target) {
   Race race;
+  race.last = connection_error("connecting to " + target.to_string(), EHOSTUNREACH);
   Scope attempts;  // last: they use the above
-  for (std::size_t begun = 0; begun < endpoints.size();) {
-    attempts.spawn(run_one(endpoints[begun++], race));
+  for (std::size_t begun = 0; begun < addresses.size();) {
+    attempts.spawn(run_one(addresses[begun++], target, race));
     while (!race.won && race.failed < begun) {
       const std::size_t failed = race.failed;
-      const auto next = begun < endpoints.size() ? Deadline::after(kNextAddressAfter) : Deadline::never();
+      const auto next = begun < addresses.size() ? Deadline::after(kNextAddressAfter) : Deadline::never();
       const auto waited = co_await with_deadline(
           next,
           [](Signal& news) -> Task<Result<void>> {
@@ -290,23 +232,23 @@ Task<std::expected<tcp::socket, error_code>> connect_to_first(std::vector<tcp::e
       race.news.clear();
       if (!waited || race.failed > failed) break;
     }
-    if (race.won) co_return std::move(*race.won);
-    while (begun == endpoints.size() && race.failed < begun && !race.won) {
+    if (race.won) co_return std::move(race.won);
+    while (begun == addresses.size() && race.failed < begun && !race.won) {
       co_await race.news.wait();
       race.news.clear();
     }
-    if (race.won) co_return std::move(*race.won);
+    if (race.won) co_return std::move(race.won);
   }
-  co_return std::unexpected(race.last);
+  co_return fail(std::move(race.last));
 }
 
 /// The families in turn, so that one that leads nowhere costs one attempt.
-std::vector<tcp::endpoint> interleaved(const std::vector<tcp::endpoint>& endpoints) {
-  std::vector<tcp::endpoint> first;
-  std::vector<tcp::endpoint> second;
-  for (const auto& endpoint : endpoints)
-    (endpoint.protocol() == endpoints.front().protocol() ? first : second).push_back(endpoint);
-  std::vector<tcp::endpoint> order;
+std::vector<SocketAddress> interleaved(const std::vector<SocketAddress>& addresses) {
+  std::vector<SocketAddress> first;
+  std::vector<SocketAddress> second;
+  for (const auto& address : addresses)
+    (address.family() == addresses.front().family() ? first : second).push_back(address);
+  std::vector<SocketAddress> order;
   for (std::size_t i = 0; i < std::max(first.size(), second.size()); ++i) {
     if (i < first.size()) order.push_back(first[i]);
     if (i < second.size()) order.push_back(second[i]);
@@ -315,63 +257,68 @@ std::vector<tcp::endpoint> interleaved(const std::vector<tcp::endpoint>& endpoin
 }
 
 Task<Result<std::unique_ptr<ByteStream>>> connect_to_any(BlockingPool& pool, HostPort target) {
-  std::vector<tcp::endpoint> endpoints;
+  std::vector<SocketAddress> addresses;
   if (target.host == "localhost") {  // not everybody's resolver knows both
-    endpoints = {{asio::ip::address_v4::loopback(), target.port},
-                 {asio::ip::address_v6::loopback(), target.port}};
-  } else if (const auto numeric = numeric_endpoint(target)) {
-    endpoints.push_back(*numeric);
+    for (const char* loopback : {"127.0.0.1", "::1"})
+      addresses.push_back(*SocketAddress::numeric({loopback, target.port}));
+  } else if (const auto numeric = SocketAddress::numeric(target)) {
+    addresses.push_back(*numeric);
   } else {
-    auto resolved = co_await pool.run([target] { return resolve(target); });
+    auto resolved = co_await pool.run([target] { return SocketAddress::resolve(target); });
     if (!resolved) co_return fail(resolved.error());
     if (!*resolved) co_return fail(resolved->error());
-    endpoints = std::move(**resolved);
+    addresses = std::move(**resolved);
   }
-  auto connected = co_await connect_to_first(interleaved(endpoints));
-  if (!connected) co_return fail(connection_error("connecting to " + target.to_string(), connected.error()));
-  co_return std::make_unique<TcpStream>(std::move(*connected));
+  if (addresses.size() == 1) co_return co_await connect_to(addresses.front(), target);
+  co_return co_await connect_to_first(interleaved(addresses), target);
 }
 
 }  // namespace
 
 std::string HostPort::to_string() const {
   const bool v6 = host.find(':') != std::string::npos;
-  return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+  std::string text;
+  text.reserve(host.size() + 8);
+  if (v6) text += '[';
+  text += host;
+  text += v6 ? "]:" : ":";
+  std::array<char, 5> digits;
+  text.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), port).ptr);
+  return text;
 }
 
 struct TcpListener::State {
-  explicit State(EventLoop& loop) : acceptor(loop.core().context) {}
-  tcp::acceptor acceptor;
+  State(EventLoop& loop, int fd) : descriptor(loop, fd) {}
+  Descriptor descriptor;
 };
 
 TcpListener::TcpListener(std::unique_ptr<State> state) : state_(std::move(state)) {}
 TcpListener::~TcpListener() = default;
 
 Result<std::unique_ptr<TcpListener>> TcpListener::create(EventLoop& loop, const HostPort& address) {
-  auto state = std::make_unique<State>(loop);
-  if (auto bound = open_and_bind(state->acceptor, address, true); !bound) return fail(bound.error());
-  return std::unique_ptr<TcpListener>(new TcpListener(std::move(state)));
+  auto socket = open_and_bind(address, true);
+  if (!socket) return fail(socket.error());
+  return std::unique_ptr<TcpListener>(new TcpListener(std::make_unique<State>(loop, socket->take())));
 }
 
 Task<Result<std::unique_ptr<ByteStream>>> TcpListener::accept() {
-  tcp::socket socket(state_->acceptor.get_executor());
-  const auto [error, nothing] = co_await Operation<Nothing>(
-      [&](auto& operation) { state_->acceptor.async_accept(socket, operation.handler()); });
-  if (error) co_return fail(connection_error("accepting a connection", error));
-  co_return std::make_unique<TcpStream>(std::move(socket));
+  while (true) {
+    if (!state_->descriptor.readable.is_set()) co_await state_->descriptor.readable.wait();
+    SocketAddress peer;
+    const int fd = ::accept4(state_->descriptor.fd(), peer.raw(), &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) co_return std::make_unique<TcpStream>(fd, peer);
+    if (errno == EINTR) continue;
+    if (!would_block(errno)) co_return fail(connection_error("accepting a connection", errno));
+    state_->descriptor.readable.clear();
+  }
 }
 
-std::uint16_t TcpListener::port() const {
-  error_code ignored;
-  return state_->acceptor.local_endpoint(ignored).port();
-}
+std::uint16_t TcpListener::port() const { return port_of(state_->descriptor.fd()); }
 
 Result<HostPort> probe_listen_address(const HostPort& address) {
-  asio::io_context context;
-  tcp::acceptor acceptor(context);
-  if (auto bound = open_and_bind(acceptor, address, false); !bound) return fail(bound.error());
-  error_code ignored;
-  return HostPort{address.host, acceptor.local_endpoint(ignored).port()};
+  const auto socket = open_and_bind(address, false);
+  if (!socket) return fail(socket.error());
+  return HostPort{address.host, port_of(socket->fd())};
 }
 
 Task<Result<std::unique_ptr<ByteStream>>> tcp_connect(BlockingPool& pool, HostPort target,

@@ -97,6 +97,58 @@ TEST_F(SocketTest, ACancelledReadLosesNoBytesOfTheNext) {
   EXPECT_EQ(run_task(loop_, scenario()), "hello");
 }
 
+TEST_F(SocketTest, SeesTheEndBehindAShortRead) {
+  // The first read is short, so nobody asks the kernel again until it says that there is more.
+  const auto scenario = [&](bool end_first) -> Task<std::vector<std::size_t>> {
+    Pair pair = co_await connect();
+    co_await pair.client->write_all(std::string_view("hello"));
+    if (end_first) pair.client->shutdown_write();
+    std::array<char, 16> buffer{};
+    std::vector<std::size_t> counts;
+    counts.push_back((co_await pair.server->read_some(buffer)).value());
+    if (!end_first) {
+      co_await pair.client->write_all(std::string_view("you"));
+      counts.push_back((co_await pair.server->read_some(buffer)).value());
+      pair.client->shutdown_write();
+    }
+    counts.push_back((co_await pair.server->read_some(buffer)).value());
+    co_return counts;
+  };
+  EXPECT_EQ(run_task(loop_, scenario(true)), (std::vector<std::size_t>{5, 0}));
+  EXPECT_EQ(run_task(loop_, scenario(false)), (std::vector<std::size_t>{5, 3, 0}));
+}
+
+TEST_F(SocketTest, ReadsWhatCameWhileNobodyRead) {
+  const auto scenario = [&]() -> Task<std::string> {
+    Pair pair = co_await connect();
+    std::array<char, 3> few{};
+    co_await pair.client->write_all(std::string_view("abc"));
+    co_await pair.server->read_some(few);  // full: more may be there
+    co_await pair.client->write_all(std::string_view("defghi"));
+    for (int turn = 0; turn < 3; ++turn) co_await yield_to_loop();  // the event finds no reader
+    pair.client->shutdown_write();
+    co_return co_await read_to_end(*pair.server);
+  };
+  EXPECT_EQ(run_task(loop_, scenario()), "defghi");
+}
+
+TEST_F(SocketTest, WakesAReaderWhoseStreamIsClosed) {
+  const auto scenario = [&]() -> Task<bool> {
+    Pair pair = co_await connect();
+    bool failed = false;
+    Scope scope;
+    scope.spawn([](ByteStream& stream, bool& out) -> Task<void> {
+      std::array<char, 16> buffer{};
+      out = !(co_await stream.read_some(buffer)).has_value();
+    }(*pair.server, failed));
+    co_await yield_to_loop();
+    pair.server->close();
+    co_await scope.join();
+    co_return failed;
+  };
+  EXPECT_TRUE(run_task(loop_, scenario()));
+}
+
 TEST_F(SocketTest, SaysThatAConnectionWasRefused) {
   const auto free = probe_listen_address({"127.0.0.1", 0});
   ASSERT_TRUE(free);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/assert.h"
+#include "runtime/frame_memory.h"
 
 #include <coroutine>
 #include <exception>
@@ -14,7 +15,7 @@ class Task;
 
 namespace detail {
 
-struct TaskPromiseBase {
+struct TaskPromiseBase : FrameFromMemory {
   std::coroutine_handle<> continuation = std::noop_coroutine();
   std::exception_ptr exception;
 
@@ -82,6 +83,17 @@ class [[nodiscard]] Task {
   ~Task() { reset(); }
 
   bool valid() const { return static_cast<bool>(handle_); }
+
+  /// For awaiters that hold a task and something else (a deadline, another task). Runs it up to its first
+  /// suspension; whether it has ended already. Once only.
+  bool start() {
+    handle_.resume();
+    return handle_.done();
+  }
+  /// Who is resumed when a started task ends.
+  void when_done(std::coroutine_handle<> continuation) { handle_.promise().continuation = continuation; }
+  bool done() const { return handle_ && handle_.done(); }
+  T take() { return handle_.promise().take(); }
 
   auto operator co_await() && noexcept {
     struct Awaiter {

@@ -112,7 +112,10 @@ TEST(FirstOf, CancelsTheLoser) {
     co_await sleep_for(1h);
     co_return 1;
   };
-  const auto outcome = run_task(loop, first_of(sleeper(), add_after_a_turn(20, 1)));
+  const auto race = [&]() -> Task<std::variant<int, int>> {
+    co_return co_await first_of(sleeper(), add_after_a_turn(20, 1));
+  };
+  const auto outcome = run_task(loop, race());
   ASSERT_EQ(outcome.index(), 1U);
   EXPECT_EQ(std::get<1>(outcome), 21);
   EXPECT_EQ(journal, (std::vector<std::string>{"loser destroyed"}));
@@ -125,7 +128,10 @@ TEST(FirstOf, DoesNotStartTheSecondWhenTheFirstIsReady) {
     started = true;
     co_return 2;
   };
-  EXPECT_EQ(run_task(loop, first_of(add(1, 1), second())).index(), 0U);
+  run_task(loop, [&]() -> Task<void> {
+    const auto outcome = co_await first_of(add(1, 1), second());
+    EXPECT_EQ(outcome.index(), 0U);
+  }());
   EXPECT_FALSE(started);
 }
 
@@ -135,16 +141,77 @@ TEST(WithDeadline, EndsATaskThatTakesTooLong) {
     co_await sleep_for(1h);
     co_return 1;
   };
-  const auto result = run_task(loop, with_deadline(Deadline::after(1ms), sleeper(), "sleeping"));
+  const auto result = run_task(loop, [&]() -> Task<Result<int>> {
+    co_return co_await with_deadline(Deadline::after(1ms), sleeper(), "sleeping");
+  }());
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::kDeadlineExceeded);
   EXPECT_EQ(result.error().message, "sleeping took too long");
 }
 
+TEST(WithDeadline, DestroysTheTaskBeforeItSaysSo) {
+  EventLoop loop;
+  std::vector<std::string> journal;
+  const auto sleeper = [&]() -> Task<Result<int>> {
+    const Witness witness(journal, "destroyed");
+    co_await sleep_for(1h);
+    co_return 1;
+  };
+  run_task(loop, [&]() -> Task<void> {
+    const auto result = co_await with_deadline(Deadline::after(1ms), sleeper(), "sleeping");
+    EXPECT_FALSE(result.has_value());
+    EXPECT_EQ(journal, (std::vector<std::string>{"destroyed"}));
+  }());
+}
+
+TEST(WithDeadline, IsCancelledByItsDestructionAtAnyPoint) {
+  EventLoop loop;
+  std::vector<std::string> journal;
+  const auto sleeper = [&]() -> Task<Result<int>> {
+    const Witness witness(journal, "destroyed");
+    co_await sleep_for(1h);
+    co_return 1;
+  };
+  const auto waiter = [&]() -> Task<void> {
+    (void)co_await with_deadline(Deadline::after(1ms), sleeper(), "sleeping");
+    journal.push_back("resumed");
+  };
+  run_task(loop, [&]() -> Task<void> {
+    Scope scope;
+    scope.spawn(waiter());
+    // At its deadline, and destroyed before the loop could tell it.
+    Timer timer([&] { scope.cancel(); });
+    timer.arm(std::chrono::steady_clock::now() + 1ms);
+    co_await sleep_for(5ms);
+  }());
+  EXPECT_EQ(journal, (std::vector<std::string>{"destroyed"}));
+}
+
+TEST(FirstOf, CarriesExceptionsToTheAwaiter) {
+  EventLoop loop;
+  const auto thrower = []() -> Task<void> {
+    co_await yield_to_loop();
+    throw std::runtime_error("broken");
+  };
+  const auto sleeper = []() -> Task<void> { co_await sleep_for(1h); };
+  run_task(loop, [&]() -> Task<void> {
+    bool caught = false;
+    try {
+      co_await first_of(sleeper(), thrower());
+    } catch (const std::runtime_error&) {
+      caught = true;
+    }
+    EXPECT_TRUE(caught);
+  }());
+}
+
 TEST(WithDeadline, PassesTheResultOn) {
   EventLoop loop;
   const auto quick = []() -> Task<Result<int>> { co_return 7; };
-  EXPECT_EQ(run_task(loop, with_deadline(Deadline::after(1h), quick(), "counting")).value(), 7);
+  run_task(loop, [&]() -> Task<void> {
+    const auto result = co_await with_deadline(Deadline::after(1h), quick(), "counting");
+    EXPECT_EQ(result.value(), 7);
+  }());
 }
 
 TEST(Channel, KeepsOrderAndBound) {
