@@ -1,8 +1,9 @@
 #include "base/json_string.h"
 
+#include "base/byte_words.h"
+
 #include <boost/json/serializer.hpp>
 
-#include <algorithm>
 #include <array>
 
 namespace autoglm {
@@ -11,7 +12,10 @@ namespace {
 
 /// What stands in JSON as it is, leaving aside all beyond ASCII: nearly every string there is.
 bool is_plain(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) { return c >= ' ' && c != '"' && c != '\\' && c != '\x7f'; });
+  return !byte_words::any(text, [](std::uint64_t word) {
+    using namespace byte_words;
+    return below(word, ' ') | equal(word, '"') | equal(word, '\\') | equal(word, '\x7f') | beyond_ascii(word);
+  });
 }
 
 }  // namespace

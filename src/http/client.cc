@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <iterator>
 #include <utility>
 
@@ -14,7 +13,8 @@ namespace autoglm::http {
 
 namespace {
 
-constexpr std::size_t kReadSize = 16 * 1024;
+constexpr std::size_t kMaxReadSize = 64 * 1024;
+constexpr std::size_t kKeptOrigins = 64;
 
 Error endpoint_error(ErrorCode code, std::string message) {
   return Error{
@@ -22,8 +22,10 @@ Error endpoint_error(ErrorCode code, std::string message) {
 }
 
 std::string write_head(const ClientRequest& request) {
-  std::string head = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, request.url.target,
-                                 request.url.authority());
+  std::string head;
+  head.reserve(512);
+  head.append(request.method).append(" ").append(request.url.target).append(" HTTP/1.1\r\nHost: ");
+  head.append(request.url.authority()).append("\r\n");
   bool has_encoding = false;
   for (const auto& [name, value] : request.headers) {
     has_encoding |= equals_ignoring_case(name, "accept-encoding");
@@ -32,7 +34,8 @@ std::string write_head(const ClientRequest& request) {
   // What passes through must be readable on its way.
   if (!has_encoding) head += "Accept-Encoding: identity\r\n";
   if (!request.body.empty() || request.method == "POST" || request.method == "PUT") {
-    head += fmt::format("Content-Length: {}\r\n", request.body.size());
+    const fmt::format_int length(request.body.size());
+    head.append("Content-Length: ").append(length.data(), length.size()).append("\r\n");
   }
   head += "\r\n";
   return head;
@@ -50,8 +53,8 @@ std::string ClientRequest::connection_key() const {
   return key;
 }
 
-ClientResponse::ClientResponse(Client& client, std::string origin, std::string key, Duration read_timeout)
-    : client_(client), origin_(std::move(origin)), key_(std::move(key)), read_timeout_(read_timeout) {}
+ClientResponse::ClientResponse(Client& client, std::string key, Duration read_timeout)
+    : client_(client), key_(std::move(key)), read_timeout_(read_timeout) {}
 
 ClientResponse::~ClientResponse() {
   // Only a connection that stands exactly between two messages can serve another one.
@@ -60,15 +63,30 @@ ClientResponse::~ClientResponse() {
 }
 
 Error ClientResponse::cut_off() const {
-  return endpoint_error(ErrorCode::kBadGateway, origin_ + " ended its answer before it was complete");
+  return endpoint_error(ErrorCode::kBadGateway,
+                        fmt::format("{} ended its answer before it was complete", origin()));
+}
+
+/// Most chunked answers come in small pieces over a long time, thousands at once.
+void ClientResponse::expect_a_stream() {
+  read_size_ = 512;
+  if (buffer_.size() <= read_size_) std::string(buffer_).swap(buffer_);
 }
 
 Task<Result<std::size_t>> ClientResponse::fill() {
-  std::array<char, kReadSize> bytes;
-  auto count =
-      co_await with_deadline(Deadline::after(read_timeout_), stream_->read_some(std::span<char>(bytes)),
-                             "reading the endpoint's answer");
-  if (count) buffer_.append(bytes.data(), *count);
+  // The room for the read is given back on every way out, cancellation included.
+  struct Room {
+    std::string& buffer;
+    std::size_t used;
+    ~Room() { buffer.resize(used); }
+  } room{buffer_, buffer_.size()};
+  buffer_.resize_and_overwrite(room.used + read_size_,
+                               [](char* /*bytes*/, std::size_t length) { return length; });
+  auto count = co_await with_deadline(Deadline::after(read_timeout_),
+                                      stream_->read_some(std::span(buffer_).subspan(room.used)),
+                                      "reading the endpoint's answer");
+  if (count) room.used += *count;
+  if (count && *count == read_size_) read_size_ = std::min(2 * read_size_, kMaxReadSize);
   co_return count;
 }
 
@@ -92,7 +110,8 @@ Task<Result<std::size_t>> ClientResponse::read(std::string& out) {
     if (head_.framing.kind == Kind::kChunked) {
       const auto used = chunks_.decode(buffer_, out);
       if (!used)
-        co_return fail(endpoint_error(ErrorCode::kBadGateway, origin_ + ": " + used.error().message));
+        co_return fail(
+            endpoint_error(ErrorCode::kBadGateway, fmt::format("{}: {}", origin(), used.error().message)));
       buffer_.erase(0, *used);
       done_ = chunks_.done();
     } else {
@@ -117,7 +136,7 @@ Task<Result<std::string>> ClientResponse::read_all(std::size_t limit) {
     if (*count == 0) co_return body;
     if (body.size() > limit) {
       co_return fail(endpoint_error(ErrorCode::kPayloadTooLarge,
-                                    fmt::format("{} answered with more than {} bytes", origin_, limit)));
+                                    fmt::format("{} answered with more than {} bytes", origin(), limit)));
     }
   }
 }
@@ -149,9 +168,10 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::send(ClientRequest request
 }
 
 Task<Result<std::unique_ptr<ClientResponse>>> Client::send_once(const ClientRequest& request) {
-  if (auto kept = take_idle(request.connection_key()); kept.stream) {
+  std::string key = request.connection_key();
+  if (auto kept = take_idle(key); kept.stream) {
     bool any_byte = false;
-    auto response = co_await exchange(request, std::move(kept), any_byte);
+    auto response = co_await exchange(request, key, std::move(kept), any_byte);
     // The other side may close a kept connection at any time: that is no failure of the request.
     if (response || any_byte || response.error().code == ErrorCode::kDeadlineExceeded) co_return response;
   }
@@ -162,13 +182,13 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::send_once(const ClientRequ
   }
   bool any_byte = false;
   const MonotonicTime reuse_until = std::chrono::steady_clock::now() + request.reuse_time;
-  co_return co_await exchange(request, {std::move(*stream), reuse_until, reuse_until}, any_byte);
+  co_return co_await exchange(request, std::move(key), {std::move(*stream), reuse_until, reuse_until},
+                              any_byte);
 }
 
-Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientRequest& request, Idle connection,
-                                                               bool& any_byte) {
-  std::unique_ptr<ClientResponse> response(
-      new ClientResponse(*this, request.url.origin(), request.connection_key(), request.read_timeout));
+Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientRequest& request, std::string key,
+                                                               Idle connection, bool& any_byte) {
+  std::unique_ptr<ClientResponse> response(new ClientResponse(*this, std::move(key), request.read_timeout));
   response->stream_ = std::move(connection.stream);
   response->reuse_until_ = connection.reuse_until;
   const Deadline deadline = Deadline::after(request.head_timeout);
@@ -183,8 +203,8 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientReque
   while (true) {
     const auto length = scanner.scan(response->buffer_);
     if (!length)
-      co_return fail(
-          endpoint_error(ErrorCode::kBadGateway, response->origin_ + ": " + length.error().message));
+      co_return fail(endpoint_error(ErrorCode::kBadGateway,
+                                    fmt::format("{}: {}", response->origin(), length.error().message)));
     if (*length) {
       std::string bytes = response->buffer_.substr(0, **length);
       response->buffer_.erase(0, **length);
@@ -192,10 +212,11 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientReque
       response->head_.headers = {};
       auto parsed = parse_response_head(std::move(bytes), request.method, limits_.head, response->head_);
       if (!parsed)
-        co_return fail(
-            endpoint_error(ErrorCode::kBadGateway, response->origin_ + ": " + parsed.error().message));
+        co_return fail(endpoint_error(ErrorCode::kBadGateway,
+                                      fmt::format("{}: {}", response->origin(), parsed.error().message)));
       if (response->head_.status / 100 == 1) continue;  // interim answers, such as 100 Continue
       response->left_ = response->head_.framing.length;
+      if (response->head_.framing.kind == BodyFraming::Kind::kChunked) response->expect_a_stream();
       co_return response;
     }
     auto count = co_await with_deadline(deadline, response->fill(), "waiting for the endpoint's answer");
@@ -232,12 +253,13 @@ Client::Idle Client::take_idle(const std::string& key) {
   Idle taken;
   const auto now = std::chrono::steady_clock::now();
   // The one used last is the one most likely to be open still; the oldest age out at the front.
-  std::erase_if(found->second, [&](const Idle& idle) { return idle.until <= now; });
-  if (!found->second.empty()) {
-    taken = std::move(found->second.back());
-    found->second.pop_back();
+  auto& kept = found->second;
+  while (!kept.empty() && taken.stream == nullptr) {
+    if (kept.back().until > now) taken = std::move(kept.back());
+    kept.pop_back();
   }
-  if (found->second.empty()) idle_.erase(found);
+  // The places of the few servers that are asked again and again stay.
+  if (kept.empty() && idle_.size() > kKeptOrigins) idle_.erase(found);
   return taken;
 }
 

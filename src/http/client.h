@@ -39,7 +39,7 @@ struct ClientRequest {
   std::shared_ptr<const TlsClientContext> tls;  ///< in the place of the client's
   std::string tls_name;                         ///< whose certificate is expected; empty: the host's
 
-  /// What connections are shared by.
+  /// What connections are shared by: the origin, and behind a space what else they depend on.
   std::string connection_key() const;
 };
 
@@ -62,19 +62,22 @@ class ClientResponse {
 
  private:
   friend class Client;
-  ClientResponse(Client& client, std::string origin, std::string key, Duration read_timeout);
+  ClientResponse(Client& client, std::string key, Duration read_timeout);
   Task<Result<std::size_t>> fill();
   Error cut_off() const;
+  void expect_a_stream();
+  /// Who answers, for errors.
+  std::string_view origin() const { return std::string_view(key_).substr(0, key_.find(' ')); }
 
   Client& client_;
-  std::string origin_;
   std::string key_;
   Duration read_timeout_;
   std::unique_ptr<ByteStream> stream_;
   MonotonicTime reuse_until_;
   ResponseHead head_;
   std::string buffer_;
-  std::uint64_t left_ = 0;  // of a body with a length
+  std::size_t read_size_ = 2048;  // grows with what arrives at once; most answers are small
+  std::uint64_t left_ = 0;        // of a body with a length
   ChunkedDecoder chunks_;
   bool done_ = false;
 };
@@ -113,8 +116,8 @@ class Client {
   };
 
   Task<Result<std::unique_ptr<ClientResponse>>> send_once(const ClientRequest& request);
-  Task<Result<std::unique_ptr<ClientResponse>>> exchange(const ClientRequest& request, Idle connection,
-                                                         bool& any_byte);
+  Task<Result<std::unique_ptr<ClientResponse>>> exchange(const ClientRequest& request, std::string key,
+                                                         Idle connection, bool& any_byte);
   Task<Result<std::unique_ptr<ByteStream>>> connect(const ClientRequest& request);
   Idle take_idle(const std::string& key);
   void give_back(const std::string& key, std::unique_ptr<ByteStream> stream, MonotonicTime reuse_until);

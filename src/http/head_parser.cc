@@ -1,5 +1,7 @@
 #include "http/head_parser.h"
 
+#include "base/byte_words.h"
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -24,15 +26,26 @@ constexpr std::array<bool, 256> make_token_table() {
 constexpr auto kTokenTable = make_token_table();
 
 bool is_token(std::string_view text) {
-  return !text.empty() &&
-         std::ranges::all_of(text, [](char c) { return kTokenTable[static_cast<unsigned char>(c)]; });
+  bool all = !text.empty();
+  for (const char c : text) all &= kTokenTable[static_cast<unsigned char>(c)];
+  return all;
 }
 
 bool is_target_char(char c) { return c > 0x20 && c < 0x7f; }
 /// Visible characters, space, tab, and bytes beyond ASCII, which may be old Latin-1.
-bool is_value_char(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
+bool is_value(std::string_view text) {
+  const auto suspicious = [](std::uint64_t word) {
+    return byte_words::below(word, ' ') | byte_words::equal(word, '\x7f');
+  };
+  if (!byte_words::any(text, suspicious)) return true;
+  return std::ranges::all_of(text, [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
+  });
+}
+
+bool is_named(std::string_view name, std::string_view wanted) {
+  return name.size() == wanted.size() && equals_ignoring_case(name, wanted);
 }
 
 std::string_view trim(std::string_view text) {
@@ -63,8 +76,7 @@ Parsed<void> parse_fields(std::string_view rest, const HeadLimits& limits, Heade
       return refuse(400, "a header line has no valid name before its colon");
     }
     const std::string_view value = trim(line.substr(colon + 1));
-    if (!std::ranges::all_of(value, is_value_char))
-      return refuse(400, "a header value contains a control character");
+    if (!is_value(value)) return refuse(400, "a header value contains a control character");
     headers.add(line.substr(0, colon), value);
   }
 }
@@ -82,19 +94,30 @@ Parsed<std::uint64_t> parse_length(std::string_view text) {
 
 /// RFC 9112 6.3, but nothing ambiguous is repaired: it is refused.
 Parsed<BodyFraming> parse_framing(const HeaderView& headers, int minor_version) {
-  const std::size_t lengths = headers.count("content-length");
-  const std::size_t encodings = headers.count("transfer-encoding");
+  std::size_t lengths = 0;
+  std::size_t encodings = 0;
+  std::string_view length_text;
+  std::string_view encoding;
+  for (const auto& [name, value] : headers.fields()) {
+    if (is_named(name, "content-length")) {
+      ++lengths;
+      length_text = value;
+    } else if (is_named(name, "transfer-encoding")) {
+      ++encodings;
+      encoding = value;
+    }
+  }
   if (lengths > 1) return refuse(400, "more than one Content-Length");
   if (encodings > 0) {
     if (lengths > 0) return refuse(400, "both Content-Length and Transfer-Encoding");
     if (minor_version == 0) return refuse(400, "Transfer-Encoding in HTTP/1.0");
-    if (encodings > 1 || !equals_ignoring_case(*headers.find("transfer-encoding"), "chunked")) {
+    if (encodings > 1 || !equals_ignoring_case(encoding, "chunked")) {
       return refuse(501, "the only transfer coding accepted is a single \"chunked\"");
     }
     return BodyFraming{BodyFraming::Kind::kChunked};
   }
   if (lengths == 0) return BodyFraming{};
-  const auto length = parse_length(*headers.find("content-length"));
+  const auto length = parse_length(length_text);
   if (!length) return std::unexpected(length.error());
   return BodyFraming{BodyFraming::Kind::kLength, *length};
 }
@@ -102,7 +125,7 @@ Parsed<BodyFraming> parse_framing(const HeaderView& headers, int minor_version) 
 bool keeps_alive(const HeaderView& headers, int minor_version) {
   bool keep = minor_version >= 1;
   for (const auto& [name, value] : headers.fields()) {
-    if (!equals_ignoring_case(name, "connection")) continue;
+    if (!is_named(name, "connection")) continue;
     if (list_contains(value, "close")) return false;
     if (list_contains(value, "keep-alive")) keep = true;
   }
@@ -216,7 +239,7 @@ Parsed<void> parse_response_head(std::string head, std::string_view method, cons
 bool valid_field_line(std::string_view line) {
   const std::size_t colon = line.find(':');
   return colon != std::string_view::npos && is_token(line.substr(0, colon)) &&
-         std::ranges::all_of(line.substr(colon + 1), is_value_char);
+         is_value(line.substr(colon + 1));
 }
 
 }  // namespace autoglm::http

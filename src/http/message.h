@@ -26,7 +26,10 @@ bool list_contains(std::string_view value, std::string_view token);
 /// Header fields in their order; names compare without case. Views into text that somebody owns.
 class HeaderView {
  public:
-  void add(std::string_view name, std::string_view value) { fields_.emplace_back(name, value); }
+  void add(std::string_view name, std::string_view value) {
+    if (fields_.capacity() == 0) fields_.reserve(16);  // what nearly all messages have
+    fields_.emplace_back(name, value);
+  }
   /// The first value; nullopt when absent.
   std::optional<std::string_view> find(std::string_view name) const;
   std::size_t count(std::string_view name) const;

@@ -65,6 +65,7 @@ http::ClientRequest HttpEndpoint::to(std::string method, std::string target) con
   request.tls_name = options_.tls_name;
   request.connect_timeout = options_.connect_timeout;
   request.reuse_time = options_.reuse_time;
+  request.headers.reserve(options_.headers.size() + 5);
   request.headers = options_.headers;
   request.headers.emplace_back("Accept-Encoding", "identity");
   if (!options_.api_key.empty()) request.headers.emplace_back("Authorization", "Bearer " + options_.api_key);
@@ -109,9 +110,9 @@ Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceReque
   outgoing.headers.emplace_back("X-Request-Id", request->id);
   outgoing.headers.emplace_back("Traceparent", context.span.traceparent());
   outgoing.body = body_for(*request);
-  // The dispatcher's deadlines are the ones that count; these only keep a forgotten request from living for
-  // ever.
-  outgoing.head_timeout = outgoing.read_timeout = std::chrono::hours(1);
+  // The dispatcher's and the pipeline's deadlines stand around each wait for the answer; further ones within
+  // would only cost timers.
+  outgoing.head_timeout = outgoing.read_timeout = Duration::max();
   const PassThroughStream::Shape shape{.protocol = wire.protocol,
                                        .stream = wire.stream,
                                        .whole_steps = ours() && wire.stream,

@@ -2,6 +2,8 @@
 
 #include "gateway/protocol/openai/frame.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -33,47 +35,64 @@ void append(EventBatch& to, EventBatch& from) {
 
 PassThroughStream::PassThroughStream(std::unique_ptr<http::ClientResponse> response, Shape shape)
     : response_(std::move(response)), shape_(shape) {
+  if (!shape_.stream) return;
+  batches_.emplace(4U);
   reader_.spawn(pump());
 }
 
-Task<Result<EventBatch>> PassThroughStream::next() {
-  auto batch = co_await batches_.pop();
+Task<Result<EventBatch>> PassThroughStream::next() { return shape_.stream ? next_batch() : read_document(); }
+
+Task<Result<EventBatch>> PassThroughStream::next_batch() {
+  auto batch = co_await batches_->pop();
   if (!batch) co_return fail(broken("the endpoint's answer is over"));
   co_return std::move(*batch);
 }
 
 Task<void> PassThroughStream::pump() {
-  const bool frames = shape_.stream && shape_.protocol != WireBody::Protocol::kGenerate;
-  auto done = frames ? co_await read_stream() : co_await read_document();
-  if (!done) co_await batches_.push(fail(done.error()));
-  batches_.close();
+  const bool frames = shape_.protocol != WireBody::Protocol::kGenerate;
+  // One task, so that there is one frame and not room for both.
+  auto reading = frames ? read_stream() : read_unseen();
+  auto done = co_await std::move(reading);
+  if (!done) co_await batches_->push(fail(done.error()));
+  batches_->close();
 }
 
-/// A whole answer, or a stream that we do not look into: the end of the body is its end.
-Task<Result<void>> PassThroughStream::read_document() {
-  EventBatch batch;
-  if (shape_.stream) {
-    while (true) {
-      auto count = co_await response_->read(batch.raw);
-      if (!count) co_return fail(count.error());
-      if (*count == 0) break;
-      co_await batches_.push(std::exchange(batch, {}));
+/// A whole answer. Given up in the middle it goes on where it was.
+Task<Result<EventBatch>> PassThroughStream::read_document() {
+  while (true) {
+    const auto count = co_await response_->read(buffer_);
+    if (!count) co_return fail(count.error());
+    if (*count == 0) break;
+    if (buffer_.size() > kMaxDocument) {
+      Error error = broken(fmt::format("the endpoint answered with more than {} bytes", kMaxDocument));
+      error.code = ErrorCode::kPayloadTooLarge;
+      co_return fail(std::move(error));
     }
-    batch.usage = Usage{};
-  } else {
-    auto body = co_await response_->read_all(kMaxDocument);
-    if (!body) co_return fail(body.error());
-    if (shape_.protocol != WireBody::Protocol::kGenerate) {
-      auto frame = openai::read_frame(*body);
-      if (!frame) co_return fail(frame.error());
-      if (frame->error) co_return fail(*frame->error);
-      batch.events = std::move(frame->events);
-      usage_ = frame->usage.value_or(usage_);
-    }
-    batch.raw = std::move(*body);
-    batch.usage = usage_;
   }
-  co_await batches_.push(std::move(batch));
+  EventBatch batch;
+  if (shape_.protocol != WireBody::Protocol::kGenerate) {
+    auto frame = openai::read_frame(buffer_);
+    if (!frame) co_return fail(frame.error());
+    if (frame->error) co_return fail(*frame->error);
+    batch.events = std::move(frame->events);
+    usage_ = frame->usage.value_or(usage_);
+  }
+  batch.raw = std::move(buffer_);
+  batch.usage = usage_;
+  co_return batch;
+}
+
+/// A stream that we do not look into: the end of the body is its end.
+Task<Result<void>> PassThroughStream::read_unseen() {
+  EventBatch batch;
+  while (true) {
+    auto count = co_await response_->read(batch.raw);
+    if (!count) co_return fail(count.error());
+    if (*count == 0) break;
+    co_await batches_->push(std::exchange(batch, {}));
+  }
+  batch.usage = Usage{};
+  co_await batches_->push(std::move(batch));
   co_return Result<void>();
 }
 
@@ -87,7 +106,7 @@ Task<Result<void>> PassThroughStream::read_stream() {
     // What was whole before the garbage is as good as ever.
     if (!batch.raw.empty()) {
       if (done && *done) batch.usage = usage_;
-      co_await batches_.push(std::move(batch));
+      co_await batches_->push(std::move(batch));
     }
     if (!done) co_return fail(done.error());
     if (!*done) continue;

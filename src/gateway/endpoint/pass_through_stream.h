@@ -7,13 +7,14 @@
 #include "runtime/scope.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace autoglm::gateway {
 
 /// The answer of a server, in the client's own protocol: whole frames as they came, with what is in them.
-/// Read ahead by a task of its own, a few batches far, so that a pending `next()` can be given up without
-/// losing bytes.
+/// A stream is read ahead by a task of its own, a few batches far, so that a pending `next()` can be given up
+/// without losing bytes; a whole answer by `next()` itself.
 class PassThroughStream final : public EventStream {
  public:
   struct Shape {
@@ -28,18 +29,21 @@ class PassThroughStream final : public EventStream {
 
  private:
   Task<void> pump();
-  Task<Result<void>> read_document();
+  Task<Result<EventBatch>> next_batch();
+  Task<Result<EventBatch>> read_document();
+  Task<Result<void>> read_unseen();
   Task<Result<void>> read_stream();
   Result<bool> take_frames(EventBatch& batch);
   Result<bool> take_frame(std::string_view frame, EventBatch& batch);
 
   std::unique_ptr<http::ClientResponse> response_;
   Shape shape_;
-  std::string buffer_;  // bytes that are no whole frame yet
+  std::string buffer_;  // bytes that are no whole frame, or no whole document, yet
   EventBatch held_;     // of a step that is not complete
   Usage usage_;
   std::uint32_t tokens_ = 0;
-  Channel<Result<EventBatch>> batches_{4};
+  // Of a stream, not of a whole answer:
+  std::optional<Channel<Result<EventBatch>>> batches_;
   Scope reader_;  // last: it uses all of the above
 };
 

@@ -1,5 +1,6 @@
 #include "observe/log/line.h"
 
+#include "base/byte_words.h"
 #include "base/json_string.h"
 #include "base/utf8.h"
 
@@ -7,16 +8,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <iterator>
+#include <span>
 
 namespace autoglm::observe {
 
 namespace {
 
 void append_string(std::string& out, std::string_view text) {
-  if (std::ranges::all_of(text, [](char c) { return c >= 0; })) {
+  if (!byte_words::any(text, byte_words::beyond_ascii)) {
     append_json_string(out, text);
     return;
   }
@@ -25,14 +29,45 @@ void append_string(std::string& out, std::string_view text) {
   append_json_string(out, valid);
 }
 
+void append_integer(std::string& out, std::int64_t number) {
+  const fmt::format_int digits(number);
+  out.append(digits.data(), digits.size());
+}
+
+/// As "%.6g" does, for what durations are; 0 digits: for others.
+std::size_t short_decimal(double value, std::span<char, 24> buffer) {
+  if (value == 0) {
+    buffer[0] = '0';
+    return 1;
+  }
+  if (!(value >= 0.0001 && value < 999'999)) return 0;
+  int decimals = 5;
+  double power = 1e5;
+  for (double limit = 10; value >= limit && decimals > 0; limit *= 10, --decimals) power /= 10;
+  for (double limit = 1; value < limit && decimals < 9; limit /= 10, ++decimals) power *= 10;
+  auto digits = static_cast<std::uint64_t>(std::llround(value * power));
+  for (; decimals > 0 && digits % 10 == 0; --decimals) digits /= 10;
+  std::size_t begin = buffer.size();
+  for (int i = 0; i < decimals || digits > 0 || i == decimals; ++i) {
+    if (i == decimals && decimals > 0) buffer[--begin] = '.';
+    buffer[--begin] = static_cast<char>('0' + digits % 10);
+    digits /= 10;
+  }
+  std::copy(buffer.begin() + static_cast<std::ptrdiff_t>(begin), buffer.end(), buffer.begin());
+  return buffer.size() - begin;
+}
+
 void append_value(std::string& out, const LogField::Value& value) {
   if (const auto* text = std::get_if<std::string_view>(&value)) {
     append_string(out, *text);
   } else if (const auto* number = std::get_if<std::int64_t>(&value)) {
-    fmt::format_to(std::back_inserter(out), "{}", *number);
+    append_integer(out, *number);
   } else if (const auto* real = std::get_if<double>(&value)) {
     // JSON has no infinities; %g keeps what a person reads.
-    if (std::isfinite(*real)) {
+    std::array<char, 24> buffer;
+    if (const std::size_t length = short_decimal(*real, buffer); length > 0) {
+      out.append(buffer.data(), length);
+    } else if (std::isfinite(*real)) {
       fmt::format_to(std::back_inserter(out), "{:.6g}", *real);
     } else {
       out += "null";
@@ -54,7 +89,11 @@ void append_time(std::string& out, std::chrono::system_clock::time_point time) {
     calendar =
         fmt::format("{:%Y-%m-%dT%H:%M:%S}", fmt::gmtime(std::chrono::system_clock::time_point(seconds)));
   }
-  fmt::format_to(std::back_inserter(out), "{}.{:06}Z", calendar, micros.count());
+  const fmt::format_int digits(micros.count() + 1'000'000);  // the one keeps the zeros
+  out += calendar;
+  out += '.';
+  out.append(digits.data() + 1, digits.size() - 1);
+  out += 'Z';
 }
 
 }  // namespace
@@ -71,9 +110,8 @@ void append_json_line(std::string& out, const LogLine& line) {
   out += R"(,"trace_id":)";
   append_string(out, line.trace_id);
   for (const LogField& field : line.fields) {
-    out += ',';
-    append_string(out, field.key);
-    out += ':';
+    // Keys are words of our code.
+    out.append(",\"").append(field.key).append("\":");
     append_value(out, field.value);
   }
   out += '}';

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -44,6 +45,31 @@ TEST(JsonLine, HasTheAgreedFieldsAndIsJson) {
       "\"message\":\"say \\\"hi\\\"\\n\uFFFD\",\"trace_id\":\"abc\",\"count\":7,\"share\":0.5,\"ok\":true,"
       "\"who\":\"me\",\"nan\":null}");
   EXPECT_NO_THROW(boost::json::parse(out));
+}
+
+TEST(JsonLine, WritesNumbersAsPrintfWould) {
+  double value = 1.2345678901e-7;
+  for (int i = 0; i < 400; ++i, value *= 1.1) {
+    std::array<char, 32> expected{};
+    std::snprintf(expected.data(), expected.size(), "%.6g", value);
+    std::string out;
+    append_json_line(out, {.fields = {{"v", value}}});
+    EXPECT_TRUE(out.ends_with(std::string("\"v\":") + expected.data() + "}"))
+        << out << " " << expected.data();
+  }
+  for (const auto& [number, text] : {std::pair{0.0, "0"},
+                                     {1.0, "1"},
+                                     {10.0, "10"},
+                                     {9.9999999, "10"},
+                                     {0.5, "0.5"},
+                                     {100.0, "100"},
+                                     {0.1, "0.1"},
+                                     {1234.5, "1234.5"},
+                                     {-2.5, "-2.5"}}) {
+    std::string out;
+    append_json_line(out, {.fields = {{"v", number}}});
+    EXPECT_TRUE(out.ends_with(std::string("\"v\":") + text + "}")) << out;
+  }
 }
 
 TEST(TextLine, StaysOneLine) {

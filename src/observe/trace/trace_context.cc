@@ -10,10 +10,13 @@ namespace {
 constexpr std::string_view kDigits = "0123456789abcdef";
 
 void append_hex(std::string& out, std::span<const std::uint8_t> bytes) {
+  std::array<char, 32> text;
+  char* at = text.data();
   for (const std::uint8_t byte : bytes) {
-    out += kDigits[byte >> 4U];
-    out += kDigits[byte & 15U];
+    *at++ = kDigits[byte >> 4U];
+    *at++ = kDigits[byte & 15U];
   }
+  out.append(text.data(), at);
 }
 
 /// Lower-case digits only, as the specification demands.
@@ -74,7 +77,9 @@ TraceContext TraceContext::child(Random& random) const {
 }
 
 std::string TraceContext::traceparent() const {
-  std::string text = "00-";
+  std::string text;
+  text.reserve(55);
+  text = "00-";
   append_hex(text, trace_id);
   text += '-';
   append_hex(text, span_id);

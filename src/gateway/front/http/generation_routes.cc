@@ -33,6 +33,9 @@ class Generation {
   Task<void> run(const protocol::Codec& codec, http::Request& request, observe::Counter& ignored_fields);
 
  private:
+  // Its frame holds the decoded request and goes with it; inlined it would stay as long as the answer.
+  [[gnu::noinline]] Task<bool> open(const protocol::Codec& codec, http::Request& request,
+                                    observe::Counter& ignored_fields);
   Task<void> send_whole();
   Task<void> send_stream();
   Task<Result<EventBatch>> next_batch();
@@ -46,14 +49,26 @@ class Generation {
   MonotonicTime began_;
   std::unique_ptr<EventStream> events_;
   std::unique_ptr<protocol::AnswerEncoder> encoder_;
+  bool streamed_ = false;
 };
 
 Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
                            observe::Counter& ignored_fields) {
+  if (!co_await open(codec, request, ignored_fields)) co_return;
+  if (streamed_) {
+    co_await send_stream();
+  } else {
+    co_await send_whole();
+  }
+}
+
+/// Up to where the answer begins; false when an error has been sent.
+Task<bool> Generation::open(const protocol::Codec& codec, http::Request& request,
+                            observe::Counter& ignored_fields) {
   auto call = codec.decode(request.body);
   if (!call) {
     co_await send_error(response_, call.error(), record_);
-    co_return;
+    co_return false;
   }
   if (call->unknown_fields > 0) ignored_fields.add(call->unknown_fields);
   const std::int64_t created = call->created.value_or(std::time(nullptr));
@@ -67,7 +82,7 @@ Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
        .context = {.tenant = tenant_of(request), .priority = call->priority, .span = record_.span}});
   if (!answer) {
     co_await send_error(response_, answer.error(), record_);
-    co_return;
+    co_return false;
   }
   record_.model = answer->model;
   if (const auto format = request.headers.find("endpoint-load-metrics-format")) {
@@ -80,11 +95,8 @@ Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
   }
   events_ = std::move(answer->events);
   encoder_ = call->make_encoder({.id = record_.id, .model = std::move(answer->model), .created = created});
-  if (call->stream) {
-    co_await send_stream();
-  } else {
-    co_await send_whole();
-  }
+  streamed_ = call->stream;
+  co_return true;
 }
 
 std::optional<std::string> Generation::load_header(std::string_view format, const std::string& model) const {
@@ -118,7 +130,11 @@ Task<void> Generation::send_whole() {
       encoder_->events(*batch, body);
       if (batch->last()) encoder_->end(*batch->usage, body);
     } else {
-      body += batch->raw;
+      if (body.empty()) {
+        body = std::move(batch->raw);
+      } else {
+        body += batch->raw;
+      }
     }
     if (!batch->last()) continue;
     if (co_await response_.send(200, encoder_->content_type(), body)) {

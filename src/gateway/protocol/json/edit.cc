@@ -2,6 +2,7 @@
 
 #include "base/json_string.h"
 
+#include <algorithm>
 #include <vector>
 
 namespace autoglm::protocol {
@@ -22,10 +23,13 @@ class Cursor {
   /// The string's content, escapes as they stand.
   std::string_view skip_string() {
     const std::size_t begin = ++at_;
-    while (at_ < text_.size() && peek() != '"') {
-      at_ = text_.find_first_of("\"\\", at_);
-      if (at_ == std::string_view::npos) at_ = text_.size();
-      if (peek() == '\\') at_ += 2;
+    while (true) {
+      at_ = std::min(text_.find('"', at_), text_.size());
+      // It ends the string unless an odd number of backslashes stands before it.
+      std::size_t slashes = at_;
+      while (slashes > begin && text_[slashes - 1] == '\\') --slashes;
+      if (at_ == text_.size() || (at_ - slashes) % 2 == 0) break;
+      ++at_;
     }
     const std::string_view content = text_.substr(begin, at_ - begin);
     ++at_;

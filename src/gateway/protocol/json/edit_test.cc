@@ -13,6 +13,10 @@ TEST(EditMembers, LeavesEverythingElseAsItStands) {
   EXPECT_EQ(edit_members(R"({"seed":1e5})", edits), R"({"seed":7,"model":"b"})");
   EXPECT_EQ(edit_members(R"({"seed":{"a":[]},"model":[]})", edits), R"({"seed":7,"model":"b"})");
   EXPECT_EQ(edit_members(R"({"a":"\\","b":"\\\""})", {}), R"({"a":"\\","b":"\\\""})");
+  // A quote behind an even number of backslashes ends its string, behind an odd one it does not.
+  const JsonEdit seed[] = {{"seed", "7"}};
+  EXPECT_EQ(edit_members(R"({"a":"\\\\","seed":1,"b":"\\\",\"seed\":2","c":"\"","":""})", seed),
+            R"({"a":"\\\\","seed":7,"b":"\\\",\"seed\":2","c":"\"","":""})");
 }
 
 TEST(EditMembers, ChangesEveryOneOfSeveralWithOneName) {

@@ -135,6 +135,7 @@ Result<ChatMessage> read_message(const JsonValue& value) {
 
 Result<ChatPrompt> read_messages(const JsonValue& value) {
   ChatPrompt prompt;
+  prompt.messages.reserve(value.item_count());
   auto visited = value.for_each_item([&](const JsonValue& item) -> Result<void> {
     auto message = read_message(item);
     if (!message) return fail(message.error());

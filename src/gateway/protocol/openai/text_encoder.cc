@@ -79,7 +79,7 @@ void append_token_ids(std::string& out, const std::vector<TokenId>& tokens) {
 class DocumentEncoder final : public AnswerEncoder {
  public:
   DocumentEncoder(const AnswerFacts& facts, AnswerShape shape, const AnswerOptions& options)
-      : shape_(shape), options_(options), head_(head_of(facts, shape, false)), choices_(options.choices) {
+      : shape_(shape), options_(options), facts_(facts), choices_(options.choices) {
     for (std::size_t i = 0; i < choices_.size(); ++i) choices_[i].number = i;
   }
 
@@ -107,7 +107,7 @@ class DocumentEncoder final : public AnswerEncoder {
   void end(const Usage& usage, std::string& out) override {
     share_prompts();
     keep_best();
-    out += head_;
+    out += head_of(facts_, shape_, false);  // only now: an answer that passes through needs none
     out += R"(,"choices":[)";
     for (std::size_t i = 0; i < choices_.size(); ++i) {
       if (i > 0) out += ',';
@@ -217,7 +217,7 @@ class DocumentEncoder final : public AnswerEncoder {
 
   AnswerShape shape_;
   AnswerOptions options_;
-  std::string head_;
+  AnswerFacts facts_;
   std::vector<Choice> choices_;
 };
 
