@@ -14,6 +14,7 @@ from ratios import Ratio, percentile
 from sameness import overcommit, resume
 from schemas import schema
 from servers import BINARY, ROOT, LlamaServer, Ours, Process, free_port, llama_configurations, model_path
+from streams import affinity, streams
 from trace_replay import mooncake
 
 _seeds = itertools.count(1)  # no two prompts of a run are alike, unless they are meant to be
@@ -244,4 +245,4 @@ def soak(_pairs):
 
 
 CASES = {case.__name__: case for case in (
-    generate, prefix, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, soak)}
+    generate, prefix, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, streams, affinity, soak)}
