@@ -88,7 +88,10 @@ void ModelSet::adopt(Slots slots, const std::vector<ModelConfig>& order) {
   for (const ModelConfig& model : order) {
     const Slot& slot = slots.at(model.name);
     std::shared_ptr<Endpoint> endpoint = slot.engine;
-    if (slot.pool) endpoint = slot.pool;
+    if (slot.pool) {
+      slot.pool->take_effect();
+      endpoint = slot.pool;
+    }
     // What a request waits for changes at once, even where the engine does not.
     entries.push_back({model.name, std::move(endpoint), timeouts_of(slot.config, slot.request_timeout)});
   }

@@ -7,8 +7,8 @@
 
 namespace autoglm {
 
-/// Eight bytes at once, for texts that are looked through for a few rare bytes: a header's value, a string on its way
-/// into JSON. Each of these is nonzero when a byte of `word` is meant, and says nothing of which one.
+/// Eight bytes at once, for texts that are looked through for a few rare bytes: a header's value, a string on
+/// its way into JSON. Each of these is nonzero when a byte of `word` is meant, and says nothing of which one.
 namespace byte_words {
 
 inline constexpr std::uint64_t kOnes = 0x0101010101010101;

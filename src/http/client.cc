@@ -182,8 +182,11 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::send_once(const ClientRequ
   }
   bool any_byte = false;
   const MonotonicTime reuse_until = std::chrono::steady_clock::now() + request.reuse_time;
-  co_return co_await exchange(request, std::move(key), {std::move(*stream), reuse_until, reuse_until},
-                              any_byte);
+  auto response =
+      co_await exchange(request, std::move(key), {std::move(*stream), reuse_until, reuse_until}, any_byte);
+  if (!response && !any_byte && response.error().code != ErrorCode::kDeadlineExceeded)
+    response.error().reason = "connection_lost";
+  co_return response;
 }
 
 Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientRequest& request, std::string key,

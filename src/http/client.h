@@ -99,7 +99,7 @@ class Client {
       : Client(pool, std::move(tls), Limits()) {}
 
   /// Errors: kUnavailable, kDeadlineExceeded, kBadGateway, all with origin kEndpoint; the reason
-  /// "connect_failed" where there was not even a connection.
+  /// "connect_failed" where there was not even a connection, "connection_lost" where it ended without a byte.
   Task<Result<std::unique_ptr<ClientResponse>>> send(ClientRequest request);
 
   /// Whether a connection can be made; the handshake of TLS is part of it.

@@ -21,7 +21,8 @@ class Replicas(GatewayTest):
 
     def test_kill_one_of_three_under_200_streams(self):
         a, b, c = self.start(replica(), replica(), replica())
-        (front,) = self.start(gateway(pool(url(a), url(b), url(c))))
+        # The defaults of whatever decides about attempts.
+        (front,) = self.start(gateway(pool(url(a), url(b), url(c), retry={}, breaker={}, ejection={})))
         wait_until_known(front, 3)
         bodies = [body(seed=i % 40) for i in range(200)]
         crowd = Crowd(front, bodies).wait_until_begun(60)

@@ -221,6 +221,8 @@ void World::settle(std::uint64_t id, std::uint64_t number) {
     probe_[member].reset();
     ++tally_[neutral ? kProbeLeaves : kProbeReopens];
   }
+  if (asked.mishap->reason == "connect_failed" && !std::exchange(request.replaced, true))
+    request.replaces = true;
   request.dispatch->failed(std::move(asked.ask), *asked.mishap, now_);
   if (asked.probe) {
     const CircuitBreaker& breaker = dispatcher_->endpoints().breaker(member);

@@ -72,6 +72,7 @@ class World {
     std::uint32_t allowed = 0;
     bool retrying = false;
     bool replaces = false;
+    bool replaced = false;
     bool waiting = false;
     bool broke = false;
     std::optional<std::size_t> member;  // that streams

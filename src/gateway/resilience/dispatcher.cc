@@ -166,6 +166,9 @@ void Dispatch::failed(Ask ask, const Error& error, MonotonicTime now) {
     ask.attempt.failure(now);
     count_failure(ask.member, error, now);
   }
+  // Nobody worked on it: the next attempt takes its place. Once, so that nothing is multiplied.
+  const bool lost = error.reason == "connect_failed" || error.reason == "connection_lost";
+  if (lost && !std::exchange(replaced_, true)) replaces_ = true;
   if (may_ask_again(error)) {
     again_ = true;
     not_before_ = std::max<Duration>(not_before_, error.retry_after.value_or(std::chrono::seconds(0)));

@@ -107,6 +107,7 @@ class Dispatch {
   std::uint32_t rounds_ = 0;
   std::optional<Error> last_;
   bool replaces_ = false;  // the next attempt, work that was lost: no retry of the budget's
+  bool replaced_ = false;  // an attempt whose connection failed
   bool again_ = false;     // one of the tried may do better if asked again
   Duration not_before_ = Duration::zero();
   bool streamed_;

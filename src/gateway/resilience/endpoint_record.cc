@@ -42,11 +42,7 @@ EndpointRecord::EndpointRecord(observe::MetricRegistry& registry, const std::str
 std::shared_ptr<EndpointRecord> EndpointRecords::of(const std::string& url, const std::string& shown,
                                                     const BreakerConfig& breaker) {
   auto& record = records_[url];
-  if (!record) {
-    record = std::make_shared<EndpointRecord>(registry_, model_, shown, breaker);
-  } else {
-    record->breaker.configure(breaker);
-  }
+  if (!record) record = std::make_shared<EndpointRecord>(registry_, model_, shown, breaker);
   return record;
 }
 

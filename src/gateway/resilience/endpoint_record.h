@@ -41,7 +41,7 @@ class EndpointRecords {
   EndpointRecords(observe::MetricRegistry& registry, std::string model)
       : registry_(registry), model_(std::move(model)) {}
 
-  /// `url` is what tells endpoints apart; `shown` what people call it.
+  /// `url` is what tells endpoints apart; `shown` what people call it; `breaker` is for one that is new.
   std::shared_ptr<EndpointRecord> of(const std::string& url, const std::string& shown,
                                      const BreakerConfig& breaker);
   /// Who waits for a place at one of them.

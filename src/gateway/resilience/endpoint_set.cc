@@ -11,7 +11,6 @@ EndpointSet::EndpointSet(const PoolConfig& config, const std::vector<Endpoint*>&
     : config_(config),
       records_(std::move(records)),
       line_(line ? std::move(line) : std::make_shared<WaitingLine>(config.queue.size)) {
-  line_->set_limit(config.queue.size);
   for (std::size_t i = 0; i < endpoints.size(); ++i) {
     const EndpointConfig& endpoint = config.endpoints[i];
     members_.push_back({.state = {records_[i], &records_[i]->state},
@@ -22,6 +21,11 @@ EndpointSet::EndpointSet(const PoolConfig& config, const std::vector<Endpoint*>&
                         .slow_start = config.health.slow_start,
                         .failure_limit = {.max_fails = endpoint.max_fails, .window = endpoint.fail_timeout}});
   }
+}
+
+void EndpointSet::take_effect() {
+  line_->set_limit(config_.queue.size);
+  for (const auto& record : records_) record->breaker.configure(config_.breaker);
 }
 
 void EndpointSet::look(Outlook& outlook, MonotonicTime now) const {

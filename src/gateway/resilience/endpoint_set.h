@@ -23,6 +23,9 @@ class EndpointSet {
               std::vector<std::shared_ptr<EndpointRecord>> records,
               std::shared_ptr<WaitingLine> line = nullptr);
 
+  /// What outlives configurations, the line and the breakers, goes by this one's from now on.
+  void take_effect();
+
   std::span<const Member> members() const { return members_; }
   EndpointRecord& record(std::size_t member) const { return *records_[member]; }
   CircuitBreaker& breaker(std::size_t member) const { return records_[member]->breaker; }

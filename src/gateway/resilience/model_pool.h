@@ -54,6 +54,8 @@ class ModelPool final : public Endpoint {
   EndpointStatus status() const override;
   LoadReport load() const override;
 
+  /// From now on its configuration is the one that counts for what it shares with the one before.
+  void take_effect() { dispatcher_->endpoints().take_effect(); }
   /// Checks the health of every member for as long as the task lives; on the control loop.
   Task<void> watch();
 
