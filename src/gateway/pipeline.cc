@@ -93,6 +93,7 @@ Task<Result<Pipeline::Answer>> Pipeline::generate(Call call) const {
   } else {
     call.wire.bytes = {};  // a long generation need not hold it
   }
+  call.wire.names_model = !call.model.empty();
   std::string model = call.model.empty() ? (*found)->name : std::move(call.model);
   auto request = std::make_shared<const InferenceRequest>(InferenceRequest{.id = std::move(call.id),
                                                                            .model = model,

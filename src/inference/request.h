@@ -119,7 +119,8 @@ struct WireBody {
   enum class Protocol : std::uint8_t { kNone, kCompletions, kChat, kGenerate };
   Protocol protocol = Protocol::kNone;
   bool stream = false;
-  std::string bytes;  ///< one JSON object; empty where nobody will forward it
+  std::string bytes;         ///< one JSON object; empty where nobody will forward it
+  bool names_model = false;  ///< `bytes` say InferenceRequest::model already
 };
 
 /// What a client asks of a model, decoded; the vocabulary between codecs, pipeline and endpoints.

@@ -6,6 +6,7 @@ run_tests() {
   local preset="$1"
   shift
   setup
+  install_packages "${test_packages[@]}"
   build "$preset"
   say "testing $preset"
   exec ctest --preset "$preset" "$@"

@@ -9,6 +9,9 @@ packages=(
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 
+# Beside those, what tests need of real peers.
+test_packages=(libnss-wrapper)
+
 install_packages() {
   local missing
   missing="$(missing_packages "$@")"

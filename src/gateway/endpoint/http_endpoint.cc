@@ -78,7 +78,7 @@ std::string HttpEndpoint::body_for(const InferenceRequest& request) const {
   std::vector<protocol::JsonEdit> edits;
   if (!options_.model.empty()) {
     edits.push_back({"model", json_string(options_.model)});
-  } else if (request.wire.protocol != Protocol::kGenerate) {
+  } else if (!request.wire.names_model && request.wire.protocol != Protocol::kGenerate) {
     edits.push_back({"model", json_string(request.model)});
   }
   if (!work.resume_text.empty()) {
@@ -97,7 +97,7 @@ std::string HttpEndpoint::body_for(const InferenceRequest& request) const {
           {"resume", fmt::format(R"({{"token_ids":[{}],"created":{}}})", lists, request.created)});
     }
   }
-  return protocol::edit_members(request.wire.bytes, edits);
+  return edits.empty() ? request.wire.bytes : protocol::edit_members(request.wire.bytes, edits);
 }
 
 Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceRequestPtr request,

@@ -183,6 +183,7 @@ Task<Result<std::unique_ptr<EventStream>>> ModelPool::fall_back(InferenceRequest
     if (endpoint == nullptr) continue;
     auto copy = std::make_shared<InferenceRequest>(*request);
     copy->model = name;
+    copy->wire.names_model = false;
     auto stream = co_await endpoint->generate(std::move(copy), context);
     if (!stream) continue;
     metrics_.fallbacks.add();
