@@ -25,7 +25,7 @@ def measure(policy, count, port, pairs, seconds):
         return [load(server, 1, seconds)["CPU µs a request"] for _ in range(pairs)]
 
 
-def endpoints(pairs, seconds=2):
+def endpoints(pairs, seconds=1):
     """small chats through 10, 1,000 and 10,000 endpoints: CPU time a request, by policy"""
     rows = []
     port = free_port()
