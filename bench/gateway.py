@@ -117,7 +117,7 @@ def wrk(port, cpu, seconds, connections=64):
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(WRK)
         script.flush()
-        out = subprocess.run(["taskset", "-c", str(cpu), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name,
+        out = subprocess.run(["taskset", "-c", str(cpu), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", script.name,
                               f"http://127.0.0.1:{port}"], capture_output=True, text=True, check=True).stdout
     requests, duration, p50, p99, errors = re.search(r"RESULT (\d+) (\d+) (\S+) (\S+) (\d+)", out).groups()
     if int(errors):

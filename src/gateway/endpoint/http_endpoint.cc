@@ -137,6 +137,7 @@ std::string HttpEndpoint::root() const {
 
 Task<Result<std::string>> HttpEndpoint::get(std::string path, Duration timeout) {
   http::ClientRequest request = to("GET", root() + path);
+  request.reuse_time = Duration::zero();  // a check shows that a new connection can be made, and keeps none
   request.connect_timeout = std::min(request.connect_timeout, timeout);
   request.head_timeout = request.read_timeout = timeout;
   auto response = co_await clients_.of_this_loop().send(std::move(request));
