@@ -91,6 +91,8 @@ class Tls(GatewayTest):
     def test_connections_are_kept(self):
         server = self.server(self.by_address)
         (front,) = self.start(gateway(pool({"url": server.url, "tls": {"ca": self.ours.ca}}, health={"interval": "1h"}), workers=1))
+        # Checks have connections of their own; the first one ends with this question.
+        wait_for(lambda: "/get_model_info" in server.gets, "that it is known who the server is")
         self.check_all_answered(front, 1)
         accepted = server.accepted
         self.check_all_answered(front, 10)
