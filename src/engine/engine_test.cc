@@ -22,23 +22,32 @@ std::vector<GenerateRequest> crowd() {
   return all;
 }
 
+void expect_texts_together(EngineFixture& engine, const std::vector<GenerateRequest>& all,
+                           const std::vector<std::string>& wanted) {
+  const auto outcomes = engine.run_together(all);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    ASSERT_FALSE(outcomes[i].error) << outcomes[i].error->message;
+    EXPECT_EQ(outcomes[i].texts.at(0), wanted[i]) << i;
+  }
+  engine.run(EngineFixture::eventually([&engine] { return engine.idle(); }));
+}
+
 // Design §6.8: text does not depend on load.
 void expect_same_text_under_load(EngineFixture& roomy, EngineFixture& tight) {
   const auto all = crowd();
   std::vector<std::string> alone;
   for (const GenerateRequest& work : all) alone.push_back(roomy.run(work).texts.at(0));
-  for (EngineFixture* engine : {&roomy, &tight}) {
-    const auto outcomes = engine->run_together(all);
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      ASSERT_FALSE(outcomes[i].error) << outcomes[i].error->message;
-      EXPECT_EQ(outcomes[i].texts.at(0), alone[i]) << i;
-    }
-    engine->run(EngineFixture::eventually([engine] { return engine->idle(); }));
-  }
-  EXPECT_EQ(tight.exposed().find("vllm:num_preemptions_total{model_name=\"m\"} 0\n"), std::string::npos)
+  expect_texts_together(roomy, all, alone);
+  const auto still_zero = [&tight](const std::string& counter) {
+    return tight.exposed().find(counter + "{model_name=\"m\"} 0\n") != std::string::npos;
+  };
+  // Whether what was preempted is still cached when it comes back depends on the steps' times.
+  constexpr int kRounds = 30;
+  for (int round = 0; round < kRounds && still_zero("autoglm_engine_restored_tokens_total"); ++round)
+    expect_texts_together(tight, all, alone);
+  EXPECT_FALSE(still_zero("vllm:num_preemptions_total"))
       << "the small cache was not small enough to test anything";
-  EXPECT_EQ(tight.exposed().find("autoglm_engine_restored_tokens_total{model_name=\"m\"} 0\n"),
-            std::string::npos);
+  EXPECT_FALSE(still_zero("autoglm_engine_restored_tokens_total"));
 }
 
 TEST(Engine, TextDoesNotDependOnLoadOnTheFake) {

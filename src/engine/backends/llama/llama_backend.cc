@@ -93,8 +93,9 @@ struct ThreadPoolFree {
 
 class LlamaBackend final : public Backend {
  public:
-  static Result<std::unique_ptr<Backend>> load(const LlamaOptions& options,
-                                               const std::function<void(double)>& progress);
+  // Never inlined: cmake/tsan.supp knows what happens inside by the name of its caller.
+  [[gnu::noinline]] static Result<std::unique_ptr<Backend>> load(const LlamaOptions& options,
+                                                                 const std::function<void(double)>& progress);
 
   const BackendFacts& facts() const override { return facts_; }
   Result<std::vector<TokenId>> tokenize(std::string_view text, bool add_special,
