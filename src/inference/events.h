@@ -89,6 +89,10 @@ class EventStream {
 
   /// Known once `generate` has returned; null for an engine of this process. Valid until the next `next()`.
   virtual const StreamOrigin* origin() const { return nullptr; }
+
+  /// Whether every token comes with its id, so that somebody else can go on exactly. Of the stream, not of
+  /// who makes it: what is known of a server may change while it answers.
+  virtual bool tells_tokens() const { return false; }
 };
 
 }  // namespace autoglm

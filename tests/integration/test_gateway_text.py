@@ -1,10 +1,11 @@
 """Streams of foreign servers that break: another one goes on behind the last word, or there is one error and no garbage."""
 
 import json
+import socket
 import threading
 import unittest
 
-from gateway_fixture import Crowd, GatewayTest, gateway, pool
+from gateway_fixture import Crowd, GatewayTest, gateway, members, pool
 from server import wait_for
 from upstream import DONE, Foreign, chat_chunk, chunk, usage
 
@@ -42,6 +43,32 @@ class TextTest(GatewayTest):
         self.assertEqual(len(frames), before + 1, frames)
         self.assertIn("message", frames[-1]["error"])
         self.assertFalse(any("error" in frame for frame in frames[:-1]), frames)
+
+
+OURS = {"/version": b'{"version":"1","server":"open-autoglm"}'}
+
+
+def tokens(text, ids, reason=None, **more):
+    return chunk(text, reason, **more).replace(b'"index": 0', b'"index": 0, "token_ids": %s' % json.dumps(ids).encode())
+
+
+class Ours(TextTest):
+    def test_what_is_known_of_a_server_may_change_while_it_answers(self):
+        """The first is asked as one of ours, and answers when checks find nobody at its address any more."""
+        gone = threading.Event()
+        a, b = self.start(Foreign(script(gone, tokens(" one", [11]), tokens(" two", [12, 13]), ConnectionResetError), pages=OURS),
+                          Foreign(script(tokens(" three", [14], "length"), DONE), pages=OURS))
+        front = self.front(a, b)
+        crowd = Crowd(front, [{"prompt": "Once", "max_tokens": 4}])
+        wait_for(lambda: a.requests, "the request")
+        a.socket.shutdown(socket.SHUT_RDWR)  # what it has accepted stays
+        wait_for(lambda: not members(front)[a.name]["resumes"], "a check that found nobody")
+        gone.set()
+        crowd.join()
+        self.assertEqual((crowd.failures, crowd.texts), ([], [" one two three"]))
+        (asked,) = b.bodies
+        self.assertEqual(asked["resume"]["token_ids"], [[11, 12, 13]])
+        self.assertEqual(asked["prompt"], "Once")
 
 
 class Completions(TextTest):

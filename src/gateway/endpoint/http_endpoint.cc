@@ -51,6 +51,14 @@ Error not_here(const char* what) {
       .message = fmt::format("{} is not possible through a gateway yet: ask the model's own server", what)};
 }
 
+/// What an answer that is begun needs of who goes on with it.
+Continuation needed(const InferenceRequest& request) {
+  const auto& work = std::get<GenerateRequest>(request.work);
+  if (!request.wire.stream) return Continuation::kNone;
+  if (!work.resume.empty()) return Continuation::kExact;
+  return work.resume_text.empty() ? Continuation::kNone : Continuation::kText;
+}
+
 }  // namespace
 
 LoadReport HttpEndpoint::load() const {
@@ -73,7 +81,7 @@ http::ClientRequest HttpEndpoint::to(std::string method, std::string target) con
 }
 
 /// The client's body, with the few members that this endpoint has to see otherwise.
-std::string HttpEndpoint::body_for(const InferenceRequest& request) const {
+std::string HttpEndpoint::body_for(const InferenceRequest& request, bool ours) const {
   const auto& work = std::get<GenerateRequest>(request.work);
   std::vector<protocol::JsonEdit> edits;
   if (!options_.model.empty()) {
@@ -85,7 +93,7 @@ std::string HttpEndpoint::body_for(const InferenceRequest& request) const {
     for (auto& edit : protocol::openai::continuation_edits(request.wire, work))
       edits.push_back(std::move(edit));
   }
-  if (ours() && request.wire.stream && request.wire.protocol != Protocol::kGenerate) {
+  if (ours && request.wire.stream && request.wire.protocol != Protocol::kGenerate) {
     edits.push_back({"return_token_ids", "true"});
     if (work.sampling.seed)
       edits.push_back({"seed", std::to_string(static_cast<std::int64_t>(*work.sampling.seed))});
@@ -103,20 +111,31 @@ std::string HttpEndpoint::body_for(const InferenceRequest& request) const {
 Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceRequestPtr request,
                                                                   const CallContext& context) {
   const WireBody& wire = request->wire;
+  // Once: a check may find somebody else here at any time.
+  const ServerKind kind = this->kind();
+  if (continuation(*request, kind) < needed(*request)) {
+    co_return fail(Error{.code = ErrorCode::kUnavailable,
+                         .origin = Origin::kEndpoint,
+                         .retry = Retry::kElsewhere,
+                         .message = fmt::format("{} cannot go on with an answer that is begun", name()),
+                         .reason = "no_resume"});
+  }
+  const bool ours = kind == ServerKind::kOurs;
   const std::string& base = options_.url.target;
   const std::string prefix = wire.protocol == Protocol::kGenerate ? root() : base == "/" ? "" : base;
   http::ClientRequest outgoing = to("POST", prefix + std::string(path_of(wire.protocol)));
   outgoing.headers.emplace_back("Content-Type", "application/json");
   outgoing.headers.emplace_back("X-Request-Id", request->id);
   outgoing.headers.emplace_back("Traceparent", context.span.traceparent());
-  outgoing.body = body_for(*request);
+  outgoing.body = body_for(*request, ours);
   // The dispatcher's and the pipeline's deadlines stand around each wait for the answer; further ones within
   // would only cost timers.
   outgoing.head_timeout = outgoing.read_timeout = Duration::max();
-  const PassThroughStream::Shape shape{.protocol = wire.protocol,
-                                       .stream = wire.stream,
-                                       .whole_steps = ours() && wire.stream,
-                                       .resumed = !std::get<GenerateRequest>(request->work).resume.empty()};
+  const PassThroughStream::Shape shape{
+      .protocol = wire.protocol,
+      .stream = wire.stream,
+      .whole_steps = ours && wire.stream && wire.protocol != Protocol::kGenerate,
+      .resumed = !std::get<GenerateRequest>(request->work).resume.empty()};
   auto response = co_await clients_.of_this_loop().send(std::move(outgoing));
   if (!response) co_return fail(response.error());
   if ((*response)->status() != 200) {
@@ -164,11 +183,11 @@ Task<ServerKind> HttpEndpoint::find_out(Duration timeout) {
   co_return answered(version) && answered(model) ? ServerKind::kOther : ServerKind::kUnknown;
 }
 
-Continuation HttpEndpoint::continuation(const InferenceRequest& request) const {
+Continuation HttpEndpoint::continuation(const InferenceRequest& request, ServerKind kind) const {
   if (!request.wire.stream || request.wire.protocol == Protocol::kGenerate) return Continuation::kNone;
-  if (ours()) return Continuation::kExact;
+  if (kind == ServerKind::kOurs) return Continuation::kExact;
   const bool can = options_.continue_text &&
-                   (request.wire.protocol == Protocol::kCompletions || kind() == ServerKind::kContinuesChats);
+                   (request.wire.protocol == Protocol::kCompletions || kind == ServerKind::kContinuesChats);
   return can && protocol::openai::is_plain_text(std::get<GenerateRequest>(request.work))
              ? Continuation::kText
              : Continuation::kNone;

@@ -45,7 +45,9 @@ class HttpEndpoint final : public Endpoint {
   Task<Result<TokenizeResult>> tokenize(TokenizeRequest request) override;
   Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) override;
   bool passes_through() const override { return true; }
-  Continuation continuation(const InferenceRequest& request) const override;
+  Continuation continuation(const InferenceRequest& request) const override {
+    return continuation(request, kind());
+  }
   ModelCard card() const override { return {.source = options_.url.origin()}; }
   EndpointStatus status() const override { return {.state = EndpointStatus::State::kReady, .progress = 1}; }
   LoadReport load() const override;
@@ -64,7 +66,8 @@ class HttpEndpoint final : public Endpoint {
 
  private:
   http::ClientRequest to(std::string method, std::string target) const;
-  std::string body_for(const InferenceRequest& request) const;
+  std::string body_for(const InferenceRequest& request, bool ours) const;
+  Continuation continuation(const InferenceRequest& request, ServerKind kind) const;
   std::string root() const;
   Task<Result<std::string>> get(std::string path, Duration timeout);
   Task<Result<void>> ask_health(std::string path, Duration timeout);

@@ -26,6 +26,7 @@ class PassThroughStream final : public EventStream {
   PassThroughStream(std::unique_ptr<http::ClientResponse> response, Shape shape);
 
   Task<Result<EventBatch>> next() override;
+  bool tells_tokens() const override { return shape_.whole_steps; }
 
  private:
   Task<void> pump();

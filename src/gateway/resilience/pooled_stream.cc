@@ -30,7 +30,7 @@ void PooledStream::adopt(Opened opened) {
   first_ = std::move(opened.first);
   broken_.reset();
   got_on_ = false;
-  exact_ = exact_ && pool_.endpoints_[member_]->continuation(*request_) == Continuation::kExact;
+  exact_ = exact_ && inner_->tells_tokens();
   idle_ = Deadline::after(pool_.idle_timeout_);
   origin_.endpoint = pool_.dispatcher_->endpoints().members()[member_].name();
   origin_.attempts = dispatch_->attempts();
