@@ -158,7 +158,7 @@ class Tidy:
             names = [name for name in out.split("\0") if name]
         else:
             names = [str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file()]
-        skipped = re.compile(r"(^|/)(build|\.git|node_modules|__pycache__)/")
+        skipped = re.compile(r"(^|/)(build|\.git|node_modules|__pycache__)/|^tests/fuzz/corpus/")  # inputs are broken on purpose
         return sorted({name for name in names if not skipped.search(name) and (self.root / name).is_file()})
 
     def read_allow_list(self):

@@ -31,8 +31,8 @@ build() {
   local preset="${1:-release}" directory stamp
   (($# == 0)) || shift
   case "$preset" in
-    release | debug | asan | tsan) ;;
-    *) fail "there is no preset \"$preset\": release, debug, asan, tsan" ;;
+    release | debug | asan | tsan | fuzz) ;;
+    *) fail "there is no preset \"$preset\": release, debug, asan, tsan, fuzz" ;;
   esac
   directory="build/$preset"
   # CMake reruns itself for its own files, but does not watch the presets.

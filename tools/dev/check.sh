@@ -12,6 +12,12 @@ run_tests() {
   exec ctest --preset "$preset" "$@"
 }
 
+fuzz() {
+  setup
+  build fuzz fuzzers
+  exec python3 tools/fuzz.py "$@"
+}
+
 our_sources() { git ls-files --cached --others --exclude-standard -- '*.cc' '*.h'; }
 
 # Changed since HEAD~ or not yet committed. A header is checked through the source of its name.

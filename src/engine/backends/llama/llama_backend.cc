@@ -1,7 +1,9 @@
 #include "engine/backends/llama/llama_backend.h"
 
 #include "engine/backends/llama/chat_renderer.h"
+#include "engine/backends/llama/gguf_header.h"
 #include "engine/backends/llama/grammar_constraint.h"
+#include "engine/backends/llama/library_log.h"
 #include "engine/backends/llama/saved_states.h"
 
 #include <ggml-cpu.h>
@@ -12,8 +14,6 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
-#include <fstream>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -23,69 +23,6 @@ namespace autoglm::engine {
 namespace {
 
 constexpr std::uint32_t kDefaultContext = 8192;
-
-/// What the library says while this thread loads a model: the reason of a failure is only in there.
-thread_local std::string* t_log_capture = nullptr;
-
-void take_log(ggml_log_level level, const char* text, void* /*user*/) {
-  if (t_log_capture != nullptr && (level == GGML_LOG_LEVEL_ERROR || level == GGML_LOG_LEVEL_WARN))
-    *t_log_capture += text;
-}
-
-class LogCapture {
- public:
-  LogCapture() { t_log_capture = &text_; }
-  ~LogCapture() { t_log_capture = nullptr; }
-  LogCapture(const LogCapture&) = delete;
-  LogCapture& operator=(const LogCapture&) = delete;
-
-  /// One line, without the library's function names.
-  std::string reason() const {
-    std::string out;
-    std::string_view rest = text_;
-    while (!rest.empty()) {
-      const std::size_t end = std::min(rest.find('\n'), rest.size());
-      std::string_view line = rest.substr(0, end);
-      rest.remove_prefix(std::min(end + 1, rest.size()));
-      const std::size_t colon = line.find(": ");
-      if (colon != std::string_view::npos) line.remove_prefix(colon + 2);
-      if (line.empty() || out.find(line) != std::string::npos) continue;
-      if (!out.empty()) out += "; ";
-      out += line;
-    }
-    return out.empty() ? "llama.cpp gave no reason" : out;
-  }
-
- private:
-  std::string text_;
-};
-
-Error file_error(ErrorCode code, const std::string& path, std::string_view what) {
-  return Error{.code = code, .message = fmt::format("{}: {}", path, what), .reason = "model_load_failed"};
-}
-
-/// What can be said about a file without the library, in better words.
-Result<void> check_file(const std::string& path) {
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (error || !std::filesystem::exists(status)) {
-    return fail(file_error(ErrorCode::kNotFound, path,
-                           "no such file; check the path, or use a name that `open-autoglm models` lists"));
-  }
-  if (!std::filesystem::is_regular_file(status))
-    return fail(file_error(ErrorCode::kInvalidArgument, path, "is not a file"));
-  std::ifstream file(path, std::ios::binary);
-  std::array<char, 4> magic{};
-  if (!file.read(magic.data(), magic.size())) {
-    return fail(file_error(ErrorCode::kDataLoss, path,
-                           "cannot be read, or is shorter than four bytes; fetch it again"));
-  }
-  if (std::string_view(magic.data(), magic.size()) != "GGUF") {
-    return fail(file_error(ErrorCode::kInvalidArgument, path,
-                           "is not a GGUF model (it does not begin with \"GGUF\"); give a .gguf file"));
-  }
-  return {};
-}
 
 struct ThreadPoolFree {
   void operator()(ggml_threadpool* pool) const { ggml_threadpool_free(pool); }
@@ -141,12 +78,12 @@ Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options,
                                                     const std::function<void(double)>& progress) {
   static std::once_flag once;
   std::call_once(once, [] {
-    llama_log_set(take_log, nullptr);
+    LibraryLog::listen();
     llama_backend_init();
   });
-  if (auto checked = check_file(options.path); !checked) return fail(checked.error());
+  if (auto header = read_gguf_header(options.path); !header) return fail(header.error());
 
-  const LogCapture log;
+  const LibraryLog log;
   auto backend = std::make_unique<LlamaBackend>();
   llama_model_params params = llama_model_default_params();
   params.load_mode = LLAMA_LOAD_MODE_MMAP;
@@ -158,26 +95,26 @@ Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options,
   try {
     backend->model_.reset(llama_model_load_from_file(options.path.c_str(), params));
     if (!backend->model_) {
-      return fail(file_error(
+      return fail(model_file_error(
           ErrorCode::kDataLoss, options.path,
           fmt::format("cannot be loaded: {}. If the file may be incomplete, fetch it again", log.reason())));
     }
     if (!llama_model_has_decoder(backend->model_.get()) || llama_model_has_encoder(backend->model_.get())) {
       return fail(
-          file_error(ErrorCode::kUnimplemented, options.path, "is not a decoder-only language model"));
+          model_file_error(ErrorCode::kUnimplemented, options.path, "is not a decoder-only language model"));
     }
     backend->vocab_ = llama_model_get_vocab(backend->model_.get());
     backend->tree_ = std::make_unique<TokenTree>(backend->vocab_);
     if (auto made = backend->make_context(options); !made) {
-      return fail(
-          file_error(ErrorCode::kUnavailable, options.path, made.error().message + ": " + log.reason()));
+      return fail(model_file_error(ErrorCode::kUnavailable, options.path,
+                                   made.error().message + ": " + log.reason()));
     }
     backend->chat_ = ChatRenderer::create(backend->model_.get(), *backend->tree_);
     backend->facts_.has_chat_template = backend->chat_ != nullptr;
     backend->read_pieces();
   } catch (const std::exception& exception) {
-    return fail(
-        file_error(ErrorCode::kDataLoss, options.path, fmt::format("cannot be used: {}", exception.what())));
+    return fail(model_file_error(ErrorCode::kDataLoss, options.path,
+                                 fmt::format("cannot be used: {}", exception.what())));
   }
   return backend;
 }

@@ -1,0 +1,96 @@
+#include "engine/backends/llama/gguf_header.h"
+
+#include "engine/backends/llama/library_log.h"
+
+#include <fmt/format.h>
+#include <gguf.h>
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string_view>
+
+namespace autoglm::engine {
+
+namespace {
+
+struct ContextFree {
+  void operator()(gguf_context* context) const { gguf_free(context); }
+};
+using Context = std::unique_ptr<gguf_context, ContextFree>;
+
+/// What can be said without the library, in better words.
+Result<void> check_magic(const std::string& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (error || !std::filesystem::exists(status)) {
+    return fail(
+        model_file_error(ErrorCode::kNotFound, path,
+                         "no such file; check the path, or use a name that `open-autoglm models` lists"));
+  }
+  if (!std::filesystem::is_regular_file(status))
+    return fail(model_file_error(ErrorCode::kInvalidArgument, path, "is not a file"));
+  std::ifstream file(path, std::ios::binary);
+  std::array<char, 4> magic{};
+  if (!file.read(magic.data(), magic.size())) {
+    return fail(model_file_error(ErrorCode::kDataLoss, path,
+                                 "cannot be read, or is shorter than four bytes; fetch it again"));
+  }
+  if (std::string_view(magic.data(), magic.size()) != "GGUF") {
+    return fail(model_file_error(ErrorCode::kInvalidArgument, path,
+                                 "is not a GGUF model (it does not begin with \"GGUF\"); give a .gguf file"));
+  }
+  return {};
+}
+
+std::string text_of(const gguf_context* context, const char* key) {
+  const auto id = gguf_find_key(context, key);
+  // What is asked for as another type than it has ends the process.
+  if (id < 0 || gguf_get_kv_type(context, id) != GGUF_TYPE_STRING) return {};
+  return gguf_get_val_str(context, id);
+}
+
+}  // namespace
+
+Error model_file_error(ErrorCode code, const std::string& path, std::string_view what) {
+  return Error{.code = code, .message = fmt::format("{}: {}", path, what), .reason = "model_load_failed"};
+}
+
+Result<GgufHeader> read_gguf_header(const std::string& path) {
+  if (auto checked = check_magic(path); !checked) return fail(checked.error());
+  const LibraryLog log;
+  Context context;
+  try {
+    context.reset(gguf_init_from_file(path.c_str(), {.no_alloc = true, .ctx = nullptr}));
+  } catch (const std::exception& exception) {
+    return fail(model_file_error(ErrorCode::kDataLoss, path,
+                                 fmt::format("has no readable header: {}", exception.what())));
+  }
+  if (!context) {
+    return fail(model_file_error(ErrorCode::kDataLoss, path,
+                                 fmt::format("has no readable header ({}); fetch it again", log.reason())));
+  }
+  GgufHeader header{.architecture = text_of(context.get(), "general.architecture"),
+                    .name = text_of(context.get(), "general.name"),
+                    .tensors = static_cast<std::uint64_t>(gguf_get_n_tensors(context.get())),
+                    .bytes = gguf_get_data_offset(context.get())};
+  const std::uint64_t data = header.bytes;
+  for (std::int64_t i = 0; i < gguf_get_n_tensors(context.get()); ++i) {
+    const std::uint64_t end =
+        gguf_get_tensor_offset(context.get(), i) + gguf_get_tensor_size(context.get(), i);
+    header.bytes = std::max(header.bytes, data + end);
+  }
+  std::error_code error;
+  const std::uint64_t has = std::filesystem::file_size(path, error);
+  if (error || has < header.bytes) {
+    return fail(model_file_error(
+        ErrorCode::kDataLoss, path,
+        fmt::format("is cut off: it has {} of {} bytes; fetch it again", has, header.bytes)));
+  }
+  return header;
+}
+
+}  // namespace autoglm::engine

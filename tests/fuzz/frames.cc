@@ -1,0 +1,43 @@
+// What an endpoint streams: frames, errors, and going on with an answer under its first identity.
+#include "gateway/protocol/openai/frame.h"
+
+#include "codec.h"
+#include "gateway/protocol/openai/continuation.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace autoglm;
+  using fuzzing::expect;
+  namespace openai = protocol::openai;
+  const std::string_view bytes = fuzzing::text_of(data, size);
+  std::size_t at = 0;
+  std::string whole;
+  bool valid = true;
+  while (true) {
+    const std::string_view frame = openai::next_frame(bytes, at);
+    if (frame.empty()) break;
+    expect(frame.data() == bytes.data() + at, "frames follow each other");
+    at += frame.size();
+    whole += frame;
+    const auto told = openai::frame_data(frame);
+    if (!told) continue;
+    const auto read = openai::read_frame(*told);
+    if (!read) {
+      expect(read.error().code == ErrorCode::kBadGateway, "a broken frame is its endpoint's mistake");
+      valid = *told == "[DONE]" && valid;
+    }
+  }
+  if (valid) {
+    const openai::AnswerIdentity identity = openai::read_identity(whole);
+    const std::string again =
+        openai::continue_frames(whole, {.id = "\"x\"", .created = "1", .model = "\"m\""}, 3);
+    for (std::size_t next = 0; next < again.size();) {
+      const std::string_view frame = openai::next_frame(again, next);
+      expect(!frame.empty(), "what is passed on is whole frames");
+      next += frame.size();
+    }
+    (void)openai::end_frames(identity, WireBody::Protocol::kChat, true);
+  }
+  const Error error = openai::read_error(500, bytes, "3");
+  expect(simdjson::validate_utf8(error.message), "what an endpoint says is text before it is said again");
+  return 0;
+}

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+/// What every fuzzer begins with: `extern "C" int LLVMFuzzerTestOneInput(...)` reads one input, and what must
+/// hold for any input is stated with `expect`. The same file is a replay of the kept corpus in every preset.
+namespace autoglm::fuzzing {
+
+inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
+  return size == 0 ? std::string_view("") : std::string_view(reinterpret_cast<const char*>(data), size);
+}
+
+/// Ends the process, which is how a fuzzer reports a finding.
+inline void expect(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "does not hold: %s\n", what);
+  std::abort();
+}
+
+}  // namespace autoglm::fuzzing

@@ -1,0 +1,22 @@
+// A body that passes through with a few members changed: it stays JSON, the rest stays byte for byte, and
+// what was set is what is found.
+#include "gateway/protocol/json/edit.h"
+
+#include "codec.h"
+
+#include <array>
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace autoglm;
+  using fuzzing::expect;
+  const std::string_view body = fuzzing::text_of(data, size);
+  simdjson::dom::parser parser;
+  simdjson::dom::object object;
+  if (parser.parse(simdjson::padded_string(body)).get_object().get(object) != simdjson::SUCCESS) return 0;
+  const std::array edits{protocol::JsonEdit{"model", R"("other")"}, protocol::JsonEdit{"seed", "7"}};
+  const std::string edited = protocol::edit_members(body, edits);
+  expect(fuzzing::is_json(edited), "an edited object is JSON");
+  expect(protocol::member_value(edited, "model") == R"("other")", "what was set is found");
+  expect(protocol::edit_members(edited, edits) == edited, "setting it once more changes nothing");
+  return 0;
+}
