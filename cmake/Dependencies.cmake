@@ -11,6 +11,9 @@ find_package(mimalloc REQUIRED)
 find_package(GTest REQUIRED)
 find_package(benchmark REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(brotli REQUIRED IMPORTED_TARGET libbrotlienc libbrotlidec)
+pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
 
 # yaml-cpp 0.7 exports a plain name; give it the form of the others.
 if(NOT TARGET yaml-cpp::yaml-cpp)

@@ -7,32 +7,6 @@ namespace autoglm::app {
 
 namespace {
 
-config::Descriptor<ServerConfig> describe_server() {
-  using C = ServerConfig;
-  return config::Descriptor<C>("server", "What clients talk to.")
-      .field("listen", &C::listen, {.doc = "The address of the API. Port 0 takes a free one."})
-      .field("admin_listen", &C::admin_listen,
-             {.doc = "The address for the operator: health, metrics, models. Keep it off public networks."})
-      .field("workers", &C::workers,
-             {.doc = "A ceiling on working threads, event loops and compute together; never more than the "
-                     "CPUs this "
-                     "process may use. 0: those. Also `MAX_WORKERS`.",
-              .example = "4",
-              .max = 4096})
-      .field("request_timeout", &C::request_timeout,
-             {.doc = "How long a whole answer may take, waiting included; of a streamed one, the first token "
-                     "and then each "
-                     "next one. Also `API_TIMEOUT`, in seconds.",
-              .min = 0.001,
-              .max = 86'400})
-      .field("drain_timeout", &C::drain_timeout,
-             {.doc = "How long answers under way may go on after SIGTERM. A second signal ends at once.",
-              .max = 86'400})
-      .bytes("max_body", &C::max_body, {.doc = "The largest request body.", .min = 1024, .max = 1 << 30})
-      .field("max_connections", &C::max_connections,
-             {.doc = "Connections at a time; further ones are told 503.", .min = 1, .max = 10'000'000});
-}
-
 config::Descriptor<ModelConfig> describe_model() {
   using C = ModelConfig;
   return config::Descriptor<C>(
@@ -110,6 +84,10 @@ std::vector<config::Violation> check_app(const AppConfig& config) {
   }
   if (config.server.listen == config.server.admin_listen && config.server.listen.port != 0) {
     wrong.push_back({"server.admin_listen", "is the same as server.listen; give the operator another port"});
+  }
+  if (config.server.body_memory / 2 < config.server.max_body) {
+    wrong.push_back(
+        {"server.body_memory", "must be at least twice server.max_body, or the largest body never fits"});
   }
   return wrong;
 }

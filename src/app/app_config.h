@@ -1,10 +1,10 @@
 #pragma once
 
+#include "app/server_config.h"
 #include "config/descriptor.h"
 #include "engine/engine_config.h"
 #include "gateway/resilience/pool_config.h"
 #include "observe/log/log_config.h"
-#include "runtime/socket.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -13,19 +13,6 @@
 #include <vector>
 
 namespace autoglm::app {
-
-/// `server:`: what clients talk to.
-struct ServerConfig {
-  HostPort listen{"0.0.0.0", 8080};
-  HostPort admin_listen{"127.0.0.1", 8081};
-  std::uint32_t workers = 0;  ///< ceiling on event loops and compute threads together; 0: the CPUs
-  Duration request_timeout = std::chrono::seconds(30);
-  Duration drain_timeout = std::chrono::seconds(30);
-  std::size_t max_body = 16 * 1024 * 1024;
-  std::uint32_t max_connections = 10'000;
-
-  bool operator==(const ServerConfig&) const = default;
-};
 
 /// One of `models:`: an engine in this process, or a pool of servers elsewhere.
 struct ModelConfig {

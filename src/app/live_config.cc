@@ -41,6 +41,13 @@ std::vector<std::string> keys_for_restart(const AppConfig& before, const AppConf
   compare("server.workers", was.workers, is.workers);
   compare("server.max_body", was.max_body, is.max_body);
   compare("server.max_connections", was.max_connections, is.max_connections);
+  compare("server.max_connections_per_client", was.max_connections_per_client, is.max_connections_per_client);
+  compare("server.body_memory", was.body_memory, is.body_memory);
+  compare("server.compress_above", was.compress_above, is.compress_above);
+  compare("server.header_timeout", was.header_timeout, is.header_timeout);
+  compare("server.body_timeout", was.body_timeout, is.body_timeout);
+  compare("server.idle_timeout", was.idle_timeout, is.idle_timeout);
+  compare("server.write_timeout", was.write_timeout, is.write_timeout);
   compare("telemetry", before.telemetry, after.telemetry);
   return keys;
 }

@@ -59,13 +59,6 @@ struct Server::State {
 
 namespace {
 
-http::ServerLimits limits_of(const ServerConfig& config, std::size_t loops) {
-  http::ServerLimits limits;
-  limits.body_bytes = config.max_body;
-  limits.connections = std::max<std::size_t>(1, config.max_connections / loops);
-  return limits;
-}
-
 std::string shown(HostPort address) {
   if (address.host == "0.0.0.0" || address.host.empty()) address.host = "127.0.0.1";
   return address.to_string();
@@ -163,12 +156,12 @@ Task<void> Server::State::watch_file() {
 Result<void> Server::State::listen() {
   std::optional<Error> error;
   servers.resize(workers->size());
+  const http::ServerLimits limits = limits_of(config.server, workers->size());
   workers->on_each([&](EventLoop& loop) {
     // One after the other is enough: `on_each` runs them side by side, and only errors are shared.
     auto listener = TcpListener::create(loop, address);
     if (!listener) return;
-    servers[loop.index()] = std::make_unique<http::Server>(std::move(*listener),
-                                                           limits_of(config.server, workers->size()), *front);
+    servers[loop.index()] = std::make_unique<http::Server>(std::move(*listener), limits, *front);
     servers[loop.index()]->start();
   });
   for (const auto& server : servers) {
@@ -283,8 +276,9 @@ int Server::run() {
       state.control.stop();
       return;
     }
-    state.admin =
-        std::make_unique<http::Server>(std::move(*listener), http::ServerLimits{}, *state.admin_front);
+    state.admin = std::make_unique<http::Server>(
+        std::move(*listener), http::ServerLimits{.compress_above = state.config.server.compress_above},
+        *state.admin_front);
     state.admin->start();
     state.announce();
     state.tasks.emplace();

@@ -64,6 +64,19 @@ Result<void> check_length(const Backend& backend, const GenerateRequest& work, s
       "context_length_exceeded"));
 }
 
+/// Megabytes are not taken apart only to be told that they are too long.
+Result<void> check_bytes(const Backend& backend, std::size_t bytes) {
+  const BackendFacts& facts = backend.facts();
+  const std::uint64_t most = std::uint64_t{facts.context_length} * facts.longest_token;
+  if (facts.longest_token == 0 || bytes <= most) return {};
+  return fail(invalid_field(
+      "prompt",
+      fmt::format(
+          "this model's context is {} tokens; the prompt's {} bytes are more than {}: shorten the prompt",
+          facts.context_length, bytes, bytes / facts.longest_token),
+      "context_length_exceeded"));
+}
+
 std::string text_of(const Backend& backend, const Prompt& prompt, std::span<const TokenId> tokens) {
   if (const auto* text = std::get_if<TextPrompt>(&prompt)) return text->text;
   std::string bytes;
@@ -80,12 +93,16 @@ Result<Preparation::PromptTokens> prepare_prompt(const Backend& backend, const G
   if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) {
     auto rendered = backend.render_chat(*chat, work.format);
     if (!rendered) return fail(rendered.error());
+    if (auto checked = check_bytes(backend, rendered->text.size()); !checked) return fail(checked.error());
     // A template writes BOS itself, where its model wants one; twice would change the answer.
     tokens = backend.tokenize(rendered->text, false, true);
     terms = {.constraint = std::move(rendered->constraint),
              .make_parser = std::move(rendered->make_parser),
              .stop = std::move(rendered->stop)};
   } else {
+    if (const auto* text = std::get_if<TextPrompt>(&prompt)) {
+      if (auto checked = check_bytes(backend, text->text.size()); !checked) return fail(checked.error());
+    }
     tokens = tokens_of(backend, prompt, true);
   }
   if (!tokens) return fail(tokens.error());

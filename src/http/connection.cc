@@ -1,6 +1,7 @@
 #include "http/connection.h"
 
 #include "http/chunked.h"
+#include "http/content_coding.h"
 #include "runtime/race.h"
 
 #include <fmt/chrono.h>
@@ -47,10 +48,6 @@ Task<void> Server::Connection::run() {
   }
 }
 
-Task<void> Server::Connection::turn_away() {
-  co_await refuse({503, "this server has as many connections as it takes; try again shortly"});
-}
-
 Task<Server::Connection::Next> Server::Connection::serve_one() {
   Request request;
   request.peer = stream_->peer();
@@ -70,6 +67,8 @@ Task<Server::Connection::Next> Server::Connection::serve_one() {
 
   const auto first = co_await first_of(answer(request), watch_peer());
   if (first.index() == 1) co_return Next::kClose;  // the peer is gone, and with it the handler's task
+  request.body = std::string();
+  body_share_ = {};
   // A handler that ended inside its stream had a reason: no last chunk, so that the client sees the cut.
   if (!finished_) co_return Next::kClose;
   // An answer that began before a drain has promised to keep the connection; what it has read it still
@@ -83,11 +82,15 @@ Task<Server::Connection::Next> Server::Connection::serve_one() {
 
 Task<Parsed<bool>> Server::Connection::read_head(Request& request) {
   scanner_.reset();
+  std::size_t empty_lines = 0;
   idle_ = buffer_.empty();
   Deadline deadline = Deadline::after(idle_ ? server_.limits_.idle_time : server_.limits_.header_time);
   while (true) {
     // RFC 9112 2.2: empty lines before a request line are left over from sloppy clients.
-    while (buffer_.starts_with("\r\n")) buffer_.erase(0, 2);
+    for (; buffer_.starts_with("\r\n"); buffer_.erase(0, 2)) {
+      if (++empty_lines > server_.limits_.head.empty_lines)
+        co_return std::unexpected(Refusal{400, "too many empty lines before a request"});
+    }
     const auto length = scanner_.scan(buffer_);
     if (!length) co_return std::unexpected(length.error());
     if (*length) {
@@ -123,10 +126,22 @@ Task<Parsed<void>> Server::Connection::read_body(Request& request) {
     if (!co_await write_guarded(kContinue)) co_return std::unexpected(Refusal{499, "the client went away"});
   }
   const Deadline deadline = Deadline::after(server_.limits_.body_time);
+  body_share_ = BodyMemory::Share(server_.limits_.body_memory.get());
+  // As it grows, by doubling: who only announces a body holds nothing.
+  const std::size_t most = request.framing.kind == Kind::kLength ? request.framing.length : 2 * limit;
+  const auto has_room = [&] {
+    return body_share_.cover(std::min(most, 2 * (buffer_.size() + request.body.size())));
+  };
+  const auto no_room = [] {
+    return std::unexpected(Refusal{
+        503,
+        "other requests' bodies fill the memory there is for them (server.body_memory); try again shortly"});
+  };
   const auto cut = [] { return std::unexpected(Refusal{400, "the connection ended before the body did"}); };
   if (request.framing.kind == Kind::kLength) {
     const auto length = static_cast<std::size_t>(request.framing.length);
     while (buffer_.size() < length) {
+      if (!has_room()) co_return no_room();
       const auto count = co_await fill(deadline, "the request's body");
       if (!count) co_return std::unexpected(count.error());
       if (*count == 0) co_return cut();
@@ -147,6 +162,7 @@ Task<Parsed<void>> Server::Connection::read_body(Request& request) {
     buffer_.erase(0, *used);
     if (request.body.size() > limit) co_return too_large();
     if (decoder.done()) co_return {};
+    if (!has_room()) co_return no_room();
     const auto count = co_await fill(deadline, "the request's body");
     if (!count) co_return std::unexpected(count.error());
     if (*count == 0) co_return cut();
@@ -201,11 +217,14 @@ Task<void> Server::Connection::watch_peer() {
 
 Task<void> Server::Connection::refuse(Refusal refusal) {
   ++server_.counts_.refused;
+  buffer_ = std::string();  // nobody will read it
+  body_share_ = {};
   if (refusal.status == 499) co_return;
   const auto [body, type] = server_.handler_.refused(refusal, stream_->peer());
   extra_headers_.clear();
+  request_ = nullptr;
   head_only_ = http10_ = keep_alive_ = started_ = finished_ = chunked_ = false;
-  if (refusal.status == 503) add_header("Retry-After", "1");
+  if (refusal.status == 503 || refusal.status == 429) add_header("Retry-After", "1");
   if (co_await send(refusal.status, type, body)) co_await linger();
 }
 
@@ -226,6 +245,7 @@ Task<void> Server::Connection::linger() {
 
 void Server::Connection::begin_answer(const Request& request) {
   extra_headers_.clear();
+  request_ = &request;
   head_only_ = request.method == "HEAD";
   http10_ = request.minor_version == 0;
   keep_alive_ = request.keep_alive;
@@ -272,10 +292,25 @@ void Server::Connection::append_head(int status, std::string_view content_type, 
   head_ += "\r\n";
 }
 
+/// The body as the client would rather have it, if it is long enough and that is shorter. Says so in the
+/// head.
+std::optional<std::string> Server::Connection::packed(std::string_view content_type, std::string_view body) {
+  const std::size_t least = server_.limits_.compress_above;
+  if (least == 0 || body.size() < least || request_ == nullptr || content_type.empty()) return std::nullopt;
+  add_header("Vary", "Accept-Encoding");
+  const auto accepted = request_->headers.find("accept-encoding");
+  const ContentCoding coding = accepted ? choose_coding(*accepted) : ContentCoding::kIdentity;
+  auto out = encode(coding, body);
+  if (out) add_header("Content-Encoding", to_string(coding));
+  return out;
+}
+
 Task<Result<void>> Server::Connection::send(int status, std::string_view content_type,
                                             std::string_view body) {
   AUTOGLM_ASSERT(!started_, "an answer is sent once");
   started_ = finished_ = true;
+  const auto shorter = packed(content_type, body);
+  if (shorter) body = *shorter;
   append_head(status, content_type, body.size(), false);
   const std::string_view parts[] = {head_, head_only_ ? std::string_view() : body};
   co_return co_await write_guarded(parts);

@@ -2,6 +2,7 @@
 
 #include "http/server.h"
 
+#include <optional>
 #include <string>
 
 namespace autoglm::http {
@@ -17,8 +18,8 @@ class Server::Connection final : public ResponseWriter {
   /// Closes the connection if it has been served and no request is under way.
   void close_if_idle();
   bool idle() const { return idle_; }
-  /// Tells a connection above the limit so.
-  Task<void> turn_away();
+  /// Tells a connection above a limit so.
+  Task<void> turn_away(Refusal refusal) { return refuse(std::move(refusal)); }
 
   Task<Result<void>> send(int status, std::string_view content_type, std::string_view body) override;
   Task<Result<void>> start(int status, std::string_view content_type) override;
@@ -44,6 +45,7 @@ class Server::Connection final : public ResponseWriter {
   [[gnu::noinline]] Task<void> refuse(Refusal refusal);
   [[gnu::noinline]] Task<void> linger();
   void begin_answer(const Request& request);
+  std::optional<std::string> packed(std::string_view content_type, std::string_view body);
   void append_head(int status, std::string_view content_type, std::size_t length, bool chunked);
   Task<Result<void>> write_guarded(std::span<const std::string_view> parts);
 
@@ -51,12 +53,14 @@ class Server::Connection final : public ResponseWriter {
   std::unique_ptr<ByteStream> stream_;
   std::string buffer_;  // read and not yet used
   HeadScanner scanner_;
+  BodyMemory::Share body_share_;  // of the request under way
   bool idle_ = true;
   bool served_ = false;  // a request, at least
 
   // Of the answer under way:
   std::string extra_headers_;
   std::string head_;
+  const Request* request_ = nullptr;
   bool head_only_ = false;  // HEAD
   bool http10_ = false;
   bool keep_alive_ = false;

@@ -12,6 +12,7 @@ namespace autoglm::http {
 struct HeadLimits {
   std::size_t bytes = 32 * 1024;  ///< request line and fields together
   std::size_t fields = 100;
+  std::size_t empty_lines = 16;  ///< before a request line
 };
 
 /// Finds the end of a message head in a buffer that grows, line by line and each byte once, so that

@@ -2,6 +2,8 @@
 
 #include "http/connection.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 namespace autoglm::http {
@@ -45,9 +47,18 @@ Task<void> Server::accept_all() {
 }
 
 Task<void> Server::serve(std::unique_ptr<ByteStream> stream) {
+  const ConnectionCounts::Place place(limits_.clients.get(), stream->peer());
   Connection connection(*this, std::move(stream));
+  if (!place.granted()) {
+    co_await connection.turn_away(
+        {429,
+         fmt::format("this client has {} connections open, as many as it may; close some, or use them again",
+                     limits_.clients->limit())});
+    co_return;
+  }
   if (connections_.size() > limits_.connections) {
-    co_await connection.turn_away();
+    co_await connection.turn_away(
+        {503, "this server has as many connections as it takes; try again shortly"});
     co_return;
   }
   co_await connection.run();

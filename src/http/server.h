@@ -2,6 +2,7 @@
 
 #include "http/head_parser.h"
 #include "http/message.h"
+#include "http/shared_limits.h"
 #include "runtime/scope.h"
 #include "runtime/socket.h"
 #include "runtime/task.h"
@@ -25,6 +26,10 @@ struct ServerLimits {
   Duration body_time = std::chrono::seconds(60);
   Duration idle_time = std::chrono::seconds(75);    ///< between requests
   Duration write_stall = std::chrono::seconds(30);  ///< that a peer may take nothing of what is sent
+  std::size_t compress_above = 0;  ///< bytes of a whole answer, for who accepts it packed; 0: never
+  // What all servers of a process share; null: without bound.
+  std::shared_ptr<BodyMemory> body_memory;
+  std::shared_ptr<ConnectionCounts> clients;
 };
 
 using HeaderField = std::pair<std::string_view, std::string_view>;

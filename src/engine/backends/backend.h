@@ -41,6 +41,7 @@ struct BackendFacts {
   std::uint64_t cell_bytes = 0;      ///< of a saved token, about; 0: nothing can be saved
   std::uint32_t max_batch = 0;       ///< rows of one step
   std::uint32_t vocabulary_size = 0;
+  std::uint32_t longest_token = 0;  ///< bytes of text that one may stand for, at most; 0: unknown
   bool has_chat_template = false;
   bool adds_bos = false;  ///< an empty prompt is one token long then
 };

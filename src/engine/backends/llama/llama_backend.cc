@@ -180,6 +180,7 @@ void LlamaBackend::read_pieces() {
   for (std::uint32_t token = 0; token < facts_.vocabulary_size; ++token) {
     const auto id = static_cast<llama_token>(token);
     if (llama_vocab_is_eog(vocab_, id)) end_tokens_.push_back(id);
+    const std::size_t written = std::string_view(llama_vocab_get_text(vocab_, id)).size();  // of special ones
     const std::int32_t size = llama_token_to_piece(vocab_, id, buffer.data(), buffer.size(), 0, false);
     if (size >= 0) {
       pieces_[token].assign(buffer.data(), static_cast<std::size_t>(size));
@@ -187,6 +188,8 @@ void LlamaBackend::read_pieces() {
       pieces_[token].resize(static_cast<std::size_t>(-size));
       llama_token_to_piece(vocab_, id, pieces_[token].data(), -size, 0, false);
     }
+    facts_.longest_token =
+        std::max(facts_.longest_token, static_cast<std::uint32_t>(std::max(written, pieces_[token].size())));
   }
 }
 

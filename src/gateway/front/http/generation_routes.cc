@@ -192,7 +192,10 @@ Task<void> Generation::send_stream() {
       frames = std::move(batch->raw);
       encoder_->passed(*batch);
     }
-    if (!co_await response_.write(frames)) co_return;  // the reader is gone, or too slow
+    if (auto written = co_await response_.write(frames); !written) {
+      record_.error = written.error().message;  // the reader is gone, or too slow
+      co_return;
+    }
     if (batch->last()) {
       if (co_await response_.finish()) record_.complete = true;
       co_return;

@@ -1,0 +1,92 @@
+#include "app/server_config.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+namespace autoglm::app {
+
+namespace {
+
+/// What keeps one client from taking what is everybody's.
+config::Descriptor<ServerConfig> with_limits(config::Descriptor<ServerConfig> server) {
+  using C = ServerConfig;
+  return std::move(server)
+      .field("max_connections", &C::max_connections,
+             {.doc = "Connections at a time; further ones are told 503.", .min = 1, .max = 10'000'000})
+      .field(
+          "max_connections_per_client", &C::max_connections_per_client,
+          {.doc = "Connections at a time of one address (of IPv6, one /64); further ones are told 429. 0: as "
+                  "many as there are. Behind a proxy all are its own.",
+           .max = 10'000'000})
+      .bytes(
+          "body_memory", &C::body_memory,
+          {.doc =
+               "Memory for the bodies of all requests at a time, small ones not counted; who finds it full "
+               "is told 503.",
+           .min = 1 << 20})
+      .bytes(
+          "compress_above", &C::compress_above,
+          {.doc = "Whole answers from this size on are sent as zstd, br or gzip to clients that accept it; "
+                  "streams never. 0: none.",
+           .max = 1 << 30})
+      .field("header_timeout", &C::header_timeout,
+             {.doc = "From a request's first byte to the end of its header.", .min = 0.001, .max = 3600})
+      .field("body_timeout", &C::body_timeout,
+             {.doc = "For the whole of a request's body.", .min = 0.001, .max = 3600})
+      .field("idle_timeout", &C::idle_timeout,
+             {.doc = "How long a connection may wait for its next request.", .min = 0.001, .max = 86'400})
+      .field("write_timeout", &C::write_timeout,
+             {.doc = "How long a client may take nothing of its answer before it is given up. Until then its "
+                     "stream, and what makes it, wait.",
+              .min = 0.001,
+              .max = 3600});
+}
+
+}  // namespace
+
+config::Descriptor<ServerConfig> describe_server() {
+  using C = ServerConfig;
+  return with_limits(
+      config::Descriptor<C>("server", "What clients talk to.")
+          .field("listen", &C::listen, {.doc = "The address of the API. Port 0 takes a free one."})
+          .field(
+              "admin_listen", &C::admin_listen,
+              {.doc = "The address for the operator: health, metrics, models. Keep it off public networks."})
+          .field(
+              "workers", &C::workers,
+              {.doc = "A ceiling on working threads, event loops and compute together; never more than the "
+                      "CPUs this "
+                      "process may use. 0: those. Also `MAX_WORKERS`.",
+               .example = "4",
+               .max = 4096})
+          .field(
+              "request_timeout", &C::request_timeout,
+              {.doc =
+                   "How long a whole answer may take, waiting included; of a streamed one, the first token "
+                   "and then each "
+                   "next one. Also `API_TIMEOUT`, in seconds.",
+               .min = 0.001,
+               .max = 86'400})
+          .field("drain_timeout", &C::drain_timeout,
+                 {.doc = "How long answers under way may go on after SIGTERM. A second signal ends at once.",
+                  .max = 86'400})
+          .bytes("max_body", &C::max_body,
+                 {.doc = "The largest request body.", .min = 1024, .max = 1 << 30}));
+}
+
+http::ServerLimits limits_of(const ServerConfig& config, std::size_t loops) {
+  http::ServerLimits limits;
+  limits.body_bytes = config.max_body;
+  limits.connections = std::max<std::size_t>(1, config.max_connections / loops);
+  limits.compress_above = config.compress_above;
+  limits.header_time = config.header_timeout;
+  limits.body_time = config.body_timeout;
+  limits.idle_time = config.idle_timeout;
+  limits.write_stall = config.write_timeout;
+  limits.body_memory = std::make_shared<http::BodyMemory>(config.body_memory);
+  limits.clients = std::make_shared<http::ConnectionCounts>(config.max_connections_per_client);
+  return limits;
+}
+
+}  // namespace autoglm::app

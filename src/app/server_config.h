@@ -1,0 +1,37 @@
+#pragma once
+
+#include "config/descriptor.h"
+#include "http/server.h"
+#include "runtime/socket.h"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace autoglm::app {
+
+/// `server:`: what clients talk to.
+struct ServerConfig {
+  HostPort listen{"0.0.0.0", 8080};
+  HostPort admin_listen{"127.0.0.1", 8081};
+  std::uint32_t workers = 0;  ///< ceiling on event loops and compute threads together; 0: the CPUs
+  Duration request_timeout = std::chrono::seconds(30);
+  Duration drain_timeout = std::chrono::seconds(30);
+  std::size_t max_body = 16 * 1024 * 1024;
+  std::uint32_t max_connections = 10'000;
+  std::uint32_t max_connections_per_client = 0;     ///< 0: without bound
+  std::size_t body_memory = std::size_t{1} << 30U;  ///< bytes
+  std::size_t compress_above = 8 * 1024;            ///< bytes; 0: never
+  Duration header_timeout = std::chrono::seconds(15);
+  Duration body_timeout = std::chrono::seconds(60);
+  Duration idle_timeout = std::chrono::seconds(75);
+  Duration write_timeout = std::chrono::seconds(30);
+
+  bool operator==(const ServerConfig&) const = default;
+};
+
+config::Descriptor<ServerConfig> describe_server();
+
+/// What one of `loops` servers that share the address keeps to.
+http::ServerLimits limits_of(const ServerConfig& config, std::size_t loops);
+
+}  // namespace autoglm::app

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace autoglm::http {
+
+/// What all servers of a process may hold of request bodies together. Thread-safe.
+class BodyMemory {
+ public:
+  explicit BodyMemory(std::size_t limit) : limit_(limit) {}
+
+  /// One request's part; given back when it is destroyed. Bodies up to `kFree` are not counted: what bounds
+  /// those is the number of connections.
+  class Share {
+   public:
+    static constexpr std::size_t kFree = std::size_t{64} << 10U;
+
+    Share() = default;
+    explicit Share(BodyMemory* memory) : memory_(memory) {}
+    Share(Share&& from) noexcept : memory_(from.memory_), held_(std::exchange(from.held_, 0)) {}
+    Share& operator=(Share&& from) noexcept {
+      std::swap(memory_, from.memory_);
+      std::swap(held_, from.held_);
+      return *this;
+    }
+    ~Share() {
+      if (held_ > 0) memory_->used_.fetch_sub(held_, std::memory_order_relaxed);
+    }
+
+    /// Whether `bytes` in all may be held; it then counts for them.
+    bool cover(std::size_t bytes);
+
+   private:
+    BodyMemory* memory_ = nullptr;  // null: without bound
+    std::size_t held_ = 0;
+  };
+
+  std::size_t used() const { return used_.load(std::memory_order_relaxed); }
+
+ private:
+  std::size_t limit_;
+  std::atomic<std::size_t> used_{0};
+};
+
+/// How many connections each client has, over all servers of a process. Thread-safe; asked once a connection.
+class ConnectionCounts {
+ public:
+  /// `limit` connections an address; 0: without bound.
+  explicit ConnectionCounts(std::uint32_t limit) : limit_(limit) {}
+
+  /// A connection's place in the count.
+  class Place {
+   public:
+    Place(ConnectionCounts* counts, std::string_view peer);
+    ~Place();
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+    /// False: there were `limit` others.
+    bool granted() const { return granted_; }
+
+   private:
+    ConnectionCounts* counts_;
+    std::string client_;
+    bool granted_ = true;
+  };
+
+  std::uint32_t limit() const { return limit_; }
+  std::size_t clients() const;
+
+ private:
+  std::uint32_t limit_;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::uint32_t, std::less<>> connections_;
+};
+
+/// Who a connection counts for: the address of `peer` ("address:port", "[address]:port"); of IPv6 its /64,
+/// which one subscriber has all of.
+std::string client_of(std::string_view peer);
+
+}  // namespace autoglm::http

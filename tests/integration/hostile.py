@@ -1,0 +1,205 @@
+"""What may arrive at a port that faces the network, and what has to become of it: one table, which a test and `./dev bench
+hostile` run. Each input is sent on a connection of its own, whole or in pieces; then the server must answer with one of the
+statuses (or say nothing, where `None` is among them) and, unless `stays`, close. Memory and CPU are the process's growth."""
+
+import dataclasses
+import json
+import os
+import re
+import socket
+import time
+
+HEAD = "POST /v1/completions HTTP/1.1\r\nHost: h\r\n"
+SMALL = json.dumps({"prompt": "Hi", "max_tokens": 1})
+LENGTH = f"Content-Length: {len(SMALL)}\r\n"
+CHUNKED = "Transfer-Encoding: chunked\r\n"
+SECOND = "GET /stolen HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+@dataclasses.dataclass
+class Hostile:
+    group: str
+    name: str
+    data: object  # bytes, text, or a function that makes an iterator of pieces
+    statuses: tuple = (400,)
+    stays: bool = False  # the connection may live: framing was sound
+    answers: int = 1     # at most; more would be a request smuggled in
+
+    def pieces(self):
+        data = self.data() if callable(self.data) else self.data
+        for piece in [data] if isinstance(data, (bytes, str)) else data:
+            yield piece.encode("latin-1") if isinstance(piece, str) else piece
+
+
+def post(headers, body="", path="/v1/completions"):
+    return f"POST {path} HTTP/1.1\r\nHost: h\r\n{headers}\r\n{body}"
+
+
+def json_body(body, path="/v1/completions"):
+    body = body if isinstance(body, bytes) else body.encode()
+    return f"POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def flood(piece, times):
+    """Sent without a look at what comes back."""
+    def pieces():
+        for _ in range(times):
+            yield piece
+    return pieces
+
+
+SMUGGLING = [
+    ("length and chunked", post(LENGTH + CHUNKED, "0\r\n\r\n" + SECOND)),
+    ("chunked and length", post(CHUNKED + "Content-Length: 4\r\n", "0\r\n\r\n" + SECOND)),
+    ("two lengths that differ", post("Content-Length: 5\r\nContent-Length: 6\r\n", "hello" + SECOND)),
+    ("two lengths that agree", post("Content-Length: 5\r\nContent-Length: 5\r\n", "hello" + SECOND)),
+    ("a list of lengths", post("Content-Length: 5, 5\r\n", "hello" + SECOND)),
+    ("a signed length", post("Content-Length: +5\r\n", "hello" + SECOND)),
+    ("a negative length", post("Content-Length: -5\r\n", SECOND)),
+    ("a hexadecimal length", post("Content-Length: 0x5\r\n", "hello" + SECOND)),
+    ("a length beyond 64 bits", post("Content-Length: 18446744073709551621\r\n", "hello" + SECOND)),
+    ("a length with a space inside", post("Content-Length: 1 0\r\n", "hello" + SECOND)),
+    ("an empty length", post("Content-Length: \r\n", SECOND)),
+    ("a coding that is not chunked", post("Transfer-Encoding: identity\r\n", SECOND), (400, 501)),
+    ("chunked, but not last", post("Transfer-Encoding: chunked, gzip\r\n", "0\r\n\r\n" + SECOND), (400, 501)),
+    ("chunked behind gzip", post("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n" + SECOND), (400, 501)),
+    ("chunked twice", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n" + SECOND), (400, 501)),
+    ("chunked with a vertical tab", post("Transfer-Encoding: \x0bchunked\r\n", "0\r\n\r\n" + SECOND), (400, 501)),
+    ("xchunked", post("Transfer-Encoding: xchunked\r\n", "0\r\n\r\n" + SECOND), (400, 501)),
+    ("a space before the colon", post("Transfer-Encoding : chunked\r\n", "0\r\n\r\n" + SECOND)),
+    ("a tab before the colon", post("Content-Length\t: 5\r\n", "hello" + SECOND)),
+    ("a folded field", post("X: a\r\n Content-Length: 5\r\n", "hello" + SECOND)),
+    ("a folded coding", post("Transfer-Encoding:\r\n chunked\r\n", "0\r\n\r\n" + SECOND)),
+    ("bare LF between fields", "POST / HTTP/1.1\nHost: h\nContent-Length: 5\n\nhello" + SECOND),
+    ("bare LF inside a value", post("X: a\nContent-Length: 5\r\n", "hello" + SECOND)),
+    ("bare CR inside a value", post("X: a\rContent-Length: 5\r\n", "hello" + SECOND)),
+    ("NUL inside a value", post("X: a\0b\r\n")),
+    ("NUL inside a name", post("X\0: a\r\n")),
+    ("chunked in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SECOND),
+    ("a body of GET that is a request", "GET /health HTTP/1.1\r\nHost: h\r\nContent-Length: 33\r\nConnection: close\r\n\r\n" + SECOND, (200,)),
+]
+
+CHUNKS = [
+    ("a size with 0x", "0x5\r\nhello\r\n0\r\n\r\n"),
+    ("a signed size", "+5\r\nhello\r\n0\r\n\r\n"),
+    ("a size beyond 64 bits", "10000000000000005\r\nhello\r\n0\r\n\r\n"),
+    ("an empty size", "\r\nhello\r\n0\r\n\r\n"),
+    ("a size behind a space", " 5\r\nhello\r\n0\r\n\r\n"),
+    ("a size ended by LF", "5\nhello\r\n0\r\n\r\n"),
+    ("more data than the size says", "5\r\nhello world\r\n0\r\n\r\n"),
+    ("LF behind the data", "5\r\nhello\n0\r\n\r\n"),
+    ("an extension without end", "5;" + "a" * 100_000),
+    ("a trailer that is no field", "0\r\nno field\r\n\r\n"),
+    ("a trailer with NUL", "0\r\nX: \0\r\n\r\n"),
+]
+
+HEADS = [
+    ("a TLS hello", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)) * 2 + b"\r\n\r\n", (400,)),
+    ("a preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0", (400, 505)),
+    ("random bytes", os.urandom(4096).replace(b"\n", b"x") + b"\r\n\r\n"),
+    ("no version", "GET /\r\n\r\n"),
+    ("another version", "GET / HTTP/9.9\r\nHost: h\r\n\r\n", (400, 505)),
+    ("a lower-case version", "GET / http/1.1\r\nHost: h\r\n\r\n", (400, 505)),
+    ("two spaces in the request line", "GET  / HTTP/1.1\r\nHost: h\r\n\r\n"),
+    ("a tab in the request line", "GET\t/ HTTP/1.1\r\nHost: h\r\n\r\n"),
+    ("a space in the target", "GET /a b HTTP/1.1\r\nHost: h\r\n\r\n"),
+    ("control bytes in the target", "GET /\x01\x7f HTTP/1.1\r\nHost: h\r\n\r\n"),
+    ("bytes above 127 in the target", b"GET /\xff\xfe HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", (400, 404)),
+    ("a method that is no token", "G@T(/) / HTTP/1.1\r\nHost: h\r\n\r\n"),
+    ("a target that leaves the root", "GET /../../etc/passwd HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", (400, 404)),
+    ("an escape that is none", "GET /%zz%2 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", (400, 404)),
+    ("no Host", "GET / HTTP/1.1\r\n\r\n"),
+    ("two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
+    ("a field without colon", post("nonsense\r\n")),
+    ("a field without name", post(": value\r\n")),
+    ("a request line of 1 MB", "GET /" + "a" * 1_000_000, (400, 414, 431)),
+    ("a field of 1 MB", post("X: " + "a" * 1_000_000), (400, 431)),
+    ("10,000 fields", post("".join(f"X{i}: y\r\n" for i in range(10_000))), (400, 431)),
+    ("a head without end, 20 MB", flood("X: " + "y" * 61 + "\r\n", 300_000), (400, 431)),
+    ("empty lines without end, 20 MB", flood("\r\n" * 1000, 10_000)),
+    ("an expectation that is unknown", post("Expect: 200-ok\r\n" + LENGTH, SMALL), (417, 400, 200), True),
+]
+
+BODIES = [
+    ("a length of 1 TB", post("Content-Length: 1000000000000\r\n", "x"), (413,)),
+    ("a body of 64 MB in chunks", lambda: [post(CHUNKED)] + ["10000\r\n" + "x" * 65536 + "\r\n"] * 1000, (413,)),
+    ("a million chunks of a byte", lambda: [post(CHUNKED)] + ["1\r\nx\r\n" * 10_000] * 100 + ["0\r\n\r\n"], (400, 413), True),
+    ("a body that is cut", lambda: [post("Content-Length: 100\r\n", "half")], (400, None)),
+    ("brackets, 100,000 deep", json_body("[" * 100_000), (400,), True),
+    ("objects, 100,000 deep", json_body('{"prompt":' * 100_000), (400,), True),
+    ("an array of 5 million zeros", json_body('{"prompt":[' + "0," * 2_499_999 + "0]}"), (400,), True),
+    ("a million keys", json_body("{" + ",".join(f'"k{i}":1' for i in range(1_000_000)) + "}"), (400,), True),
+    ("a number of a million digits", json_body('{"prompt":"x","max_tokens":' + "9" * 1_000_000 + "}"), (400,), True),
+    ("an exponent of a million", json_body('{"prompt":"x","temperature":1e1000000}'), (400,), True),
+    ("invalid UTF-8", json_body(b'{"prompt":"\xff\xfe\xc0\x80"}'), (400,), True),
+    ("half a surrogate", json_body('{"prompt":"\\ud800"}'), (400, 200), True),
+    ("NUL in a prompt", json_body('{"prompt":"a\\u0000b","max_tokens":1}'), (200, 400), True),
+    ("a prompt of 8 MB", json_body(json.dumps({"prompt": "word " * 1_600_000})), (400,), True),
+    ("n of two billion", json_body('{"prompt":"x","n":2000000000}'), (400,), True),
+    ("100,000 stop strings", json_body(json.dumps({"prompt": "x", "stop": ["a"] * 100_000})), (400,), True),
+    ("100,000 prompts", json_body(json.dumps({"prompt": ["a"] * 100_000})), (400, 422, 429), True),
+    ("a grammar that recurses without end", json_body(json.dumps({"prompt": "x", "max_tokens": 1, "grammar": 'root ::= root "a"'})), (400,), True),
+    ("a grammar of a million rules", json_body(json.dumps({"prompt": "x", "grammar": "\n".join(f'r{i} ::= "a"' for i in range(300_000))})), (400,), True),
+    ("a schema, 10,000 deep", json_body('{"prompt":"x","response_format":{"type":"json_schema","json_schema":{"name":"n","schema":' + '{"type":"array","items":' * 10_000 + "{}" + "}" * 10_000 + "}}}"), (400,), True),
+    ("a schema that refers to itself", json_body(json.dumps({"prompt": "x", "max_tokens": 1, "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"$ref": "#"}}}})), (200, 400), True),
+    ("a logit bias for a million tokens", json_body(json.dumps({"prompt": "x", "logit_bias": {str(i): 1 for i in range(300_000)}})), (400,), True),
+]
+
+CASES = [Hostile("smuggling", *case) for case in SMUGGLING]
+CASES += [Hostile("chunks", name, post(CHUNKED, body)) for name, body in CHUNKS]
+CASES += [Hostile("heads", *case) for case in HEADS]
+CASES += [Hostile("bodies", *case) for case in BODIES]
+
+
+def exchange(port, case, patience):
+    """What came back, and whether the server closed: (statuses, closed)."""
+    received = b""
+    closed = False
+    with socket.create_connection(("127.0.0.1", port), timeout=patience) as connection:
+        try:
+            for piece in case.pieces():
+                connection.sendall(piece)
+            if not case.stays:
+                connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # it has had enough, which is what we want
+        deadline = time.monotonic() + patience
+        while True:
+            connection.settimeout(max(0.01, deadline - time.monotonic()))
+            try:
+                data = connection.recv(65536)
+            except TimeoutError:
+                break
+            except OSError:
+                closed = True
+                break
+            if not data:
+                closed = True
+                break
+            received += data
+            if case.stays and complete(received):
+                break
+    return [int(n) for n in re.findall(rb"^HTTP/1\.1 (\d{3}) ", received, re.M) if n != b"100"], closed
+
+
+def complete(received):
+    """One whole answer with a length has arrived."""
+    head, found, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head, re.I)
+    return bool(found and length and len(body) >= int(length[1]))
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_kib(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return int(re.search(r"VmHWM:\s+(\d+)", file.read())[1])
+
+
+def reset_peak(pid):
+    with open(f"/proc/{pid}/clear_refs", "w") as file:
+        file.write("5")
