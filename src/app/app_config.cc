@@ -30,7 +30,10 @@ config::Descriptor<ServerConfig> describe_server() {
               .max = 86'400})
       .bytes("max_body", &C::max_body, {.doc = "The largest request body.", .min = 1024, .max = 1 << 30})
       .field("max_connections", &C::max_connections,
-             {.doc = "Connections at a time; further ones are told 503.", .min = 1, .max = 10'000'000});
+             {.doc = "Connections at a time; further ones are told 503.", .min = 1, .max = 10'000'000})
+      .section("tls", &C::tls,
+               describe_listener_tls("tls", "Speak TLS at `listen`. Unset: plain HTTP. See docs/tls.md."))
+      .section("admin_tls", &C::admin_tls, describe_listener_tls("admin_tls", "The same at `admin_listen`."));
 }
 
 config::Descriptor<ModelConfig> describe_model() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "app/tls_config.h"
 #include "config/descriptor.h"
 #include "engine/engine_config.h"
 #include "gateway/resilience/pool_config.h"
@@ -23,6 +24,8 @@ struct ServerConfig {
   Duration drain_timeout = std::chrono::seconds(30);
   std::size_t max_body = 16 * 1024 * 1024;
   std::uint32_t max_connections = 10'000;
+  std::optional<ListenerTlsConfig> tls;        ///< unset: plain HTTP
+  std::optional<ListenerTlsConfig> admin_tls;  ///< of `admin_listen`
 
   bool operator==(const ServerConfig&) const = default;
 };

@@ -3,6 +3,7 @@
 #include "http/server.h"
 
 #include <string>
+#include <utility>
 
 namespace autoglm::http {
 
@@ -17,8 +18,8 @@ class Server::Connection final : public ResponseWriter {
   /// Closes the connection if it has been served and no request is under way.
   void close_if_idle();
   bool idle() const { return idle_; }
-  /// Tells a connection above the limit so.
-  Task<void> turn_away();
+  /// Tells a client why it is not served, whatever it asks.
+  Task<void> turn_away(Refusal refusal) { co_await refuse(std::move(refusal)); }
 
   Task<Result<void>> send(int status, std::string_view content_type, std::string_view body) override;
   Task<Result<void>> start(int status, std::string_view content_type) override;
@@ -43,6 +44,7 @@ class Server::Connection final : public ResponseWriter {
   Task<void> watch_peer();
   [[gnu::noinline]] Task<void> refuse(Refusal refusal);
   [[gnu::noinline]] Task<void> linger();
+  [[gnu::noinline]] Task<void> end_writing();
   void begin_answer(const Request& request);
   void append_head(int status, std::string_view content_type, std::size_t length, bool chunked);
   Task<Result<void>> write_guarded(std::span<const std::string_view> parts);
