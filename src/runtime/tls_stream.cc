@@ -123,8 +123,7 @@ Task<Result<std::size_t>> TlsStream::read_some(std::span<char> buffer) {
     if (status == 1) co_return count;
     if (reason == SSL_ERROR_ZERO_RETURN) co_return std::size_t{0};
     if (reason != SSL_ERROR_WANT_READ) co_return fail(tls_error("reading TLS from " + peer()));
-    if (wire_.out.size() > kMostUnsent)
-      co_return fail(tls_error("reading TLS from " + peer() + ": it renews keys without end"));
+    if (const char* trouble = unsent_trouble()) co_return fail(tls_error("reading TLS from " + peer() + trouble));
     const auto received = co_await receive();
     if (!received) co_return fail(received.error());
     // An end without close_notify could be an attacker's cut: an error, not an end.
@@ -161,6 +160,14 @@ Task<Result<void>> TlsStream::shutdown_write() {
   ERR_clear_error();
   if (auto sent = co_await flush(); !sent) co_return sent;
   co_return co_await transport_->shutdown_write();
+}
+
+/// What reading has made OpenSSL say waits for the next write. Renewed keys can; an alert that refuses a new
+/// handshake (TLS 1.2) would have the peer wait for good.
+const char* TlsStream::unsent_trouble() const {
+  if (wire_.out.empty()) return nullptr;
+  if (SSL_version(ssl_.get()) < TLS1_3_VERSION) return ": it wants to renegotiate";
+  return wire_.out.size() > kMostUnsent ? ": it renews keys without end" : nullptr;
 }
 
 Error TlsStream::handshake_error(int reason) const {

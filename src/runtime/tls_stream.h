@@ -72,6 +72,7 @@ class TlsStream final : public ByteStream {
   static int read_wire(BIO* bio, char* out, std::size_t size, std::size_t* count);
   static int write_wire(BIO* bio, const char* data, std::size_t size, std::size_t* count);
 
+  const char* unsent_trouble() const;
   Error handshake_error(int reason) const;
   Result<void> encrypt(std::string_view bytes);
   Task<Result<void>> encrypt_all(std::string_view bytes);

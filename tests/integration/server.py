@@ -160,7 +160,7 @@ class Server:
         connection.request("POST", path, json.dumps({**body, "stream": True}), {"Content-Type": "application/json"})
         return connection, connection.getresponse()
 
-    def metric(self, name, **labels):
+    def metric(self, name, /, **labels):
         """The sum of the samples of that name whose labels include these."""
         total = 0.0
         for line in self.get("/metrics", admin=True).body.decode().splitlines():
