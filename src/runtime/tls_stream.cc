@@ -123,7 +123,8 @@ Task<Result<std::size_t>> TlsStream::read_some(std::span<char> buffer) {
     if (status == 1) co_return count;
     if (reason == SSL_ERROR_ZERO_RETURN) co_return std::size_t{0};
     if (reason != SSL_ERROR_WANT_READ) co_return fail(tls_error("reading TLS from " + peer()));
-    if (const char* trouble = unsent_trouble()) co_return fail(tls_error("reading TLS from " + peer() + trouble));
+    if (const char* trouble = unsent_trouble())
+      co_return fail(tls_error("reading TLS from " + peer() + trouble));
     const auto received = co_await receive();
     if (!received) co_return fail(received.error());
     // An end without close_notify could be an attacker's cut: an error, not an end.

@@ -457,9 +457,12 @@ class Changes(TlsTest):
             for n in range(6):
                 pair = self.ours.issue(f"rotation-{n}", "IP:127.0.0.1")
                 wanted.append(int(serial(pair[0]), 16))
-                order = (0, 1) if n % 2 else (1, 0)
-                for i in order:
-                    self.replace(pair[i], self.live[i])
+                first, second = (0, 1) if n % 2 else (1, 0)
+                failed = server.metric(RELOADS, outcome="failed")
+                self.replace(pair[first], self.live[first])
+                if n in (2, 5):  # so long that the half of it is seen
+                    wait_for(lambda: server.metric(RELOADS, outcome="failed") > failed, "a look at a half-written pair")
+                self.replace(pair[second], self.live[second])
                 wait_for(lambda: self.served(server) == wanted[-1], f"rotation {n}")
                 before = sum(answered)
                 wait_for(lambda: failures or sum(answered) > before + 20, "answers after it")
@@ -516,6 +519,9 @@ class Bounds(TlsTest):
         wait_for(lambda: server.usage()["descriptors"] >= before + 3, "that they are accepted")
         with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as fourth:
             self.assertEqual(fourth.recv(1), b"")
+        for connection in silent:  # which was not because their time is over
+            with self.assertRaises(BlockingIOError):
+                connection.recv(1, socket.MSG_DONTWAIT)
         silent.pop().close()
         wait_for(lambda: self.answers(server), "room for another one")
         for connection in silent:
