@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ import unittest
 
 from certificates import Authority, not_after, serial
 from server import PATIENCE, Server, events, text_of, wait_for
+from test_docs import ROOT
 from test_life import run
 
 ASK = {"prompt": "Hello", "max_tokens": 2}
@@ -611,6 +613,37 @@ class Validate(TlsTest):
         code, _, err = run("serve", "--config", self.path("c.yaml"), "--port", "0", "--admin-port", "0")
         self.assertNotEqual(code, 0)
         self.assertIn("server.tls.certificates[0].key", err)
+
+
+class Guide(TlsTest):
+    def test_what_the_guide_shows(self):
+        with open(os.path.join(ROOT, "docs", "tls.md")) as file:
+            guide = file.read()
+        folder = self.path("guide")
+        os.mkdir(folder)
+        make, *commands = re.findall(r"```sh\n(.*?)```", guide, re.S)
+        self.run_in(folder, make)
+        (yaml,) = re.findall(r"```yaml\n(.*?)```", guide, re.S)
+        tls = {"certificates": [{"certificate": f"{folder}/tls.crt", "key": f"{folder}/tls.key"}], "client_ca": f"{folder}/ca.crt"}
+        for file in ("tls.crt", "tls.key", "ca.crt"):
+            self.assertIn("/etc/open-autoglm/" + file, yaml)
+        with open(self.path("guide.yaml"), "w") as file:
+            file.write(yaml.replace("/etc/open-autoglm", folder) + "models: []\n")
+        code, out, err = run("validate", self.path("guide.yaml"))
+        self.assertEqual(code, 0, err)
+        client = ssl.create_default_context(cafile=f"{folder}/ca.crt")
+        client.load_cert_chain(f"{folder}/client.crt", f"{folder}/client.key")
+        with Server(server={"tls": tls}, tls=client) as server:
+            self.assertEqual(len(commands), 2)
+            for command in commands:
+                said = self.run_in(folder, command.replace("localhost:8080", f"localhost:{server.port}").replace(
+                    "curl ", "curl -sS --fail-with-body ").replace("s_client ", "s_client -verify_return_error "))
+                self.assertIn("TLSv1.3" if "s_client" in command else '"object":"list"', said)
+
+    def run_in(self, folder, command):
+        done = subprocess.run(["bash", "-ec", command], cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout + done.stderr
 
 
 if __name__ == "__main__":
