@@ -115,21 +115,26 @@ Task<Result<std::size_t>> TlsStream::receive() {
 }
 
 Task<Result<std::size_t>> TlsStream::read_some(std::span<char> buffer) {
+  // For what has not come OpenSSL need not be asked: it would make a buffer of a record's size for that.
+  bool ask = !received().empty() || SSL_has_pending(ssl_.get()) == 1 || SSL_get_shutdown(ssl_.get()) != 0;
   while (true) {
-    ERR_clear_error();
-    std::size_t count = 0;
-    const int status = SSL_read_ex(ssl_.get(), buffer.data(), buffer.size(), &count);
-    const int reason = SSL_get_error(ssl_.get(), status);
-    if (status == 1) co_return count;
-    if (reason == SSL_ERROR_ZERO_RETURN) co_return std::size_t{0};
-    if (reason != SSL_ERROR_WANT_READ) co_return fail(tls_error("reading TLS from " + peer()));
+    if (ask) {
+      ERR_clear_error();
+      std::size_t count = 0;
+      const int status = SSL_read_ex(ssl_.get(), buffer.data(), buffer.size(), &count);
+      const int reason = SSL_get_error(ssl_.get(), status);
+      if (status == 1) co_return count;
+      if (reason == SSL_ERROR_ZERO_RETURN) co_return std::size_t{0};
+      if (reason != SSL_ERROR_WANT_READ) co_return fail(tls_error("reading TLS from " + peer()));
+    }
     if (const char* trouble = unsent_trouble())
-      co_return fail(tls_error("reading TLS from " + peer() + trouble));
-    const auto received = co_await receive();
-    if (!received) co_return fail(received.error());
+      co_return fail(ErrorCode::kUnavailable, "reading TLS from " + peer() + trouble);
+    const auto arrived = co_await receive();
+    if (!arrived) co_return fail(arrived.error());
     // An end without close_notify could be an attacker's cut: an error, not an end.
-    if (*received == 0)
+    if (*arrived == 0)
       co_return fail(tls_error("reading TLS from " + peer() + ": cut off without close_notify"));
+    ask = true;
   }
 }
 
