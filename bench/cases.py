@@ -15,6 +15,7 @@ from sameness import overcommit, resume
 from schemas import schema
 from servers import BINARY, ROOT, LlamaServer, Ours, Process, free_port, llama_configurations, model_path
 from streams import affinity, streams
+from tls import tls
 from trace_replay import mooncake
 
 _seeds = itertools.count(1)  # no two prompts of a run are alike, unless they are meant to be
@@ -245,4 +246,4 @@ def soak(_pairs):
 
 
 CASES = {case.__name__: case for case in (
-    generate, prefix, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, streams, affinity, soak)}
+    generate, prefix, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, streams, affinity, tls, soak)}

@@ -37,7 +37,8 @@ class Nginx(Process):
 
     name = "nginx"
 
-    def __init__(self, port, servers, cpu):
+    def __init__(self, port, servers, cpu, tls=None):
+        self.tls = tls
         self.folder = tempfile.TemporaryDirectory(prefix="bench-nginx-")
         path = os.path.join(self.folder.name, "nginx.conf")
         with open(path, "w") as file:
@@ -59,12 +60,14 @@ def upstreams(cpu):
     return ports, Nginx(ports[0], blocks, cpu)
 
 
-def nginx_proxy(ports, cpu):
+def nginx_proxy(ports, cpu, tls=None):
+    """`tls`: files of a certificate and its key."""
     port = free_port()
+    secure = f"listen 127.0.0.1:{port} ssl; ssl_certificate {tls[0]}; ssl_certificate_key {tls[1]}; ssl_protocols TLSv1.2 TLSv1.3;" if tls else ""
     servers = " ".join(f"server 127.0.0.1:{p};" for p in ports)
     return Nginx(port, f"""upstream pool {{ least_conn; {servers} keepalive 256; keepalive_requests 100000000; }}
-      server {{ listen 127.0.0.1:{port}; location = /health {{ return 200; }}
-        location / {{ proxy_pass http://pool; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; }} }}""", cpu)
+      server {{ {secure or f'listen 127.0.0.1:{port};'} location = /health {{ return 200; }}
+        location / {{ proxy_pass http://pool; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; }} }}""", cpu, tls)
 
 
 class HAProxy(Process):
@@ -98,14 +101,16 @@ backend b
 class Gateway(Process):
     name = "Open-AutoGLM"
 
-    def __init__(self, ports, cpu, **pool):
+    def __init__(self, ports, cpu, tls=None, **pool):
         # A port of 127.0.0.1, or an address with its port.
+        self.tls = tls
         port = free_port()
         self.folder = tempfile.TemporaryDirectory(prefix="bench-gateway-")
         path = os.path.join(self.folder.name, "open-autoglm.yaml")
         with open(path, "w") as file:
             json.dump({
-                "server": {"listen": f"127.0.0.1:{port}", "admin_listen": "127.0.0.1:0", "workers": 1, "request_timeout": "600s"},
+                "server": {"listen": f"127.0.0.1:{port}", "admin_listen": "127.0.0.1:0", "workers": 1, "request_timeout": "600s",
+                           **({"tls": {"certificates": [{"certificate": tls[0], "key": tls[1]}]}} if tls else {})},
                 "models": [{"name": "m", "balance": "least_connections", **pool,
                             "endpoints": [{"url": f"http://{p if ':' in str(p) else f'127.0.0.1:{p}'}/v1"} for p in ports]}],
                 "telemetry": {"log": {"file": os.path.join(self.folder.name, "log")}},

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -34,6 +35,8 @@ def free_port():
 class Process:
     """A server's process, from its start to /health 200."""
 
+    tls = None  # whether its port speaks it
+
     def __init__(self, command, port, env=None):
         self.port = port
         self.began = time.monotonic()
@@ -48,7 +51,11 @@ class Process:
 
     def healthy(self):
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            if self.tls:
+                anybody = ssl._create_unverified_context()
+                connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=anybody)
+            else:
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
             connection.request("GET", "/health")
             return connection.getresponse().status == 200
         except OSError:

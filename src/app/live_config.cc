@@ -2,8 +2,6 @@
 
 #include "app/model_set.h"
 
-#include <sys/stat.h>
-
 #include <utility>
 
 namespace autoglm::app {
@@ -20,12 +18,8 @@ Result<AppConfig> LiveConfig::read() const {
 }
 
 bool LiveConfig::changed_on_disk() {
-  struct stat now{};
-  if (!has_file() || ::stat(options_.config_file.c_str(), &now) != 0) return false;  // gone: nothing to read
-  const Stamp stamp{.inode = now.st_ino,
-                    .device = now.st_dev,
-                    .size = now.st_size,
-                    .modified = now.st_mtim.tv_sec * 1'000'000'000 + now.st_mtim.tv_nsec};
+  const FileStamp stamp = has_file() ? stamp_of(options_.config_file) : FileStamp();
+  if (!stamp.exists()) return false;  // gone: nothing to read
   return std::exchange(stamp_, stamp) != stamp;
 }
 
@@ -48,6 +42,9 @@ std::vector<std::string> keys_for_restart(const AppConfig& before, const AppConf
   compare("server.body_timeout", was.body_timeout, is.body_timeout);
   compare("server.idle_timeout", was.idle_timeout, is.idle_timeout);
   compare("server.write_timeout", was.write_timeout, is.write_timeout);
+  // Which certificates is another matter: whether there are any is what clients have been told.
+  compare("server.tls", was.tls.has_value(), is.tls.has_value());
+  compare("server.admin_tls", was.admin_tls.has_value(), is.admin_tls.has_value());
   compare("telemetry", before.telemetry, after.telemetry);
   return keys;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "app/file_stamp.h"
 #include "app/load_config.h"
 #include "base/result.h"
 
@@ -28,24 +29,15 @@ class LiveConfig {
 
   /// Reads it again, whole; changes nothing here. Errors: every mistake, with its place.
   Result<AppConfig> read() const;
-  /// Whether the file is another one than when this was asked last: replaced, written to, or behind a link
-  /// that was turned, as Kubernetes does.
+  /// Whether the file is another one than when this was asked last.
   bool changed_on_disk();
 
  private:
-  struct Stamp {
-    std::uint64_t inode = 0;
-    std::uint64_t device = 0;
-    std::int64_t size = -1;
-    std::int64_t modified = 0;
-    bool operator==(const Stamp&) const = default;
-  };
-
   ServeOptions options_;
   Environment environment_;
   std::filesystem::path cache_;
   AppConfig current_;
-  Stamp stamp_;
+  FileStamp stamp_;
 };
 
 /// The keys in which `after` differs that only a restart can change.

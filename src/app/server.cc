@@ -2,6 +2,7 @@
 
 #include "app/builtins.h"
 #include "app/cpu_budget.h"
+#include "app/live_tls.h"
 #include "app/model_set.h"
 #include "app/process_metrics.h"
 #include "gateway/front/http/front.h"
@@ -39,15 +40,20 @@ struct Server::State {
   gateway::Readiness readiness;
   std::unique_ptr<gateway::HttpFront> front;
   std::unique_ptr<gateway::HttpFront> admin_front;
+  std::unique_ptr<LiveTls> tls;  ///< null: plain HTTP
+  std::unique_ptr<LiveTls> admin_tls;
   std::vector<std::unique_ptr<http::Server>> servers;  ///< one a worker, each made and destroyed on its loop
   std::unique_ptr<http::Server> admin;
   std::optional<Scope> tasks;  ///< of the control loop
   bool draining = false;
   int exit_code = 0;
 
+  Result<void> make_tls();
+  void refresh_tls();
   void make_models();
   Result<std::vector<std::string>> reload();
-  Task<void> watch_file();
+  Result<std::vector<std::string>> read_and_apply();
+  Task<void> watch_files();
   Result<void> listen();
   void announce() const;
   Task<void> announce_ready();
@@ -59,9 +65,9 @@ struct Server::State {
 
 namespace {
 
-std::string shown(HostPort address) {
+std::string shown(HostPort address, bool tls) {
   if (address.host == "0.0.0.0" || address.host.empty()) address.host = "127.0.0.1";
-  return address.to_string();
+  return (tls ? "https://" : "http://") + address.to_string();
 }
 
 }  // namespace
@@ -88,6 +94,7 @@ Result<std::unique_ptr<Server>> Server::create(LiveConfig live) {
   if (!log) return fail(log.error());
   state->log = std::move(*log);
   state->process_metrics = process_metrics(state->metrics, *state->log);
+  if (auto made = state->make_tls(); !made) return fail(made.error());
   state->make_models();
   auto applied = state->models->apply(state->config.models, state->config.server.request_timeout);
   if (!applied) {
@@ -96,6 +103,28 @@ Result<std::unique_ptr<Server>> Server::create(LiveConfig live) {
   }
   if (auto listening = state->listen(); !listening) return fail(listening.error());
   return std::unique_ptr<Server>(new Server(std::move(state)));
+}
+
+Result<void> Server::State::make_tls() {
+  if (const auto& wanted = config.server.tls) {
+    auto made = LiveTls::create("api", *wanted, metrics, *log, [this](const LiveTls::Context& context) {
+      workers->on_each([&](EventLoop& loop) { servers[loop.index()]->use_tls(context); });
+    });
+    if (!made) return fail(made.error());
+    tls = std::move(*made);
+  }
+  if (const auto& wanted = config.server.admin_tls) {
+    auto made = LiveTls::create("admin", *wanted, metrics, *log,
+                                [this](const LiveTls::Context& context) { admin->use_tls(context); });
+    if (!made) return fail(made.error());
+    admin_tls = std::move(*made);
+  }
+  return {};
+}
+
+void Server::State::refresh_tls() {
+  for (LiveTls* each : {tls.get(), admin_tls.get()})
+    if (each != nullptr) each->refresh();
 }
 
 void Server::State::make_models() {
@@ -122,34 +151,47 @@ void Server::State::make_models() {
 
 /// All or nothing: what is wrong leaves the old configuration as it is. Returns what needs a restart.
 Result<std::vector<std::string>> Server::State::reload() {
-  const auto outcome = [this](const char* result) {
-    metrics
-        .counter("autoglm_config_reloads_total", "How often the configuration was read again.",
-                 {{"outcome", result}})
-        .add();
-  };
-  auto fresh = live.read();
-  auto changed = fresh ? models->apply(fresh->models, fresh->server.request_timeout)
-                       : Result<std::vector<std::string>>(fail(fresh.error()));
+  auto changed = read_and_apply();
+  metrics
+      .counter("autoglm_config_reloads_total", "How often the configuration was read again.",
+               {{"outcome", changed ? "ok" : "refused"}})
+      .add();
   if (!changed) {
-    outcome("refused");
     log->error("the configuration was refused; the old one stays", {{"error", changed.error().message}});
+    refresh_tls();  // which says what it is about, if it is about them
     return changed;
   }
+  log->info("configuration reloaded", {{"models", models->directory().now()->entries().size()},
+                                       {"restart_needed_for", fmt::format("{}", fmt::join(*changed, ", "))}});
+  return changed;
+}
+
+Result<std::vector<std::string>> Server::State::read_and_apply() {
+  auto fresh = live.read();
+  if (!fresh) return fail(fresh.error());
+  std::vector<std::pair<LiveTls*, LiveTls::Prepared>> certificates;
+  for (const auto& [listener, wanted] :
+       {std::pair(tls.get(), &fresh->server.tls), std::pair(admin_tls.get(), &fresh->server.admin_tls)}) {
+    if (listener == nullptr || !*wanted) continue;  // on or off takes a restart
+    auto prepared = listener->prepare(**wanted);
+    if (!prepared) return fail(prepared.error());
+    certificates.emplace_back(listener, std::move(*prepared));
+  }
+  auto engines = models->apply(fresh->models, fresh->server.request_timeout);
+  if (!engines) return engines;
+  for (auto& [listener, prepared] : certificates) listener->adopt(std::move(prepared));
   std::vector<std::string> keys = keys_for_restart(config, *fresh);
-  for (const std::string& name : *changed) keys.push_back("models[" + name + "].engine");
+  for (const std::string& name : *engines) keys.push_back("models[" + name + "].engine");
   config.server.drain_timeout = fresh->server.drain_timeout;
   live.set(std::move(*fresh));
-  outcome("ok");
-  log->info("configuration reloaded", {{"models", models->directory().now()->entries().size()},
-                                       {"restart_needed_for", fmt::format("{}", fmt::join(keys, ", "))}});
   return keys;
 }
 
-Task<void> Server::State::watch_file() {
-  while (live.has_file()) {
+Task<void> Server::State::watch_files() {
+  while (true) {
     co_await sleep_for(std::chrono::seconds(1));
-    if (live.changed_on_disk()) static_cast<void>(reload());
+    if (live.has_file() && live.changed_on_disk()) static_cast<void>(reload());
+    refresh_tls();
   }
 }
 
@@ -162,6 +204,7 @@ Result<void> Server::State::listen() {
     auto listener = TcpListener::create(loop, address);
     if (!listener) return;
     servers[loop.index()] = std::make_unique<http::Server>(std::move(*listener), limits, *front);
+    if (tls) servers[loop.index()]->use_tls(tls->current());
     servers[loop.index()]->start();
   });
   for (const auto& server : servers) {
@@ -176,8 +219,8 @@ Result<void> Server::State::listen() {
 }
 
 void Server::State::announce() const {
-  fmt::print("open-autoglm {} listening on http://{} (admin on http://{})\n", version(), shown(address),
-             shown(admin_address));
+  fmt::print("open-autoglm {} listening on {} (admin on {})\n", version(), shown(address, tls != nullptr),
+             shown(admin_address, admin_tls != nullptr));
   std::fflush(stdout);
 }
 
@@ -210,9 +253,9 @@ Task<void> Server::State::announce_ready() {
   }
   fmt::print(
       "ready: {}. Try:\n\n"
-      "  curl http://{}/v1/completions -H \"Content-Type: application/json\" \\\n"
+      "  curl {}/v1/completions -H \"Content-Type: application/json\" \\\n"
       "       -d '{{\"prompt\": \"Hello, how can I help?\", \"max_tokens\": 50}}'\n\n",
-      fmt::join(ready, ", "), shown(address));
+      fmt::join(ready, ", "), shown(address, tls != nullptr));
   std::fflush(stdout);
 }
 
@@ -279,11 +322,12 @@ int Server::run() {
     state.admin = std::make_unique<http::Server>(
         std::move(*listener), http::ServerLimits{.compress_above = state.config.server.compress_above},
         *state.admin_front);
+    if (state.admin_tls) state.admin->use_tls(state.admin_tls->current());
     state.admin->start();
     state.announce();
     state.tasks.emplace();
     state.tasks->spawn(state.models->watch());
-    state.tasks->spawn(state.watch_file());
+    state.tasks->spawn(state.watch_files());
     state.tasks->spawn(state.announce_ready());
   });
   state.control.run();

@@ -72,7 +72,10 @@ config::Descriptor<ServerConfig> describe_server() {
                  {.doc = "How long answers under way may go on after SIGTERM. A second signal ends at once.",
                   .max = 86'400})
           .bytes("max_body", &C::max_body,
-                 {.doc = "The largest request body.", .min = 1024, .max = 1 << 30}));
+                 {.doc = "The largest request body.", .min = 1024, .max = 1 << 30}))
+      .section("tls", &C::tls,
+               describe_listener_tls("tls", "Speak TLS at `listen`. Unset: plain HTTP. See docs/tls.md."))
+      .section("admin_tls", &C::admin_tls, describe_listener_tls("admin_tls", "The same at `admin_listen`."));
 }
 
 http::ServerLimits limits_of(const ServerConfig& config, std::size_t loops) {

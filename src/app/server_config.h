@@ -1,11 +1,13 @@
 #pragma once
 
+#include "app/tls_config.h"
 #include "config/descriptor.h"
 #include "http/server.h"
 #include "runtime/socket.h"
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 namespace autoglm::app {
 
@@ -25,6 +27,8 @@ struct ServerConfig {
   Duration body_timeout = std::chrono::seconds(60);
   Duration idle_timeout = std::chrono::seconds(75);
   Duration write_timeout = std::chrono::seconds(30);
+  std::optional<ListenerTlsConfig> tls;        ///< unset: plain HTTP
+  std::optional<ListenerTlsConfig> admin_tls;  ///< of `admin_listen`
 
   bool operator==(const ServerConfig&) const = default;
 };

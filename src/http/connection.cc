@@ -16,6 +16,7 @@ namespace autoglm::http {
 namespace {
 
 constexpr std::size_t kWatchSize = 256;
+constexpr Duration kGoodbye = std::chrono::seconds(2);
 
 /// The Date header, written once a second and thread.
 std::string_view date_header() {
@@ -51,12 +52,16 @@ Task<void> Server::Connection::run() {
 Task<Server::Connection::Next> Server::Connection::serve_one() {
   Request request;
   request.peer = stream_->peer();
+  request.client_identity = stream_->peer_identity();
   const auto head = co_await read_head(request);
   if (!head) {
     co_await refuse(head.error());
     co_return Next::kClose;
   }
-  if (!*head) co_return Next::kClose;
+  if (!*head) {
+    co_await end_writing();
+    co_return Next::kClose;
+  }
   if (auto body = co_await read_body(request); !body) {
     co_await refuse(body.error());
     co_return Next::kClose;
@@ -231,8 +236,8 @@ Task<void> Server::Connection::refuse(Refusal refusal) {
 /// Closing a socket that has unread input resets the connection, and the reset may overtake the
 /// answer. So: say that nothing more will come, and read what still arrives, for a moment.
 Task<void> Server::Connection::linger() {
-  stream_->shutdown_write();
-  const Deadline deadline = Deadline::after(std::chrono::seconds(2));
+  co_await end_writing();
+  const Deadline deadline = Deadline::after(kGoodbye);
   // Not an array of this frame: compilers make it a part of the frame that every connection has all its life.
   buffer_.resize(kReadSize);
   std::size_t total = 0;
@@ -241,6 +246,11 @@ Task<void> Server::Connection::linger() {
     if (!count || *count == 0) co_return;
     total += *count;
   }
+}
+
+/// A client within TLS takes an end that nobody has announced for an attacker's cut.
+Task<void> Server::Connection::end_writing() {
+  co_await with_deadline(Deadline::after(kGoodbye), stream_->shutdown_write(), "closing");
 }
 
 void Server::Connection::begin_answer(const Request& request) {

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace autoglm::http {
 
@@ -18,8 +19,8 @@ class Server::Connection final : public ResponseWriter {
   /// Closes the connection if it has been served and no request is under way.
   void close_if_idle();
   bool idle() const { return idle_; }
-  /// Tells a connection above a limit so.
-  Task<void> turn_away(Refusal refusal) { return refuse(std::move(refusal)); }
+  /// Tells a client why it is not served, whatever it asks.
+  Task<void> turn_away(Refusal refusal) { co_await refuse(std::move(refusal)); }
 
   Task<Result<void>> send(int status, std::string_view content_type, std::string_view body) override;
   Task<Result<void>> start(int status, std::string_view content_type) override;
@@ -44,6 +45,7 @@ class Server::Connection final : public ResponseWriter {
   Task<void> watch_peer();
   [[gnu::noinline]] Task<void> refuse(Refusal refusal);
   [[gnu::noinline]] Task<void> linger();
+  [[gnu::noinline]] Task<void> end_writing();
   void begin_answer(const Request& request);
   std::optional<std::string> packed(std::string_view content_type, std::string_view body);
   void append_head(int status, std::string_view content_type, std::size_t length, bool chunked);

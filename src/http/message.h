@@ -58,7 +58,8 @@ struct Request {
   bool expects_continue = false;
   BodyFraming framing;
   std::string body;
-  std::string peer;  ///< "address:port" of the client
+  std::string peer;             ///< "address:port" of the client
+  std::string client_identity;  ///< whom its verified certificate is for; empty: it has shown none
 
   Request() = default;
   Request(const Request&) = delete;

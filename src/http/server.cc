@@ -48,20 +48,48 @@ Task<void> Server::accept_all() {
 
 Task<void> Server::serve(std::unique_ptr<ByteStream> stream) {
   const ConnectionCounts::Place place(limits_.clients.get(), stream->peer());
-  Connection connection(*this, std::move(stream));
-  if (!place.granted()) {
-    co_await connection.turn_away(
+  const bool full = connections_.size() > limits_.connections;
+  if (tls_) {
+    if (full || !place.granted()) {  // a handshake costs more than whom it would tell that there is no room
+      ++counts_.refused;
+      co_return;
+    }
+    stream = co_await secure(std::move(stream));
+    if (!stream) co_return;
+  } else if (!place.granted()) {
+    co_await turn_away(
+        std::move(stream),
         {429,
          fmt::format("this client has {} connections open, as many as it may; close some, or use them again",
                      limits_.clients->limit())});
     co_return;
-  }
-  if (connections_.size() > limits_.connections) {
-    co_await connection.turn_away(
-        {503, "this server has as many connections as it takes; try again shortly"});
+  } else if (full) {
+    co_await turn_away(std::move(stream),
+                       {503, "this server has as many connections as it takes; try again shortly"});
     co_return;
   }
+  Connection connection(*this, std::move(stream));
   co_await connection.run();
+}
+
+/// The stream within TLS, or nothing when the connection has been dealt with.
+Task<std::unique_ptr<ByteStream>> Server::secure(std::unique_ptr<ByteStream> stream) {
+  const std::string peer = stream->peer();
+  auto accepted = co_await tls_accept(tls_, std::move(stream), Deadline::after(limits_.header_time));
+  if (!accepted) {
+    ++counts_.refused;
+    handler_.handshake_failed(accepted.error(), peer);
+    co_return nullptr;
+  }
+  if (!accepted->plain) co_return std::move(accepted->stream);
+  co_await turn_away(std::move(accepted->stream),
+                     {400, "this port speaks TLS; write https:// instead of http://"});
+  co_return nullptr;
+}
+
+Task<void> Server::turn_away(std::unique_ptr<ByteStream> stream, Refusal refusal) {
+  Connection connection(*this, std::move(stream));
+  co_await connection.turn_away(std::move(refusal));
 }
 
 }  // namespace autoglm::http

@@ -6,6 +6,7 @@
 #include "runtime/scope.h"
 #include "runtime/socket.h"
 #include "runtime/task.h"
+#include "runtime/tls_server.h"
 
 #include <cstdint>
 #include <memory>
@@ -22,7 +23,8 @@ struct ServerLimits {
   std::size_t body_bytes = 16 * 1024 * 1024;
   std::size_t pipelined_bytes = 64 * 1024;          ///< read ahead while an answer is being made
   std::size_t connections = 10'000;                 ///< of this loop; further ones are told 503
-  Duration header_time = std::chrono::seconds(15);  ///< from a request's first byte to the end of its head
+  Duration header_time = std::chrono::seconds(15);  ///< from a request's first byte to the end of its head;
+                                                    ///< and for a TLS handshake
   Duration body_time = std::chrono::seconds(60);
   Duration idle_time = std::chrono::seconds(75);    ///< between requests
   Duration write_stall = std::chrono::seconds(30);  ///< that a peer may take nothing of what is sent
@@ -63,6 +65,9 @@ class Handler {
   /// The body, and its type, for a request that could not be read at all; counted and logged here.
   virtual std::pair<std::string, std::string_view> refused(const Refusal& refusal,
                                                            const std::string& peer) = 0;
+
+  /// A connection that never came to a request: kUnavailable when the client just left.
+  virtual void handshake_failed(const Error& /*error*/, const std::string& /*peer*/) {}
 };
 
 /// An HTTP/1.1 server on one listener of one loop: keep-alive, pipelining, chunked bodies,
@@ -76,6 +81,8 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
+  /// Connections that come from now on speak TLS; those that are there keep what they have. Null: plain.
+  void use_tls(std::shared_ptr<const TlsServerContext> tls) { tls_ = std::move(tls); }
   void start();
   /// Idle connections that have been served close; others close after their next answer. New ones are still
   /// accepted, so that the handler can say that it is leaving.
@@ -89,7 +96,7 @@ class Server {
     std::size_t busy_connections = 0;  ///< of these: with a request under way
     std::uint64_t connections = 0;
     std::uint64_t requests = 0;
-    std::uint64_t refused = 0;  ///< connections above the limit, and requests that could not be read
+    std::uint64_t refused = 0;  ///< connections above the limit, requests that could not be read, handshakes
   };
   Counts counts() const;
   std::uint16_t port() const { return port_; }
@@ -98,11 +105,15 @@ class Server {
   class Connection;
   Task<void> accept_all();
   Task<void> serve(std::unique_ptr<ByteStream> stream);
+  // A handshake's frame goes with it.
+  [[gnu::noinline]] Task<std::unique_ptr<ByteStream>> secure(std::unique_ptr<ByteStream> stream);
+  [[gnu::noinline]] Task<void> turn_away(std::unique_ptr<ByteStream> stream, Refusal refusal);
 
   std::unique_ptr<TcpListener> listener_;
   std::uint16_t port_;
   ServerLimits limits_;
   Handler& handler_;
+  std::shared_ptr<const TlsServerContext> tls_;
   bool draining_ = false;
   Counts counts_;
   Scope accepting_;

@@ -264,7 +264,7 @@ TEST_F(ServerTest, AHalfClosedClientHasGoneAway) {
     auto stream = co_await connect(port);
     co_await stream->write_all(std::string_view(get("/hang")));
     co_await handler_.entered.wait();
-    stream->shutdown_write();
+    co_await stream->shutdown_write();
     co_await handler_.left_signal.wait();
     EXPECT_EQ(handler_.left, 1);
   });

@@ -28,13 +28,18 @@ class ByteStream {
     co_return co_await write_all(std::span<const std::string_view>(parts));
   }
 
-  /// Tells the peer that nothing more will come; reading goes on.
-  virtual void shutdown_write() = 0;
+  /// Tells the peer that nothing more will come, as a write does; reading goes on.
+  virtual Task<Result<void>> shutdown_write() = 0;
   /// Wakes nothing by itself: whoever reads or writes sees an error.
   virtual void close() = 0;
 
   /// "127.0.0.1:40312", for logs and limits.
   virtual const std::string& peer() const = 0;
+  /// Who the peer has proven to be, by a certificate that an authority of ours has signed; mostly empty.
+  virtual const std::string& peer_identity() const {
+    static const std::string nobody;
+    return nobody;
+  }
 };
 
 }  // namespace autoglm

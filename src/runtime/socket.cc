@@ -118,7 +118,10 @@ class TcpStream final : public ByteStream {
     }
   }
 
-  void shutdown_write() override { ::shutdown(descriptor_.fd(), SHUT_WR); }
+  Task<Result<void>> shutdown_write() override {
+    ::shutdown(descriptor_.fd(), SHUT_WR);
+    co_return {};
+  }
   void close() override { descriptor_.close(); }
   const std::string& peer() const override { return peer_; }
 

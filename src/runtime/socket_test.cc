@@ -55,7 +55,7 @@ TEST_F(SocketTest, CarriesManyPartsInOrder) {
     std::vector<std::string> words(40, "word ");
     std::vector<std::string_view> parts(words.begin(), words.end());
     EXPECT_TRUE((co_await pair.client->write_all(std::span<const std::string_view>(parts))).has_value());
-    pair.client->shutdown_write();
+    co_await pair.client->shutdown_write();
     co_return co_await read_to_end(*pair.server);
   };
   const std::string text = run_task(loop_, scenario());
@@ -70,7 +70,7 @@ TEST_F(SocketTest, WaitsForASlowReaderAndLosesNothing) {
     Scope scope;
     scope.spawn([](ByteStream& out, const std::string& bytes) -> Task<void> {
       EXPECT_TRUE((co_await out.write_all(std::string_view(bytes))).has_value());
-      out.shutdown_write();
+      co_await out.shutdown_write();
     }(*pair.client, big));
     EXPECT_FALSE(scope.empty());  // the socket's buffers are full: the writer waits
     const std::string got = co_await read_to_end(*pair.server);
@@ -102,14 +102,14 @@ TEST_F(SocketTest, SeesTheEndBehindAShortRead) {
   const auto scenario = [&](bool end_first) -> Task<std::vector<std::size_t>> {
     Pair pair = co_await connect();
     co_await pair.client->write_all(std::string_view("hello"));
-    if (end_first) pair.client->shutdown_write();
+    if (end_first) co_await pair.client->shutdown_write();
     std::array<char, 16> buffer{};
     std::vector<std::size_t> counts;
     counts.push_back((co_await pair.server->read_some(buffer)).value());
     if (!end_first) {
       co_await pair.client->write_all(std::string_view("you"));
       counts.push_back((co_await pair.server->read_some(buffer)).value());
-      pair.client->shutdown_write();
+      co_await pair.client->shutdown_write();
     }
     counts.push_back((co_await pair.server->read_some(buffer)).value());
     co_return counts;
@@ -126,7 +126,7 @@ TEST_F(SocketTest, ReadsWhatCameWhileNobodyRead) {
     co_await pair.server->read_some(few);  // full: more may be there
     co_await pair.client->write_all(std::string_view("defghi"));
     for (int turn = 0; turn < 3; ++turn) co_await yield_to_loop();  // the event finds no reader
-    pair.client->shutdown_write();
+    co_await pair.client->shutdown_write();
     co_return co_await read_to_end(*pair.server);
   };
   EXPECT_EQ(run_task(loop_, scenario()), "defghi");

@@ -52,10 +52,12 @@ class Answer:
 
 
 class Server:
-    """`engine` goes into the model's configuration, `server` into the server's; `models` are all of them."""
+    """`engine` goes into the model's configuration, `server` into the server's; `models` are all of them. `tls` is what
+    clients of the API's port speak it with, `admin_tls` of the operator's."""
 
     def __init__(self, engine=None, server=None, model=TINY_MODEL, args=(), env=None, ready=True,
-                 more_models=(), models=None):
+                 more_models=(), models=None, tls=None, admin_tls=None):
+        self.tls, self.admin_tls = tls, admin_tls
         self.folder = tempfile.TemporaryDirectory(prefix="open-autoglm-test-")
         config = {
             "server": {"listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0", **(server or {})},
@@ -88,7 +90,7 @@ class Server:
     def _listening(self):
         if self.process.poll() is not None:
             raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log()}")
-        return re.search(r"listening on http://127\.0\.0\.1:(\d+) \(admin on http://127\.0\.0\.1:(\d+)\)", self.out())
+        return re.search(r"listening on https?://127\.0\.0\.1:(\d+) \(admin on https?://127\.0\.0\.1:(\d+)\)", self.out())
 
     def __enter__(self):
         return self
@@ -131,7 +133,10 @@ class Server:
         return lines
 
     def connect(self, admin=False):
-        return http.client.HTTPConnection("127.0.0.1", self.admin_port if admin else self.port, timeout=PATIENCE)
+        port, tls = (self.admin_port, self.admin_tls) if admin else (self.port, self.tls)
+        if tls:
+            return http.client.HTTPSConnection("127.0.0.1", port, timeout=PATIENCE, context=tls)
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
 
     def call(self, method, path, body=None, headers=None, admin=False):
         connection = self.connect(admin)
@@ -155,7 +160,7 @@ class Server:
         connection.request("POST", path, json.dumps({**body, "stream": True}), {"Content-Type": "application/json"})
         return connection, connection.getresponse()
 
-    def metric(self, name, **labels):
+    def metric(self, name, /, **labels):
         """The sum of the samples of that name whose labels include these."""
         total = 0.0
         for line in self.get("/metrics", admin=True).body.decode().splitlines():

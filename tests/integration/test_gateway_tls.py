@@ -1,42 +1,13 @@
 """Servers behind https: whose certificates are believed, and ours shown to those who want it."""
 
-import os
 import ssl
-import subprocess
 import tempfile
 import unittest
 
+from certificates import Authority
 from gateway_fixture import GatewayTest, gateway, pool
 from server import wait_for
 from upstream import DONE, Foreign, chunk, completion
-
-
-def openssl(*args):
-    subprocess.run(["openssl", *args], check=True, capture_output=True)
-
-
-class Authority:
-    """Makes certificates, with the openssl command."""
-
-    def __init__(self, folder, name):
-        self.folder, self.name = folder, name
-        self.key, self.ca = self.path(name + ".key"), self.path(name + ".pem")
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                "-subj", f"/CN={name}", "-keyout", self.key, "-out", self.ca)
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def issue(self, name, *alternatives):
-        """(certificate, key) for these names and addresses."""
-        key, request, certificate, extensions = (self.path(f"{self.name}-{name}.{end}") for end in ("key", "csr", "pem", "ext"))
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
-                "-keyout", key, "-out", request)
-        with open(extensions, "w") as file:
-            file.write("subjectAltName=" + ",".join(alternatives or [f"DNS:{name}"]) + "\n")
-        openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.key, "-CAcreateserial", "-days", "2",
-                "-extfile", extensions, "-out", certificate)
-        return certificate, key
 
 
 class Tls(GatewayTest):

@@ -39,7 +39,8 @@ class FakeEndpoint::Stream final : public EventStream {
 };
 
 Task<Result<std::unique_ptr<EventStream>>> FakeEndpoint::generate(InferenceRequestPtr request,
-                                                                  const CallContext& /*context*/) {
+                                                                  const CallContext& context) {
+  tenants.push_back(context.tenant);
   requests.push_back(std::move(request));
   co_await yield_to_loop();
   if (refuse_with) co_return fail(*refuse_with);

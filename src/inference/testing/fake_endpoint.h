@@ -26,6 +26,7 @@ class FakeEndpoint final : public Endpoint {
 
   /// What it saw.
   std::vector<InferenceRequestPtr> requests;
+  std::vector<std::string> tenants;  ///< of each
   std::size_t open_streams = 0;
   std::size_t cancelled_streams = 0;  ///< destroyed before their last batch
 

@@ -33,7 +33,12 @@ Error leaving() {
 
 HttpFront::HttpFront(std::vector<Route> routes, const Readiness& readiness, observe::MetricRegistry& metrics,
                      observe::Logger& log)
-    : routes_(std::move(routes)), readiness_(readiness), metrics_(metrics), log_(log) {
+    : routes_(std::move(routes)),
+      readiness_(readiness),
+      metrics_(metrics),
+      handshakes_failed_(metrics.counter("autoglm_tls_handshakes_failed_total",
+                                         "TLS connections that ended before their first request could.")),
+      log_(log) {
   for (const Route& route : routes_) {
     route_metrics_.push_back(std::make_unique<FrontMetrics::Route>());
     route_metrics_.back()->name = route.path;
@@ -105,6 +110,14 @@ std::pair<std::string, std::string_view> HttpFront::refused(const http::Refusal&
                                                  : ErrorCode::kInvalidArgument;
   return {protocol::openai::error_body({.code = code, .message = refusal.message, .reason = "bad_http"}),
           kJson};
+}
+
+void HttpFront::handshake_failed(const Error& error, const std::string& peer) {
+  handshakes_failed_.add();
+  // Probes that only connect come every few seconds and say nothing.
+  const auto level =
+      error.code == ErrorCode::kUnavailable ? observe::LogLevel::kDebug : observe::LogLevel::kInfo;
+  log_.log(level, "TLS handshake failed", {{"peer", peer}, {"error", error.message}}, {});
 }
 
 Task<void> send_error(http::ResponseWriter& response, const Error& error, RequestRecord& record) {

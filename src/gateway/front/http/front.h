@@ -38,6 +38,7 @@ class HttpFront final : public http::Handler {
   Task<void> handle(http::Request& request, http::ResponseWriter& response) override;
   std::pair<std::string, std::string_view> refused(const http::Refusal& refusal,
                                                    const std::string& peer) override;
+  void handshake_failed(const Error& error, const std::string& peer) override;
 
  private:
   const Route* find(const http::Request& request, bool& path_known) const;
@@ -48,6 +49,7 @@ class HttpFront final : public http::Handler {
   FrontMetrics::Route unreadable_;
   const Readiness& readiness_;
   FrontMetrics metrics_;
+  observe::Counter& handshakes_failed_;
   observe::Logger& log_;
 };
 

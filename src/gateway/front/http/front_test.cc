@@ -67,8 +67,9 @@ class HttpFrontTest : public ::testing::Test {
   }
 
   RecordingWriter call(std::string_view method, std::string_view path, std::string body = "",
-                       std::string headers = "") {
+                       std::string headers = "", std::string client_identity = "") {
     http::Request request;
+    request.client_identity = std::move(client_identity);
     const auto parsed = http::parse_request_head(
         std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n", {},
         request);
@@ -95,6 +96,16 @@ TEST_F(HttpFrontTest, AnswersACompletion) {
   EXPECT_EQ(answer.headers.at("x-request-id"), "abc");
   EXPECT_NE(answer.body.find(R"("id":"cmpl-abc")"), std::string::npos) << answer.body;
   EXPECT_NE(answer.body.find(R"("text":"Hello world")"), std::string::npos) << answer.body;
+}
+
+TEST_F(HttpFrontTest, ATenantIsWhoHasProvenItElseWhoeverHasAKey) {
+  const std::string body = R"({"prompt":"Hi"})";
+  const std::string key = "Authorization: Bearer k\r\n";
+  call("POST", "/v1/completions", body, key, "spiffe://example/a");
+  call("POST", "/v1/completions", body, key);
+  call("POST", "/v1/completions", body, "X-Api-Key: k\r\n");
+  call("POST", "/v1/completions", body);
+  EXPECT_EQ(endpoint_.tenants, (std::vector<std::string>{"spiffe://example/a", "Bearer k", "k", ""}));
 }
 
 TEST_F(HttpFrontTest, StreamsAChat) {

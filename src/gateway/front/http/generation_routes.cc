@@ -16,8 +16,10 @@ namespace {
 constexpr Duration kKeepAlive = std::chrono::seconds(15);
 constexpr std::string_view kKeepAliveComment = ": keep-alive\n\n";
 
-/// Whose turn it is among equals: whoever shares a key.
+/// Whose turn it is among equals: whoever shares a certificate's name, or a key. A certificate goes first:
+/// headers can be made up, and each would be another turn.
 std::string tenant_of(const http::Request& request) {
+  if (!request.client_identity.empty()) return request.client_identity;
   for (const std::string_view name : {"authorization", "x-api-key"}) {
     if (const auto value = request.headers.find(name)) return std::string(*value);
   }

@@ -73,6 +73,7 @@ RequestRecord::~RequestRecord() {
             {"first_token_ms", 1000 * to_seconds(first_token)},
             {"bytes", response_.bytes_sent()},
             {"peer", request_.peer},
+            {"client_identity", request_.client_identity},
             {"model", model},
             {"endpoint", endpoint},
             {"attempts", attempts},

@@ -1,0 +1,103 @@
+#include "app/live_tls.h"
+
+#include <ctime>
+#include <set>
+#include <utility>
+
+namespace autoglm::app {
+
+namespace {
+
+std::vector<FileStamp> stamps_of(const ListenerTlsConfig& config) {
+  std::vector<FileStamp> stamps;
+  for (const std::string& file : config.files()) stamps.push_back(stamp_of(file));
+  return stamps;
+}
+
+/// Stamps first: what is written while it is read is seen as a change then.
+Result<LiveTls::Prepared> make(const ListenerTlsConfig& config) {
+  LiveTls::Prepared prepared{.config = config, .stamps = stamps_of(config)};
+  auto context = TlsServerContext::create(config.options());
+  if (!context) return fail(std::move(context).error());
+  prepared.context = std::move(*context);
+  return prepared;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LiveTls>> LiveTls::create(std::string listener, const ListenerTlsConfig& config,
+                                                 observe::MetricRegistry& metrics, observe::Logger& log,
+                                                 Install install) {
+  std::unique_ptr<LiveTls> live(new LiveTls(std::move(listener), metrics, log, std::move(install)));
+  auto prepared = make(config);
+  if (!prepared) {
+    Error error = std::move(prepared).error();
+    error.message = "server TLS: " + error.param + " " + error.message;
+    return fail(std::move(error));
+  }
+  live->use(std::move(*prepared));
+  return live;
+}
+
+Result<LiveTls::Prepared> LiveTls::prepare(const ListenerTlsConfig& config) {
+  auto prepared = make(config);
+  if (!prepared) {
+    count("failed");
+    log_.error(
+        "the certificates were not taken; the old ones stay",
+        {{"listener", listener_}, {"key", prepared.error().param}, {"error", prepared.error().message}});
+  }
+  return prepared;
+}
+
+void LiveTls::adopt(Prepared prepared) {
+  use(std::move(prepared));
+  count("ok");
+  install_(current_);
+}
+
+void LiveTls::refresh() {
+  std::vector<FileStamp> now = stamps_of(config_);
+  if (now == stamps_) return;
+  stamps_ = std::move(now);
+  if (auto prepared = prepare(config_)) adopt(std::move(*prepared));
+}
+
+void LiveTls::count(const char* outcome) {
+  metrics_
+      .counter("autoglm_tls_reloads_total", "How often certificates were read again.", {{"outcome", outcome}})
+      .add();
+}
+
+void LiveTls::use(Prepared prepared) {
+  config_ = std::move(prepared.config);
+  stamps_ = std::move(prepared.stamps);
+  current_ = std::move(prepared.context);
+  gauges_.clear();
+  const auto now = static_cast<std::int64_t>(std::time(nullptr));
+  std::set<std::string> names;
+  for (const TlsServerContext::Certificate& each : current_->certificates()) {
+    // Of two for one name (of another kind of key, say) the second is told by its file.
+    std::string name = each.name.empty() || names.contains(each.name) ? each.file : each.name;
+    names.insert(name);
+    gauges_.push_back(metrics_.callback(
+        observe::MetricRegistry::Kind::kGauge, "autoglm_tls_certificate_not_after_seconds",
+        "When a certificate in use expires, in unix seconds.", {{"listener", listener_}, {"name", name}},
+        [at = static_cast<double>(each.not_after)] { return at; }));
+    log_.info("certificate in use", {{"listener", listener_},
+                                     {"name", name},
+                                     {"file", each.file},
+                                     {"serial", each.serial},
+                                     {"not_after", each.not_after}});
+    if (each.not_after < now || each.not_before > now) {
+      log_.warning(each.not_after < now ? "a certificate has expired: clients will refuse it"
+                                        : "a certificate is not valid yet: clients will refuse it",
+                   {{"listener", listener_},
+                    {"file", each.file},
+                    {"not_before", each.not_before},
+                    {"not_after", each.not_after}});
+    }
+  }
+}
+
+}  // namespace autoglm::app

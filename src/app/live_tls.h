@@ -1,0 +1,60 @@
+#pragma once
+
+#include "app/file_stamp.h"
+#include "app/tls_config.h"
+#include "observe/log/logger.h"
+#include "observe/metrics/registry.h"
+#include "runtime/tls_server.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace autoglm::app {
+
+/// The certificates of one listener, as configured and as their files are now. A change makes a whole new
+/// context, which is given to `install` only when it is good; until then, and for connections that are there,
+/// the old one stays. Main thread.
+class LiveTls {
+ public:
+  using Context = std::shared_ptr<const TlsServerContext>;
+  using Install = std::function<void(const Context&)>;
+
+  /// A context that was made and is not in use yet.
+  struct Prepared {
+    ListenerTlsConfig config;
+    std::vector<FileStamp> stamps;
+    Context context;
+  };
+
+  /// `listener` is a label ("api"); `install` is called for each context but the first.
+  static Result<std::unique_ptr<LiveTls>> create(std::string listener, const ListenerTlsConfig& config,
+                                                 observe::MetricRegistry& metrics, observe::Logger& log,
+                                                 Install install);
+
+  const Context& current() const { return current_; }
+  /// Reads the files that `config` names. An error is logged and counted, and changes nothing.
+  Result<Prepared> prepare(const ListenerTlsConfig& config);
+  void adopt(Prepared prepared);
+  /// Does both when a file is another one than at the last look. A pair that is half written is an error; the
+  /// other half is the next change.
+  void refresh();
+
+ private:
+  LiveTls(std::string listener, observe::MetricRegistry& metrics, observe::Logger& log, Install install)
+      : listener_(std::move(listener)), metrics_(metrics), log_(log), install_(std::move(install)) {}
+  void use(Prepared prepared);
+  void count(const char* outcome);
+
+  std::string listener_;
+  observe::MetricRegistry& metrics_;
+  observe::Logger& log_;
+  Install install_;
+  ListenerTlsConfig config_;
+  std::vector<FileStamp> stamps_;  // of its files, when they were looked at last
+  Context current_;
+  std::vector<std::shared_ptr<void>> gauges_;
+};
+
+}  // namespace autoglm::app

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <openssl/x509.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace autoglm {
+
+/// What a certificate says, as plain data. Of this room alone, since it names OpenSSL.
+struct CertificateFacts {
+  std::vector<std::string> names;  ///< DNS names, wildcards included; without one, the subject's common name
+  std::string serial;              ///< hexadecimal
+  std::int64_t not_before = 0;     ///< unix seconds
+  std::int64_t not_after = 0;
+};
+CertificateFacts facts_of(const X509& certificate);
+
+/// Whom a client's certificate is for: its first URI, else DNS name, else e-mail address, else its subject's
+/// common name, else nobody.
+std::string identity_of(const X509& certificate);
+
+}  // namespace autoglm
