@@ -29,7 +29,10 @@ std::string write_head(const ClientRequest& request) {
   const bool whole = request.proxy && !request.url.tls;
   head.append(request.method).append(" ");
   if (whole) head.append("http://").append(request.url.authority());
-  head.append(request.url.target).append(" HTTP/1.1\r\nHost: ").append(request.url.authority()).append("\r\n");
+  head.append(request.url.target)
+      .append(" HTTP/1.1\r\nHost: ")
+      .append(request.url.authority())
+      .append("\r\n");
   if (whole && !request.proxy->authorization.empty())
     head.append("Proxy-Authorization: ").append(request.proxy->authorization).append("\r\n");
   bool has_encoding = false;
@@ -238,8 +241,7 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientReque
 
 Task<Result<std::unique_ptr<ByteStream>>> Client::connect(const ClientRequest& request) {
   const Deadline deadline = Deadline::after(request.connect_timeout);
-  auto stream =
-      co_await tcp_connect(pool_, request.proxy ? request.proxy->host : request.url.host, deadline);
+  auto stream = co_await tcp_connect(pool_, request.proxy ? request.proxy->host : request.url.host, deadline);
   if (!stream || !request.url.tls) co_return stream;
   if (request.proxy) {
     const auto through = co_await open_tunnel(**stream, request.url.host, *request.proxy, deadline);

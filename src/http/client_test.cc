@@ -181,8 +181,9 @@ TEST_F(ClientTest, TellsAProxyTheWholeAddress) {
     request.proxy = Proxy::parse("u:p@" + proxy.url("").substr(7)).value();
     auto response = co_await client.send(std::move(request));
     EXPECT_TRUE(response);
-    EXPECT_TRUE(proxy.seen.starts_with("GET http://hub.invalid/a?b HTTP/1.1\r\nHost: hub.invalid\r\n"
-                                       "Proxy-Authorization: Basic dTpw\r\n"))
+    EXPECT_TRUE(
+        proxy.seen.starts_with("GET http://hub.invalid/a?b HTTP/1.1\r\nHost: hub.invalid\r\n"
+                               "Proxy-Authorization: Basic dTpw\r\n"))
         << proxy.seen;
   }());
 }

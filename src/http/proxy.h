@@ -16,8 +16,8 @@ struct Proxy {
   HostPort host;
   std::string authorization;  ///< the value of Proxy-Authorization; empty: none
 
-  /// "http://user:password@host:port", or "host:port". Errors: kInvalidArgument, for other kinds of proxies too;
-  /// never with the password.
+  /// "http://user:password@host:port", or "host:port". Errors: kInvalidArgument, for other kinds of proxies
+  /// too; never with the password.
   static Result<Proxy> parse(std::string_view text);
 };
 
