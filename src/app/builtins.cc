@@ -38,7 +38,7 @@ engine::BackendLoader backend_loader(const engine::EngineConfig& config, const s
                                      .max_sequences = config.max_sequences,
                                      .max_batch = config.max_batch,
                                      .threads = threads};
-  return [options](const std::function<void(double)>& progress) {
+  return [options](const engine::LoadProgress& progress) {
     return engine::load_llama_backend(options, progress);
   };
 }

@@ -2,6 +2,7 @@
 
 #include "app/file_stamp.h"
 #include "app/load_config.h"
+#include "app/model_loader.h"
 #include "base/result.h"
 
 #include <filesystem>
@@ -25,6 +26,8 @@ class LiveConfig {
   const AppConfig& current() const { return current_; }
   void set(AppConfig config) { current_ = std::move(config); }
   bool has_file() const { return !options_.config_file.empty(); }
+  /// For models that have to be fetched.
+  ModelSources sources() const { return {cache_, environment_}; }
   const std::string& file() const { return options_.config_file; }
 
   /// Reads it again, whole; changes nothing here. Errors: every mistake, with its place.

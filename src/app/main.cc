@@ -2,11 +2,11 @@
 #include "app/chat.h"
 #include "app/live_config.h"
 #include "app/load_config.h"
+#include "app/model_commands.h"
 #include "app/model_set.h"
 #include "app/server.h"
 #include "base/suggest.h"
 #include "config/render.h"
-#include "engine/models/catalogue.h"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -21,25 +21,19 @@ using namespace autoglm;
 
 constexpr int kUsage = 2;  // what shells' tools return for a wrong call
 
-std::filesystem::path cache() {
-  const auto variable = [](const char* name) {
-    return std::string_view(std::getenv(name) != nullptr ? std::getenv(name) : "");
-  };
-  return engine::model_cache(variable("XDG_CACHE_HOME"), variable("HOME"));
-}
-
 int serve(const app::ServeOptions& options) {
+  const std::filesystem::path cache = app::model_cache(app::process_environment());
   auto loaded = app::load_config(options, app::process_environment());
   if (!loaded) {
     fmt::print(stderr, "{}", loaded.error());
     return kUsage;
   }
-  if (auto resolved = app::resolve(loaded->config.models, cache()); !resolved) {
+  if (auto resolved = app::resolve(loaded->config.models, cache); !resolved) {
     fmt::print(stderr, "open-autoglm: {}\n", resolved.error().message);
     return 1;
   }
   auto server = app::Server::create(
-      app::LiveConfig(options, app::process_environment(), cache(), std::move(loaded->config)));
+      app::LiveConfig(options, app::process_environment(), cache, std::move(loaded->config)));
   if (!server) {
     fmt::print(stderr, "open-autoglm: {}\n", server.error().message);
     return 1;
@@ -72,20 +66,6 @@ int validate(const app::ServeOptions& options, Show show) {
   return 0;
 }
 
-int list_models() {
-  const std::filesystem::path folder = cache();
-  fmt::print("{:<24} {:>9}  {}\n", "NAME", "SIZE", "ABOUT");
-  for (const auto& entry : engine::catalogue()) {
-    std::error_code missing;
-    const auto size = std::filesystem::file_size(folder / entry.name / entry.file, missing);
-    const std::string shown =
-        missing ? "-" : fmt::format("{:.0f} MiB", static_cast<double>(size) / (1024 * 1024));
-    fmt::print("{:<24} {:>9}  {}\n", entry.name, shown, entry.about);
-  }
-  fmt::print("\nThose with a size are in {}.\n", folder.string());
-  return 0;
-}
-
 void add_config_option(CLI::App& command, app::ServeOptions& options) {
   command
       .add_option("--config,-c", options.config_file, "A YAML file; docs/reference/config.md has its keys")
@@ -97,7 +77,8 @@ void add_serve(CLI::App& program, app::ServeOptions& options, int& code) {
   add_config_option(*command, options);
   command
       ->add_option("--model,-m,model", options.model,
-                   "A .gguf file, a folder with one, or a name (see `models`)")
+                   "A .gguf file, a folder with one, a name (see `models`), hf:ORG/REPO,\n"
+                   "modelscope:ORG/REPO, https://…; fetched if it is not here")
       ->type_name("MODEL");
   command->add_option("--host", options.host, "The address to listen on; default 0.0.0.0")->type_name("HOST");
   command->add_option("--port,-p", options.port, "Its port; default 8080, 0 takes a free one")
@@ -121,6 +102,23 @@ void add_validate(CLI::App& program, app::ServeOptions& options, Show& show, int
   command->add_flag_callback("--reference", choose(Show::kReference),
                              "Print the reference of all keys, in Markdown");
   command->final_callback([&] { code = validate(options, show); });
+}
+
+void add_models(CLI::App& program, std::string& model, int& code) {
+  CLI::App* pull = program.add_subcommand("pull", "Fetch a model, or go on fetching it");
+  pull->add_option("model", model,
+                   "A name (see `models`), hf:ORG/REPO[:FILE or QUANT],\n"
+                   "modelscope:ORG/REPO[:FILE or QUANT], https://…")
+      ->required()
+      ->type_name("MODEL");
+  pull->footer(
+      "Environment: HF_ENDPOINT, HF_TOKEN, MODELSCOPE_ENDPOINT, HTTPS_PROXY, NO_PROXY, XDG_CACHE_HOME");
+  pull->final_callback([&] { code = app::pull(model, app::process_environment()); });
+  program.add_subcommand("models", "List the models that have names, and those that are here")
+      ->final_callback([&] { code = app::list_models(app::process_environment()); });
+  CLI::App* remove = program.add_subcommand("rm", "Remove a fetched model from this machine");
+  remove->add_option("model", model, "As `models` lists it")->required()->type_name("MODEL");
+  remove->final_callback([&] { code = app::remove_model(model, app::process_environment()); });
 }
 
 void add_chat(CLI::App& program, app::ChatOptions& options, int& code) {
@@ -166,8 +164,8 @@ int main(int argc, char** argv) {
   Show show = Show::kVerdict;
   add_serve(program, options, code);
   add_validate(program, options, show, code);
-  program.add_subcommand("models", "List the models that have names, and which are here")
-      ->final_callback([&] { code = list_models(); });
+  std::string model;
+  add_models(program, model, code);
   add_chat(program, talk, code);
 
   if (argc < 2) {

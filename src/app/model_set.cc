@@ -1,7 +1,7 @@
 #include "app/model_set.h"
 
 #include "app/builtins.h"
-#include "engine/models/catalogue.h"
+#include "engine/models/model_store.h"
 
 #include <fmt/format.h>
 
@@ -31,10 +31,13 @@ gateway::CallTimeouts timeouts_of(const ModelConfig& model, Duration request_tim
 Result<void> resolve(std::vector<ModelConfig>& models, const std::filesystem::path& cache) {
   for (ModelConfig& model : models) {
     if (model.engine) {
-      auto file = engine::find_model(model.engine->path, cache);
+      const auto name = engine::ModelStore::name(model.engine->path);
+      if (!name) return fail(name.error());
+      if (model.name.empty()) model.name = name->called;
+      // What can be fetched keeps its name: which file it is shows when it is loaded.
+      const auto file = engine::ModelStore(cache).find(*name);
       if (!file) return fail(file.error());
-      if (model.name.empty()) model.name = file->name;
-      model.engine->path = file->path.string();
+      if (!name->is_fetched()) model.engine->path = (*file)->string();
     }
     const auto same = [&](const ModelConfig& other) { return &other < &model && other.name == model.name; };
     if (std::ranges::any_of(models, same)) {
@@ -128,11 +131,12 @@ std::shared_ptr<engine::Engine> ModelSet::make_engine(const ModelConfig& model) 
   const unsigned threads = model.engine->threads != 0 ? model.engine->threads : dependencies_.compute_threads;
   return std::make_shared<engine::Engine>(
       model.name, *model.engine,
-      engine::Engine::Dependencies{.pool = dependencies_.pool,
-                                   .metrics = dependencies_.metrics,
-                                   .log = dependencies_.log,
-                                   .load = backend_loader(*model.engine, model.engine->path, threads),
-                                   .samplers = sampler_factory()});
+      engine::Engine::Dependencies{
+          .pool = dependencies_.pool,
+          .metrics = dependencies_.metrics,
+          .log = dependencies_.log,
+          .load = model_loader(*model.engine, threads, dependencies_.sources, dependencies_.log),
+          .samplers = sampler_factory()});
 }
 
 Result<std::shared_ptr<gateway::ModelPool>> ModelSet::make_pool(const ModelConfig& model,

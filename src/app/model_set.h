@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/app_config.h"
+#include "app/model_loader.h"
 #include "engine/engine.h"
 #include "gateway/endpoint/http_clients.h"
 #include "gateway/model_directory.h"
@@ -16,8 +17,8 @@
 
 namespace autoglm::app {
 
-/// Finds the file of each engine's model and gives names to those that have none. Errors: what is wrong with
-/// a model's path or name.
+/// Finds the file of each engine's model where that is a path, and gives names to those that have none.
+/// Errors: what is wrong with a model's path or name; that it has to be pulled first is none.
 Result<void> resolve(std::vector<ModelConfig>& models, const std::filesystem::path& cache);
 
 /// The models of a process: engines in it, pools of servers elsewhere, and what clients call them, as
@@ -32,6 +33,7 @@ class ModelSet {
     observe::MetricRegistry& metrics;
     observe::Logger& log;
     unsigned compute_threads;  ///< of an engine that does not say
+    ModelSources sources;
   };
 
   explicit ModelSet(Dependencies dependencies)

@@ -139,7 +139,8 @@ void Server::State::make_models() {
                                                              .pool = *pool,
                                                              .metrics = metrics,
                                                              .log = *log,
-                                                             .compute_threads = budget.compute});
+                                                             .compute_threads = budget.compute,
+                                                             .sources = live.sources()});
   pipeline = std::make_unique<gateway::Pipeline>(models->directory());
   front = std::make_unique<gateway::HttpFront>(
       public_routes(*pipeline, readiness, metrics, config.telemetry.metrics), readiness, metrics, *log);

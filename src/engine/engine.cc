@@ -39,6 +39,7 @@ Engine::Engine(std::string name, EngineConfig config, Dependencies dependencies)
       thread_([this] { run(); }) {}
 
 Engine::~Engine() {
+  unwanted_.store(true);
   inbox_->mailbox.close();
   if (Backend* backend = inbox_->backend.load()) backend->abort.store(true);
   thread_.join();
@@ -47,9 +48,12 @@ Engine::~Engine() {
 void Engine::run() {
   pthread_setname_np(pthread_self(), "engine");
   const auto began = std::chrono::steady_clock::now();
-  auto loaded =
-      dependencies_.load([this](double share) { progress_.store(share, std::memory_order_relaxed); });
+  auto loaded = dependencies_.load([this](double share) {
+    progress_.store(share, std::memory_order_relaxed);
+    return !unwanted_.load();
+  });
   if (!loaded) {
+    if (unwanted_.load()) return;  // that is why
     dependencies_.log.error("model failed to load", {{"model", name_}, {"error", loaded.error().message}});
     const std::lock_guard lock(failure_mutex_);
     failure_ = loaded.error().message;

@@ -68,6 +68,7 @@ class Engine final : public Endpoint {
   std::unique_ptr<Backend> backend_;  // written by the thread before `state_` says ready
   std::atomic<EndpointStatus::State> state_{EndpointStatus::State::kLoading};
   std::atomic<double> progress_{0};
+  std::atomic<bool> unwanted_{false};  // by whoever destroys it, perhaps before it is loaded
   mutable std::mutex failure_mutex_;
   std::string failure_;
   std::thread thread_;  // last: it uses all of the above

@@ -5,12 +5,15 @@ namespace autoglm::engine {
 config::Descriptor<EngineConfig> describe_engine() {
   using C = EngineConfig;
   return config::Descriptor<C>("engine", "A model that this process loads and runs itself.")
-      .field("path", &C::path,
-             {.doc = "A .gguf file, a folder with one, or a name of the catalogue (`open-autoglm models` "
-                     "lists it).",
-              .example = "smollm2-135m-instruct",
-              .min = 1,
-              .required = true})
+      .field(
+          "path", &C::path,
+          {.doc =
+               "A .gguf file, a folder with one, a name of the catalogue (`open-autoglm models` lists it), "
+               "`hf:ORG/REPO[:FILE or QUANT]`, `modelscope:ORG/REPO[:FILE]` or `https://…`. What is not "
+               "here is fetched first.",
+           .example = "smollm2-135m-instruct",
+           .min = 1,
+           .required = true})
       .field(
           "context", &C::context,
           {.doc =

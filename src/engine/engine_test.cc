@@ -213,12 +213,11 @@ TEST(Engine, EndsStreamsWhenItIsDestroyed) {
 
 TEST(Engine, SaysThatItIsLoadingAndWhyItFailed) {
   std::atomic<bool> go{false};
-  EngineFixture fixture(
-      {}, [&go](const std::function<void(double)>& progress) -> Result<std::unique_ptr<Backend>> {
-        progress(0.25);
-        while (!go.load()) std::this_thread::yield();
-        return fail(ErrorCode::kDataLoss, "the file is cut off");
-      });
+  EngineFixture fixture({}, [&go](const LoadProgress& progress) -> Result<std::unique_ptr<Backend>> {
+    progress(0.25);
+    while (!go.load()) std::this_thread::yield();
+    return fail(ErrorCode::kDataLoss, "the file is cut off");
+  });
   fixture.run([](EngineFixture& f, std::atomic<bool>& open) -> Task<void> {
     co_await EngineFixture::eventually([&f] { return f.engine().status().progress == 0.25; });
     const auto loading = co_await f.open(ask("x", 1));

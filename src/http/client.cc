@@ -1,6 +1,7 @@
 #include "http/client.h"
 
 #include "http/head_parser.h"
+#include "http/tunnel.h"
 #include "runtime/race.h"
 
 #include <fmt/format.h>
@@ -24,8 +25,16 @@ Error endpoint_error(ErrorCode code, std::string message) {
 std::string write_head(const ClientRequest& request) {
   std::string head;
   head.reserve(512);
-  head.append(request.method).append(" ").append(request.url.target).append(" HTTP/1.1\r\nHost: ");
-  head.append(request.url.authority()).append("\r\n");
+  // A proxy is told all of the address, but for what goes through a tunnel.
+  const bool whole = request.proxy && !request.url.tls;
+  head.append(request.method).append(" ");
+  if (whole) head.append("http://").append(request.url.authority());
+  head.append(request.url.target)
+      .append(" HTTP/1.1\r\nHost: ")
+      .append(request.url.authority())
+      .append("\r\n");
+  if (whole && !request.proxy->authorization.empty())
+    head.append("Proxy-Authorization: ").append(request.proxy->authorization).append("\r\n");
   bool has_encoding = false;
   for (const auto& [name, value] : request.headers) {
     has_encoding |= equals_ignoring_case(name, "accept-encoding");
@@ -50,6 +59,7 @@ bool is_redirect(int status) {
 std::string ClientRequest::connection_key() const {
   std::string key = url.origin();
   if (tls) key += fmt::format(" {} {}", tls->id(), tls_name);
+  if (proxy) key += " via " + proxy->host.to_string();
   return key;
 }
 
@@ -231,8 +241,12 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientReque
 
 Task<Result<std::unique_ptr<ByteStream>>> Client::connect(const ClientRequest& request) {
   const Deadline deadline = Deadline::after(request.connect_timeout);
-  auto stream = co_await tcp_connect(pool_, request.url.host, deadline);
+  auto stream = co_await tcp_connect(pool_, request.proxy ? request.proxy->host : request.url.host, deadline);
   if (!stream || !request.url.tls) co_return stream;
+  if (request.proxy) {
+    const auto through = co_await open_tunnel(**stream, request.url.host, *request.proxy, deadline);
+    if (!through) co_return fail(through.error());
+  }
   const auto& tls = request.tls ? request.tls : tls_;
   if (!tls)
     co_return fail(endpoint_error(ErrorCode::kUnavailable,

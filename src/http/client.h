@@ -4,6 +4,7 @@
 #include "http/chunked.h"
 #include "http/head_parser.h"
 #include "http/message.h"
+#include "http/proxy.h"
 #include "http/url.h"
 #include "runtime/blocking_pool.h"
 #include "runtime/byte_stream.h"
@@ -15,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -38,6 +40,7 @@ struct ClientRequest {
   unsigned max_redirects = 0;  ///< followed for GET and HEAD; Authorization stays with its origin
   std::shared_ptr<const TlsClientContext> tls;  ///< in the place of the client's
   std::string tls_name;                         ///< whose certificate is expected; empty: the host's
+  std::optional<Proxy> proxy;                   ///< of `url`; redirects are not for requests that have one
 
   /// What connections are shared by: the origin, and behind a space what else they depend on.
   std::string connection_key() const;

@@ -172,5 +172,36 @@ TEST(Url, RefusesWhatItCannotUse) {
   }
 }
 
+TEST_F(ClientTest, TellsAProxyTheWholeAddress) {
+  run_task(loop_, [&]() -> Task<void> {
+    ScriptedServer proxy({"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"});
+    Client client(pool_, nullptr);
+    ClientRequest request;
+    request.url = Url::parse("http://hub.invalid/a?b").value();
+    request.proxy = Proxy::parse("u:p@" + proxy.url("").substr(7)).value();
+    auto response = co_await client.send(std::move(request));
+    EXPECT_TRUE(response);
+    EXPECT_TRUE(
+        proxy.seen.starts_with("GET http://hub.invalid/a?b HTTP/1.1\r\nHost: hub.invalid\r\n"
+                               "Proxy-Authorization: Basic dTpw\r\n"))
+        << proxy.seen;
+  }());
+}
+
+TEST_F(ClientTest, AsksAProxyForATunnelAndTellsWhyThereIsNone) {
+  run_task(loop_, [&]() -> Task<void> {
+    ScriptedServer proxy({"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"});
+    Client client(pool_, nullptr);
+    ClientRequest request;
+    request.url = Url::parse("https://hub.invalid/a").value();
+    request.headers.emplace_back("Authorization", "Bearer secret");
+    request.proxy = Proxy::parse(proxy.url("")).value();
+    const auto response = co_await client.send(std::move(request));
+    EXPECT_FALSE(response);
+    EXPECT_NE(response.error().message.find("407"), std::string::npos) << response.error().message;
+    EXPECT_EQ(proxy.seen, "CONNECT hub.invalid:443 HTTP/1.1\r\nHost: hub.invalid:443\r\n\r\n");
+  }());
+}
+
 }  // namespace
 }  // namespace autoglm::http

@@ -34,6 +34,10 @@ Result<Url> from_view(const boost::urls::url_view& view, std::string_view text) 
       return fail(ErrorCode::kInvalidArgument, "\"" + std::string(text) + "\" has no valid port");
     }
   }
+  // Boost.URL 1.81 takes what follows the digits of "host:80x" for a path.
+  if (!view.encoded_path().empty() && *view.encoded_path().begin() != '/') {
+    return fail(ErrorCode::kInvalidArgument, "\"" + std::string(text) + "\" has no valid port");
+  }
   url.target = view.encoded_path().empty() ? "/" : std::string(view.encoded_path());
   if (view.has_query()) url.target += "?" + std::string(view.encoded_query());
   return url;

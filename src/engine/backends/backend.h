@@ -106,9 +106,11 @@ class Backend {
   std::atomic<bool> abort{false};
 };
 
-/// Loads a model; runs on the engine's thread, so it may take its time. `progress` is told 0 … 1.
-using BackendLoader =
-    std::function<Result<std::unique_ptr<Backend>>(const std::function<void(double)>& progress)>;
+/// Is told 0 … 1; false when nobody wants the model any more.
+using LoadProgress = std::function<bool(double)>;
+/// Loads a model; runs on the engine's thread, so it may take its time. Asks `progress` some times a second,
+/// and ends soon when it says no.
+using BackendLoader = std::function<Result<std::unique_ptr<Backend>>(const LoadProgress& progress)>;
 
 /// Chooses tokens for one choice of one request. Belongs to the engine's thread.
 class TokenSampler {

@@ -32,7 +32,7 @@ class LlamaBackend final : public Backend {
  public:
   // Never inlined: cmake/tsan.supp knows what happens inside by the name of its caller.
   [[gnu::noinline]] static Result<std::unique_ptr<Backend>> load(const LlamaOptions& options,
-                                                                 const std::function<void(double)>& progress);
+                                                                 const LoadProgress& progress);
 
   const BackendFacts& facts() const override { return facts_; }
   Result<std::vector<TokenId>> tokenize(std::string_view text, bool add_special,
@@ -75,7 +75,7 @@ class LlamaBackend final : public Backend {
 };
 
 Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options,
-                                                    const std::function<void(double)>& progress) {
+                                                    const LoadProgress& progress) {
   static std::once_flag once;
   std::call_once(once, [] {
     LibraryLog::listen();
@@ -88,10 +88,9 @@ Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options,
   llama_model_params params = llama_model_default_params();
   params.load_mode = LLAMA_LOAD_MODE_MMAP;
   params.progress_callback = [](float share, void* user) {
-    (*static_cast<const std::function<void(double)>*>(user))(static_cast<double>(share));
-    return true;
+    return (*static_cast<const LoadProgress*>(user))(static_cast<double>(share));
   };
-  params.progress_callback_user_data = const_cast<std::function<void(double)>*>(&progress);
+  params.progress_callback_user_data = const_cast<LoadProgress*>(&progress);
   try {
     backend->model_.reset(llama_model_load_from_file(options.path.c_str(), params));
     if (!backend->model_) {
@@ -289,7 +288,7 @@ DecodeStatus LlamaBackend::decode(std::span<const BatchRow> rows) {
 }  // namespace
 
 Result<std::unique_ptr<Backend>> load_llama_backend(const LlamaOptions& options,
-                                                    const std::function<void(double)>& progress) {
+                                                    const LoadProgress& progress) {
   return LlamaBackend::load(options, progress);
 }
 

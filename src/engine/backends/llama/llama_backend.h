@@ -19,7 +19,7 @@ struct LlamaOptions {
 /// Loads a GGUF file through llama.cpp, memory-mapped, with one key-value cache that all sequences
 /// share. Errors name the file, what is wrong with it and what to do.
 Result<std::unique_ptr<Backend>> load_llama_backend(const LlamaOptions& options,
-                                                    const std::function<void(double)>& progress);
+                                                    const LoadProgress& progress);
 
 /// What llama.cpp we were built from, for `/version` and logs.
 std::string_view llama_release();

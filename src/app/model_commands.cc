@@ -1,0 +1,121 @@
+#include "app/model_commands.h"
+
+#include "app/pull_progress.h"
+#include "base/clock.h"
+#include "engine/models/catalogue.h"
+#include "engine/models/partial_file.h"
+#include "engine/models/puller.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+
+namespace autoglm::app {
+
+namespace {
+
+using State = engine::ModelStore::Item::State;
+
+std::string variable(const Environment& environment, const char* name) {
+  const auto found = environment.find(name);
+  return found == environment.end() ? std::string() : found->second;
+}
+
+int complain(const Error& error) {
+  fmt::print(stderr, "open-autoglm: {}\n", error.message);
+  return error.code == ErrorCode::kInvalidArgument ? 2 : 1;
+}
+
+/// Of the terminal that the standard error is; 0: it is none.
+unsigned terminal_columns() {
+  if (::isatty(STDERR_FILENO) != 1) return 0;
+  winsize size{};
+  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+void write(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
+std::string state_of(const engine::ModelStore::Item& item) {
+  const std::string percent = item.percent ? fmt::format(" {} %", *item.percent) : "";
+  switch (item.state) {
+    case State::kReady:
+      return "ready";
+    case State::kPartial:
+      return "partial" + percent;
+    case State::kPulling:
+      return "pulling" + percent;
+    case State::kAbsent:
+      break;
+  }
+  return "-";
+}
+
+}  // namespace
+
+std::filesystem::path model_cache(const Environment& environment) {
+  return engine::model_cache(variable(environment, "XDG_CACHE_HOME"), variable(environment, "HOME"));
+}
+
+int pull(const std::string& model, const Environment& environment) {
+  const auto name = engine::ModelStore::name(model);
+  if (!name) return complain(name.error());
+  if (!name->is_fetched()) {
+    return complain(Error{.code = ErrorCode::kInvalidArgument,
+                          .message = model + " is a path; there is nothing to pull"});
+  }
+  const auto settings = engine::HubSettings::from(environment);
+  if (!settings) return complain(settings.error());
+  const engine::ModelStore store(model_cache(environment));
+  PullProgress progress(terminal_columns());
+  const auto began = std::chrono::steady_clock::now();
+  const engine::PullHooks hooks{
+      .progress =
+          [&](std::uint64_t done, std::optional<std::uint64_t> total) {
+            write(progress.next(done, total, to_seconds(std::chrono::steady_clock::now() - began)));
+            return true;
+          },
+      .say = [&](std::string_view line) { write(progress.clear() + std::string(line) + "\n"); }};
+  const auto pulled = engine::pull_model(store, *name, *settings, hooks);
+  if (!pulled) {
+    write(progress.clear());
+    return complain(pulled.error());
+  }
+  if (terminal_columns() > 0 && !pulled->was_here) write("\n");
+  if (pulled->was_here) fmt::print(stderr, "{} is here already\n", model);
+  fmt::print("{}\n", pulled->path.string());
+  return 0;
+}
+
+int list_models(const Environment& environment) {
+  const engine::ModelStore store(model_cache(environment));
+  fmt::print("{:<24} {:>9}  {:<12} {}\n", "NAME", "SIZE", "STATE", "ABOUT");
+  for (const auto& item : store.items()) {
+    const std::string size = item.bytes > 0 ? engine::shown_bytes(item.bytes) : "-";
+    std::string line = fmt::format("{:<24} {:>9}  {:<12} {}", item.name, size, state_of(item), item.about);
+    line.resize(line.find_last_not_of(' ') + 1);
+    fmt::print("{}\n", line);
+  }
+  fmt::print(
+      "\nThey are kept in {}.\n`open-autoglm pull NAME` fetches one, `open-autoglm rm NAME` removes it; "
+      "hf:ORG/REPO, "
+      "modelscope:ORG/REPO\nand https://… are names too.\n",
+      store.root().string());
+  return 0;
+}
+
+int remove_model(const std::string& model, const Environment& environment) {
+  const auto name = engine::ModelStore::name(model);
+  if (!name) return complain(name.error());
+  const auto removed = engine::ModelStore(model_cache(environment)).remove(*name);
+  if (!removed) return complain(removed.error());
+  fmt::print("removed {}, {}\n", model, engine::shown_bytes(*removed));
+  return 0;
+}
+
+}  // namespace autoglm::app

@@ -1,0 +1,35 @@
+#pragma once
+
+#include "engine/models/hub.h"
+#include "engine/models/model_store.h"
+#include "engine/models/transfer.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string_view>
+
+namespace autoglm::engine {
+
+/// What a pull tells while it goes on, on the thread that called it.
+struct PullHooks {
+  /// Some times a second: bytes of the model that are here, and of all. False ends the pull; what has arrived
+  /// is kept.
+  std::function<bool(std::uint64_t done, std::optional<std::uint64_t> total)> progress;
+  std::function<void(std::string_view line)> say;
+};
+
+struct PulledModel {
+  std::filesystem::path path;  ///< to load
+  bool was_here = false;
+};
+
+/// Fetches a model into the cache, unless it is there: resumes what an earlier pull left, checks the digests
+/// that the hub states, and gives files their names when they are whole. A second pull of the same model,
+/// here or in another process, waits for the first. Blocks, for as long as the line takes. Errors say what to
+/// do; kCancelled when `progress` said so.
+Result<PulledModel> pull_model(const ModelStore& store, const ModelName& name, const HubSettings& settings,
+                               const PullHooks& hooks, const RetryPolicy& retries = {});
+
+}  // namespace autoglm::engine
