@@ -48,31 +48,32 @@ config::Descriptor<ServerConfig> with_limits(config::Descriptor<ServerConfig> se
 config::Descriptor<ServerConfig> describe_server() {
   using C = ServerConfig;
   return with_limits(
-      config::Descriptor<C>("server", "What clients talk to.")
-          .field("listen", &C::listen, {.doc = "The address of the API. Port 0 takes a free one."})
-          .field(
-              "admin_listen", &C::admin_listen,
-              {.doc = "The address for the operator: health, metrics, models. Keep it off public networks."})
-          .field(
-              "workers", &C::workers,
-              {.doc = "A ceiling on working threads, event loops and compute together; never more than the "
-                      "CPUs this "
-                      "process may use. 0: those. Also `MAX_WORKERS`.",
-               .example = "4",
-               .max = 4096})
-          .field(
-              "request_timeout", &C::request_timeout,
-              {.doc =
-                   "How long a whole answer may take, waiting included; of a streamed one, the first token "
-                   "and then each "
-                   "next one. Also `API_TIMEOUT`, in seconds.",
-               .min = 0.001,
-               .max = 86'400})
-          .field("drain_timeout", &C::drain_timeout,
-                 {.doc = "How long answers under way may go on after SIGTERM. A second signal ends at once.",
-                  .max = 86'400})
-          .bytes("max_body", &C::max_body,
-                 {.doc = "The largest request body.", .min = 1024, .max = 1 << 30}))
+             config::Descriptor<C>("server", "What clients talk to.")
+                 .field("listen", &C::listen, {.doc = "The address of the API. Port 0 takes a free one."})
+                 .field("admin_listen", &C::admin_listen,
+                        {.doc = "The address for the operator: health, metrics, models. Keep it off public "
+                                "networks."})
+                 .field("workers", &C::workers,
+                        {.doc = "A ceiling on working threads, event loops and compute together; never more "
+                                "than the "
+                                "CPUs this "
+                                "process may use. 0: those. Also `MAX_WORKERS`.",
+                         .example = "4",
+                         .max = 4096})
+                 .field("request_timeout", &C::request_timeout,
+                        {.doc = "How long a whole answer may take, waiting included; of a streamed one, the "
+                                "first token "
+                                "and then each "
+                                "next one. Also `API_TIMEOUT`, in seconds.",
+                         .min = 0.001,
+                         .max = 86'400})
+                 .field(
+                     "drain_timeout", &C::drain_timeout,
+                     {.doc =
+                          "How long answers under way may go on after SIGTERM. A second signal ends at once.",
+                      .max = 86'400})
+                 .bytes("max_body", &C::max_body,
+                        {.doc = "The largest request body.", .min = 1024, .max = 1 << 30}))
       .section("tls", &C::tls,
                describe_listener_tls("tls", "Speak TLS at `listen`. Unset: plain HTTP. See docs/tls.md."))
       .section("admin_tls", &C::admin_tls, describe_listener_tls("admin_tls", "The same at `admin_listen`."));

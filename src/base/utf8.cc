@@ -54,6 +54,19 @@ void append_valid_utf8(std::string& out, std::string_view bytes) {
   }
 }
 
+std::string excerpt(std::string_view bytes, std::size_t most) {
+  std::string out;
+  std::size_t end = 0;
+  while (end < bytes.size()) {
+    const std::size_t next = end + utf8_step(bytes.substr(end)).length;
+    if (next > most) break;
+    end = next;
+  }
+  append_valid_utf8(out, bytes.substr(0, end));
+  if (end < bytes.size()) out += "…";
+  return out;
+}
+
 void take_complete_utf8(std::string& pending, std::string& out) {
   std::string_view rest = pending;
   while (!rest.empty()) {

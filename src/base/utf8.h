@@ -17,6 +17,10 @@ Utf8Step utf8_step(std::string_view bytes);
 /// Appends `bytes` with every invalid sequence, and an incomplete one at the end, replaced by U+FFFD.
 void append_valid_utf8(std::string& out, std::string_view bytes);
 
+/// The beginning of `bytes`, for a message: at most about `most` bytes, whole characters, valid UTF-8; "…"
+/// says that there is more.
+std::string excerpt(std::string_view bytes, std::size_t most);
+
 /// Moves what is complete out of `pending` to the end of `out`, replacing what is invalid; keeps an
 /// incomplete character at the end for bytes that are still to come.
 void take_complete_utf8(std::string& pending, std::string& out);

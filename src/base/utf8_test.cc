@@ -52,5 +52,14 @@ TEST(AppendJsonString, WritesLongTextWhole) {
   EXPECT_EQ(out, "\"" + text + "\"");
 }
 
+TEST(Utf8, AnExcerptIsWholeCharactersAndSaysThatThereIsMore) {
+  EXPECT_EQ(excerpt("short", 5), "short");
+  EXPECT_EQ(excerpt("shorter", 5), "short…");
+  EXPECT_EQ(excerpt("a你好", 4), "a你…");
+  EXPECT_EQ(excerpt("a你好", 5), "a你…") << "not inside a character";
+  EXPECT_EQ(excerpt("\xff\xfe", 9), "\xef\xbf\xbd\xef\xbf\xbd");
+  EXPECT_EQ(excerpt("", 3), "");
+}
+
 }  // namespace
 }  // namespace autoglm

@@ -1,5 +1,7 @@
 #include "gateway/model_directory.h"
 
+#include "base/utf8.h"
+
 #include <fmt/format.h>
 
 namespace autoglm::gateway {
@@ -17,7 +19,7 @@ Result<const ModelDirectory::Entry*> ModelDirectory::find(std::string_view name)
         "this server has no model: start it with MODEL_NAME=smollm2-135m-instruct, or name models in its "
         "configuration";
   } else {
-    message = fmt::format("the model \"{}\" does not exist; this server has: {}", name.substr(0, 128), known);
+    message = fmt::format("the model \"{}\" does not exist; this server has: {}", excerpt(name, 128), known);
   }
   return fail(Error{.code = ErrorCode::kNotFound,
                     .origin = Origin::kClient,

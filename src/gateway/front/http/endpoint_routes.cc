@@ -2,6 +2,8 @@
 #include "gateway/front/http/front.h"
 #include "gateway/protocol/json/fields.h"
 
+#include "base/utf8.h"
+
 #include <fmt/format.h>
 
 #include <array>
@@ -75,7 +77,7 @@ Error unknown_endpoint(const Pools& pools, const Target& target) {
   return Error{.code = ErrorCode::kNotFound,
                .origin = Origin::kClient,
                .message = fmt::format("there is no endpoint \"{}\"; there are: {}",
-                                      target.endpoint.substr(0, 128), known.empty() ? "none" : known),
+                                      excerpt(target.endpoint, 128), known.empty() ? "none" : known),
                .param = "endpoint"};
 }
 

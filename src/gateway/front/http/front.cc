@@ -1,5 +1,6 @@
 #include "gateway/front/http/front.h"
 
+#include "base/utf8.h"
 #include "gateway/protocol/openai/error.h"
 #include "gateway/protocol/status.h"
 
@@ -92,8 +93,8 @@ Task<void> HttpFront::handle(http::Request& request, http::ResponseWriter& respo
       known += fmt::format("{}{} {}", known.empty() ? "" : ", ", each.method, each.path);
     error = {.code = ErrorCode::kNotFound,
              .origin = Origin::kClient,
-             .message = fmt::format("there is nothing at {}; this server has: {}",
-                                    request.path.substr(0, 128), known),
+             .message = fmt::format("there is nothing at {}; this server has: {}", excerpt(request.path, 128),
+                                    known),
              .reason = "unknown_path"};
   }
   co_await send_error(response, error, record);

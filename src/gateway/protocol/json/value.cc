@@ -1,5 +1,7 @@
 #include "gateway/protocol/json/value.h"
 
+#include "base/utf8.h"
+
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
@@ -12,15 +14,6 @@ constexpr std::size_t kExcerptLength = 64;
 constexpr std::size_t kMaxDepth = 128;
 // A thread keeps its parser's memory between requests, unless one request made it large.
 constexpr std::size_t kKeptCapacity = std::size_t{1} << 20U;
-
-std::string shorten(std::string text) {
-  if (text.size() <= kExcerptLength) return text;
-  std::size_t end = kExcerptLength;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U)
-    --end;  // not inside a character
-  text.resize(end);
-  return text + "…";
-}
 
 /// The parser refuses the whole document for a number beyond 64 bits; find out whose it is.
 std::string field_of_bad_number(std::string_view body) {
@@ -84,7 +77,7 @@ std::string JsonPath::to_string() const {
 std::string JsonValue::excerpt() const {
   if (element_.is_object()) return "an object";
   if (element_.is_array()) return "a list";
-  return shorten(simdjson::minify(element_));
+  return autoglm::excerpt(simdjson::minify(element_), kExcerptLength);
 }
 
 Error JsonValue::wrong(std::string_view rule) const {

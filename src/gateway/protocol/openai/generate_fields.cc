@@ -1,5 +1,6 @@
 #include "gateway/protocol/openai/generate_fields.h"
 
+#include "base/utf8.h"
 #include "gateway/protocol/openai/prompt_fields.h"
 
 #include <fmt/format.h>
@@ -111,7 +112,7 @@ Result<void> read_logit_bias(const JsonValue& value, GenerateBody& body) {
     if (error != std::errc() || end != key.data() + key.size() || token < 0) {
       return fail(invalid_field(
           "logit_bias",
-          fmt::format("logit_bias must map token ids to numbers, got the key \"{}\"", key.substr(0, 32))));
+          fmt::format("logit_bias must map token ids to numbers, got the key \"{}\"", excerpt(key, 32))));
     }
     const auto bias = item.as_number(-100, 100);
     if (!bias) return fail(bias.error());
