@@ -34,11 +34,18 @@ class PullTest(unittest.TestCase):
                               env=environment(**hub.environment(self.cache, **env)))
 
     def start(self, hub, *args, **env):
-        process = subprocess.Popen([BINARY, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                   env=environment(**hub.environment(self.cache, **env)))
-        self.addCleanup(lambda: process.poll() is None and process.kill())
+        """A process, and what reads its standard error so far."""
+        path = os.path.join(self.cache, f"err-{len(os.listdir(self.cache))}")
+        with open(path, "w") as err:
+            process = subprocess.Popen([BINARY, *args], stdout=subprocess.PIPE, stderr=err, text=True,
+                                       env=environment(**hub.environment(self.cache, **env)))
         self.addCleanup(process.communicate)
-        return process
+        self.addCleanup(lambda: process.poll() is None and process.kill())
+
+        def said():
+            with open(path) as file:
+                return file.read()
+        return process, said
 
     def pulls(self, hub, model=MODEL, **env):
         done = self.run_command(hub, "pull", model, **env)
@@ -142,7 +149,7 @@ class Lines(PullTest):
         never = threading.Event()
         self.addCleanup(never.set)
         hub = self.hub(plan=[{"hold": never}, {}])
-        process = self.start(hub, "pull", MODEL)
+        process, _ = self.start(hub, "pull", MODEL)
         wait_for(lambda: self.partial() == HALF, "half of the file")
         process.send_signal(signal.SIGKILL)
         process.wait(PATIENCE)
@@ -341,19 +348,20 @@ class Together(PullTest):
         go = threading.Event()
         self.addCleanup(go.set)
         hub = self.hub(plan=[{"hold": go}])
-        first = self.start(hub, "pull", MODEL)
+        first, first_said = self.start(hub, "pull", MODEL)
         self.assertTrue(hub.half_sent.wait(PATIENCE))
-        second = self.start(hub, "pull", MODEL)
-        self.assertIn(f"is being pulled by process {first.pid}; waiting for it", second.stderr.readline())
+        second, said = self.start(hub, "pull", MODEL)
+        wait_for(said, "a word of the second")
+        self.assertIn(f"is being pulled by process {first.pid}; waiting for it", said())
         done = self.run_command(hub, "models")
         self.assertRegex(done.stdout, rf"{MODEL}:{FILE} +\S+ \S+ +pulling 50 %")
         done = self.run_command(hub, "rm", MODEL)
         self.assertEqual(done.returncode, 1)
         self.assertIn(f"is being pulled by process {first.pid}", done.stderr)
         go.set()
-        for process in (first, second):
-            out, err = process.communicate(timeout=PATIENCE)
-            self.assertEqual(process.returncode, 0, err)
+        for process, words in ((first, first_said), (second, said)):
+            out, _ = process.communicate(timeout=PATIENCE)
+            self.assertEqual(process.returncode, 0, words())
             self.assert_tiny(out.strip())
         self.assertEqual((len(hub.downloads), len(hub.listings)), (1, 1))
 
@@ -361,13 +369,14 @@ class Together(PullTest):
         go = threading.Event()
         self.addCleanup(go.set)
         hub = self.hub(plan=[{"hold": go}, {}])
-        first = self.start(hub, "pull", MODEL)
+        first, _ = self.start(hub, "pull", MODEL)
         wait_for(lambda: self.partial() == HALF, "half of the file")
-        second = self.start(hub, "pull", MODEL)
-        self.assertIn("waiting for it", second.stderr.readline())
+        second, said = self.start(hub, "pull", MODEL)
+        wait_for(said, "a word of the second")
+        self.assertIn("waiting for it", said())
         first.kill()
-        out, err = second.communicate(timeout=PATIENCE)
-        self.assertEqual(second.returncode, 0, err)
+        out, _ = second.communicate(timeout=PATIENCE)
+        self.assertEqual(second.returncode, 0, said())
         self.assert_tiny(out.strip())
         self.assertEqual(hub.downloads[1].range, f"bytes={HALF}-")
 
