@@ -282,7 +282,8 @@ class LlamaBackendLoad : public ::testing::Test {
 
   Error load(const std::string& content) {
     std::ofstream(path_, std::ios::binary) << content;
-    const auto loaded = load_llama_backend({.path = path_.string(), .threads = 1}, [](double) { return true; });
+    const auto loaded =
+        load_llama_backend({.path = path_.string(), .threads = 1}, [](double) { return true; });
     return loaded ? Error{} : loaded.error();
   }
 
@@ -300,7 +301,8 @@ TEST_F(LlamaBackendLoad, NamesTheFileAndWhatIsWrong) {
     EXPECT_NE(error.message.find(path_.string()), std::string::npos) << error.message;
     EXPECT_NE(error.message.find(words), std::string::npos) << error.message;
   }
-  const auto missing = load_llama_backend({.path = "/nowhere.gguf", .threads = 1}, [](double) { return true; });
+  const auto missing =
+      load_llama_backend({.path = "/nowhere.gguf", .threads = 1}, [](double) { return true; });
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
 }
