@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace autoglm::app {
@@ -37,7 +38,7 @@ class ModelSet {
   };
 
   explicit ModelSet(Dependencies dependencies)
-      : dependencies_(dependencies), directory_(dependencies.workers.size()) {}
+      : dependencies_(std::move(dependencies)), directory_(dependencies_.workers.size()) {}
   ~ModelSet();
 
   /// Makes these the models, all at once: those that are as before stay as they are, a pool that changed

@@ -31,9 +31,9 @@ std::string percent_encoded(std::string_view text) {
 }
 
 /// `base`, which may end in a path of its own, and behind it `target`.
-http::Url below(http::Url base, std::string target) {
+http::Url below(http::Url base, const std::string& target) {
   while (base.target.ends_with('/')) base.target.pop_back();
-  base.target += std::move(target);
+  base.target += target;
   return base;
 }
 
