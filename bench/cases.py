@@ -9,6 +9,7 @@ import time
 
 from endpoints import endpoints
 from gateway import gateway
+from hostile_inputs import hostile
 from load import Stream, run_together, words
 from ratios import Ratio, percentile
 from sameness import overcommit, resume
@@ -246,4 +247,4 @@ def soak(_pairs):
 
 
 CASES = {case.__name__: case for case in (
-    generate, prefix, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, streams, affinity, tls, soak)}
+    generate, prefix, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, streams, affinity, tls, hostile, soak)}

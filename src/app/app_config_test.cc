@@ -1,4 +1,5 @@
 #include "app/app_config.h"
+#include "config/load.h"
 #include "config/render.h"
 
 #include <gtest/gtest.h>
@@ -23,6 +24,21 @@ TEST(AppConfig, HasAnUpToDateSchema) {
   EXPECT_EQ(file("docs/reference/config.schema.json"),
             config::json_schema(*describe_app().description(), "Open-AutoGLM"))
       << "run: build/release/bin/open-autoglm validate --schema > docs/reference/config.schema.json";
+}
+
+TEST(AppConfig, RoomForBodiesMustTakeTheLargest) {
+  const auto read = [](const char* memory) {
+    return config::load(describe_app(),
+                        {.file_name = "f.yaml",
+                         .file_text = std::string("server: { max_body: 4MiB, body_memory: ") + memory + " }",
+                         .environment = {},
+                         .overrides = {}});
+  };
+  EXPECT_TRUE(read("8MiB"));
+  const auto refused = read("7MiB");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(to_string(refused.error()).find("f.yaml:1:"), std::string::npos) << to_string(refused.error());
+  EXPECT_NE(to_string(refused.error()).find("server.body_memory"), std::string::npos);
 }
 
 }  // namespace

@@ -35,7 +35,8 @@ class TestHandler final : public Handler {
     } else if (request.path == "/hang") {
       const Mark mark{*this};
       entered.set();
-      co_await sleep_for(1h);
+      Signal never;
+      co_await never.wait();
     } else if (request.path == "/flood") {
       const Mark mark{*this};
       co_await response.start(200, "text/plain");
@@ -307,7 +308,7 @@ TEST_F(ServerTest, DrainClosesIdleConnectionsAndFinishesTheRest) {
     co_await busy->write_all(std::string_view(get("/stream")));
     std::string begun = co_await read_until(*busy, "part0");
     auto fresh = co_await connect(port);
-    while (server_->counts().open_connections < 3) co_await sleep_for(1ms);
+    while (server_->counts().open_connections < 3) co_await yield_to_loop();
     server_->drain();
     EXPECT_EQ(co_await read_to_end(*idle), "");
     // Who had connected and not yet asked is answered, and told to go elsewhere next time.

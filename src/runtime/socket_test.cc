@@ -2,6 +2,7 @@
 
 #include "runtime/race.h"
 #include "runtime/scope.h"
+#include "runtime/testing/connected_pair.h"
 #include "runtime/testing/run_task.h"
 
 #include <gtest/gtest.h>
@@ -16,24 +17,8 @@ using namespace std::chrono_literals;
 
 class SocketTest : public ::testing::Test {
  protected:
-  /// A connected pair over loopback.
-  struct Pair {
-    std::unique_ptr<ByteStream> client;
-    std::unique_ptr<ByteStream> server;
-  };
-
-  Task<Pair> connect() {
-    auto listener = TcpListener::create(EventLoop::current(), {"127.0.0.1", 0}).value();
-    Pair pair;
-    Scope scope;
-    scope.spawn([](TcpListener& from, Pair& out) -> Task<void> {
-      out.server = (co_await from.accept()).value();
-    }(*listener, pair));
-    pair.client =
-        (co_await tcp_connect(pool_, {"127.0.0.1", listener->port()}, Deadline::after(10s))).value();
-    co_await scope.join();
-    co_return pair;
-  }
+  using Pair = ConnectedPair;
+  Task<Pair> connect() { return connect_over_loopback(pool_); }
 
   static Task<std::string> read_to_end(ByteStream& stream) {
     std::string text;

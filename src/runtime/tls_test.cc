@@ -3,6 +3,7 @@
 #include "runtime/race.h"
 #include "runtime/scope.h"
 #include "runtime/socket.h"
+#include "runtime/testing/connected_pair.h"
 #include "runtime/testing/run_task.h"
 #include "runtime/tls_server.h"
 #include "runtime/tls_stream.h"
@@ -75,23 +76,8 @@ class SelfSigned {
 
 class TlsTest : public ::testing::Test {
  protected:
-  struct Pair {
-    std::unique_ptr<ByteStream> client;
-    std::unique_ptr<ByteStream> server;
-  };
-
-  Task<Pair> connect_plain() {
-    auto listener = TcpListener::create(EventLoop::current(), {"127.0.0.1", 0}).value();
-    Pair pair;
-    Scope scope;
-    scope.spawn([](TcpListener& from, Pair& out) -> Task<void> {
-      out.server = (co_await from.accept()).value();
-    }(*listener, pair));
-    pair.client =
-        (co_await tcp_connect(pool_, {"127.0.0.1", listener->port()}, Deadline::after(10s))).value();
-    co_await scope.join();
-    co_return pair;
-  }
+  using Pair = ConnectedPair;
+  Task<Pair> connect_plain() { return connect_over_loopback(pool_); }
 
   /// Both ends within TLS; the client asks for `name`, whose certificate it believes.
   Task<Pair> connect(TlsServerContext::Options options, const SelfSigned& believed, std::string name) {

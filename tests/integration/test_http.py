@@ -156,6 +156,9 @@ class Bodies(ServerTest):
         self.assert_error(answer, 400, code="context_length_exceeded", param="prompt")
         self.assertRegex(answer.error["message"], r"4096.*\d{4,}")
         self.assert_error(self.post({"prompt": "word", "max_tokens": 100_000}), 400, param="max_tokens")
+        # Megabytes are told by their bytes, and not taken apart.
+        answer = self.post({"prompt": "word " * 500_000, "max_tokens": 5})
+        self.assert_error(answer, 400, code="context_length_exceeded", param="prompt", says="2500000 bytes")
 
     def test_paths_methods_models(self):
         self.assert_error(self.server.get("/v2/nothing"), 404, code="unknown_path", says="/v1/completions")

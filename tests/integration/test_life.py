@@ -99,7 +99,7 @@ class StartUp(unittest.TestCase):
         with open(TINY_MODEL, "rb") as file:
             whole = file.read()
         cases = {"cut.gguf": (whole[: len(whole) // 2], "fetch it again"), "text.gguf": (b"hello world", "not a GGUF"),
-                 "short.gguf": (b"GG", "shorter"), "magic.gguf": (b"GGUF", "fetch it again"),
+                 "short.gguf": (b"GG", "give a .gguf file"), "page.gguf": (b"<!DOCTYPE html><html>", "web page"), "magic.gguf": (b"GGUF", "fetch it again"),
                  "noise.gguf": (b"GGUF" + bytes(range(256)) * 40, "fetch it again")}
         with Server() as server:
             for name, (content, advice) in cases.items():

@@ -293,11 +293,12 @@ class LlamaBackendLoad : public ::testing::Test {
 TEST_F(LlamaBackendLoad, NamesTheFileAndWhatIsWrong) {
   std::ifstream tiny(AUTOGLM_TINY_MODEL, std::ios::binary);
   const std::string whole{std::istreambuf_iterator<char>(tiny), {}};
-  for (const auto& [content, words] : {std::pair(std::string("hello"), "not a GGUF model"),
-                                       std::pair(std::string("GG"), "shorter than four bytes"),
-                                       std::pair(whole.substr(0, whole.size() / 2), "is cut off: it has"),
-                                       std::pair(whole.substr(0, whole.size() - 1), "is cut off: it has"),
-                                       std::pair(whole.substr(0, 100), "fetch it again")}) {
+  for (const auto& [content, words] :
+       {std::pair(std::string("hello"), "not a GGUF model"), std::pair(std::string(), "is empty"),
+        std::pair(std::string("<!DOCTYPE html>"), "is a web page"),
+        std::pair(whole.substr(0, whole.size() / 2), "is cut off: it has"),
+        std::pair(whole.substr(0, whole.size() - 1), "is cut off: it has"),
+        std::pair(whole.substr(0, 100), "fetch it again")}) {
     const Error error = load(content);
     EXPECT_NE(error.message.find(path_.string()), std::string::npos) << error.message;
     EXPECT_NE(error.message.find(words), std::string::npos) << error.message;

@@ -51,12 +51,13 @@ std::string_view what_else(std::string_view bytes) {
 
 Result<void> check_format(std::string_view bytes, std::string_view from) {
   if (bytes.starts_with("GGUF")) return {};
-  if (bytes.empty()) return fail(ErrorCode::kDataLoss, fmt::format("{} is empty", from));
+  if (bytes.empty()) return fail(ErrorCode::kDataLoss, fmt::format("{} is empty; fetch it again", from));
   const std::string_view known = what_else(bytes);
   if (!known.empty()) return fail(ErrorCode::kDataLoss, fmt::format("{} {}", from, known));
-  return fail(
-      ErrorCode::kDataLoss,
-      fmt::format("{} is not a GGUF model: it begins with \"{}\", not with \"GGUF\"", from, shown(bytes)));
+  return fail(ErrorCode::kDataLoss,
+              fmt::format("{} is not a GGUF model: it begins with \"{}\", not with \"GGUF\"; give a .gguf "
+                          "file, or fetch it again if it should be one",
+                          from, shown(bytes)));
 }
 
 }  // namespace autoglm::engine

@@ -1,12 +1,12 @@
 #include "engine/backends/llama/gguf_header.h"
 
 #include "engine/backends/llama/library_log.h"
+#include "engine/models/model_format.h"
 
 #include <fmt/format.h>
 #include <gguf.h>
 
 #include <algorithm>
-#include <array>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -34,14 +34,14 @@ Result<void> check_magic(const std::string& path) {
   if (!std::filesystem::is_regular_file(status))
     return fail(model_file_error(ErrorCode::kInvalidArgument, path, "is not a file"));
   std::ifstream file(path, std::ios::binary);
-  std::array<char, 4> magic{};
-  if (!file.read(magic.data(), magic.size())) {
-    return fail(model_file_error(ErrorCode::kDataLoss, path,
-                                 "cannot be read, or is shorter than four bytes; fetch it again"));
-  }
-  if (std::string_view(magic.data(), magic.size()) != "GGUF") {
-    return fail(model_file_error(ErrorCode::kInvalidArgument, path,
-                                 "is not a GGUF model (it does not begin with \"GGUF\"); give a .gguf file"));
+  std::string beginning(kFormatBytes, '\0');
+  file.read(beginning.data(), static_cast<std::streamsize>(beginning.size()));
+  beginning.resize(static_cast<std::size_t>(file.gcount()));
+  if (beginning.empty() && !file.eof())
+    return fail(model_file_error(ErrorCode::kDataLoss, path, "cannot be read"));
+  if (auto checked = check_format(beginning, path); !checked) {
+    checked.error().reason = "model_load_failed";
+    return checked;
   }
   return {};
 }
