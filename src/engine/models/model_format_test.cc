@@ -24,8 +24,10 @@ TEST(ModelFormat, IsToldByTheFirstBytes) {
   EXPECT_NE(verdict("lmgg....").find("old format"), std::string::npos);
   EXPECT_EQ(verdict("\x7f"
                     "ELF"),
-            "X is not a GGUF model: it begins with \"\\x7fELF\", not with \"GGUF\"");
-  EXPECT_EQ(verdict(""), "X is empty");
+            "X is not a GGUF model: it begins with \"\\x7fELF\", not with \"GGUF\"; give a .gguf file, or "
+            "fetch it again if "
+            "it should be one");
+  EXPECT_EQ(verdict(""), "X is empty; fetch it again");
 }
 
 }  // namespace
