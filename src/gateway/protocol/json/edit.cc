@@ -15,10 +15,11 @@ class Cursor {
   explicit Cursor(std::string_view text) : text_(text) {}
 
   std::size_t at() const { return at_; }
+  bool at_space() const { return peek() == ' ' || peek() == '\n' || peek() == '\t' || peek() == '\r'; }
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
   void advance() { ++at_; }
   void skip_space() {
-    while (at_ < text_.size() && (peek() == ' ' || peek() == '\n' || peek() == '\t' || peek() == '\r')) ++at_;
+    while (at_space()) ++at_;
   }
   /// The string's content, escapes as they stand.
   std::string_view skip_string() {
@@ -41,7 +42,7 @@ class Cursor {
       const char c = peek();
       if (c == '"') {
         skip_string();
-      } else if (depth == 0 && (c == ',' || c == '}' || c == ']')) {
+      } else if (depth == 0 && (c == ',' || c == '}' || c == ']' || at_space())) {
         return;
       } else {
         if (c == '{' || c == '[') ++depth;
@@ -115,11 +116,7 @@ std::string edit_members(std::string_view object, std::span<const JsonEdit> edit
 std::string_view member_value(std::string_view object, std::string_view key) {
   std::string_view value;
   for_each_member(object, [&](std::string_view found, std::size_t begin, std::size_t end) {
-    if (found != key) return;
-    value = object.substr(begin, end - begin);
-    while (!value.empty() &&
-           (value.back() == ' ' || value.back() == '\n' || value.back() == '\r' || value.back() == '\t'))
-      value.remove_suffix(1);
+    if (found == key) value = object.substr(begin, end - begin);
   });
   return value;
 }

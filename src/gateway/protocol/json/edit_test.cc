@@ -19,6 +19,12 @@ TEST(EditMembers, LeavesEverythingElseAsItStands) {
             R"({"a":"\\\\","seed":7,"b":"\\\",\"seed\":2","c":"\"","":""})");
 }
 
+TEST(EditMembers, SpaceBehindAValueIsNotPartOfIt) {
+  const JsonEdit edits[] = {{"n", "1"}};
+  EXPECT_EQ(edit_members("{\"n\" : 2 \n, \"m\":true\t}", edits), "{\"n\" : 1 \n, \"m\":true\t}");
+  EXPECT_EQ(member_value("{\"n\" : 2 \n, \"m\":true\t}", "m"), "true");
+}
+
 TEST(EditMembers, ChangesEveryOneOfSeveralWithOneName) {
   const JsonEdit edits[] = {{"n", "1"}};
   EXPECT_EQ(edit_members(R"({"n":2,"n":3})", edits), R"({"n":1,"n":1})");
