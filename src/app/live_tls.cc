@@ -15,9 +15,11 @@ std::vector<FileStamp> stamps_of(const ListenerTlsConfig& config) {
 }
 
 /// Stamps first: what is written while it is read is seen as a change then.
-Result<LiveTls::Prepared> make(const ListenerTlsConfig& config) {
+Result<LiveTls::Prepared> make(const ListenerTlsConfig& config, const LiveTls::Listener& listener) {
   LiveTls::Prepared prepared{.config = config, .stamps = stamps_of(config)};
-  auto context = TlsServerContext::create(config.options());
+  TlsServerContext::Options options = config.options();
+  options.protocols = listener.protocols;
+  auto context = TlsServerContext::create(options);
   if (!context) return fail(std::move(context).error());
   prepared.context = std::move(*context);
   return prepared;
@@ -25,11 +27,11 @@ Result<LiveTls::Prepared> make(const ListenerTlsConfig& config) {
 
 }  // namespace
 
-Result<std::unique_ptr<LiveTls>> LiveTls::create(std::string listener, const ListenerTlsConfig& config,
+Result<std::unique_ptr<LiveTls>> LiveTls::create(Listener listener, const ListenerTlsConfig& config,
                                                  observe::MetricRegistry& metrics, observe::Logger& log,
                                                  Install install) {
   std::unique_ptr<LiveTls> live(new LiveTls(std::move(listener), metrics, log, std::move(install)));
-  auto prepared = make(config);
+  auto prepared = make(config, live->listener_);
   if (!prepared) {
     Error error = std::move(prepared).error();
     error.message = "server TLS: " + error.param + " " + error.message;
@@ -40,12 +42,12 @@ Result<std::unique_ptr<LiveTls>> LiveTls::create(std::string listener, const Lis
 }
 
 Result<LiveTls::Prepared> LiveTls::prepare(const ListenerTlsConfig& config) {
-  auto prepared = make(config);
+  auto prepared = make(config, listener_);
   if (!prepared) {
     count("failed");
     log_.error(
         "the certificates were not taken; the old ones stay",
-        {{"listener", listener_}, {"key", prepared.error().param}, {"error", prepared.error().message}});
+        {{"listener", listener_.name}, {"key", prepared.error().param}, {"error", prepared.error().message}});
   }
   return prepared;
 }
@@ -82,9 +84,9 @@ void LiveTls::use(Prepared prepared) {
     names.insert(name);
     gauges_.push_back(metrics_.callback(
         observe::MetricRegistry::Kind::kGauge, "autoglm_tls_certificate_not_after_seconds",
-        "When a certificate in use expires, in unix seconds.", {{"listener", listener_}, {"name", name}},
+        "When a certificate in use expires, in unix seconds.", {{"listener", listener_.name}, {"name", name}},
         [at = static_cast<double>(each.not_after)] { return at; }));
-    log_.info("certificate in use", {{"listener", listener_},
+    log_.info("certificate in use", {{"listener", listener_.name},
                                      {"name", name},
                                      {"file", each.file},
                                      {"serial", each.serial},
@@ -92,7 +94,7 @@ void LiveTls::use(Prepared prepared) {
     if (each.not_after < now || each.not_before > now) {
       log_.warning(each.not_after < now ? "a certificate has expired: clients will refuse it"
                                         : "a certificate is not valid yet: clients will refuse it",
-                   {{"listener", listener_},
+                   {{"listener", listener_.name},
                     {"file", each.file},
                     {"not_before", each.not_before},
                     {"not_after", each.not_after}});

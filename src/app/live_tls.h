@@ -21,6 +21,12 @@ class LiveTls {
   using Context = std::shared_ptr<const TlsServerContext>;
   using Install = std::function<void(const Context&)>;
 
+  /// Whose certificates these are.
+  struct Listener {
+    std::string name;                    ///< a label ("api")
+    std::vector<std::string> protocols;  ///< what it speaks within TLS, the best first
+  };
+
   /// A context that was made and is not in use yet.
   struct Prepared {
     ListenerTlsConfig config;
@@ -28,8 +34,8 @@ class LiveTls {
     Context context;
   };
 
-  /// `listener` is a label ("api"); `install` is called for each context but the first.
-  static Result<std::unique_ptr<LiveTls>> create(std::string listener, const ListenerTlsConfig& config,
+  /// `install` is called for each context but the first.
+  static Result<std::unique_ptr<LiveTls>> create(Listener listener, const ListenerTlsConfig& config,
                                                  observe::MetricRegistry& metrics, observe::Logger& log,
                                                  Install install);
 
@@ -42,12 +48,12 @@ class LiveTls {
   void refresh();
 
  private:
-  LiveTls(std::string listener, observe::MetricRegistry& metrics, observe::Logger& log, Install install)
+  LiveTls(Listener listener, observe::MetricRegistry& metrics, observe::Logger& log, Install install)
       : listener_(std::move(listener)), metrics_(metrics), log_(log), install_(std::move(install)) {}
   void use(Prepared prepared);
   void count(const char* outcome);
 
-  std::string listener_;
+  Listener listener_;
   observe::MetricRegistry& metrics_;
   observe::Logger& log_;
   Install install_;

@@ -106,15 +106,17 @@ Result<std::unique_ptr<Server>> Server::create(LiveConfig live) {
 }
 
 Result<void> Server::State::make_tls() {
+  std::vector<std::string> protocols = {"http/1.1"};
+  if (config.server.http2) protocols.insert(protocols.begin(), "h2");
   if (const auto& wanted = config.server.tls) {
-    auto made = LiveTls::create("api", *wanted, metrics, *log, [this](const LiveTls::Context& context) {
+    auto made = LiveTls::create({"api", protocols}, *wanted, metrics, *log, [this](const LiveTls::Context& context) {
       workers->on_each([&](EventLoop& loop) { servers[loop.index()]->use_tls(context); });
     });
     if (!made) return fail(made.error());
     tls = std::move(*made);
   }
   if (const auto& wanted = config.server.admin_tls) {
-    auto made = LiveTls::create("admin", *wanted, metrics, *log,
+    auto made = LiveTls::create({"admin", protocols}, *wanted, metrics, *log,
                                 [this](const LiveTls::Context& context) { admin->use_tls(context); });
     if (!made) return fail(made.error());
     admin_tls = std::move(*made);
@@ -320,8 +322,11 @@ int Server::run() {
       state.control.stop();
       return;
     }
+    const ServerConfig& config = state.config.server;
     state.admin = std::make_unique<http::Server>(
-        std::move(*listener), http::ServerLimits{.compress_above = state.config.server.compress_above},
+        std::move(*listener),
+        http::ServerLimits{.http2_streams = config.http2 ? config.http2_streams : 0,
+                           .compress_above = config.compress_above},
         *state.admin_front);
     if (state.admin_tls) state.admin->use_tls(state.admin_tls->current());
     state.admin->start();

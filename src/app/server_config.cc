@@ -30,6 +30,12 @@ config::Descriptor<ServerConfig> with_limits(config::Descriptor<ServerConfig> se
           {.doc = "Whole answers from this size on are sent as zstd, br or gzip to clients that accept it; "
                   "streams never. 0: none.",
            .max = 1 << 30})
+      .field("http2", &C::http2,
+             {.doc = "Speak HTTP/2, too: where TLS agrees on it, and to clients that begin with it."})
+      .field("http2_streams", &C::http2_streams,
+             {.doc = "Requests at a time of one HTTP/2 connection; further ones are refused, to be sent again.",
+              .min = 1,
+              .max = 1'000'000})
       .field("header_timeout", &C::header_timeout,
              {.doc = "From a request's first byte to the end of its header.", .min = 0.001, .max = 3600})
       .field("body_timeout", &C::body_timeout,
@@ -84,6 +90,7 @@ http::ServerLimits limits_of(const ServerConfig& config, std::size_t loops) {
   limits.body_bytes = config.max_body;
   limits.connections = std::max<std::size_t>(1, config.max_connections / loops);
   limits.compress_above = config.compress_above;
+  limits.http2_streams = config.http2 ? config.http2_streams : 0;
   limits.header_time = config.header_timeout;
   limits.body_time = config.body_timeout;
   limits.idle_time = config.idle_timeout;

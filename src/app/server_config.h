@@ -23,6 +23,8 @@ struct ServerConfig {
   std::uint32_t max_connections_per_client = 0;     ///< 0: without bound
   std::size_t body_memory = std::size_t{1} << 30U;  ///< bytes
   std::size_t compress_above = 8 * 1024;            ///< bytes; 0: never
+  bool http2 = true;
+  std::uint32_t http2_streams = 128;
   Duration header_timeout = std::chrono::seconds(15);
   Duration body_timeout = std::chrono::seconds(60);
   Duration idle_timeout = std::chrono::seconds(75);

@@ -2,74 +2,31 @@
 
 #include "http/server.h"
 
-#include <optional>
-#include <string>
-#include <utility>
-
 namespace autoglm::http {
 
-/// One connection of a Server: reads requests, lets the handler answer, in order. Its `run` is one
-/// coroutine; it is also the ResponseWriter of the request that is being answered.
-class Server::Connection final : public ResponseWriter {
+/// What a Server knows of each of its connections, whichever HTTP it speaks. Loop thread only.
+class Server::Connection {
  public:
-  Connection(Server& server, std::unique_ptr<ByteStream> stream);
-  ~Connection() override;
+  explicit Connection(Server& server) : server_(server) { server_.open_.insert(this); }
+  virtual ~Connection() { server_.open_.erase(this); }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
 
-  Task<void> run();
-  /// Closes the connection if it has been served and no request is under way.
-  void close_if_idle();
-  bool idle() const { return idle_; }
-  /// Tells a client why it is not served, whatever it asks.
-  Task<void> turn_away(Refusal refusal) { co_await refuse(std::move(refusal)); }
+  /// Whether no request is under way.
+  virtual bool idle() const = 0;
+  /// Ends it as soon as no request is under way, if it has had one: who has sent nothing yet is about to, and
+  /// shall hear an answer.
+  virtual void drain() = 0;
 
-  Task<Result<void>> send(int status, std::string_view content_type, std::string_view body) override;
-  Task<Result<void>> start(int status, std::string_view content_type) override;
-  Task<Result<void>> write(std::string_view bytes) override;
-  Task<Result<void>> finish() override;
-  void add_header(std::string_view name, std::string_view value) override;
-  bool started() const override { return started_; }
-  std::uint64_t bytes_sent() const override { return bytes_sent_; }
-
- private:
-  enum class Next : bool { kClose, kKeepAlive };
-  static constexpr std::size_t kReadSize = 2048;  // a chat, mostly
-
-  Task<Next> serve_one();
-  // What is not for the whole of a request has a frame of its own: compilers would make it a part of the one
-  // that lives as long as a stream.
-  /// False at the peer's orderly end between two requests.
-  [[gnu::noinline]] Task<Parsed<bool>> read_head(Request& request);
-  [[gnu::noinline]] Task<Parsed<void>> read_body(Request& request);
-  Task<Parsed<std::size_t>> fill(Deadline deadline, const char* what, std::size_t size = kReadSize);
-  Task<void> answer(Request& request);
-  Task<void> watch_peer();
-  [[gnu::noinline]] Task<void> refuse(Refusal refusal);
-  [[gnu::noinline]] Task<void> linger();
-  [[gnu::noinline]] Task<void> end_writing();
-  void begin_answer(const Request& request);
-  std::optional<std::string> packed(std::string_view content_type, std::string_view body);
-  void append_head(int status, std::string_view content_type, std::size_t length, bool chunked);
-  Task<Result<void>> write_guarded(std::span<const std::string_view> parts);
+ protected:
+  /// Says that nothing more will come: a client within TLS takes an end that nobody has announced for an
+  /// attacker's cut.
+  [[gnu::noinline]] static Task<void> end_writing(ByteStream& stream);
+  /// The same, and reads what still arrives, for a moment: closing a socket that has unread input resets the
+  /// connection, and the reset may overtake the answer.
+  [[gnu::noinline]] static Task<void> linger(ByteStream& stream);
 
   Server& server_;
-  std::unique_ptr<ByteStream> stream_;
-  std::string buffer_;  // read and not yet used
-  HeadScanner scanner_;
-  BodyMemory::Share body_share_;  // of the request under way
-  bool idle_ = true;
-  bool served_ = false;  // a request, at least
-
-  // Of the answer under way:
-  std::string extra_headers_;
-  std::string head_;
-  const Request* request_ = nullptr;
-  bool head_only_ = false;  // HEAD
-  bool http10_ = false;
-  bool keep_alive_ = false;
-  bool started_ = false;
-  bool finished_ = false;
-  bool chunked_ = false;
-  std::uint64_t bytes_sent_ = 0;
 };
 
 }  // namespace autoglm::http

@@ -135,7 +135,7 @@ bool keeps_alive(const HeaderView& headers, int minor_version) {
 Parsed<int> parse_version(std::string_view text) {
   if (text == "HTTP/1.1") return 1;
   if (text == "HTTP/1.0") return 0;
-  if (text.starts_with("HTTP/")) return refuse(505, "this server speaks HTTP/1.1 and HTTP/1.0");
+  if (text.starts_with("HTTP/")) return refuse(505, "this server speaks HTTP/2, HTTP/1.1 and HTTP/1.0");
   return refuse(400, "the request line does not end in an HTTP version");
 }
 
@@ -185,25 +185,29 @@ Parsed<void> parse_request_head(std::string head, const HeadLimits& limits, Requ
   if (first == std::string_view::npos || first == last) return refuse(400, "the request line is malformed");
   request.method = line.substr(0, first);
   request.target = line.substr(first + 1, last - first - 1);
-  if (!is_token(request.method) || request.method.size() > 32)
-    return refuse(400, "the request method is malformed");
   const auto version = parse_version(line.substr(last + 1));
   if (!version) return std::unexpected(version.error());
   request.minor_version = *version;
-  if (auto split = split_target(request); !split) return split;
   if (auto fields = parse_fields(rest, limits, request.headers); !fields) return fields;
   const std::size_t hosts = request.headers.count("host");
   if (hosts > 1 || (hosts == 0 && request.minor_version == 1)) {
     return refuse(400, "an HTTP/1.1 request needs exactly one Host header");
   }
+  request.keep_alive = keeps_alive(request.headers, request.minor_version);
+  return check_request(request);
+}
+
+Parsed<void> check_request(Request& request) {
+  if (!is_token(request.method) || request.method.size() > 32)
+    return refuse(400, "the request method is malformed");
+  if (auto split = split_target(request); !split) return split;
   const auto framing = parse_framing(request.headers, request.minor_version);
   if (!framing) return std::unexpected(framing.error());
   request.framing = *framing;
-  request.keep_alive = keeps_alive(request.headers, request.minor_version);
   if (const auto expect = request.headers.find("expect")) {
     if (!equals_ignoring_case(*expect, "100-continue"))
       return refuse(417, "the only expectation known is 100-continue");
-    request.expects_continue = request.minor_version == 1;
+    request.expects_continue = request.major_version > 1 || request.minor_version == 1;
   }
   return {};
 }

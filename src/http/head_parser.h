@@ -34,6 +34,10 @@ class HeadScanner {
 /// before a colon, one Host, one Content-Length or one `Transfer-Encoding: chunked` and never both.
 Parsed<void> parse_request_head(std::string head, const HeadLimits& limits, Request& request);
 
+/// What holds for a request of any version: checks its method, target and header fields, which are there, and
+/// sets what they say: path, query, framing, expectation.
+Parsed<void> check_request(Request& request);
+
 /// The same for a response to a request of `method`.
 Parsed<void> parse_response_head(std::string head, std::string_view method, const HeadLimits& limits,
                                  ResponseHead& response);

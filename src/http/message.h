@@ -53,13 +53,20 @@ struct Request {
   std::string_view path;    ///< without query, not decoded
   std::string_view query;   ///< without '?'
   HeaderView headers;
-  int minor_version = 1;  ///< HTTP/1.x
-  bool keep_alive = true;
+  int major_version = 1;
+  int minor_version = 1;
+  bool keep_alive = true;  ///< of HTTP/1.x
   bool expects_continue = false;
   BodyFraming framing;
   std::string body;
   std::string peer;             ///< "address:port" of the client
   std::string client_identity;  ///< whom its verified certificate is for; empty: it has shown none
+
+  /// "HTTP/1.1", as logs show it.
+  std::string_view protocol() const {
+    if (major_version == 2) return "HTTP/2";
+    return minor_version == 1 ? "HTTP/1.1" : "HTTP/1.0";
+  }
 
   Request() = default;
   Request(const Request&) = delete;

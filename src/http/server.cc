@@ -1,6 +1,7 @@
 #include "http/server.h"
 
-#include "http/connection.h"
+#include "http/http1_connection.h"
+#include "http/http2_connection.h"
 
 #include <fmt/format.h>
 
@@ -17,7 +18,7 @@ void Server::start() { accepting_.spawn(accept_all()); }
 
 void Server::drain() {
   draining_ = true;
-  for (Connection* connection : open_) connection->close_if_idle();
+  for (Connection* connection : open_) connection->drain();
 }
 
 void Server::stop_accepting() {
@@ -54,8 +55,13 @@ Task<void> Server::serve(std::unique_ptr<ByteStream> stream) {
       ++counts_.refused;
       co_return;
     }
-    stream = co_await secure(std::move(stream));
+    bool http2 = false;
+    stream = co_await secure(std::move(stream), http2);
     if (!stream) co_return;
+    if (http2) {
+      co_await serve_http2(std::move(stream), {});
+      co_return;
+    }
   } else if (!place.granted()) {
     co_await turn_away(
         std::move(stream),
@@ -68,12 +74,17 @@ Task<void> Server::serve(std::unique_ptr<ByteStream> stream) {
                        {503, "this server has as many connections as it takes; try again shortly"});
     co_return;
   }
-  Connection connection(*this, std::move(stream));
+  Http1Connection connection(*this, std::move(stream));
   co_await connection.run();
 }
 
+Task<void> Server::serve_http2(std::unique_ptr<ByteStream> stream, std::string begun) {
+  Http2Connection connection(*this, std::move(stream));
+  co_await connection.run(std::move(begun));
+}
+
 /// The stream within TLS, or nothing when the connection has been dealt with.
-Task<std::unique_ptr<ByteStream>> Server::secure(std::unique_ptr<ByteStream> stream) {
+Task<std::unique_ptr<ByteStream>> Server::secure(std::unique_ptr<ByteStream> stream, bool& http2) {
   const std::string peer = stream->peer();
   auto accepted = co_await tls_accept(tls_, std::move(stream), Deadline::after(limits_.header_time));
   if (!accepted) {
@@ -81,6 +92,7 @@ Task<std::unique_ptr<ByteStream>> Server::secure(std::unique_ptr<ByteStream> str
     handler_.handshake_failed(accepted.error(), peer);
     co_return nullptr;
   }
+  http2 = accepted->protocol == "h2";
   if (!accepted->plain) co_return std::move(accepted->stream);
   co_await turn_away(std::move(accepted->stream),
                      {400, "this port speaks TLS; write https:// instead of http://"});
@@ -88,7 +100,7 @@ Task<std::unique_ptr<ByteStream>> Server::secure(std::unique_ptr<ByteStream> str
 }
 
 Task<void> Server::turn_away(std::unique_ptr<ByteStream> stream, Refusal refusal) {
-  Connection connection(*this, std::move(stream));
+  Http1Connection connection(*this, std::move(stream));
   co_await connection.turn_away(std::move(refusal));
 }
 

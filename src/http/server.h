@@ -28,6 +28,7 @@ struct ServerLimits {
   Duration body_time = std::chrono::seconds(60);
   Duration idle_time = std::chrono::seconds(75);    ///< between requests
   Duration write_stall = std::chrono::seconds(30);  ///< that a peer may take nothing of what is sent
+  std::uint32_t http2_streams = 128;  ///< requests of one HTTP/2 connection at a time
   std::size_t compress_above = 0;  ///< bytes of a whole answer, for who accepts it packed; 0: never
   // What all servers of a process share; null: without bound.
   std::shared_ptr<BodyMemory> body_memory;
@@ -70,9 +71,10 @@ class Handler {
   virtual void handshake_failed(const Error& /*error*/, const std::string& /*peer*/) {}
 };
 
-/// An HTTP/1.1 server on one listener of one loop: keep-alive, pipelining, chunked bodies,
-/// `Expect: 100-continue`, limits in bytes and time. While a handler runs the connection watches
-/// for the peer's end, half-closed included, as nginx does, and destroys the handler's task then.
+/// An HTTP server on one listener of one loop. HTTP/1.1: keep-alive, pipelining, chunked bodies,
+/// `Expect: 100-continue`. HTTP/2 where TLS's ALPN says so, and where a client just begins with it ("prior
+/// knowledge"). Limits in bytes and time. While a handler runs the connection watches for the peer's end,
+/// half-closed included, as nginx does, and for the reset of its stream, and destroys the handler's task then.
 /// Loop thread only; its destructor ends every connection.
 class Server {
  public:
@@ -103,10 +105,14 @@ class Server {
 
  private:
   class Connection;
+  class Http1Connection;
+  class Http2Connection;
   Task<void> accept_all();
   Task<void> serve(std::unique_ptr<ByteStream> stream);
   // A handshake's frame goes with it.
-  [[gnu::noinline]] Task<std::unique_ptr<ByteStream>> secure(std::unique_ptr<ByteStream> stream);
+  [[gnu::noinline]] Task<std::unique_ptr<ByteStream>> secure(std::unique_ptr<ByteStream> stream, bool& http2);
+  /// `begun`: what has been read already.
+  [[gnu::noinline]] Task<void> serve_http2(std::unique_ptr<ByteStream> stream, std::string begun);
   [[gnu::noinline]] Task<void> turn_away(std::unique_ptr<ByteStream> stream, Refusal refusal);
 
   std::unique_ptr<TcpListener> listener_;

@@ -8,7 +8,7 @@
 namespace autoglm::http {
 
 bool BodyMemory::Share::cover(std::size_t bytes) {
-  if (memory_ == nullptr || bytes <= kFree || bytes <= held_) return true;
+  if (memory_ == nullptr || bytes <= free_ || bytes <= held_) return true;
   const std::size_t more = bytes - held_;
   const std::size_t before = memory_->used_.fetch_add(more, std::memory_order_relaxed);
   if (before + more > memory_->limit_) {

@@ -16,17 +16,19 @@ class BodyMemory {
  public:
   explicit BodyMemory(std::size_t limit) : limit_(limit) {}
 
-  /// One request's part; given back when it is destroyed. Bodies up to `kFree` are not counted: what bounds
-  /// those is the number of connections.
+  /// One request's part; given back when it is destroyed. Up to `free` bytes are not counted: where a connection
+  /// has one request at a time, the number of connections bounds those.
   class Share {
    public:
     static constexpr std::size_t kFree = std::size_t{64} << 10U;
 
     Share() = default;
-    explicit Share(BodyMemory* memory) : memory_(memory) {}
-    Share(Share&& from) noexcept : memory_(from.memory_), held_(std::exchange(from.held_, 0)) {}
+    explicit Share(BodyMemory* memory, std::size_t free = kFree) : memory_(memory), free_(free) {}
+    Share(Share&& from) noexcept
+        : memory_(from.memory_), free_(from.free_), held_(std::exchange(from.held_, 0)) {}
     Share& operator=(Share&& from) noexcept {
       std::swap(memory_, from.memory_);
+      std::swap(free_, from.free_);
       std::swap(held_, from.held_);
       return *this;
     }
@@ -39,6 +41,7 @@ class BodyMemory {
 
    private:
     BodyMemory* memory_ = nullptr;  // null: without bound
+    std::size_t free_ = kFree;
     std::size_t held_ = 0;
   };
 

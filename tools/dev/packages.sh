@@ -5,7 +5,7 @@ packages=(
   git ca-certificates curl python3
   clang-19 lld-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev llvm-19 ccache cmake ninja-build
   libboost1.81-dev libboost-url1.81-dev libboost-json1.81-dev libssl-dev libsimdjson-dev libfmt-dev
-  libyaml-cpp-dev libcli11-dev prometheus-cpp-dev libmimalloc-dev zlib1g-dev libbrotli-dev libzstd-dev pkg-config
+  libyaml-cpp-dev libcli11-dev prometheus-cpp-dev libmimalloc-dev zlib1g-dev libbrotli-dev libzstd-dev libnghttp2-dev pkg-config
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 

@@ -68,6 +68,7 @@ RequestRecord::~RequestRecord() {
            {{"request_id", id},
             {"method", request_.method},
             {"path", request_.path},
+            {"protocol", request_.protocol()},
             {"status", shown},
             {"duration_ms", 1000 * to_seconds(took)},
             {"first_token_ms", 1000 * to_seconds(first_token)},

@@ -1,0 +1,319 @@
+#include "http/http1_connection.h"
+
+#include "http/answering.h"
+#include "http/chunked.h"
+#include "runtime/race.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+
+namespace autoglm::http {
+
+namespace {
+
+// How HTTP/2 begins, to a reader of HTTP/1.
+constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\n";
+constexpr std::size_t kWatchSize = 256;
+
+}  // namespace
+
+Server::Http1Connection::Http1Connection(Server& server, std::unique_ptr<ByteStream> stream)
+    : Connection(server), stream_(std::move(stream)), scanner_(server.limits_.head.bytes) {}
+
+void Server::Http1Connection::drain() {
+  if (idle_ && served_) stream_->close();
+}
+
+Task<void> Server::Http1Connection::run() {
+  Next next = Next::kKeepAlive;
+  while (next == Next::kKeepAlive) next = co_await serve_one();
+  if (next == Next::kHttp2) co_await server_.serve_http2(std::move(stream_), std::exchange(buffer_, {}));
+}
+
+Task<Server::Http1Connection::Next> Server::Http1Connection::serve_one() {
+  Request request;
+  request.peer = stream_->peer();
+  request.client_identity = stream_->peer_identity();
+  const auto head = co_await read_head(request);
+  if (!head) {
+    co_await refuse(head.error());
+    co_return Next::kClose;
+  }
+  if (*head == Next::kHttp2) co_return Next::kHttp2;
+  if (*head == Next::kClose) {
+    co_await end_writing(*stream_);
+    co_return Next::kClose;
+  }
+  if (auto body = co_await read_body(request); !body) {
+    co_await refuse(body.error());
+    co_return Next::kClose;
+  }
+  ++server_.counts_.requests;
+  served_ = true;
+  begin_answer(request);
+
+  const auto first = co_await first_of(answer(request), watch_peer());
+  if (first.index() == 1) co_return Next::kClose;  // the peer is gone, and with it the handler's task
+  request.body = std::string();
+  body_share_ = {};
+  // A handler that ended inside its stream had a reason: no last chunk, so that the client sees the cut.
+  if (!finished_) co_return Next::kClose;
+  // An answer that began before a drain has promised to keep the connection; what it has read it still
+  // answers.
+  if (!keep_alive_ || (server_.draining_ && buffer_.empty())) {
+    co_await linger(*stream_);
+    co_return Next::kClose;
+  }
+  co_return Next::kKeepAlive;
+}
+
+Task<Parsed<Server::Http1Connection::Next>> Server::Http1Connection::read_head(Request& request) {
+  scanner_.reset();
+  std::size_t empty_lines = 0;
+  idle_ = buffer_.empty();
+  Deadline deadline = Deadline::after(idle_ ? server_.limits_.idle_time : server_.limits_.header_time);
+  while (true) {
+    // RFC 9112 2.2: empty lines before a request line are left over from sloppy clients.
+    for (; buffer_.starts_with("\r\n"); buffer_.erase(0, 2)) {
+      if (++empty_lines > server_.limits_.head.empty_lines)
+        co_return std::unexpected(Refusal{400, "too many empty lines before a request"});
+    }
+    const auto length = scanner_.scan(buffer_);
+    if (!length) co_return std::unexpected(length.error());
+    if (*length) {
+      std::string head = buffer_.substr(0, **length);
+      if (head == kHttp2Preface && !served_ && server_.limits_.http2_streams > 0) {
+        idle_ = true;  // what becomes of it, the other class tells
+        co_return Next::kHttp2;
+      }
+      buffer_.erase(0, **length);
+      auto parsed = parse_request_head(std::move(head), server_.limits_.head, request);
+      if (!parsed) co_return std::unexpected(parsed.error());
+      co_return Next::kKeepAlive;
+    }
+    const bool was_idle = idle_;
+    const auto count = co_await fill(deadline, "the request's header");
+    idle_ = false;
+    if (was_idle) {
+      if (!count || *count == 0) co_return Next::kClose;  // between requests nobody is owed an answer
+      deadline = Deadline::after(server_.limits_.header_time);
+    }
+    if (!count) co_return std::unexpected(count.error());
+    if (*count == 0) co_return Next::kClose;
+  }
+}
+
+Task<Parsed<void>> Server::Http1Connection::read_body(Request& request) {
+  using Kind = BodyFraming::Kind;
+  const std::size_t limit = server_.limits_.body_bytes;
+  if (request.framing.kind == Kind::kNone) co_return {};
+  if (request.framing.kind == Kind::kLength && request.framing.length > limit) co_return std::unexpected(body_too_large(limit));
+  if (request.expects_continue && buffer_.empty()) {
+    static constexpr std::string_view kContinue[] = {"HTTP/1.1 100 Continue\r\n\r\n"};
+    if (!co_await write_guarded(kContinue)) co_return std::unexpected(Refusal{499, "the client went away"});
+  }
+  const Deadline deadline = Deadline::after(server_.limits_.body_time);
+  body_share_ = BodyMemory::Share(server_.limits_.body_memory.get());
+  // As it grows, by doubling: who only announces a body holds nothing.
+  const std::size_t most = request.framing.kind == Kind::kLength ? request.framing.length : 2 * limit;
+  const auto has_room = [&] {
+    return body_share_.cover(std::min(most, 2 * (buffer_.size() + request.body.size())));
+  };
+  const auto cut = [] { return std::unexpected(Refusal{400, "the connection ended before the body did"}); };
+  if (request.framing.kind == Kind::kLength) {
+    const auto length = static_cast<std::size_t>(request.framing.length);
+    while (buffer_.size() < length) {
+      if (!has_room()) co_return std::unexpected(no_body_memory());
+      const auto count = co_await fill(deadline, "the request's body");
+      if (!count) co_return std::unexpected(count.error());
+      if (*count == 0) co_return cut();
+    }
+    // A small one is copied: the buffer stays for the next request.
+    if (buffer_.size() == length && length > kReadSize) {
+      request.body = std::exchange(buffer_, {});
+    } else {
+      request.body = buffer_.substr(0, length);
+      buffer_.erase(0, length);
+    }
+    co_return {};
+  }
+  ChunkedDecoder decoder;
+  while (true) {
+    const auto used = decoder.decode(buffer_, request.body);
+    if (!used) co_return std::unexpected(used.error());
+    buffer_.erase(0, *used);
+    if (request.body.size() > limit) co_return std::unexpected(body_too_large(limit));
+    if (decoder.done()) co_return {};
+    if (!has_room()) co_return std::unexpected(no_body_memory());
+    const auto count = co_await fill(deadline, "the request's body");
+    if (!count) co_return std::unexpected(count.error());
+    if (*count == 0) co_return cut();
+  }
+}
+
+/// Appends what arrives next to the buffer; 0 at the peer's end, a broken connection included.
+Task<Parsed<std::size_t>> Server::Http1Connection::fill(Deadline deadline, const char* what, std::size_t least) {
+  // The room for the read is given back on every way out, cancellation included.
+  struct Room {
+    std::string& buffer;
+    std::size_t used;
+    ~Room() { buffer.resize(used); }
+  } room{buffer_, buffer_.size()};
+  // Large bodies grow by doubling.
+  const std::size_t size = room.used + std::max(least, room.used);
+  buffer_.resize_and_overwrite(size, [](char* /*bytes*/, std::size_t length) { return length; });
+  auto count =
+      co_await with_deadline(deadline, stream_->read_some(std::span(buffer_).subspan(room.used)), what);
+  if (count) room.used += *count;
+  if (!count && count.error().code == ErrorCode::kDeadlineExceeded) {
+    co_return std::unexpected(Refusal{408, std::string(what) + " did not arrive in time"});
+  }
+  co_return count ? *count : 0;
+}
+
+Task<void> Server::Http1Connection::answer(Request& request) {
+  bool failed = false;
+  try {
+    co_await server_.handler_.handle(request, *this);
+  } catch (const std::exception&) {
+    failed = true;
+  }
+  if (finished_ || started_) co_return;
+  const auto [body, type] = server_.handler_.refused(
+      {500, failed ? "the server failed on this request" : "the server has no answer to this request"},
+      stream_->peer());
+  co_await send(500, type, body);
+}
+
+Task<void> Server::Http1Connection::watch_peer() {
+  // Nearly nobody sends anything now, and a stream may be long.
+  if (buffer_.empty()) buffer_ = std::string();
+  while (buffer_.size() < server_.limits_.pipelined_bytes) {
+    const auto count = co_await fill(Deadline::never(), "pipelined requests", kWatchSize);
+    if (!count || *count == 0) co_return;
+  }
+  // Full: what the peer does now is seen when its requests have been answered.
+  Signal never;
+  co_await never.wait();
+}
+
+Task<void> Server::Http1Connection::refuse(Refusal refusal) {
+  ++server_.counts_.refused;
+  buffer_ = std::string();  // nobody will read it
+  body_share_ = {};
+  if (refusal.status == 499) co_return;
+  const auto [body, type] = server_.handler_.refused(refusal, stream_->peer());
+  extra_headers_.clear();
+  request_ = nullptr;
+  head_only_ = http10_ = keep_alive_ = started_ = finished_ = chunked_ = false;
+  if (refusal.status == 503 || refusal.status == 429) add_header("Retry-After", "1");
+  if (co_await send(refusal.status, type, body)) co_await linger(*stream_);
+}
+
+void Server::Http1Connection::begin_answer(const Request& request) {
+  extra_headers_.clear();
+  request_ = &request;
+  head_only_ = request.method == "HEAD";
+  http10_ = request.minor_version == 0;
+  keep_alive_ = request.keep_alive;
+  started_ = finished_ = chunked_ = false;
+  bytes_sent_ = 0;
+}
+
+void Server::Http1Connection::add_header(std::string_view name, std::string_view value) {
+  extra_headers_.append(name).append(": ");
+  const std::size_t begin = extra_headers_.size();
+  extra_headers_.append(value).append("\r\n");
+  // Values may echo what a client sent: nothing may end the line.
+  const std::size_t end = extra_headers_.size() - 2;
+  for (std::size_t i = begin; i < end; ++i)
+    if (extra_headers_[i] == '\r' || extra_headers_[i] == '\n') extra_headers_[i] = ' ';
+}
+
+void Server::Http1Connection::append_head(int status, std::string_view content_type, std::size_t length,
+                                     bool stream) {
+  if (server_.draining_) keep_alive_ = false;
+  head_.clear();
+  const auto append_number = [this](std::size_t number) {
+    const fmt::format_int digits(number);
+    head_.append(digits.data(), digits.size());
+  };
+  head_ += "HTTP/1.1 ";
+  append_number(static_cast<std::size_t>(status));
+  head_.append(" ").append(reason_phrase(status)).append("\r\n");
+  if (!content_type.empty()) head_.append("Content-Type: ").append(content_type).append("\r\n");
+  if (chunked_) {
+    head_ += "Transfer-Encoding: chunked\r\n";
+  } else if (!stream) {
+    head_ += "Content-Length: ";
+    append_number(length);
+    head_ += "\r\n";
+  }
+  if (!keep_alive_) {
+    head_ += "Connection: close\r\n";
+  } else if (http10_) {
+    head_ += "Connection: keep-alive\r\n";
+  }
+  head_.append("Date: ").append(date_now()).append("\r\n");
+  head_ += extra_headers_;
+  head_ += "\r\n";
+}
+
+Task<Result<void>> Server::Http1Connection::send(int status, std::string_view content_type,
+                                            std::string_view body) {
+  AUTOGLM_ASSERT(!started_, "an answer is sent once");
+  started_ = finished_ = true;
+  const auto shorter = packed(server_.limits_.compress_above, request_, content_type, body, *this);
+  if (shorter) body = *shorter;
+  append_head(status, content_type, body.size(), false);
+  const std::string_view parts[] = {head_, head_only_ ? std::string_view() : body};
+  co_return co_await write_guarded(parts);
+}
+
+Task<Result<void>> Server::Http1Connection::start(int status, std::string_view content_type) {
+  AUTOGLM_ASSERT(!started_, "an answer is sent once");
+  started_ = true;
+  chunked_ = !http10_;
+  if (http10_) keep_alive_ = false;  // its end is the end of the connection
+  append_head(status, content_type, 0, true);
+  const std::string_view parts[] = {head_};
+  co_return co_await write_guarded(parts);
+}
+
+Task<Result<void>> Server::Http1Connection::write(std::string_view bytes) {
+  AUTOGLM_ASSERT(started_ && !finished_, "write belongs between start and finish");
+  if (bytes.empty() || head_only_) co_return {};
+  if (!chunked_) {
+    const std::string_view parts[] = {bytes};
+    co_return co_await write_guarded(parts);
+  }
+  std::array<char, 20> size;
+  char* end = std::to_chars(size.data(), size.data() + 16, bytes.size(), 16).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  const std::string_view parts[] = {{size.data(), end}, bytes, "\r\n"};
+  co_return co_await write_guarded(parts);
+}
+
+Task<Result<void>> Server::Http1Connection::finish() {
+  AUTOGLM_ASSERT(started_ && !finished_, "finish belongs behind start");
+  finished_ = true;
+  if (!chunked_ || head_only_) co_return {};
+  static constexpr std::string_view kLastChunk[] = {"0\r\n\r\n"};
+  co_return co_await write_guarded(kLastChunk);
+}
+
+Task<Result<void>> Server::Http1Connection::write_guarded(std::span<const std::string_view> parts) {
+  auto written = co_await with_deadline(Deadline::after(server_.limits_.write_stall),
+                                        stream_->write_all(parts), "sending the answer");
+  if (written) {
+    for (const std::string_view part : parts) bytes_sent_ += part.size();
+  } else {
+    stream_->close();  // nobody knows what has gone out
+  }
+  co_return written;
+}
+
+}  // namespace autoglm::http

@@ -1,0 +1,69 @@
+#pragma once
+
+#include "http/connection.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace autoglm::http {
+
+/// HTTP/1.x on one connection: reads requests, lets the handler answer, in order. Its `run` is one
+/// coroutine; it is also the ResponseWriter of the request that is being answered.
+class Server::Http1Connection final : public Connection, public ResponseWriter {
+ public:
+  Http1Connection(Server& server, std::unique_ptr<ByteStream> stream);
+
+  Task<void> run();
+  bool idle() const override { return idle_; }
+  void drain() override;
+  /// Tells a client why it is not served, whatever it asks.
+  Task<void> turn_away(Refusal refusal) { co_await refuse(std::move(refusal)); }
+
+  Task<Result<void>> send(int status, std::string_view content_type, std::string_view body) override;
+  Task<Result<void>> start(int status, std::string_view content_type) override;
+  Task<Result<void>> write(std::string_view bytes) override;
+  Task<Result<void>> finish() override;
+  void add_header(std::string_view name, std::string_view value) override;
+  bool started() const override { return started_; }
+  std::uint64_t bytes_sent() const override { return bytes_sent_; }
+
+ private:
+  enum class Next : std::uint8_t { kClose, kKeepAlive, kHttp2 };
+  static constexpr std::size_t kReadSize = 2048;  // a chat, mostly
+
+  Task<Next> serve_one();
+  // What is not for the whole of a request has a frame of its own: compilers would make it a part of the one
+  // that lives as long as a stream.
+  /// kKeepAlive when there is a request, kClose at the peer's orderly end between two requests.
+  [[gnu::noinline]] Task<Parsed<Next>> read_head(Request& request);
+  [[gnu::noinline]] Task<Parsed<void>> read_body(Request& request);
+  Task<Parsed<std::size_t>> fill(Deadline deadline, const char* what, std::size_t size = kReadSize);
+  Task<void> answer(Request& request);
+  Task<void> watch_peer();
+  [[gnu::noinline]] Task<void> refuse(Refusal refusal);
+  void begin_answer(const Request& request);
+  void append_head(int status, std::string_view content_type, std::size_t length, bool chunked);
+  Task<Result<void>> write_guarded(std::span<const std::string_view> parts);
+
+  std::unique_ptr<ByteStream> stream_;
+  std::string buffer_;  // read and not yet used
+  HeadScanner scanner_;
+  BodyMemory::Share body_share_;  // of the request under way
+  bool idle_ = true;
+  bool served_ = false;  // a request, at least
+
+  // Of the answer under way:
+  std::string extra_headers_;
+  std::string head_;
+  const Request* request_ = nullptr;
+  bool head_only_ = false;  // HEAD
+  bool http10_ = false;
+  bool keep_alive_ = false;
+  bool started_ = false;
+  bool finished_ = false;
+  bool chunked_ = false;
+  std::uint64_t bytes_sent_ = 0;
+};
+
+}  // namespace autoglm::http

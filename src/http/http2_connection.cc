@@ -1,0 +1,247 @@
+#include "http/http2_connection.h"
+
+#include "http/answering.h"
+#include "runtime/race.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace autoglm::http {
+
+namespace {
+
+constexpr std::size_t kQuietRead = 2048;      // what a connection without requests holds
+constexpr std::size_t kBusyRead = 16 * 1024;  // a frame
+constexpr std::size_t kBatch = 32 * 1024;     // sent at a time
+
+}  // namespace
+
+/// One request and its answer.
+class Server::Http2Connection::Exchange final : public Http2Stream, public ResponseWriter {
+ public:
+  explicit Exchange(Http2Connection& connection) : connection_(connection) {
+    request.peer = connection.stream_->peer();
+    request.client_identity = connection.stream_->peer_identity();
+  }
+
+  void answer() override {
+    ++connection_.server_.counts_.requests;
+    begin(handle());
+  }
+  void refuse(Refusal refusal) override { begin(tell(std::move(refusal))); }
+  void supplied(bool stalled) override {
+    stalled_ = stalled;
+    taken_.set();
+  }
+  bool done() const override { return task_.done(); }
+
+  Task<Result<void>> send(int status, std::string_view content_type, std::string_view body) override;
+  Task<Result<void>> start(int status, std::string_view content_type) override;
+  Task<Result<void>> write(std::string_view bytes) override;
+  Task<Result<void>> finish() override;
+  void add_header(std::string_view name, std::string_view value) override;
+  bool started() const override { return started_; }
+  std::uint64_t bytes_sent() const override { return bytes_sent_; }
+
+ private:
+  void begin(Task<void> task) {
+    task_ = std::move(task);
+    task_.start();
+  }
+  Task<void> handle();
+  Task<void> tell(Refusal refusal);
+  void respond(int status, std::string_view content_type, const std::size_t* length, bool has_body);
+  Task<Result<void>> supply(std::string_view bytes, bool last);
+
+  Http2Connection& connection_;
+  std::vector<std::pair<std::string, std::string>> extra_headers_;
+  bool started_ = false;
+  bool finished_ = false;
+  bool stalled_ = false;
+  std::uint64_t bytes_sent_ = 0;
+  Signal taken_;
+  Task<void> task_;  // last: it uses all of the above
+};
+
+Task<void> Server::Http2Connection::Exchange::handle() {
+  Handler& handler = connection_.server_.handler_;
+  bool failed = false;
+  try {
+    co_await handler.handle(request, *this);
+  } catch (const std::exception&) {
+    failed = true;
+  }
+  if (!started_) {
+    const auto [body, type] = handler.refused(
+        {500, failed ? "the server failed on this request" : "the server has no answer to this request"},
+        request.peer);
+    co_await send(500, type, body);
+  }
+  request.body = std::string();
+  body_share = {};
+  connection_.wake();
+  // A handler that ended inside its stream had a reason; the client sees the cut.
+  if (!finished_) connection_.session_.reset(*this);
+}
+
+Task<void> Server::Http2Connection::Exchange::tell(Refusal refusal) {
+  ++connection_.server_.counts_.refused;
+  const auto [body, type] = connection_.server_.handler_.refused(refusal, request.peer);
+  if (refusal.status == 503) add_header("Retry-After", "1");
+  if (!co_await send(refusal.status, type, body)) connection_.session_.reset(*this);
+  connection_.wake();
+}
+
+void Server::Http2Connection::Exchange::add_header(std::string_view name, std::string_view value) {
+  auto& [lower_name, text] = extra_headers_.emplace_back(name, value);
+  for (char& c : lower_name)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  // Values may echo what a client sent: nothing may end the line.
+  std::ranges::replace_if(text, [](char c) { return c == '\r' || c == '\n'; }, ' ');
+}
+
+void Server::Http2Connection::Exchange::respond(int status, std::string_view content_type,
+                                                const std::size_t* length, bool has_body) {
+  started_ = true;
+  std::vector<HeaderField> fields;
+  fields.reserve(4 + extra_headers_.size());
+  const fmt::format_int code(status);
+  fields.emplace_back(":status", std::string_view(code.data(), code.size()));
+  if (!content_type.empty()) fields.emplace_back("content-type", content_type);
+  const fmt::format_int size(length == nullptr ? 0 : *length);
+  if (length != nullptr) fields.emplace_back("content-length", std::string_view(size.data(), size.size()));
+  fields.emplace_back("date", date_now());
+  for (const auto& [name, value] : extra_headers_) fields.emplace_back(name, value);
+  connection_.session_.respond(*this, fields, has_body);
+  connection_.wake();
+}
+
+Task<Result<void>> Server::Http2Connection::Exchange::send(int status, std::string_view content_type,
+                                                           std::string_view body) {
+  AUTOGLM_ASSERT(!started_, "an answer is sent once");
+  const auto shorter =
+      packed(connection_.server_.limits_.compress_above, &request, content_type, body, *this);
+  if (shorter) body = *shorter;
+  const std::size_t length = body.size();
+  finished_ = true;
+  const bool has_body = request.method != "HEAD" && !body.empty();
+  respond(status, content_type, &length, has_body);
+  if (!has_body) co_return {};
+  co_return co_await supply(body, true);
+}
+
+Task<Result<void>> Server::Http2Connection::Exchange::start(int status, std::string_view content_type) {
+  AUTOGLM_ASSERT(!started_, "an answer is sent once");
+  respond(status, content_type, nullptr, request.method != "HEAD");
+  co_return {};
+}
+
+Task<Result<void>> Server::Http2Connection::Exchange::write(std::string_view bytes) {
+  AUTOGLM_ASSERT(started_ && !finished_, "write belongs between start and finish");
+  if (bytes.empty() || request.method == "HEAD") co_return {};
+  co_return co_await supply(bytes, false);
+}
+
+Task<Result<void>> Server::Http2Connection::Exchange::finish() {
+  AUTOGLM_ASSERT(started_ && !finished_, "finish belongs behind start");
+  finished_ = true;
+  if (request.method == "HEAD") co_return {};
+  connection_.session_.supply(*this, {}, true);
+  connection_.wake();
+  co_return {};
+}
+
+/// Until the connection has taken all of it.
+Task<Result<void>> Server::Http2Connection::Exchange::supply(std::string_view bytes, bool last) {
+  struct Withdrawal {
+    Exchange& exchange;
+    ~Withdrawal() { Http2Session::withdraw(exchange); }
+  } withdrawal{*this};
+  taken_.clear();
+  connection_.session_.supply(*this, bytes, last);
+  connection_.wake();
+  co_await taken_.wait();
+  if (stalled_) {
+    finished_ = false;
+    co_return fail(ErrorCode::kDeadlineExceeded, "sending the answer took too long");
+  }
+  bytes_sent_ += bytes.size();
+  co_return {};
+}
+
+Server::Http2Connection::Http2Connection(Server& server, std::unique_ptr<ByteStream> stream)
+    : Connection(server),
+      stream_(std::move(stream)),
+      timer_([this] {
+        session_.expire(std::chrono::steady_clock::now());
+        watch_time();
+        wake();
+      }),
+      session_(server.limits_, [this] { return std::make_unique<Exchange>(*this); }) {}
+
+void Server::Http2Connection::drain() {
+  if (!session_.served()) return;
+  session_.drain();
+  wake();
+}
+
+Task<void> Server::Http2Connection::run(std::string begun) {
+  watch_time();
+  co_await first_of(receive(std::move(begun)), transmit());
+  session_.abandon();
+  co_await linger(*stream_);
+}
+
+/// Ends when the peer has left, or cannot be followed.
+Task<void> Server::Http2Connection::receive(std::string begun) {
+  bool going_on = session_.receive(begun);
+  begun = std::string(kQuietRead, '\0');
+  while (going_on) {
+    watch_time();
+    wake();
+    const auto count = co_await stream_->read_some(std::span(begun));
+    if (!count || *count == 0) co_return;
+    going_on = session_.receive(std::string_view(begun).substr(0, *count));
+    if (*count == begun.size()) {
+      begun.resize(kBusyRead);
+    } else if (session_.streams() == 0 && begun.size() > kQuietRead) {
+      begun = std::string(kQuietRead, '\0');
+    }
+  }
+}
+
+/// Ends when all has been said, or the peer takes nothing any more.
+Task<void> Server::Http2Connection::transmit() {
+  std::string out;
+  while (true) {
+    wanted_.clear();
+    out.clear();
+    if (!session_.transmit(out, kBatch)) co_return;
+    if (out.empty()) {
+      if (session_.ended()) co_return;
+      if (session_.streams() == 0) {
+        out = std::string();
+        if (server_.draining_ && session_.served() && session_.drain()) continue;
+      }
+      if (!wanted_.is_set()) co_await wanted_.wait();
+      continue;
+    }
+    const std::string_view parts[] = {out};
+    const auto written = co_await with_deadline(Deadline::after(server_.limits_.write_stall),
+                                                stream_->write_all(parts), "sending");
+    if (!written) co_return;
+    watch_time();
+  }
+}
+
+/// Arms the timer, where it would be late.
+void Server::Http2Connection::watch_time() {
+  const MonotonicTime next = session_.next_expiry();
+  if (next == MonotonicTime::max() || (timer_.armed() && timer_.at() <= next)) return;
+  timer_.arm(next);
+}
+
+}  // namespace autoglm::http

@@ -1,0 +1,39 @@
+#pragma once
+
+#include "http/connection.h"
+#include "http/http2_session.h"
+#include "runtime/signal.h"
+
+#include <memory>
+#include <string>
+
+namespace autoglm::http {
+
+/// HTTP/2 on one connection: two coroutines carry bytes between the stream and an Http2Session, each request is
+/// answered by a task of its own, and what all of them have to say goes out together, a turn of the loop at a
+/// time.
+class Server::Http2Connection final : public Connection {
+ public:
+  Http2Connection(Server& server, std::unique_ptr<ByteStream> stream);
+
+  /// `begun`: what the client has sent already.
+  Task<void> run(std::string begun);
+  bool idle() const override { return session_.streams() == 0; }
+  void drain() override;
+
+ private:
+  class Exchange;
+
+  Task<void> receive(std::string begun);
+  Task<void> transmit();
+  /// Something may be there to be sent.
+  void wake() { wanted_.set(); }
+  void watch_time();
+
+  std::unique_ptr<ByteStream> stream_;
+  Signal wanted_;
+  Timer timer_;
+  Http2Session session_;  // last: its streams use all of the above
+};
+
+}  // namespace autoglm::http
