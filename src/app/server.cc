@@ -109,9 +109,10 @@ Result<void> Server::State::make_tls() {
   std::vector<std::string> protocols = {"http/1.1"};
   if (config.server.http2) protocols.insert(protocols.begin(), "h2");
   if (const auto& wanted = config.server.tls) {
-    auto made = LiveTls::create({"api", protocols}, *wanted, metrics, *log, [this](const LiveTls::Context& context) {
-      workers->on_each([&](EventLoop& loop) { servers[loop.index()]->use_tls(context); });
-    });
+    auto made =
+        LiveTls::create({"api", protocols}, *wanted, metrics, *log, [this](const LiveTls::Context& context) {
+          workers->on_each([&](EventLoop& loop) { servers[loop.index()]->use_tls(context); });
+        });
     if (!made) return fail(made.error());
     tls = std::move(*made);
   }

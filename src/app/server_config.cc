@@ -32,10 +32,11 @@ config::Descriptor<ServerConfig> with_limits(config::Descriptor<ServerConfig> se
            .max = 1 << 30})
       .field("http2", &C::http2,
              {.doc = "Speak HTTP/2, too: where TLS agrees on it, and to clients that begin with it."})
-      .field("http2_streams", &C::http2_streams,
-             {.doc = "Requests at a time of one HTTP/2 connection; further ones are refused, to be sent again.",
-              .min = 1,
-              .max = 1'000'000})
+      .field(
+          "http2_streams", &C::http2_streams,
+          {.doc = "Requests at a time of one HTTP/2 connection; further ones are refused, to be sent again.",
+           .min = 1,
+           .max = 1'000'000})
       .field("header_timeout", &C::header_timeout,
              {.doc = "From a request's first byte to the end of its header.", .min = 0.001, .max = 3600})
       .field("body_timeout", &C::body_timeout,

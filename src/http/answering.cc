@@ -36,9 +36,8 @@ Refusal body_too_large(std::size_t limit) {
 }
 
 Refusal no_body_memory() {
-  return {
-      503,
-      "other requests' bodies fill the memory there is for them (server.body_memory); try again shortly"};
+  return {503,
+          "other requests' bodies fill the memory there is for them (server.body_memory); try again shortly"};
 }
 
 }  // namespace autoglm::http

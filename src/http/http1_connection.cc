@@ -109,7 +109,8 @@ Task<Parsed<void>> Server::Http1Connection::read_body(Request& request) {
   using Kind = BodyFraming::Kind;
   const std::size_t limit = server_.limits_.body_bytes;
   if (request.framing.kind == Kind::kNone) co_return {};
-  if (request.framing.kind == Kind::kLength && request.framing.length > limit) co_return std::unexpected(body_too_large(limit));
+  if (request.framing.kind == Kind::kLength && request.framing.length > limit)
+    co_return std::unexpected(body_too_large(limit));
   if (request.expects_continue && buffer_.empty()) {
     static constexpr std::string_view kContinue[] = {"HTTP/1.1 100 Continue\r\n\r\n"};
     if (!co_await write_guarded(kContinue)) co_return std::unexpected(Refusal{499, "the client went away"});
@@ -154,7 +155,8 @@ Task<Parsed<void>> Server::Http1Connection::read_body(Request& request) {
 }
 
 /// Appends what arrives next to the buffer; 0 at the peer's end, a broken connection included.
-Task<Parsed<std::size_t>> Server::Http1Connection::fill(Deadline deadline, const char* what, std::size_t least) {
+Task<Parsed<std::size_t>> Server::Http1Connection::fill(Deadline deadline, const char* what,
+                                                        std::size_t least) {
   // The room for the read is given back on every way out, cancellation included.
   struct Room {
     std::string& buffer;
@@ -233,7 +235,7 @@ void Server::Http1Connection::add_header(std::string_view name, std::string_view
 }
 
 void Server::Http1Connection::append_head(int status, std::string_view content_type, std::size_t length,
-                                     bool stream) {
+                                          bool stream) {
   if (server_.draining_) keep_alive_ = false;
   head_.clear();
   const auto append_number = [this](std::size_t number) {
@@ -262,7 +264,7 @@ void Server::Http1Connection::append_head(int status, std::string_view content_t
 }
 
 Task<Result<void>> Server::Http1Connection::send(int status, std::string_view content_type,
-                                            std::string_view body) {
+                                                 std::string_view body) {
   AUTOGLM_ASSERT(!started_, "an answer is sent once");
   started_ = finished_ = true;
   const auto shorter = packed(server_.limits_.compress_above, request_, content_type, body, *this);

@@ -9,9 +9,9 @@
 
 namespace autoglm::http {
 
-/// HTTP/2 on one connection: two coroutines carry bytes between the stream and an Http2Session, each request is
-/// answered by a task of its own, and what all of them have to say goes out together, a turn of the loop at a
-/// time.
+/// HTTP/2 on one connection: two coroutines carry bytes between the stream and an Http2Session, each request
+/// is answered by a task of its own, and what all of them have to say goes out together, a turn of the loop
+/// at a time.
 class Server::Http2Connection final : public Connection {
  public:
   Http2Connection(Server& server, std::unique_ptr<ByteStream> stream);

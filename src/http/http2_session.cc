@@ -77,6 +77,15 @@ struct Http2Session::Callbacks {
     return session(user).take_field(*found, text_of(name, name_size), text_of(value, value_size));
   }
 
+  /// The library would drop the field and go on.
+  static int on_invalid_header(nghttp2_session* session_handle, const nghttp2_frame* frame,
+                               const std::uint8_t* /*name*/, std::size_t /*name_size*/,
+                               const std::uint8_t* /*value*/, std::size_t /*value_size*/,
+                               std::uint8_t /*flags*/, void* /*user*/) {
+    nghttp2_submit_rst_stream(session_handle, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_PROTOCOL_ERROR);
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  }
+
   static int on_data(nghttp2_session* session_handle, std::uint8_t /*flags*/, std::int32_t id,
                      const std::uint8_t* data, std::size_t size, void* user) {
     if (Http2Stream* found = stream(session_handle, id)) session(user).take_body(*found, text_of(data, size));
@@ -139,6 +148,7 @@ struct Http2Session::Callbacks {
     nghttp2_session_callbacks_new(&made);
     nghttp2_session_callbacks_set_on_begin_headers_callback(made, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(made, on_header);
+    nghttp2_session_callbacks_set_on_invalid_header_callback(made, on_invalid_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, on_data);
     nghttp2_session_callbacks_set_on_frame_recv_callback(made, on_frame);
     nghttp2_session_callbacks_set_on_frame_send_callback(made, on_sent);
@@ -344,6 +354,7 @@ void Http2Session::supply(Http2Stream& stream, std::string_view bytes, bool last
 }
 
 void Http2Session::reset(Http2Stream& stream) {
+  stream.last_ = false;
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, NGHTTP2_INTERNAL_ERROR);
 }
 

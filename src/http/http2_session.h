@@ -46,7 +46,7 @@ class Http2Stream {
   bool whole_ = false;    // the request
   bool refused_ = false;  // so that what else comes of it is dropped
   std::size_t fields_ = 0;
-  std::size_t head_bytes_ = 0;  // as HTTP/2 counts: 32 more for each field
+  std::size_t head_bytes_ = 0;                                    // as HTTP/2 counts: 32 more for each field
   std::vector<std::pair<std::uint32_t, std::uint32_t>> lengths_;  // of names and values in `request.head`
 
   std::string_view unsent_;

@@ -28,7 +28,7 @@ struct ServerLimits {
   Duration body_time = std::chrono::seconds(60);
   Duration idle_time = std::chrono::seconds(75);    ///< between requests
   Duration write_stall = std::chrono::seconds(30);  ///< that a peer may take nothing of what is sent
-  std::uint32_t http2_streams = 128;  ///< requests of one HTTP/2 connection at a time
+  std::uint32_t http2_streams = 128;                ///< requests of one HTTP/2 connection at a time
   std::size_t compress_above = 0;  ///< bytes of a whole answer, for who accepts it packed; 0: never
   // What all servers of a process share; null: without bound.
   std::shared_ptr<BodyMemory> body_memory;
@@ -74,8 +74,8 @@ class Handler {
 /// An HTTP server on one listener of one loop. HTTP/1.1: keep-alive, pipelining, chunked bodies,
 /// `Expect: 100-continue`. HTTP/2 where TLS's ALPN says so, and where a client just begins with it ("prior
 /// knowledge"). Limits in bytes and time. While a handler runs the connection watches for the peer's end,
-/// half-closed included, as nginx does, and for the reset of its stream, and destroys the handler's task then.
-/// Loop thread only; its destructor ends every connection.
+/// half-closed included, as nginx does, and for the reset of its stream, and destroys the handler's task
+/// then. Loop thread only; its destructor ends every connection.
 class Server {
  public:
   Server(std::unique_ptr<TcpListener> listener, const ServerLimits& limits, Handler& handler);

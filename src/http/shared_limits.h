@@ -16,8 +16,8 @@ class BodyMemory {
  public:
   explicit BodyMemory(std::size_t limit) : limit_(limit) {}
 
-  /// One request's part; given back when it is destroyed. Up to `free` bytes are not counted: where a connection
-  /// has one request at a time, the number of connections bounds those.
+  /// One request's part; given back when it is destroyed. Up to `free` bytes are not counted: where a
+  /// connection has one request at a time, the number of connections bounds those.
   class Share {
    public:
     static constexpr std::size_t kFree = std::size_t{64} << 10U;

@@ -1,6 +1,7 @@
 """What may arrive at a port that faces the network, and what has to become of it: one table, which a test and `./dev bench
 hostile` run. Each input is sent on a connection of its own, whole or in pieces; then the server must answer with one of the
-statuses (or say nothing, where `None` is among them) and, unless `stays`, close. Memory and CPU are the process's growth."""
+statuses (or say nothing, where `None` is among them) and, unless `stays`, close. To HTTP/2 it may also answer by ending the
+stream or the connection ("reset 1", "goaway 1", with RFC 9113's codes). Memory and CPU are the process's growth."""
 
 import dataclasses
 import json
@@ -8,6 +9,8 @@ import os
 import re
 import socket
 import time
+
+import http2
 
 HEAD = "POST /v1/completions HTTP/1.1\r\nHost: h\r\n"
 SMALL = json.dumps({"prompt": "Hi", "max_tokens": 1})
@@ -24,6 +27,7 @@ class Hostile:
     statuses: tuple = (400,)
     stays: bool = False  # the connection may live: framing was sound
     answers: int = 1     # at most; more would be a request smuggled in
+    http2: bool = False
 
     def pieces(self):
         data = self.data() if callable(self.data) else self.data
@@ -95,7 +99,7 @@ CHUNKS = [
 
 HEADS = [
     ("a TLS hello", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)) * 2 + b"\r\n\r\n", (400,)),
-    ("a preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0", (400, 505)),
+    ("a preface of HTTP/2 behind a request", b"GET /livez HTTP/1.1\r\nHost: h\r\n\r\n" + http2.PREFACE, (200,), False, 2),
     ("random bytes", os.urandom(4096).replace(b"\n", b"x") + b"\r\n\r\n"),
     ("no version", "GET /\r\n\r\n"),
     ("another version", "GET / HTTP/9.9\r\nHost: h\r\n\r\n", (400, 505)),
@@ -145,10 +149,81 @@ BODIES = [
     ("a logit bias for a million tokens", json_body(json.dumps({"prompt": "x", "logit_bias": {str(i): 1 for i in range(300_000)}})), (400,), True),
 ]
 
+RESET, CLOSED, TOO_MUCH = ("reset 1",), ("goaway 1",), ("goaway 11", None)
+
+# Those that break the connection.
+CONNECTIONS = [
+    ("a preface that goes on as HTTP/1", http2.PREFACE + b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", ("goaway 1", "goaway 6", None)),
+    ("no settings", http2.PREFACE + http2.get("/livez"), CLOSED),
+    ("a frame of 16 MB", http2.hello() + http2.frame(http2.DATA, 0, 1, b"x" * 65536, 0xffffff), ("goaway 6",)),
+    ("data on stream 0", http2.hello() + http2.frame(http2.DATA, 0, 0, b"x"), CLOSED),
+    ("headers on stream 0", http2.hello() + http2.headers(http2.request(), 0), CLOSED),
+    ("headers on an even stream", http2.hello() + http2.headers(http2.request(), 2), CLOSED),
+    ("data on a stream that is not open", http2.hello() + http2.frame(http2.DATA, 1, 5, b"x"), CLOSED),
+    ("a continuation of nothing", http2.hello() + http2.frame(http2.CONTINUATION, 4, 1, b""), CLOSED),
+    ("a ping inside a header", http2.hello() + http2.headers(http2.request(), 1, 0) + http2.frame(http2.PING, 0, 0, b"x" * 8), CLOSED),
+    ("a ping of 7 bytes", http2.hello() + http2.frame(http2.PING, 0, 0, b"x" * 7), ("goaway 6",)),
+    ("settings of 5 bytes", http2.hello() + http2.frame(http2.SETTINGS, 0, 0, b"x" * 5), ("goaway 6",)),
+    ("2,000 settings in a frame", http2.hello([(0x99, 1)] * 2000), TOO_MUCH),
+    ("a window of 4 GB", http2.hello([(4, 0xffffffff)]), ("goaway 3",)),
+    ("a window that overflows", http2.hello() + http2.frame(http2.WINDOW_UPDATE, 0, 0, b"\x7f\xff\xff\xff"), ("goaway 3",)),
+    ("a window update of nothing", http2.hello() + http2.frame(http2.WINDOW_UPDATE, 0, 0, b"\0\0\0\0"), CLOSED),
+    ("a promise from a client", http2.hello() + http2.frame(http2.PUSH_PROMISE, 4, 1, b"\0\0\0\2"), CLOSED),
+    ("padding longer than its frame", http2.hello() + http2.headers(http2.request(), 1, 4) + http2.frame(http2.DATA, 9, 1, b"\xffxx"), CLOSED),
+    ("an index that is not in the table", http2.hello() + http2.headers(b"\xff\x80\x01"), ("goaway 9",)),
+    ("a table of 1 GB", http2.hello() + http2.headers(http2.integer(1 << 30, 5, 0x20) + http2.request()), ("goaway 9",)),
+    ("a string that is longer than its block", http2.hello() + http2.headers(b"\x00\x7f\xff\xff\xff\x07x"), ("goaway 9",)),
+    ("30 KB that unpack to 120 MB", http2.hello() + http2.headers(http2.request() + http2.field("x", "y" * 4000, True), 1, 0)
+     + http2.frame(http2.CONTINUATION, 0, 1, b"\xbe" * 15_000) + http2.frame(http2.CONTINUATION, 4, 1, b"\xbe" * 15_000), TOO_MUCH),
+    ("continuations without end", lambda: [http2.hello() + http2.headers(http2.request(), 1, 0)] + [http2.frame(http2.CONTINUATION, 0, 1, http2.field("a", "b"))] * 100_000, TOO_MUCH),
+    ("empty continuations without end", lambda: [http2.hello() + http2.headers(http2.request(), 1, 0)] + [http2.frame(http2.CONTINUATION, 0, 1) * 1000] * 1000, TOO_MUCH),
+    ("100,000 requests, each cancelled", lambda: [http2.hello()] + [b"".join(http2.get("/livez", 2 * i + 1) + http2.frame(http2.RST_STREAM, 0, 2 * i + 1, b"\0\0\0\x08") for i in range(k, k + 100)) for k in range(0, 100_000, 100)], (*TOO_MUCH, "goaway 2"), False, 2100),
+    ("a million pings, unread", lambda: [http2.hello()] + [http2.frame(http2.PING, 0, 0, b"x" * 8) * 1000] * 1000, (*TOO_MUCH, "goaway 0")),
+    ("a million settings, unread", lambda: [http2.hello()] + [http2.frame(http2.SETTINGS) * 1000] * 1000, (*TOO_MUCH, "goaway 0")),
+]
+
+# Those that are one request's own.
+STREAMS = [
+    ("a name in upper case", http2.headers(http2.request(("X", "y"))), RESET),
+    ("no path", http2.headers(http2.fields((":method", "GET"), (":scheme", "http"), (":authority", "h"))), RESET),
+    ("an empty path", http2.headers(http2.request(path="")), RESET),
+    ("two paths", http2.headers(http2.request((":path", "/stolen"))), RESET),
+    ("two authorities", http2.headers(http2.request((":authority", "b"))), RESET),
+    ("a pseudo field behind others", http2.headers(http2.fields((":method", "GET"), (":scheme", "http"), ("a", "b"), (":path", "/"))), RESET),
+    ("a pseudo field of answers", http2.headers(http2.request((":status", "200"))), RESET),
+    ("a transfer coding", http2.headers(http2.request(("transfer-encoding", "chunked"))), RESET),
+    ("a connection field", http2.headers(http2.request(("connection", "close"))), RESET),
+    ("te with more than trailers", http2.headers(http2.request(("te", "gzip"))), RESET),
+    ("NUL inside a value", http2.headers(http2.request(("x", "a\0b"))), RESET),
+    ("CR LF inside a value", http2.headers(http2.request(("x", "a\r\nStolen: b"))), RESET),
+    ("CR LF inside a path", http2.headers(http2.request(path="/ HTTP/1.1\r\nx: y")), (*RESET, 400)),
+    ("a space in the path", http2.headers(http2.request(path="/a b")), (*RESET, 400)),
+    ("a method that is no token", http2.headers(http2.request(method="G@T(/)")), (*RESET, 400)),
+    ("CONNECT", http2.headers(http2.fields((":method", "CONNECT"), (":authority", "elsewhere:443"))), (400, 404, 405)),
+    ("a length that is more than the body", http2.headers(http2.request(("content-length", "100")), 1, 4) + http2.frame(http2.DATA, 1, 1, b"x"), RESET),
+    ("a length that is less than the body", http2.headers(http2.request(("content-length", "1")), 1, 4) + http2.frame(http2.DATA, 1, 1, b"x" * 100), RESET),
+    ("two lengths", http2.headers(http2.request(("content-length", "1"), ("content-length", "1")), 1, 4) + http2.frame(http2.DATA, 1, 1, b"x"), (*RESET, 400)),
+    ("a length of 1 TB", http2.headers(http2.request(("content-length", "1000000000000")), 1, 4), (413,)),
+    ("a field of 60 KB", http2.headers(http2.request(("x", "y" * 15_000)), 1, 1) + b"".join(http2.frame(http2.CONTINUATION, flags, 1, http2.field("x", "y" * 15_000)) for flags in (0, 0, 4)), (431,)),
+    ("2,000 fields", http2.headers(http2.request(), 1, 1) + http2.frame(http2.CONTINUATION, 4, 1, http2.field("a", "b") * 2000), (431,)),
+    ("a trailer with a pseudo field", http2.headers(http2.request(), 1, 4) + http2.headers(http2.fields((":path", "/stolen"))), RESET),
+    ("a body of 64 MB", lambda: [http2.headers(http2.request(), 1, 4)] + [http2.frame(http2.DATA, 0, 1, b"x" * 16384)] * 4000, (413, "reset 3", "goaway 3")),
+    ("a million updates of a window", lambda: [http2.frame(http2.WINDOW_UPDATE, 0, 0, b"\0\0\0\1") * 1000] * 1000 + [http2.get("/livez")], (200,)),
+    ("a million priorities", lambda: [b"".join(http2.frame(http2.PRIORITY, 0, 2 * i + 3, b"\0\0\0\0\x10") for i in range(1000))] * 1000 + [http2.get("/livez")], (200,)),
+    ("a million empty frames of a body", lambda: [http2.headers(http2.request(path="/livez"), 1, 4)] + [http2.frame(http2.DATA, 0, 1) * 1000] * 1000 + [http2.frame(http2.DATA, 1, 1)], (405, "goaway 11")),
+]
+
+
+def behind_hello(data):
+    return lambda: [http2.hello(), *Hostile("", "", data).pieces()]
+
+
 CASES = [Hostile("smuggling", *case) for case in SMUGGLING]
 CASES += [Hostile("chunks", name, post(CHUNKED, body)) for name, body in CHUNKS]
 CASES += [Hostile("heads", *case) for case in HEADS]
 CASES += [Hostile("bodies", *case) for case in BODIES]
+CASES += [Hostile("HTTP/2 connections", *case, http2=True) for case in CONNECTIONS]
+CASES += [Hostile("HTTP/2 streams", name, behind_hello(data), outcome, stays=True, answers=2, http2=True) for name, data, outcome in STREAMS]
 
 
 def exchange(port, case, patience):
@@ -177,8 +252,10 @@ def exchange(port, case, patience):
                 closed = True
                 break
             received += data
-            if case.stays and complete(received):
+            if case.stays and (http2.ended if case.http2 else complete)(received):
                 break
+    if case.http2:
+        return http2.outcomes(received), closed
     return [int(n) for n in re.findall(rb"^HTTP/1\.1 (\d{3}) ", received, re.M) if n != b"100"], closed
 
 
