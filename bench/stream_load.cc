@@ -1,10 +1,16 @@
 // Both ends of the bench of streams, cheap enough to leave the proxy between them the slow part:
 //
-//   stream_load serve PORT EVENTS MILLISECONDS   an upstream: each POST is answered by a stream of so many
-//   events,
-//                                                one each so many milliseconds; each GET by 200
-//   stream_load load PORT STREAMS                opens so many streams and reads them to their end; prints
-//                                                "STREAMS n FINISHED n EVENTS n SECONDS s"
+//   stream_load serve PORT EVENTS MILLISECONDS BYTES   an upstream: each POST is answered by a stream of so
+//   many
+//                                                      events, one each so many milliseconds, with a word of
+//                                                      so many bytes; each GET by 200
+//   stream_load load PORT STREAMS                      opens so many streams and reads them to their end;
+//   prints
+//                                                      "STREAMS n FINISHED n EVENTS n P99 ms", which is of
+//                                                      the time between two reads of a stream
+//   stream_load deaf PORT STREAMS                      opens so many, says "OPEN n", and reads nothing until
+//   its
+//                                                      standard input ends
 //
 // One thread and one epoll set each; no more of HTTP than the two proxies' own messages need.
 
@@ -28,9 +34,10 @@
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::string_view kFrame =
+constexpr std::string_view kBegin =
     R"(data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m",)"
-    R"("choices":[{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null}]})";
+    R"("choices":[{"index":0,"delta":{"content":")";
+constexpr std::string_view kEnd = R"("},"logprobs":null,"finish_reason":null}]})";
 constexpr std::string_view kBody =
     R"({"model":"m","messages":[{"role":"user","content":"Hello, how can I help?"}],"stream":true})";
 
@@ -70,8 +77,12 @@ std::string chunk(std::string_view text) {
 /// Streams whose turn is in the same millisecond of their period.
 class Upstream {
  public:
-  Upstream(const char* port, int events, int period)
-      : epoll_(::epoll_create1(0)), events_(events), turns_(static_cast<std::size_t>(period)) {
+  Upstream(const char* port, int events, int period, int word)
+      : epoll_(::epoll_create1(0)),
+        events_(events),
+        frame_(chunk(std::string(kBegin) + std::string(static_cast<std::size_t>(word), 'w') +
+                     std::string(kEnd) + "\n\n")),
+        turns_(static_cast<std::size_t>(period)) {
     listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
     const int on = 1;
     ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -98,6 +109,7 @@ class Upstream {
   struct Stream {
     int fd;
     int left;
+    std::string_view rest = {};  // of a frame that its reader has not taken yet
   };
 
   void on_ready(int fd) {
@@ -130,41 +142,75 @@ class Upstream {
     }
   }
 
+  /// Who does not read gets no more until it does.
   void emit(std::vector<Stream>& turn) const {
-    static const std::string frame = chunk(std::string(kFrame) + "\n\n");
     static const std::string end = chunk("data: [DONE]\n\n") + "0\r\n\r\n";
-    for (Stream& stream : turn) send_all(stream.fd, stream.left-- > 0 ? frame : end);
-    std::erase_if(turn, [](const Stream& stream) { return stream.left < 0; });
+    for (Stream& stream : turn) {
+      if (stream.rest.empty())
+        stream.rest = stream.left-- > 0 ? std::string_view(frame_) : std::string_view(end);
+      const ssize_t count =
+          ::send(stream.fd, stream.rest.data(), stream.rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (count > 0) stream.rest.remove_prefix(static_cast<std::size_t>(count));
+    }
+    std::erase_if(turn, [](const Stream& stream) { return stream.left < 0 && stream.rest.empty(); });
   }
 
   int epoll_;
   int listener_ = -1;
   int events_;
+  std::string frame_;
   std::size_t next_turn_ = 0;
   std::vector<std::vector<Stream>> turns_;
   std::unordered_map<int, std::string> requests_;
 };
 
-int load(const char* port, int streams) {
-  const int epoll = ::epoll_create1(0);
-  const sockaddr_in address = loopback(port);
-  const std::string request =
+/// A new connection that has asked for a stream; its kernel's buffer for what comes is `receive_buffer`, or
+/// 0.
+int ask(const char* port, int receive_buffer) {
+  static const std::string request =
       "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
       "Content-Length: " +
       std::to_string(kBody.size()) + "\r\n\r\n" + std::string(kBody);
-  const auto began = Clock::now();
-  std::unordered_map<int, std::string> tails;  // what was read last, so that words cut in two are found
+  const sockaddr_in address = loopback(port);
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  if (receive_buffer > 0) ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  if (fd < 0 || ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    die("connect");
+  send_all(fd, request);
+  return fd;
+}
+
+int deaf(const char* port, int streams) {
+  for (int i = 0; i < streams; ++i) ask(port, 4096);
+  std::printf("OPEN %d\n", streams);
+  std::fflush(stdout);
+  while (std::getchar() != EOF) {
+  }
+  return 0;
+}
+
+double percentile_99(std::vector<double>& values) {
+  if (values.empty()) return 0;
+  const auto at = values.begin() + static_cast<std::ptrdiff_t>(values.size() * 99 / 100);
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
+}
+
+int load(const char* port, int streams) {
+  const int epoll = ::epoll_create1(0);
+  struct Reader {
+    std::string tail;  // what was read last, so that words cut in two are found
+    Clock::time_point read = {};
+  };
+  std::unordered_map<int, Reader> readers;
+  std::vector<double> gaps;  // ms
   int open = 0;
   int finished = 0;
   long events = 0;
   int started = 0;
   while (started < streams || open > 0) {
     for (int i = 0; i < 10 && started < streams; ++i, ++started, ++open) {
-      const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-      if (fd < 0 || ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-        die("connect");
-      send_all(fd, request);
-      watch(epoll, fd);
+      watch(epoll, ask(port, 0));
     }
     std::array<epoll_event, 256> ready;
     const int count =
@@ -174,7 +220,12 @@ int load(const char* port, int streams) {
       const int fd = ready[static_cast<std::size_t>(i)].data.fd;
       std::array<char, 16384> bytes;
       const ssize_t size = ::recv(fd, bytes.data(), bytes.size(), MSG_DONTWAIT);
-      std::string& text = tails[fd];
+      Reader& reader = readers[fd];
+      std::string& text = reader.tail;
+      const auto now = Clock::now();
+      if (reader.read != Clock::time_point())
+        gaps.push_back(std::chrono::duration<double, std::milli>(now - reader.read).count());
+      reader.read = now;
       if (size > 0) text.append(bytes.data(), static_cast<std::size_t>(size));
       constexpr std::string_view kMark = "data: ";
       std::size_t at = 0;
@@ -186,12 +237,11 @@ int load(const char* port, int streams) {
       if (!done && size > 0) continue;
       finished += done ? 1 : 0;
       --open;
-      tails.erase(fd);
+      readers.erase(fd);
       ::close(fd);
     }
   }
-  const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
-  std::printf("STREAMS %d FINISHED %d EVENTS %ld SECONDS %f\n", streams, finished, events, seconds);
+  std::printf("STREAMS %d FINISHED %d EVENTS %ld P99 %f\n", streams, finished, events, percentile_99(gaps));
   return 0;
 }
 
@@ -199,10 +249,13 @@ int load(const char* port, int streams) {
 
 int main(int count, char** arguments) {
   const std::vector<std::string> words(arguments + 1, arguments + count);
-  if (words.size() == 4 && words[0] == "serve") {
-    Upstream(words[1].c_str(), std::stoi(words[2]), std::stoi(words[3])).run();
+  if (words.size() == 5 && words[0] == "serve") {
+    Upstream(words[1].c_str(), std::stoi(words[2]), std::stoi(words[3]), std::stoi(words[4])).run();
   }
   if (words.size() == 3 && words[0] == "load") return load(words[1].c_str(), std::stoi(words[2]));
-  std::fprintf(stderr, "usage: stream_load serve PORT EVENTS MILLISECONDS | load PORT STREAMS\n");
+  if (words.size() == 3 && words[0] == "deaf") return deaf(words[1].c_str(), std::stoi(words[2]));
+  std::fprintf(
+      stderr,
+      "usage: stream_load serve PORT EVENTS MILLISECONDS BYTES | load PORT STREAMS | deaf PORT STREAMS\n");
   return 2;
 }

@@ -20,9 +20,9 @@ STREAMS, EVENTS, PERIOD_MS = 1000, 200, 50
 class Upstream(Process):
     name = "stream_load"
 
-    def __init__(self, cpu):
+    def __init__(self, cpu, events=EVENTS, word_bytes=5):
         port = free_port()
-        super().__init__(["taskset", "-c", str(cpu), STREAM_LOAD, "serve", str(port), str(EVENTS), str(PERIOD_MS)], port)
+        super().__init__(["taskset", "-c", str(cpu), STREAM_LOAD, "serve", str(port), str(events), str(PERIOD_MS), str(word_bytes)], port)
 
 
 def run_streams(server, cpu):

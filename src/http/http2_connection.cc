@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t kQuietRead = 2048;      // what a connection without requests holds
 constexpr std::size_t kBusyRead = 16 * 1024;  // a frame
 constexpr std::size_t kBatch = 32 * 1024;     // sent at a time
+constexpr Duration kGoodbye = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -191,6 +192,8 @@ void Server::Http2Connection::drain() {
 Task<void> Server::Http2Connection::run(std::string begun) {
   watch_time();
   co_await first_of(receive(std::move(begun)), transmit());
+  // Who sent nonsense and closed at once is owed the reason still.
+  if (!sending_) co_await say_the_rest();
   session_.abandon();
   co_await linger(*stream_);
 }
@@ -230,11 +233,20 @@ Task<void> Server::Http2Connection::transmit() {
       continue;
     }
     const std::string_view parts[] = {out};
+    sending_ = true;
     const auto written = co_await with_deadline(Deadline::after(server_.limits_.write_stall),
                                                 stream_->write_all(parts), "sending");
     if (!written) co_return;
+    sending_ = false;
     watch_time();
   }
+}
+
+Task<void> Server::Http2Connection::say_the_rest() {
+  std::string out;
+  if (!session_.transmit(out, kBatch) || out.empty()) co_return;
+  const std::string_view parts[] = {out};
+  co_await with_deadline(Deadline::after(kGoodbye), stream_->write_all(parts), "closing");
 }
 
 /// Arms the timer, where it would be late.

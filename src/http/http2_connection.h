@@ -26,11 +26,13 @@ class Server::Http2Connection final : public Connection {
 
   Task<void> receive(std::string begun);
   Task<void> transmit();
+  [[gnu::noinline]] Task<void> say_the_rest();
   /// Something may be there to be sent.
   void wake() { wanted_.set(); }
   void watch_time();
 
   std::unique_ptr<ByteStream> stream_;
+  bool sending_ = false;  // a write is under way, or has failed
   Signal wanted_;
   Timer timer_;
   Http2Session session_;  // last: its streams use all of the above

@@ -134,9 +134,10 @@ class Limits(unittest.TestCase):
             flood = [http2.headers(http2.request(), 2 * i + 1, http2.END_HEADERS) + part[:5] + (2 * i + 1).to_bytes(4, "big") + part[9:]
                      for i in range(60)]
             connection.sendall(http2.hello() + b"".join(flood))
-            self.assertEqual(server.post("/v1/completions", {"prompt": "x" * 200_000, "max_tokens": 1}).status, 503)
+            wanted = {"prompt": "x" * 200_000, "max_tokens": 1}
+            wait_for(lambda: server.post("/v1/completions", wanted).status == 503, "no room")
             connection.close()
-            wait_for(lambda: server.post("/v1/completions", {"prompt": "x" * 200_000, "max_tokens": 1}).status == 400, "room again")
+            wait_for(lambda: server.post("/v1/completions", wanted).status == 400, "room again: the prompt is only too long")
 
     def test_sigterm_lets_streams_finish(self):
         with Server() as server:
@@ -144,6 +145,7 @@ class Limits(unittest.TestCase):
             self.assertEqual(scenario.says(), "streaming")
             server.process.terminate()
             scenario.end()
+            self.assertEqual(server.process.wait(PATIENCE), 0)
 
     def test_it_can_be_switched_off(self):
         with Server(server={"http2": False}) as server:
