@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 
+from connections import idle, slow_readers
 from endpoints import endpoints
 from gateway import gateway
 from hostile_inputs import hostile
+from http2_answers import http2
 from load import Stream, run_together, words
 from ratios import Ratio, percentile
 from sameness import overcommit, resume
@@ -247,4 +249,4 @@ def soak(_pairs):
 
 
 CASES = {case.__name__: case for case in (
-    generate, prefix, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, streams, affinity, tls, hostile, soak)}
+    generate, prefix, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, streams, affinity, tls, http2, idle, slow_readers, hostile, soak)}

@@ -37,8 +37,8 @@ class Nginx(Process):
 
     name = "nginx"
 
-    def __init__(self, port, servers, cpu, tls=None):
-        self.tls = tls
+    def __init__(self, port, servers, cpu, tls=None, health_port=None):
+        self.tls, self.health_port = tls, health_port
         self.folder = tempfile.TemporaryDirectory(prefix="bench-nginx-")
         path = os.path.join(self.folder.name, "nginx.conf")
         with open(path, "w") as file:
@@ -60,14 +60,14 @@ def upstreams(cpu):
     return ports, Nginx(ports[0], blocks, cpu)
 
 
-def nginx_proxy(ports, cpu, tls=None):
-    """`tls`: files of a certificate and its key."""
-    port = free_port()
+def nginx_proxy(ports, cpu, tls=None, http2=False):
+    """`tls`: files of a certificate and its key; `http2`: without TLS."""
+    port, plain = free_port(), free_port() if http2 else None
     secure = f"listen 127.0.0.1:{port} ssl; ssl_certificate {tls[0]}; ssl_certificate_key {tls[1]}; ssl_protocols TLSv1.2 TLSv1.3;" if tls else ""
     servers = " ".join(f"server 127.0.0.1:{p};" for p in ports)
     return Nginx(port, f"""upstream pool {{ least_conn; {servers} keepalive 256; keepalive_requests 100000000; }}
-      server {{ {secure or f'listen 127.0.0.1:{port};'} location = /health {{ return 200; }}
-        location / {{ proxy_pass http://pool; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; }} }}""", cpu, tls)
+      server {{ {secure or (f"listen 127.0.0.1:{port} http2; listen 127.0.0.1:{plain};" if http2 else f"listen 127.0.0.1:{port};")} location = /health {{ return 200; }} location = /livez {{ return 200 "ok\\n"; }}
+        location / {{ proxy_pass http://pool; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; }} }}""", cpu, tls, plain)
 
 
 class HAProxy(Process):
@@ -101,18 +101,18 @@ backend b
 class Gateway(Process):
     name = "Open-AutoGLM"
 
-    def __init__(self, ports, cpu, tls=None, **pool):
-        # A port of 127.0.0.1, or an address with its port.
+    def __init__(self, ports, cpu, tls=None, server=None, models=None, **pool):
+        """`ports`: of 127.0.0.1, or addresses with their port. `models` are instead of those."""
         self.tls = tls
         port = free_port()
         self.folder = tempfile.TemporaryDirectory(prefix="bench-gateway-")
         path = os.path.join(self.folder.name, "open-autoglm.yaml")
         with open(path, "w") as file:
             json.dump({
-                "server": {"listen": f"127.0.0.1:{port}", "admin_listen": "127.0.0.1:0", "workers": 1, "request_timeout": "600s",
+                "server": {"listen": f"127.0.0.1:{port}", "admin_listen": "127.0.0.1:0", "workers": 1, "request_timeout": "600s", **(server or {}),
                            **({"tls": {"certificates": [{"certificate": tls[0], "key": tls[1]}]}} if tls else {})},
-                "models": [{"name": "m", "balance": "least_connections", **pool,
-                            "endpoints": [{"url": f"http://{p if ':' in str(p) else f'127.0.0.1:{p}'}/v1"} for p in ports]}],
+                "models": models or [{"name": "m", "balance": "least_connections", **pool,
+                                     "endpoints": [{"url": f"http://{p if ':' in str(p) else f'127.0.0.1:{p}'}/v1"} for p in ports]}],
                 "telemetry": {"log": {"file": os.path.join(self.folder.name, "log")}},
             }, file)
         super().__init__(["taskset", "-c", str(cpu), BINARY, "serve", "--config", path], port)

@@ -36,6 +36,7 @@ class Process:
     """A server's process, from its start to /health 200."""
 
     tls = None  # whether its port speaks it
+    health_port = None  # where HTTP/1.1 is spoken, if not at its port
 
     def __init__(self, command, port, env=None):
         self.port = port
@@ -53,9 +54,9 @@ class Process:
         try:
             if self.tls:
                 anybody = ssl._create_unverified_context()
-                connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=anybody)
+                connection = http.client.HTTPSConnection("127.0.0.1", self.health_port or self.port, timeout=5, context=anybody)
             else:
-                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+                connection = http.client.HTTPConnection("127.0.0.1", self.health_port or self.port, timeout=5)
             connection.request("GET", "/health")
             return connection.getresponse().status == 200
         except OSError:

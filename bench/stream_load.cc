@@ -8,8 +8,8 @@
 //   prints
 //                                                      "STREAMS n FINISHED n EVENTS n P99 ms", which is of
 //                                                      the time between two reads of a stream
-//   stream_load deaf PORT STREAMS                      opens so many, says "OPEN n", and reads nothing until
-//   its
+//   stream_load deaf PORT STREAMS                      opens so many of the model "deaf", says "OPEN n", and
+//   reads nothing until its
 //                                                      standard input ends
 //
 // One thread and one epoll set each; no more of HTTP than the two proxies' own messages need.
@@ -36,10 +36,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::string_view kBegin =
     R"(data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m",)"
-    R"("choices":[{"index":0,"delta":{"content":")";
-constexpr std::string_view kEnd = R"("},"logprobs":null,"finish_reason":null}]})";
-constexpr std::string_view kBody =
-    R"({"model":"m","messages":[{"role":"user","content":"Hello, how can I help?"}],"stream":true})";
+    R"("choices":[{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null)";
+constexpr std::string_view kEnd = "}]}\n\n";
 
 [[noreturn]] void die(const char* what) {
   std::perror(what);
@@ -74,14 +72,17 @@ std::string chunk(std::string_view text) {
   return size.data() + std::string(text) + "\r\n";
 }
 
+std::string padding(std::size_t bytes) {
+  return bytes == 0 ? "" : R"(,"padding":")" + std::string(bytes, 'x') + '"';
+}
+
 /// Streams whose turn is in the same millisecond of their period.
 class Upstream {
  public:
-  Upstream(const char* port, int events, int period, int word)
+  Upstream(const char* port, int events, int period, std::size_t bytes)
       : epoll_(::epoll_create1(0)),
         events_(events),
-        frame_(chunk(std::string(kBegin) + std::string(static_cast<std::size_t>(word), 'w') +
-                     std::string(kEnd) + "\n\n")),
+        frame_(chunk(std::string(kBegin) + padding(bytes) + std::string(kEnd))),
         turns_(static_cast<std::size_t>(period)) {
     listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
     const int on = 1;
@@ -164,13 +165,16 @@ class Upstream {
   std::unordered_map<int, std::string> requests_;
 };
 
-/// A new connection that has asked for a stream; its kernel's buffer for what comes is `receive_buffer`, or
-/// 0.
-int ask(const char* port, int receive_buffer) {
-  static const std::string request =
+/// A new connection that has asked `model` for a stream; its kernel's buffer for what comes is
+/// `receive_buffer`, or 0 for the usual one.
+int ask(const char* port, const std::string& model, int receive_buffer) {
+  const std::string body =
+      R"({"model":")" + model +
+      R"(","messages":[{"role":"user","content":"Hello, how can I help?"}],"stream":true})";
+  const std::string request =
       "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
       "Content-Length: " +
-      std::to_string(kBody.size()) + "\r\n\r\n" + std::string(kBody);
+      std::to_string(body.size()) + "\r\n\r\n" + body;
   const sockaddr_in address = loopback(port);
   const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
   if (receive_buffer > 0) ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
@@ -181,7 +185,7 @@ int ask(const char* port, int receive_buffer) {
 }
 
 int deaf(const char* port, int streams) {
-  for (int i = 0; i < streams; ++i) ask(port, 4096);
+  for (int i = 0; i < streams; ++i) ask(port, "deaf", 4096);
   std::printf("OPEN %d\n", streams);
   std::fflush(stdout);
   while (std::getchar() != EOF) {
@@ -210,7 +214,7 @@ int load(const char* port, int streams) {
   int started = 0;
   while (started < streams || open > 0) {
     for (int i = 0; i < 10 && started < streams; ++i, ++started, ++open) {
-      watch(epoll, ask(port, 0));
+      watch(epoll, ask(port, "m", 0));
     }
     std::array<epoll_event, 256> ready;
     const int count =
@@ -250,7 +254,7 @@ int load(const char* port, int streams) {
 int main(int count, char** arguments) {
   const std::vector<std::string> words(arguments + 1, arguments + count);
   if (words.size() == 5 && words[0] == "serve") {
-    Upstream(words[1].c_str(), std::stoi(words[2]), std::stoi(words[3]), std::stoi(words[4])).run();
+    Upstream(words[1].c_str(), std::stoi(words[2]), std::stoi(words[3]), std::stoul(words[4])).run();
   }
   if (words.size() == 3 && words[0] == "load") return load(words[1].c_str(), std::stoi(words[2]));
   if (words.size() == 3 && words[0] == "deaf") return deaf(words[1].c_str(), std::stoi(words[2]));

@@ -20,9 +20,9 @@ STREAMS, EVENTS, PERIOD_MS = 1000, 200, 50
 class Upstream(Process):
     name = "stream_load"
 
-    def __init__(self, cpu, events=EVENTS, word_bytes=5):
+    def __init__(self, cpu, events=EVENTS, padding=0):
         port = free_port()
-        super().__init__(["taskset", "-c", str(cpu), STREAM_LOAD, "serve", str(port), str(events), str(PERIOD_MS), str(word_bytes)], port)
+        super().__init__(["taskset", "-c", str(cpu), STREAM_LOAD, "serve", str(port), str(events), str(PERIOD_MS), str(padding)], port)
 
 
 def run_streams(server, cpu):

@@ -14,7 +14,7 @@ namespace autoglm::http {
 
 namespace {
 
-constexpr std::size_t kMaxReadSize = 64 * 1024;
+constexpr std::size_t kMaxStreamReadSize = 8 * 1024;  // what is read is held while a client reads slowly
 constexpr std::size_t kKeptOrigins = 64;
 
 Error endpoint_error(ErrorCode code, std::string message) {
@@ -80,6 +80,7 @@ Error ClientResponse::cut_off() const {
 /// Most chunked answers come in small pieces over a long time, thousands at once.
 void ClientResponse::expect_a_stream() {
   read_size_ = 512;
+  max_read_size_ = kMaxStreamReadSize;
   if (buffer_.size() <= read_size_) std::string(buffer_).swap(buffer_);
 }
 
@@ -96,7 +97,7 @@ Task<Result<std::size_t>> ClientResponse::fill() {
                                       stream_->read_some(std::span(buffer_).subspan(room.used)),
                                       "reading the endpoint's answer");
   if (count) room.used += *count;
-  if (count && *count == read_size_) read_size_ = std::min(2 * read_size_, kMaxReadSize);
+  if (count && *count == read_size_) read_size_ = std::min(2 * read_size_, max_read_size_);
   co_return count;
 }
 

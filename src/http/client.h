@@ -80,7 +80,8 @@ class ClientResponse {
   ResponseHead head_;
   std::string buffer_;
   std::size_t read_size_ = 2048;  // grows with what arrives at once; most answers are small
-  std::uint64_t left_ = 0;        // of a body with a length
+  std::size_t max_read_size_ = std::size_t{64} * 1024;
+  std::uint64_t left_ = 0;  // of a body with a length
   ChunkedDecoder chunks_;
   bool done_ = false;
 };

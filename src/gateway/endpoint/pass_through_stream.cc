@@ -36,7 +36,7 @@ void append(EventBatch& to, EventBatch& from) {
 PassThroughStream::PassThroughStream(std::unique_ptr<http::ClientResponse> response, Shape shape)
     : response_(std::move(response)), shape_(shape) {
   if (!shape_.stream) return;
-  batches_.emplace(4U);
+  batches_.emplace(2U);
   reader_.spawn(pump());
 }
 
