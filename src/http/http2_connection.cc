@@ -229,7 +229,7 @@ Task<void> Server::Http2Connection::transmit() {
         out = std::string();
         if (server_.draining_ && session_.served() && session_.drain()) continue;
       }
-      if (!wanted_.is_set()) co_await wanted_.wait();
+      co_await wanted_.wait();
       continue;
     }
     const std::string_view parts[] = {out};

@@ -63,6 +63,7 @@ struct Http2Session::Callbacks {
 
   static int on_begin_headers(nghttp2_session* /*session*/, const nghttp2_frame* frame, void* user) {
     Http2Session& self = session(user);
+    self.head_of_ = frame->hd.stream_id;
     self.head_since_ = std::chrono::steady_clock::now();
     self.next_expiry_ = std::min(self.next_expiry_, self.head_since_ + self.limits_.header_time);
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
@@ -321,6 +322,7 @@ void Http2Session::refuse(Http2Stream& stream, Refusal refusal) {
 }
 
 void Http2Session::close(std::int32_t id) {
+  if (id == head_of_) head_since_ = MonotonicTime::max();  // one that was refused before it was whole
   const auto found = streams_.find(id);
   if (found == streams_.end()) return;
   const Http2Stream& stream = *found->second;

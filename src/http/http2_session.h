@@ -124,7 +124,8 @@ class Http2Session {
   bool served_ = false;
   bool draining_ = false;
   MonotonicTime idle_since_;
-  MonotonicTime head_since_ = MonotonicTime::max();  // of a head that is not whole
+  std::int32_t head_of_ = 0;                         // the stream whose head came last
+  MonotonicTime head_since_ = MonotonicTime::max();  // when it began, while it is not whole
   MonotonicTime next_expiry_ = MonotonicTime::max();
 };
 

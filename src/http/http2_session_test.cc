@@ -325,6 +325,18 @@ TEST_F(Http2SessionTest, AHeadThatStopsEndsTheConnection) {
   EXPECT_TRUE(session_->ended());
 }
 
+TEST_F(Http2SessionTest, AHeadThatIsRefusedHasEnded) {
+  begin();
+  const auto bad = client_.request({{"connection", "close"}});
+  const auto waiting = client_.request({{"wait", "1"}});
+  ASSERT_TRUE(talk());
+  EXPECT_EQ(client_.answers[bad].reset, NGHTTP2_PROTOCOL_ERROR);
+  session_->expire(std::chrono::steady_clock::now() + limits_.header_time + 1s);
+  ASSERT_TRUE(talk());
+  EXPECT_FALSE(client_.goaway);
+  EXPECT_FALSE(client_.answers[waiting].reset);
+}
+
 TEST_F(Http2SessionTest, AnAnswerThatNobodyTakesIsToldSo) {
   begin();
   const std::string body(100'000, 'b');
