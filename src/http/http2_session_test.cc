@@ -327,8 +327,8 @@ TEST_F(Http2SessionTest, AHeadThatStopsEndsTheConnection) {
 
 TEST_F(Http2SessionTest, AHeadThatIsRefusedHasEnded) {
   begin();
-  const auto bad = client_.request({{"connection", "close"}});
   const auto waiting = client_.request({{"wait", "1"}});
+  const auto bad = client_.request({{"connection", "close"}});
   ASSERT_TRUE(talk());
   EXPECT_EQ(client_.answers[bad].reset, NGHTTP2_PROTOCOL_ERROR);
   session_->expire(std::chrono::steady_clock::now() + limits_.header_time + 1s);
