@@ -337,21 +337,26 @@ TEST_F(Http2SessionTest, AHeadThatIsRefusedHasEnded) {
   EXPECT_FALSE(client_.answers[waiting].reset);
 }
 
-TEST_F(Http2SessionTest, AnAnswerThatNobodyTakesIsToldSo) {
+TEST_F(Http2SessionTest, AnswersThatNobodyTakesAreToldSo) {
   begin();
   const std::string body(100'000, 'b');
   client_.request({}, &body);
+  client_.request({}, &body);
   ASSERT_TRUE(talk());
-  ASSERT_EQ(seen_.open.size(), 1U);
+  // The client takes a part of one of them, and nothing of the other.
+  ASSERT_EQ(seen_.open.size(), 2U);
+  EXPECT_EQ(std::min(client_.answers[1].body.size(), client_.answers[3].body.size()), 0U);
   const auto now = std::chrono::steady_clock::now();
   session_->expire(now);
-  EXPECT_EQ(seen_.open[0]->stalls, 0);
+  for (const TestStream* stream : seen_.open) EXPECT_EQ(stream->stalls, 0);
   session_->expire(now + limits_.write_stall);
-  EXPECT_EQ(seen_.open[0]->stalls, 1);
-  Http2Session::withdraw(*seen_.open[0]);
-  session_->reset(*seen_.open[0]);
+  for (TestStream* stream : seen_.open) {
+    EXPECT_EQ(stream->stalls, 1);
+    Http2Session::withdraw(*stream);
+    session_->reset(*stream);
+  }
   ASSERT_TRUE(talk());
-  EXPECT_EQ(client_.answers[1].reset, NGHTTP2_INTERNAL_ERROR);
+  for (const auto id : {1, 3}) EXPECT_EQ(client_.answers[id].reset, NGHTTP2_INTERNAL_ERROR);
   EXPECT_EQ(session_->streams(), 0U);
 }
 
