@@ -341,11 +341,13 @@ TEST_F(Http2SessionTest, AnswersThatNobodyTakesAreToldSo) {
   begin();
   const std::string body(100'000, 'b');
   client_.request({}, &body);
-  client_.request({}, &body);
+  ASSERT_TRUE(talk());
+  client_.request({}, nullptr);
   ASSERT_TRUE(talk());
   // The client takes a part of one of them, and nothing of the other.
   ASSERT_EQ(seen_.open.size(), 2U);
-  EXPECT_EQ(std::min(client_.answers[1].body.size(), client_.answers[3].body.size()), 0U);
+  EXPECT_EQ(client_.answers[1].body.size(), 65'535U);
+  EXPECT_EQ(client_.answers[3].body.size(), 0U);
   const auto now = std::chrono::steady_clock::now();
   session_->expire(now);
   for (const TestStream* stream : seen_.open) EXPECT_EQ(stream->stalls, 0);
