@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace autoglm::gateway {
@@ -81,7 +82,12 @@ Task<Result<Pipeline::Answer>> Pipeline::generate(Call call) const {
   const std::shared_ptr<Endpoint>& endpoint = (*found)->endpoint;
 
   // 2. The time it may take.
-  const CallTimeouts& timeouts = (*found)->timeouts;
+  CallTimeouts timeouts = (*found)->timeouts;
+  if (!call.context.deadline.is_never()) {  // the caller's own
+    const auto left = std::chrono::floor<std::chrono::milliseconds>(call.context.deadline.remaining());
+    timeouts.request = std::min<Duration>(timeouts.request, left);
+    timeouts.first_token = std::min<Duration>(timeouts.first_token, left);
+  }
   const Deadline total = call.stream ? Deadline::after(timeouts.total) : Deadline::never();
   call.context.deadline = earlier(earlier(call.context.deadline, total),
                                   Deadline::after(call.stream ? timeouts.first_token : timeouts.request));
