@@ -21,6 +21,7 @@ using std::chrono::seconds;
 constexpr Duration kSooner = milliseconds(20);
 // The one who keeps the process hears of its end a moment behind those who use it.
 constexpr Duration kUntilNoticed = milliseconds(2);
+constexpr Duration kUntilItShows = milliseconds(500);
 constexpr Duration kTokenizeTime = seconds(30);  // calls without a deadline of their own
 constexpr Duration kMetricsTime = seconds(1);
 // The rest are of the process as such, which has those of the server, too.
@@ -28,6 +29,17 @@ constexpr std::array<std::string_view, 2> kEngineFamilies = {"vllm:", "autoglm_e
 
 Deadline sooner(Deadline deadline) {
   return deadline.is_never() ? deadline : Deadline(deadline.at() - kSooner);
+}
+
+/// Whether an answer broke off because the process has died: its connections may end a moment before the
+/// socket by which that shows.
+Task<bool> died_with(const EngineProcessView& process, const Error& error) {
+  const bool broke =
+      (error.code == ErrorCode::kBadGateway || error.code == ErrorCode::kUnavailable) &&
+      (error.reason.empty() || error.reason == "bad_stream" || error.reason == "connection_lost");
+  const Deadline until = Deadline::after(broke ? kUntilItShows : Duration::zero());
+  while (!process.gone() && !until.passed()) co_await sleep_for(kUntilNoticed);
+  co_return process.gone();
 }
 
 /// One of those that wait.
@@ -55,7 +67,7 @@ class EngineProcess::Stream final : public EventStream {
 
   Task<Result<EventBatch>> next() override {
     auto batch = co_await inner_->next();
-    if (!batch && process_->gone()) co_return fail(owner_.died());
+    if (!batch && co_await died_with(*process_, batch.error())) co_return fail(owner_.died());
     co_return batch;
   }
   bool tells_tokens() const override { return inner_->tells_tokens(); }
@@ -143,7 +155,7 @@ Task<Result<std::unique_ptr<EventStream>>> EngineProcess::generate(InferenceRequ
     if (!live) co_return fail(live.error());
     auto stream = co_await (*live)->endpoint.generate(request, context);
     if (stream) co_return std::make_unique<Stream>(*this, std::move(*live), std::move(*stream));
-    if (!(*live)->gone()) co_return fail(stream.error());
+    if (!co_await died_with(**live, stream.error())) co_return fail(stream.error());
     // Sent again is only what was never sent: a request that kills its engine does so once.
     if (stream.error().reason != "connect_failed") co_return fail(died());
   }
@@ -153,7 +165,7 @@ Task<Result<TokenizeResult>> EngineProcess::tokenize(TokenizeRequest request) {
   auto live = co_await process(Deadline::after(kTokenizeTime));
   if (!live) co_return fail(live.error());
   auto result = co_await (*live)->endpoint.tokenize(std::move(request));
-  if (!result && (*live)->gone()) co_return fail(died());
+  if (!result && co_await died_with(**live, result.error())) co_return fail(died());
   co_return result;
 }
 
@@ -161,7 +173,7 @@ Task<Result<std::string>> EngineProcess::detokenize(std::vector<TokenId> tokens)
   auto live = co_await process(Deadline::after(kTokenizeTime));
   if (!live) co_return fail(live.error());
   auto result = co_await (*live)->endpoint.detokenize(std::move(tokens));
-  if (!result && (*live)->gone()) co_return fail(died());
+  if (!result && co_await died_with(**live, result.error())) co_return fail(died());
   co_return result;
 }
 
