@@ -1,5 +1,6 @@
 """An engine in a process of its own: it dies alone, comes back, and leaves nothing behind."""
 
+import ctypes
 import json
 import os
 import re
@@ -56,6 +57,17 @@ def is_up(server):
 
 def died(server):
     return [line for line in server.log_lines() if line["message"] == "the engine's process died"]
+
+
+def freeze(pid):
+    """Holds the thread of the process's event loop, so that it cannot see anything end. Until our own thread ends."""
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    seize, interrupt = 0x4206, 0x4207
+    if ptrace(seize, pid, None, None) != 0 or ptrace(interrupt, pid, None, None) != 0:
+        return False
+    wait_for(lambda: state(pid) == "t", "the stop")
+    return True
 
 
 def kill(server, number=signal.SIGKILL):
@@ -232,8 +244,9 @@ class Isolation(unittest.TestCase):
         print(f"\n{KILLS} restarts: {' '.join(f'{each:.3f}' for each in down)} s; loading took at first {loading[0]:.3f} s, "
               f"at most {max(loading):.3f} s; {load.done} streams done, {load.broken} broken, {load.refused} refused")
         wait_for(server.idle, "an idle server")
-        wait_for(lambda: server.usage()["descriptors"] == before["descriptors"],
-                 f"as many descriptors as before, {before['descriptors']}, not {server.usage()['descriptors']}")
+        # Fewer, when a connection of the beginning was still being closed as they were counted.
+        wait_for(lambda: server.usage()["descriptors"] <= before["descriptors"],
+                 f"no more than the {before['descriptors']} descriptors of before, not {server.usage()['descriptors']}")
         self.assertEqual(len(children(server.process.pid)), 1)
 
     def test_an_abort_says_its_last_words(self):
@@ -365,13 +378,12 @@ class Isolation(unittest.TestCase):
     # The server ends.
 
     def test_no_child_survives_a_kill(self):
-        for stopped in (False, True):
-            with self.subTest(stopped=stopped):
+        for frozen in (False, True):
+            with self.subTest(frozen=frozen):
                 server = Server(engine=PROCESS)
                 child = engine_of(server)
-                if stopped:  # so that it cannot see anything end
-                    os.kill(child, signal.SIGSTOP)
-                    wait_for(lambda c=child: state(c) == "T", "the stop")
+                if frozen and not freeze(child):
+                    self.skipTest("no ptrace here")
                 server.process.kill()
                 server.process.wait(PATIENCE)
                 wait_for(lambda c=child: ended(c), "the end of the engine's process")
