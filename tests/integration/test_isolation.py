@@ -419,8 +419,8 @@ class Isolation(unittest.TestCase):
         child = engine_of(server)
         server.write_config({**server.config, "models": server.config["models"][1:]})
         self.assertEqual(server.post("/reload", None, admin=True).status, 200)
-        wait_for(lambda: ended(child), "the end of its process")
-        self.assertEqual(children(server.process.pid), [])
+        wait_for(lambda: children(server.process.pid) == [], "the end of its process")
+        self.assertEqual(state(child), "")
         self.check_answers(server, "other")
 
     # It is the same engine.

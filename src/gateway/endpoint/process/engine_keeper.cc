@@ -198,7 +198,11 @@ Duration EngineKeeper::mourn(const Life& life, const RestartPolicy::Restart& res
 void EngineKeeper::publish(Now now) {
   const bool settled = now.up || now.report.status.state == State::kFailed;
   if (!settled) settled_.shut();
-  now_.store(std::make_shared<const Now>(std::move(now)));
+  auto fresh = std::make_shared<const Now>(std::move(now));
+  {
+    const std::lock_guard lock(mutex_);
+    now_.swap(fresh);  // the old one dies behind the lock
+  }
   if (settled) settled_.open();
 }
 

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -52,7 +53,10 @@ class EngineKeeper {
     MonotonicTime restart_at;                    ///< without a process: when the next one starts
     EngineReport report;
   };
-  std::shared_ptr<const Now> now() const { return now_.load(); }
+  std::shared_ptr<const Now> now() const {
+    const std::lock_guard lock(mutex_);
+    return now_;
+  }
   /// Open while there is nothing to wait for: it is up, or failed.
   Gate& settled() { return settled_; }
 
@@ -70,7 +74,9 @@ class EngineKeeper {
   HttpClients& clients_;
   observe::MetricRegistry& metrics_;
   observe::Logger& log_;
-  std::atomic<std::shared_ptr<const Now>> now_;
+  // libstdc++'s atomic<shared_ptr> is a lock, too, and up to 13 one that a reader leaves without ordering.
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Now> now_;
   Gate settled_;
   std::atomic<double> load_seconds_{0};
   // Of the thread:
