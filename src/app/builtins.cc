@@ -25,7 +25,7 @@ void append_health(std::vector<gateway::Route>& routes, const gateway::LiveDirec
                    bool expose_metrics) {
   append(routes, gateway::load_routes(models));
   append(routes, gateway::health_routes(models, readiness));
-  if (expose_metrics) append(routes, gateway::metrics_routes(metrics));
+  if (expose_metrics) append(routes, gateway::metrics_routes(metrics, models));
 }
 
 }  // namespace

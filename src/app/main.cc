@@ -1,5 +1,6 @@
 #include "app/builtins.h"
 #include "app/chat.h"
+#include "app/engine_child.h"
 #include "app/live_config.h"
 #include "app/load_config.h"
 #include "app/model_commands.h"
@@ -150,6 +151,7 @@ bool knows_command(const CLI::App& program, const std::string& word) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader of our output that leaves is no reason to die
+  if (argc >= 2 && argv[1] == app::kEngineCommand) return app::run_engine_child();
 
   CLI::App program("Serves language models over OpenAI's API, from this process.", "open-autoglm");
   program.set_version_flag("--version", "open-autoglm " + app::version());

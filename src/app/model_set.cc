@@ -1,7 +1,10 @@
 #include "app/model_set.h"
 
 #include "app/builtins.h"
+#include "app/engine_child.h"
+#include "engine/engine.h"
 #include "engine/models/model_store.h"
+#include "gateway/endpoint/process/engine_process.h"
 
 #include <fmt/format.h>
 
@@ -80,7 +83,9 @@ Result<ModelSet::Slot> ModelSet::make(const ModelConfig& model, Duration request
     if (!pool) return fail(pool.error());
     slot.pool = std::move(*pool);
   } else {
-    slot.engine = make_engine(model);
+    auto engine = make_engine(model);
+    if (!engine) return fail(engine.error());
+    slot.engine = std::move(*engine);
   }
   return slot;
 }
@@ -127,7 +132,8 @@ Result<void> ModelSet::make_clients() {
   return {};
 }
 
-std::shared_ptr<engine::Engine> ModelSet::make_engine(const ModelConfig& model) {
+Result<std::shared_ptr<Endpoint>> ModelSet::make_engine(const ModelConfig& model) {
+  if (model.engine->isolation == engine::Isolation::kProcess) return make_engine_process(model);
   const unsigned threads = model.engine->threads != 0 ? model.engine->threads : dependencies_.compute_threads;
   return std::make_shared<engine::Engine>(
       model.name, *model.engine,
@@ -137,6 +143,28 @@ std::shared_ptr<engine::Engine> ModelSet::make_engine(const ModelConfig& model) 
           .log = dependencies_.log,
           .load = model_loader(*model.engine, threads, dependencies_.sources, dependencies_.log),
           .samplers = sampler_factory()});
+}
+
+Result<std::shared_ptr<Endpoint>> ModelSet::make_engine_process(const ModelConfig& model) {
+  if (auto made = make_clients(); !made) return fail(made.error());
+  EngineChildConfig child{.name = model.name,
+                          .engine = *model.engine,
+                          .cache = dependencies_.sources.cache.string(),
+                          .log = dependencies_.log_config,
+                          .trace_id = dependencies_.trace_id};
+  // Its event loop needs a CPU's share as ours do.
+  if (child.engine.threads == 0) child.engine.threads = std::max(1U, dependencies_.compute_threads - 1);
+  // What it says goes through our log.
+  child.log.file.clear();
+  child.log.format = dependencies_.log.format();
+  return std::make_shared<gateway::EngineProcess>(
+      gateway::EngineProcess::Options{
+          .process = {.model = model.name,
+                      .arguments = {"open-autoglm", std::string(kEngineCommand), model.name},
+                      .input = write_engine_child_config(child)},
+          .source = model.engine->path,
+          .max_waiting = model.engine->max_sequences + model.engine->max_waiting},
+      clients_, dependencies_.metrics, dependencies_.log);
 }
 
 Result<std::shared_ptr<gateway::ModelPool>> ModelSet::make_pool(const ModelConfig& model,

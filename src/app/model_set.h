@@ -2,10 +2,11 @@
 
 #include "app/app_config.h"
 #include "app/model_loader.h"
-#include "engine/engine.h"
 #include "gateway/endpoint/http_clients.h"
 #include "gateway/model_directory.h"
 #include "gateway/resilience/model_pool.h"
+#include "inference/endpoint.h"
+#include "observe/log/log_config.h"
 #include "runtime/scope.h"
 #include "runtime/worker_pool.h"
 
@@ -33,7 +34,9 @@ class ModelSet {
     BlockingPool& pool;
     observe::MetricRegistry& metrics;
     observe::Logger& log;
-    unsigned compute_threads;  ///< of an engine that does not say
+    unsigned compute_threads;       ///< of an engine that does not say
+    observe::LogConfig log_config;  ///< of engines in processes of their own
+    std::string trace_id;           ///< likewise
     ModelSources sources;
   };
 
@@ -59,7 +62,7 @@ class ModelSet {
   struct Slot {
     ModelConfig config;
     Duration request_timeout;
-    std::shared_ptr<engine::Engine> engine;  // one of these two
+    std::shared_ptr<Endpoint> engine;  // one of these two
     std::shared_ptr<gateway::ModelPool> pool;
     std::shared_ptr<Scope> watch = nullptr;  // of the pool's servers
   };
@@ -67,7 +70,8 @@ class ModelSet {
 
   Result<void> make_clients();
   Result<Slot> make(const ModelConfig& model, Duration request_timeout);
-  std::shared_ptr<engine::Engine> make_engine(const ModelConfig& model);
+  Result<std::shared_ptr<Endpoint>> make_engine(const ModelConfig& model);
+  Result<std::shared_ptr<Endpoint>> make_engine_process(const ModelConfig& model);
   Result<std::shared_ptr<gateway::ModelPool>> make_pool(const ModelConfig& model, Duration request_timeout);
   void adopt(Slots slots, const std::vector<ModelConfig>& order);
   void watch_pools();

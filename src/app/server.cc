@@ -29,6 +29,7 @@ struct Server::State {
   AppConfig config;  ///< what it began with: of what only a restart changes
   HostPort address;
   HostPort admin_address;
+  std::string trace_id;  ///< of the log's lines that belong to no request
   std::unique_ptr<observe::Logger> log;
   observe::MetricRegistry metrics;
   std::vector<std::shared_ptr<void>> process_metrics;
@@ -89,7 +90,8 @@ Result<std::unique_ptr<Server>> Server::create(LiveConfig live) {
   state->admin_address = *admin_address;
   observe::Logger::Options log_options = state->config.telemetry.log.options();
   Random random = Random::from_entropy();
-  log_options.process_trace_id = observe::TraceContext::begin(random).trace_id_hex();
+  state->trace_id = observe::TraceContext::begin(random).trace_id_hex();
+  log_options.process_trace_id = state->trace_id;
   auto log = observe::Logger::create(log_options);
   if (!log) return fail(log.error());
   state->log = std::move(*log);
@@ -143,6 +145,8 @@ void Server::State::make_models() {
                                                              .metrics = metrics,
                                                              .log = *log,
                                                              .compute_threads = budget.compute,
+                                                             .log_config = config.telemetry.log,
+                                                             .trace_id = trace_id,
                                                              .sources = live.sources()});
   pipeline = std::make_unique<gateway::Pipeline>(models->directory());
   front = std::make_unique<gateway::HttpFront>(

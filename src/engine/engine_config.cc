@@ -2,6 +2,10 @@
 
 namespace autoglm::engine {
 
+std::vector<config::EnumName<Isolation>> enum_names(Isolation) {
+  return {{"thread", Isolation::kThread}, {"process", Isolation::kProcess}};
+}
+
 config::Descriptor<EngineConfig> describe_engine() {
   using C = EngineConfig;
   return config::Descriptor<C>("engine", "A model that this process loads and runs itself.")
@@ -53,6 +57,10 @@ config::Descriptor<EngineConfig> describe_engine() {
              {.doc = "How long reading one request's prompt may hold up the next token of others.",
               .min = 0.001,
               .max = 60})
+      .field("isolation", &C::isolation,
+             {.doc = "`process`: in a process of its own, so that a crash of native code or the kernel's "
+                     "running out of memory takes this model, for as long as it loads, and not the server. "
+                     "See docs/isolation.md."})
       .check([](const C& c) {
         std::vector<config::Violation> wrong;
         if (c.cache_tokens != 0 && c.context > c.cache_tokens) {

@@ -5,8 +5,16 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace autoglm::engine {
+
+/// Where an engine runs.
+enum class Isolation : std::uint8_t {
+  kThread,   ///< in this process
+  kProcess,  ///< in one of its own, which may die alone
+};
+std::vector<config::EnumName<Isolation>> enum_names(Isolation);
 
 /// `models[].engine`: a model that this process runs itself.
 struct EngineConfig {
@@ -20,6 +28,8 @@ struct EngineConfig {
   std::size_t saved_memory = 256 * 1024 * 1024;  ///< for what preempted requests had computed
   bool prefix_cache = true;                      ///< keep what was computed for requests that begin alike
   Duration max_stall = std::chrono::milliseconds(100);  ///< that a prompt may hold up others' next token
+
+  Isolation isolation = Isolation::kThread;
 
   bool operator==(const EngineConfig&) const = default;
 };

@@ -5,11 +5,37 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace autoglm::gateway {
 
 namespace {
+
+/// What the caller is told whose time is up; the setting that would give more is named.
+Error timed_out(const CallTimeouts& timeouts, bool streamed, bool begun, bool total) {
+  std::string message;
+  if (!streamed) {
+    message = fmt::format(
+        "the answer was not complete within {} s; ask for fewer tokens, stream it, or raise API_TIMEOUT",
+        to_seconds(timeouts.request));
+  } else if (total) {
+    message = fmt::format("the stream was not over within {} s, the most that is allowed for it",
+                          to_seconds(timeouts.total));
+  } else if (!begun) {
+    message = fmt::format(
+        "no token came within {} s: the server is busy or the prompt is long; try again, or raise "
+        "API_TIMEOUT",
+        to_seconds(timeouts.first_token));
+  } else {
+    message = fmt::format("the stream stood still for {} s and was ended", to_seconds(timeouts.idle));
+  }
+  return Error{.code = ErrorCode::kDeadlineExceeded,
+               .origin = Origin::kEndpoint,
+               .retry = Retry::kElsewhere,
+               .message = std::move(message),
+               .reason = "timeout"};
+}
 
 /// Ends a stream whose next events do not come in time; the work behind it is cancelled with it.
 class TimedStream final : public EventStream {
@@ -27,7 +53,7 @@ class TimedStream final : public EventStream {
     auto batch = co_await with_deadline(deadline_, inner_->next(), "the next token");
     if (!batch && batch.error().code == ErrorCode::kDeadlineExceeded && deadline_.passed()) {
       inner_.reset();
-      co_return fail(timed_out());
+      co_return fail(timed_out(timeouts_, streamed_, begun_, total_.passed()));
     }
     begun_ = true;
     // A whole answer keeps the deadline it began with.
@@ -37,30 +63,6 @@ class TimedStream final : public EventStream {
   const StreamOrigin* origin() const override { return inner_ ? inner_->origin() : nullptr; }
 
  private:
-  Error timed_out() const {
-    std::string message;
-    if (!streamed_) {
-      message = fmt::format(
-          "the answer was not complete within {} s; ask for fewer tokens, stream it, or raise API_TIMEOUT",
-          to_seconds(timeouts_.request));
-    } else if (total_.passed()) {
-      message = fmt::format("the stream was not over within {} s, the most that is allowed for it",
-                            to_seconds(timeouts_.total));
-    } else if (!begun_) {
-      message = fmt::format(
-          "no token came within {} s: the server is busy or the prompt is long; try again, or raise "
-          "API_TIMEOUT",
-          to_seconds(timeouts_.first_token));
-    } else {
-      message = fmt::format("the stream stood still for {} s and was ended", to_seconds(timeouts_.idle));
-    }
-    return Error{.code = ErrorCode::kDeadlineExceeded,
-                 .origin = Origin::kEndpoint,
-                 .retry = Retry::kElsewhere,
-                 .message = std::move(message),
-                 .reason = "timeout"};
-  }
-
   std::shared_ptr<Endpoint> endpoint_;  // outlives its stream
   std::unique_ptr<EventStream> inner_;
   bool streamed_;
@@ -81,7 +83,12 @@ Task<Result<Pipeline::Answer>> Pipeline::generate(Call call) const {
   const std::shared_ptr<Endpoint>& endpoint = (*found)->endpoint;
 
   // 2. The time it may take.
-  const CallTimeouts& timeouts = (*found)->timeouts;
+  CallTimeouts timeouts = (*found)->timeouts;
+  if (!call.context.deadline.is_never()) {  // the caller's own
+    const auto left = std::chrono::floor<std::chrono::milliseconds>(call.context.deadline.remaining());
+    timeouts.request = std::min<Duration>(timeouts.request, left);
+    timeouts.first_token = std::min<Duration>(timeouts.first_token, left);
+  }
   const Deadline total = call.stream ? Deadline::after(timeouts.total) : Deadline::never();
   call.context.deadline = earlier(earlier(call.context.deadline, total),
                                   Deadline::after(call.stream ? timeouts.first_token : timeouts.request));
@@ -103,7 +110,12 @@ Task<Result<Pipeline::Answer>> Pipeline::generate(Call call) const {
   const Deadline deadline = call.context.deadline;
   auto events = co_await with_deadline(deadline, endpoint->generate(std::move(request), call.context),
                                        "starting the generation");
-  if (!events) co_return fail(std::move(events).error());
+  if (!events) {
+    // Of an endpoint elsewhere the wait for a whole answer ends here.
+    const bool late = events.error().code == ErrorCode::kDeadlineExceeded && events.error().reason.empty();
+    if (late && deadline.passed()) co_return fail(timed_out(timeouts, call.stream, false, total.passed()));
+    co_return fail(std::move(events).error());
+  }
 
   // 4. Its events come in time, or the call ends.
   co_return Answer{std::move(model), std::make_unique<TimedStream>(endpoint, std::move(*events), call.stream,

@@ -180,7 +180,7 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::send(ClientRequest request
 
 Task<Result<std::unique_ptr<ClientResponse>>> Client::send_once(const ClientRequest& request) {
   std::string key = request.connection_key();
-  if (auto kept = take_idle(key); kept.stream) {
+  if (auto kept = request.dialer ? Idle() : take_idle(key); kept.stream) {
     bool any_byte = false;
     auto response = co_await exchange(request, key, std::move(kept), any_byte);
     // The other side may close a kept connection at any time: that is no failure of the request.
@@ -192,7 +192,8 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::send_once(const ClientRequ
     co_return fail(std::move(stream).error());
   }
   bool any_byte = false;
-  const MonotonicTime reuse_until = std::chrono::steady_clock::now() + request.reuse_time;
+  const Duration reuse_time = request.dialer ? Duration::zero() : request.reuse_time;
+  const MonotonicTime reuse_until = std::chrono::steady_clock::now() + reuse_time;
   auto response =
       co_await exchange(request, std::move(key), {std::move(*stream), reuse_until, reuse_until}, any_byte);
   if (!response && !any_byte && response.error().code != ErrorCode::kDeadlineExceeded)
@@ -242,6 +243,7 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientReque
 
 Task<Result<std::unique_ptr<ByteStream>>> Client::connect(const ClientRequest& request) {
   const Deadline deadline = Deadline::after(request.connect_timeout);
+  if (request.dialer) co_return co_await request.dialer->dial(deadline);
   auto stream = co_await tcp_connect(pool_, request.proxy ? request.proxy->host : request.url.host, deadline);
   if (!stream || !request.url.tls) co_return stream;
   if (request.proxy) {

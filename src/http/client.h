@@ -9,6 +9,7 @@
 #include "runtime/blocking_pool.h"
 #include "runtime/byte_stream.h"
 #include "runtime/deadline.h"
+#include "runtime/dialer.h"
 #include "runtime/tls.h"
 
 #include <cstdint>
@@ -41,6 +42,7 @@ struct ClientRequest {
   std::shared_ptr<const TlsClientContext> tls;  ///< in the place of the client's
   std::string tls_name;                         ///< whose certificate is expected; empty: the host's
   std::optional<Proxy> proxy;                   ///< of `url`; redirects are not for requests that have one
+  std::shared_ptr<Dialer> dialer;  ///< makes the connection, which is never kept; `url`'s host is a name only
 
   /// What connections are shared by: the origin, and behind a space what else they depend on.
   std::string connection_key() const;

@@ -9,7 +9,7 @@
 
 namespace autoglm::http {
 
-Server::Server(std::unique_ptr<TcpListener> listener, const ServerLimits& limits, Handler& handler)
+Server::Server(std::unique_ptr<Listener> listener, const ServerLimits& limits, Handler& handler)
     : listener_(std::move(listener)), port_(listener_->port()), limits_(limits), handler_(handler) {}
 
 Server::~Server() = default;

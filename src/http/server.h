@@ -78,7 +78,7 @@ class Handler {
 /// then. Loop thread only; its destructor ends every connection.
 class Server {
  public:
-  Server(std::unique_ptr<TcpListener> listener, const ServerLimits& limits, Handler& handler);
+  Server(std::unique_ptr<Listener> listener, const ServerLimits& limits, Handler& handler);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -115,7 +115,7 @@ class Server {
   [[gnu::noinline]] Task<void> serve_http2(std::unique_ptr<ByteStream> stream, std::string begun);
   [[gnu::noinline]] Task<void> turn_away(std::unique_ptr<ByteStream> stream, Refusal refusal);
 
-  std::unique_ptr<TcpListener> listener_;
+  std::unique_ptr<Listener> listener_;
   std::uint16_t port_;
   ServerLimits limits_;
   Handler& handler_;

@@ -28,7 +28,7 @@ struct EndpointStatus {
   enum class State : std::uint8_t { kLoading, kReady, kFailed, kDraining };
   State state = State::kLoading;
   double progress = 0;  ///< of loading, 0 … 1
-  std::string detail;   ///< kFailed: why, and what to do
+  std::string detail;   ///< kFailed: why, and what to do; kLoading: what goes on, where that is not plain
 };
 
 struct TokenizeRequest {
@@ -76,6 +76,9 @@ class Endpoint {
   virtual LoadReport load() const = 0;
   /// What it has read lately, as far as it says; null: it does not.
   virtual std::shared_ptr<const PrefixSet> prefixes() const { return nullptr; }
+  /// Its numbers in Prometheus' text, where they are not in this process's registry; empty: they are, or it
+  /// does not say.
+  virtual Task<std::string> metrics() { co_return std::string(); }
 };
 
 }  // namespace autoglm

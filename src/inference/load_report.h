@@ -14,6 +14,8 @@ struct LoadReport {
   double kv_usage = 0;                       ///< 0 … 1
   std::uint64_t prefill_backlog_tokens = 0;  ///< prompt tokens not yet computed, queue included
   std::chrono::microseconds step_time{0};    ///< of a recent decode step, smoothed
+
+  bool operator==(const LoadReport&) const = default;
 };
 
 }  // namespace autoglm

@@ -9,21 +9,28 @@
 
 namespace autoglm {
 
-Descriptor::Descriptor(EventLoop& loop, int fd) : fd_(fd) {
+Descriptor::Descriptor(EventLoop& loop, int fd) : fd_(fd), epoll_(loop.core().epoll) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   event.data.ptr = this;
-  if (fd_ >= 0 && ::epoll_ctl(loop.core().epoll, EPOLL_CTL_ADD, fd_, &event) != 0) close();
+  if (fd_ >= 0 && ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd_, &event) != 0) close();
   readable.set();
   writable.set();
 }
 
-Descriptor::~Descriptor() {
-  if (fd_ >= 0) ::close(fd_);
+Descriptor::~Descriptor() { end(); }
+
+/// Closing would end the watch only if nobody else had the same socket; a process that is being started has
+/// a copy of every descriptor until it executes, and one that was handed a socket shares it with who sent it.
+void Descriptor::end() {
+  const int fd = std::exchange(fd_, -1);
+  if (fd < 0) return;
+  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+  ::close(fd);
 }
 
 void Descriptor::close() {
-  if (const int fd = std::exchange(fd_, -1); fd >= 0) ::close(fd);  // which also ends its watch
+  end();
   peer_ended = true;
   readable.set();
   writable.set();

@@ -33,8 +33,10 @@ class Descriptor {
  private:
   friend class EventLoop;
   void mark(std::uint32_t events);
+  void end();
 
   int fd_;
+  int epoll_;
 };
 
 }  // namespace autoglm

@@ -5,11 +5,9 @@
 #include "runtime/scope.h"
 #include "runtime/signal.h"
 #include "runtime/socket_address.h"
+#include "runtime/socket_stream.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,125 +23,10 @@ namespace {
 
 std::string reason(int error) { return std::system_category().message(error); }
 
-Error connection_error(std::string_view what, int error) {
-  return Error{.code = ErrorCode::kUnavailable,
-               .origin = Origin::kEndpoint,
-               .retry = Retry::kElsewhere,
-               .message = std::string(what) + ": " + reason(error)};
-}
-
-bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
-
 void set_option(int fd, int level, int name) {
   const int on = 1;
   ::setsockopt(fd, level, name, &on, sizeof on);
 }
-
-/// A socket that is closed unless somebody takes it.
-class Socket {
- public:
-  explicit Socket(int fd) : fd_(fd) {}
-  Socket(Socket&& other) noexcept : fd_(other.take()) {}
-  Socket& operator=(Socket&&) = delete;
-  ~Socket() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int fd() const { return fd_; }
-  int take() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
-class TcpStream final : public ByteStream {
- public:
-  TcpStream(int fd, const SocketAddress& peer)
-      : descriptor_(EventLoop::current(), fd), peer_(peer.to_string()) {
-    // Frames of a stream are small and must leave at once.
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY);
-  }
-
-  /// Of a connection under way: why it did not come about, or 0.
-  Task<int> connected() {
-    descriptor_.writable.clear();
-    co_await descriptor_.writable.wait();
-    int error = 0;
-    socklen_t length = sizeof error;
-    co_return ::getsockopt(descriptor_.fd(), SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
-  }
-
-  Task<Result<std::size_t>> read_some(std::span<char> buffer) override {
-    while (true) {
-      if (!descriptor_.readable.is_set()) co_await descriptor_.readable.wait();
-      const ssize_t count = ::recv(descriptor_.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-      if (count >= 0) {
-        // Less than there was room for: nothing is left, and the next call would only be told so.
-        if (static_cast<std::size_t>(count) < buffer.size() && !descriptor_.peer_ended)
-          descriptor_.readable.clear();
-        co_return static_cast<std::size_t>(count);
-      }
-      if (errno == EINTR) continue;
-      if (!would_block(errno)) co_return fail(connection_error("reading from " + peer_, errno));
-      descriptor_.readable.clear();
-    }
-  }
-
-  Task<Result<void>> write_all(std::span<const std::string_view> parts) override {
-    std::size_t first = 0;   // the part that is being sent
-    std::size_t offset = 0;  // and how much of it has gone
-    while (true) {
-      while (first < parts.size() && offset == parts[first].size()) {
-        ++first;
-        offset = 0;
-      }
-      if (first == parts.size()) co_return {};
-      if (!descriptor_.writable.is_set()) co_await descriptor_.writable.wait();
-      const ssize_t sent = send_some(parts, first, offset);
-      if (sent >= 0) {
-        auto left = static_cast<std::size_t>(sent);
-        while (left > 0) {
-          const std::size_t step = std::min(left, parts[first].size() - offset);
-          offset += step;
-          left -= step;
-          if (offset == parts[first].size() && left > 0) {
-            ++first;
-            offset = 0;
-          }
-        }
-        continue;
-      }
-      if (errno == EINTR) continue;
-      if (!would_block(errno)) co_return fail(connection_error("writing to " + peer_, errno));
-      descriptor_.writable.clear();
-    }
-  }
-
-  Task<Result<void>> shutdown_write() override {
-    ::shutdown(descriptor_.fd(), SHUT_WR);
-    co_return {};
-  }
-  void close() override { descriptor_.close(); }
-  const std::string& peer() const override { return peer_; }
-
- private:
-  ssize_t send_some(std::span<const std::string_view> parts, std::size_t first, std::size_t offset) {
-    std::array<iovec, 16> vectors;
-    std::size_t count = 0;
-    for (std::size_t i = first; i < parts.size() && count < vectors.size(); ++i) {
-      const std::string_view part = i == first ? parts[i].substr(offset) : parts[i];
-      if (part.empty()) continue;
-      // iovec is for reading and writing and so not const; sendmsg only reads.
-      vectors[count++] = {const_cast<char*>(part.data()), part.size()};
-    }
-    msghdr message{};
-    message.msg_iov = vectors.data();
-    message.msg_iovlen = count;
-    return ::sendmsg(descriptor_.fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-  }
-
-  Descriptor descriptor_;
-  std::string peer_;
-};
 
 Error listen_error(const HostPort& address, int error) {
   std::string message = "cannot listen on " + address.to_string() + ": " + reason(error);
@@ -183,7 +66,7 @@ Task<Result<std::unique_ptr<ByteStream>>> connect_to(const SocketAddress& addres
   const bool under_way = ::connect(socket.fd(), address.raw(), address.length) != 0;
   if (under_way && errno != EINPROGRESS) co_return fail(connection_error(what, errno));
   // Watched only now: the kernel calls a socket that nobody connects broken.
-  auto stream = std::make_unique<TcpStream>(socket.take(), address);
+  auto stream = std::make_unique<SocketStream>(socket.take(), address.to_string());
   if (under_way) {
     if (const int error = co_await stream->connected(); error != 0)
       co_return fail(connection_error(what, error));
@@ -309,7 +192,7 @@ Task<Result<std::unique_ptr<ByteStream>>> TcpListener::accept() {
     if (!state_->descriptor.readable.is_set()) co_await state_->descriptor.readable.wait();
     SocketAddress peer;
     const int fd = ::accept4(state_->descriptor.fd(), peer.raw(), &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) co_return std::make_unique<TcpStream>(fd, peer);
+    if (fd >= 0) co_return std::make_unique<SocketStream>(fd, peer.to_string());
     if (errno == EINTR) continue;
     if (!would_block(errno)) co_return fail(connection_error("accepting a connection", errno));
     state_->descriptor.readable.clear();

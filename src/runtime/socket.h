@@ -5,6 +5,7 @@
 #include "runtime/byte_stream.h"
 #include "runtime/deadline.h"
 #include "runtime/event_loop.h"
+#include "runtime/listener.h"
 
 #include <cstdint>
 #include <memory>
@@ -24,16 +25,16 @@ struct HostPort {
 
 /// A listening TCP socket of one loop. Several loops may listen on one address (SO_REUSEPORT); the
 /// kernel spreads the connections. Loop thread only after creation; the destructor stops listening.
-class TcpListener {
+class TcpListener final : public Listener {
  public:
   /// Fails with kUnavailable "address in use" when another *process* listens there: the port is
   /// probed exclusively first, since SO_REUSEPORT alone would share it silently. `address.port` 0
   /// takes a free port. The probe is made by `probe_listen_address` once, before the loops start.
   static Result<std::unique_ptr<TcpListener>> create(EventLoop& loop, const HostPort& address);
-  ~TcpListener();
+  ~TcpListener() override;
 
-  Task<Result<std::unique_ptr<ByteStream>>> accept();
-  std::uint16_t port() const;
+  Task<Result<std::unique_ptr<ByteStream>>> accept() override;
+  std::uint16_t port() const override;
 
  private:
   struct State;

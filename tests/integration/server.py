@@ -13,6 +13,7 @@ import unittest
 
 BINARY = os.environ["AUTOGLM_BINARY"]
 TINY_MODEL = os.environ["AUTOGLM_TINY_MODEL"]
+ISOLATION = {"isolation": os.environ["AUTOGLM_ISOLATION"]} if "AUTOGLM_ISOLATION" in os.environ else {}
 NEVER = threading.Event()
 PATIENCE = 60  # seconds that anything may take; a sanitized build on a busy machine is slow
 SANITIZER = re.compile(r"(ERROR|WARNING): (Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:")
@@ -66,7 +67,7 @@ class Server:
         if models is not None:
             config["models"] = models
         elif model:
-            config["models"] = [{"name": "tiny", "engine": {"path": model, "threads": 1, **(engine or {})}}]
+            config["models"] = [{"name": "tiny", "engine": {"path": model, "threads": 1, **ISOLATION, **(engine or {})}}]
             config["models"] += more_models
         self.config, self.config_path = config, os.path.join(self.folder.name, "open-autoglm.yaml")
         self.write_config(config)

@@ -161,3 +161,11 @@ class Timeouts(unittest.TestCase):
             connection.close()
             wait_for(server.idle, "an idle server")
 
+    def test_a_client_may_say_how_long_it_waits(self):
+        with Server() as server:
+            late = server.call("POST", "/v1/completions", {**LONG, "max_tokens": 4000}, headers={"x-autoglm-timeout-ms": "50"})
+            self.assertEqual((late.status, late.error["code"]), (504, "timeout"), late.body)
+            wait_for(server.idle, "an idle server")
+            for none in ("soon", "-1", "1.5", "99999999999999999999", "9999999999999999"):
+                answer = server.call("POST", "/v1/completions", {**LONG, "max_tokens": 3}, headers={"x-autoglm-timeout-ms": none})
+                self.assertEqual(answer.status, 200, none)

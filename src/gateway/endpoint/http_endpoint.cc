@@ -6,11 +6,13 @@
 #include "gateway/protocol/openai/continuation.h"
 #include "gateway/protocol/openai/frame.h"
 #include "gateway/protocol/vllm/load.h"
+#include "gateway/protocol/vllm/tokenize.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <cstdlib>
+#include <functional>
 #include <utility>
 
 namespace autoglm::gateway {
@@ -20,6 +22,8 @@ namespace {
 using Protocol = WireBody::Protocol;
 
 constexpr std::size_t kMaxErrorBody = 65'536;
+// Of two that keep the same deadline we are the first, whose words name the setting.
+constexpr auto kLater = std::chrono::milliseconds(100);
 constexpr std::size_t kMaxMetrics = std::size_t{8} << 20U;
 
 std::string_view path_of(Protocol protocol) {
@@ -71,6 +75,7 @@ http::ClientRequest HttpEndpoint::to(std::string method, std::string target) con
   request.url.target = std::move(target);
   request.tls = options_.tls;
   request.tls_name = options_.tls_name;
+  request.dialer = options_.dialer;
   request.connect_timeout = options_.connect_timeout;
   request.reuse_time = options_.reuse_time;
   request.headers.reserve(options_.headers.size() + 5);
@@ -93,7 +98,7 @@ std::string HttpEndpoint::body_for(const InferenceRequest& request, bool ours) c
     for (auto& edit : protocol::openai::continuation_edits(request.wire, work))
       edits.push_back(std::move(edit));
   }
-  if (ours && request.wire.stream && request.wire.protocol != Protocol::kGenerate) {
+  if (ours && options_.ask_tokens && request.wire.stream && request.wire.protocol != Protocol::kGenerate) {
     edits.push_back({"return_token_ids", "true"});
     if (work.sampling.seed)
       edits.push_back({"seed", std::to_string(static_cast<std::int64_t>(*work.sampling.seed))});
@@ -127,6 +132,7 @@ Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceReque
   outgoing.headers.emplace_back("Content-Type", "application/json");
   outgoing.headers.emplace_back("X-Request-Id", request->id);
   outgoing.headers.emplace_back("Traceparent", context.span.traceparent());
+  if (options_.part_of_us) tell_context(outgoing, context);
   outgoing.body = body_for(*request, ours);
   // The dispatcher's and the pipeline's deadlines stand around each wait for the answer; further ones within
   // would only cost timers.
@@ -134,7 +140,7 @@ Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceReque
   const PassThroughStream::Shape shape{
       .protocol = wire.protocol,
       .stream = wire.stream,
-      .whole_steps = ours && wire.stream && wire.protocol != Protocol::kGenerate,
+      .whole_steps = ours && options_.ask_tokens && wire.stream && wire.protocol != Protocol::kGenerate,
       .resumed = !std::get<GenerateRequest>(request->work).resume.empty()};
   auto response = co_await clients_.of_this_loop().send(std::move(outgoing));
   if (!response) co_return fail(response.error());
@@ -146,6 +152,19 @@ Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceReque
     co_return fail(protocol::openai::read_error(status, body ? *body : std::string(), after));
   }
   co_return std::make_unique<PassThroughStream>(std::move(*response), shape);
+}
+
+/// What is in no body. A tenant is a key or a certificate's name, so it goes as a number: whose it is
+/// matters, not what it is called.
+void HttpEndpoint::tell_context(http::ClientRequest& request, const CallContext& context) const {
+  if (!context.tenant.empty())
+    request.headers.emplace_back("X-Api-Key",
+                                 fmt::format("{:016x}", std::hash<std::string>()(context.tenant)));
+  if (!context.deadline.is_never()) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(context.deadline.remaining()) + kLater;
+    request.headers.emplace_back("X-Autoglm-Timeout-Ms", std::to_string(left.count()));
+  }
+  request.headers.emplace_back("X-Autoglm-Tell-Usage", "1");
 }
 
 /// Where its other paths are: its address without `/v1`.
@@ -235,12 +254,31 @@ Task<Result<void>> HttpEndpoint::scrape_load(Duration timeout) {
   co_return Result<void>();
 }
 
-Task<Result<TokenizeResult>> HttpEndpoint::tokenize(TokenizeRequest /*request*/) {
-  co_return fail(not_here("tokenizing"));
+Task<Result<std::string>> HttpEndpoint::post(std::string path, std::string body) {
+  http::ClientRequest request = to("POST", root() + path);
+  request.headers.emplace_back("Content-Type", "application/json");
+  request.body = std::move(body);
+  auto response = co_await clients_.of_this_loop().send(std::move(request));
+  if (!response) co_return fail(response.error());
+  const int status = (*response)->status();
+  auto answer = co_await (*response)->read_all(kMaxMetrics);
+  if (!answer) co_return fail(answer.error());
+  if (status / 100 != 2) co_return fail(protocol::openai::read_error(status, *answer, ""));
+  co_return std::move(*answer);
 }
 
-Task<Result<std::string>> HttpEndpoint::detokenize(std::vector<TokenId> /*tokens*/) {
-  co_return fail(not_here("detokenizing"));
+Task<Result<TokenizeResult>> HttpEndpoint::tokenize(TokenizeRequest request) {
+  if (!options_.part_of_us) co_return fail(not_here("tokenizing"));
+  const auto answer = co_await post("/tokenize", protocol::vllm::tokenize_call(request));
+  if (!answer) co_return fail(answer.error());
+  co_return protocol::vllm::read_tokenize_result(*answer);
+}
+
+Task<Result<std::string>> HttpEndpoint::detokenize(std::vector<TokenId> tokens) {
+  if (!options_.part_of_us) co_return fail(not_here("detokenizing"));
+  const auto answer = co_await post("/detokenize", protocol::vllm::detokenize_call(tokens));
+  if (!answer) co_return fail(answer.error());
+  co_return protocol::vllm::read_detokenize_result(*answer);
 }
 
 }  // namespace autoglm::gateway

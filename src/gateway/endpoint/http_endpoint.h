@@ -27,6 +27,11 @@ struct HttpEndpointOptions {
   Duration connect_timeout = std::chrono::seconds(2);
   Duration reuse_time = std::chrono::minutes(1);  ///< of a connection
   bool continue_text = true;                      ///< whether it may be asked to go on with a text
+  std::shared_ptr<Dialer> dialer;                 ///< how it is reached, in the place of `url`'s host
+  /// It is a part of this server: it hears whose turn a request is and how long it may take, tells the usage
+  /// of every stream, and tokenizes for us.
+  bool part_of_us = false;
+  bool ask_tokens = true;  ///< whether one of ours is asked for each step's tokens, so that another can go on
   /// What was found out of it; shared with those that talked to it before.
   std::shared_ptr<std::atomic<ServerKind>> kind =
       std::make_shared<std::atomic<ServerKind>>(ServerKind::kUnknown);
@@ -59,6 +64,8 @@ class HttpEndpoint final : public Endpoint {
   /// Asks one of ours for its load report, and of others reads `vllm:num_requests_running` and `_waiting`;
   /// servers without leave the load at zero.
   Task<Result<void>> scrape_load(Duration timeout);
+  /// Its /metrics.
+  Task<Result<std::string>> metrics_page(Duration timeout) { return get("/metrics", timeout); }
 
   /// Whether it is one of ours, which can resume an answer from its tokens.
   bool ours() const { return kind() == ServerKind::kOurs; }
@@ -70,6 +77,8 @@ class HttpEndpoint final : public Endpoint {
   Continuation continuation(const InferenceRequest& request, ServerKind kind) const;
   std::string root() const;
   Task<Result<std::string>> get(std::string path, Duration timeout);
+  Task<Result<std::string>> post(std::string path, std::string body);
+  void tell_context(http::ClientRequest& request, const CallContext& context) const;
   Task<Result<void>> ask_health(std::string path, Duration timeout);
   Task<ServerKind> find_out(Duration timeout);
   ServerKind kind() const { return options_.kind->load(std::memory_order_relaxed); }

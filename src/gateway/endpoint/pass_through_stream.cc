@@ -134,7 +134,10 @@ Result<bool> PassThroughStream::take_frames(EventBatch& batch) {
 
 Result<bool> PassThroughStream::take_frame(std::string_view frame, EventBatch& batch) {
   const auto data = openai::frame_data(frame);
-  if (!data) return false;  // a comment: the client gets our own
+  if (!data) {  // a comment: the client gets our own
+    usage_ = openai::read_usage_comment(frame).value_or(usage_);
+    return false;
+  }
   if (*data == "[DONE]") {
     append(batch, held_);
     batch.raw += frame;

@@ -134,4 +134,21 @@ void append_text_line(std::string& out, const LogLine& line) {
   }
 }
 
+std::optional<LogLevel> level_of(std::string_view line, LogFormat format) {
+  // A time is as long in every line, and the level stands right behind it.
+  constexpr std::string_view kTime = "2000-01-01T00:00:00.000000Z";
+  constexpr std::string_view kBefore = R"({"timestamp":")";
+  constexpr std::string_view kBetween = R"(","level":")";
+  const bool json = format == LogFormat::kJson;
+  const std::size_t at = json ? kBefore.size() + kTime.size() + kBetween.size() : kTime.size() + 1;
+  if (line.size() <= at) return std::nullopt;
+  const bool ours = json ? line.starts_with(kBefore) && line.ends_with('}')
+                         : line[10] == 'T' && line[kTime.size() - 1] == 'Z';
+  if (!ours) return std::nullopt;
+  for (const auto level : {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning, LogLevel::kError}) {
+    if (line.substr(at).starts_with(to_string(level))) return level;
+  }
+  return std::nullopt;
+}
+
 }  // namespace autoglm::observe

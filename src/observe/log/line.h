@@ -2,7 +2,9 @@
 
 #include "observe/log/logger.h"
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace autoglm::observe {
 
@@ -19,5 +21,8 @@ struct LogLine {
 /// Appends `line` without its newline. Bytes that are not UTF-8 are replaced; a text line stays one line.
 void append_json_line(std::string& out, const LogLine& line);
 void append_text_line(std::string& out, const LogLine& line);
+
+/// The level of a line that one of these has written; nothing for any other text.
+std::optional<LogLevel> level_of(std::string_view line, LogFormat format);
 
 }  // namespace autoglm::observe

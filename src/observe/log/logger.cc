@@ -66,6 +66,14 @@ void Logger::log(LogLevel level, std::string_view message, Fields fields, std::s
   state_->writer->add(buffer);
 }
 
+bool Logger::relay(std::string_view line) {
+  const auto level = level_of(line, options_.format);
+  if (!level) return false;
+  state_->by_level[static_cast<std::size_t>(*level)].fetch_add(1, std::memory_order_relaxed);
+  state_->writer->add(line);
+  return true;
+}
+
 Logger::Counts Logger::counts() const {
   Counts counts;
   for (std::size_t i = 0; i < 4; ++i)

@@ -82,9 +82,14 @@ class Logger {
   }
   void log(LogLevel level, std::string_view message, Fields fields, std::string_view trace_id);
 
+  /// Writes a line that the logger of another process of ours has made in the same format, as it is. False:
+  /// it is no such line.
+  bool relay(std::string_view line);
+
   bool enabled(LogLevel level) const { return level >= level_.load(std::memory_order_relaxed); }
   void set_level(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
   Counts counts() const;
+  LogFormat format() const { return options_.format; }
 
   /// Goes on in a new file after a rotation has renamed the old one; on failure, in the old one.
   Result<void> reopen();

@@ -33,13 +33,14 @@ Error leaving() {
 }  // namespace
 
 HttpFront::HttpFront(std::vector<Route> routes, const Readiness& readiness, observe::MetricRegistry& metrics,
-                     observe::Logger& log)
+                     observe::Logger& log, observe::LogLevel access_level)
     : routes_(std::move(routes)),
       readiness_(readiness),
       metrics_(metrics),
       handshakes_failed_(metrics.counter("autoglm_tls_handshakes_failed_total",
                                          "TLS connections that ended before their first request could.")),
-      log_(log) {
+      log_(log),
+      access_level_(access_level) {
   for (const Route& route : routes_) {
     route_metrics_.push_back(std::make_unique<FrontMetrics::Route>());
     route_metrics_.back()->name = route.path;
@@ -69,7 +70,7 @@ Task<void> HttpFront::handle(http::Request& request, http::ResponseWriter& respo
   const bool callable = route != nullptr && accepts(*route, request.method);
   FrontMetrics::Route& counted =
       route == nullptr ? unknown_ : *route_metrics_[static_cast<std::size_t>(route - routes_.data())];
-  RequestRecord record(request, response, metrics_, counted, log_);
+  RequestRecord record(request, response, metrics_, counted, log_, access_level_);
   response.add_header("x-request-id", record.id);
   if (callable && route->method == "POST" && readiness_.draining()) {
     co_await send_error(response, leaving(), record);

@@ -31,8 +31,9 @@ struct Route {
 /// an example. Errors are OpenAI's objects. Immutable once built; serves all loops.
 class HttpFront final : public http::Handler {
  public:
+  /// `access_level` is that of the access log's lines.
   HttpFront(std::vector<Route> routes, const Readiness& readiness, observe::MetricRegistry& metrics,
-            observe::Logger& log);
+            observe::Logger& log, observe::LogLevel access_level = observe::LogLevel::kInfo);
   ~HttpFront() override;
 
   Task<void> handle(http::Request& request, http::ResponseWriter& response) override;
@@ -51,6 +52,7 @@ class HttpFront final : public http::Handler {
   FrontMetrics metrics_;
   observe::Counter& handshakes_failed_;
   observe::Logger& log_;
+  observe::LogLevel access_level_;
 };
 
 /// Sends `error` in OpenAI's form, with `Retry-After` where it applies, and notes it in `record`.
@@ -70,7 +72,7 @@ std::vector<Route> reload_routes(std::function<Result<std::vector<std::string>>(
 std::vector<Route> load_routes(const LiveDirectory& models);
 /// /health, /livez, /readyz.
 std::vector<Route> health_routes(const LiveDirectory& models, const Readiness& readiness);
-/// /metrics.
-std::vector<Route> metrics_routes(const observe::MetricRegistry& metrics);
+/// /metrics: this process's, and what the endpoints of `models` tell of themselves.
+std::vector<Route> metrics_routes(const observe::MetricRegistry& metrics, const LiveDirectory& models);
 
 }  // namespace autoglm::gateway

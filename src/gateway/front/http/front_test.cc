@@ -62,7 +62,7 @@ class HttpFrontTest : public ::testing::Test {
         generation_routes(pipeline_, registry_.counter("autoglm_ignored_fields_total", ""));
     for (auto& route : model_routes(models_, "1.2.3")) routes.push_back(std::move(route));
     for (auto& route : health_routes(models_, readiness_)) routes.push_back(std::move(route));
-    for (auto& route : metrics_routes(registry_)) routes.push_back(std::move(route));
+    for (auto& route : metrics_routes(registry_, models_)) routes.push_back(std::move(route));
     front_ = std::make_unique<HttpFront>(std::move(routes), readiness_, registry_, *log_);
   }
 

@@ -1,10 +1,13 @@
 #include "gateway/front/http/front.h"
 #include "gateway/protocol/openai/chat_codec.h"
 #include "gateway/protocol/openai/completions_codec.h"
+#include "gateway/protocol/openai/frame.h"
 #include "gateway/protocol/vllm/generate_codec.h"
 #include "gateway/protocol/vllm/load.h"
 #include "runtime/race.h"
 
+#include <algorithm>
+#include <charconv>
 #include <ctime>
 #include <utility>
 
@@ -14,6 +17,7 @@ namespace {
 
 // Proxies and clients give up on a connection that says nothing for long.
 constexpr Duration kKeepAlive = std::chrono::seconds(15);
+constexpr std::int64_t kLongestWait = std::int64_t{7} * 24 * 3600 * 1000;  // a week, in milliseconds
 constexpr std::string_view kKeepAliveComment = ": keep-alive\n\n";
 
 /// Whose turn it is among equals: whoever shares a certificate's name, or a key. A certificate goes first:
@@ -24,6 +28,18 @@ std::string tenant_of(const http::Request& request) {
     if (const auto value = request.headers.find(name)) return std::string(*value);
   }
   return {};
+}
+
+/// How long the caller waits for an answer, of a stream for its first token; it only shortens what is
+/// configured. A gateway of ours says so, and so may clients.
+Deadline deadline_of(const http::Request& request) {
+  const auto text = request.headers.find("x-autoglm-timeout-ms");
+  std::int64_t milliseconds = 0;
+  if (!text) return Deadline::never();
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), milliseconds);
+  if (error != std::errc() || end != text->data() + text->size() || milliseconds < 0)
+    return Deadline::never();
+  return Deadline::after(std::chrono::milliseconds(std::min(milliseconds, kLongestWait)));
 }
 
 /// One generation, from the body's bytes to the last byte of its answer.
@@ -52,6 +68,7 @@ class Generation {
   std::unique_ptr<EventStream> events_;
   std::unique_ptr<protocol::AnswerEncoder> encoder_;
   bool streamed_ = false;
+  bool tells_usage_ = false;  // in a comment, also when the body did not ask for it
 };
 
 Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
@@ -81,7 +98,10 @@ Task<bool> Generation::open(const protocol::Codec& codec, http::Request& request
        .wire = {.protocol = call->protocol, .stream = call->stream, .bytes = std::move(request.body)},
        .created = created,
        .stream = call->stream,
-       .context = {.tenant = tenant_of(request), .priority = call->priority, .span = record_.span}});
+       .context = {.deadline = deadline_of(request),
+                   .tenant = tenant_of(request),
+                   .priority = call->priority,
+                   .span = record_.span}});
   if (!answer) {
     co_await send_error(response_, answer.error(), record_);
     co_return false;
@@ -98,6 +118,8 @@ Task<bool> Generation::open(const protocol::Codec& codec, http::Request& request
   events_ = std::move(answer->events);
   encoder_ = call->make_encoder({.id = record_.id, .model = std::move(answer->model), .created = created});
   streamed_ = call->stream;
+  tells_usage_ = call->protocol != WireBody::Protocol::kGenerate &&
+                 request.headers.find("x-autoglm-tell-usage").has_value();
   co_return true;
 }
 
@@ -189,6 +211,7 @@ Task<void> Generation::send_stream() {
     note(*batch);
     if (batch->raw.empty()) {
       encoder_->events(*batch, frames);
+      if (batch->last() && tells_usage_) frames += protocol::openai::usage_comment(*batch->usage);
       if (batch->last()) encoder_->end(*batch->usage, frames);
     } else {
       frames = std::move(batch->raw);

@@ -41,12 +41,14 @@ void FrontMetrics::record(Route& route, int status, Duration took) {
 }
 
 RequestRecord::RequestRecord(const http::Request& request, const http::ResponseWriter& response,
-                             FrontMetrics& metrics, FrontMetrics::Route& route, observe::Logger& log)
+                             FrontMetrics& metrics, FrontMetrics::Route& route, observe::Logger& log,
+                             observe::LogLevel level)
     : request_(request),
       response_(response),
       metrics_(metrics),
       route_(route),
       log_(log),
+      level_(level),
       began_(std::chrono::steady_clock::now()) {
   const auto given = request.headers.find("x-request-id");
   id = given && usable_id(*given) ? std::string(*given) : observe::new_request_id(thread_random());
@@ -62,7 +64,7 @@ RequestRecord::~RequestRecord() {
   const Duration took = std::chrono::steady_clock::now() - began_;
   metrics_.record(route_, shown, took);
   // Probes and scrapes come every few seconds and say nothing.
-  const auto level = model.empty() && shown < 400 ? observe::LogLevel::kDebug : observe::LogLevel::kInfo;
+  const auto level = model.empty() && shown < 400 ? observe::LogLevel::kDebug : level_;
   if (!log_.enabled(level)) return;
   log_.log(level, "request",
            {{"request_id", id},

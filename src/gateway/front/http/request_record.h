@@ -37,7 +37,8 @@ class FrontMetrics {
 class RequestRecord {
  public:
   RequestRecord(const http::Request& request, const http::ResponseWriter& response, FrontMetrics& metrics,
-                FrontMetrics::Route& route, observe::Logger& log);
+                FrontMetrics::Route& route, observe::Logger& log,
+                observe::LogLevel level = observe::LogLevel::kInfo);
   ~RequestRecord();
   RequestRecord(const RequestRecord&) = delete;
   RequestRecord& operator=(const RequestRecord&) = delete;
@@ -60,6 +61,7 @@ class RequestRecord {
   FrontMetrics& metrics_;
   FrontMetrics::Route& route_;
   observe::Logger& log_;
+  observe::LogLevel level_;
   MonotonicTime began_;
 };
 

@@ -1,5 +1,7 @@
 #include "gateway/protocol/openai/chat_messages.h"
 
+#include "base/json_string.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -131,6 +133,12 @@ Result<ChatMessage> read_message(const JsonValue& value) {
   return message;
 }
 
+void append_member(std::string& out, std::string_view name, const std::string& text) {
+  if (text.empty()) return;
+  out.append(",\"").append(name).append("\":");
+  append_json_string(out, text);
+}
+
 }  // namespace
 
 Result<ChatPrompt> read_messages(const JsonValue& value) {
@@ -147,6 +155,29 @@ Result<ChatPrompt> read_messages(const JsonValue& value) {
     return fail(invalid_field(value.path(), value.path() + " must hold at least one message"));
   }
   return prompt;
+}
+
+void append_messages(std::string& out, const ChatPrompt& prompt) {
+  for (char before = '['; const ChatMessage& message : prompt.messages) {
+    out.append(1, std::exchange(before, ',')).append(R"({"role":)");
+    append_json_string(out, message.role);
+    out += R"(,"content":)";
+    append_json_string(out, message.content);
+    append_member(out, "name", message.name);
+    append_member(out, "reasoning_content", message.reasoning);
+    append_member(out, "tool_call_id", message.tool_call_id);
+    for (std::string_view opening = R"(,"tool_calls":[)"; const ToolCall& call : message.tool_calls) {
+      out.append(std::exchange(opening, ",")).append(R"({"type":"function","id":)");
+      append_json_string(out, call.id);
+      out += R"(,"function":{"name":)";
+      append_json_string(out, call.name);
+      out += R"(,"arguments":)";
+      append_json_string(out, call.arguments);
+      out += "}}";
+    }
+    out += message.tool_calls.empty() ? "}" : "]}";
+  }
+  out += ']';
 }
 
 Result<void> read_tools(const JsonValue& value, std::vector<Tool>& tools) {

@@ -13,6 +13,8 @@ namespace {
 
 using simdjson::dom::element;
 
+constexpr std::string_view kUsageComment = ": usage ";
+
 std::string text_at(const element& object, std::string_view key) {
   std::string_view text;
   return object[key].get(text) == simdjson::SUCCESS ? std::string(text) : std::string();
@@ -160,6 +162,24 @@ std::optional<std::string_view> frame_data(std::string_view frame) {
     return line;
   }
   return std::nullopt;
+}
+
+std::string usage_comment(const Usage& usage) {
+  return fmt::format("{}{} {} {}\n\n", kUsageComment, usage.prompt_tokens, usage.cached_tokens,
+                     usage.completion_tokens);
+}
+
+std::optional<Usage> read_usage_comment(std::string_view frame) {
+  if (!frame.starts_with(kUsageComment)) return std::nullopt;
+  frame.remove_prefix(kUsageComment.size());
+  Usage usage;
+  for (std::uint32_t* count : {&usage.prompt_tokens, &usage.cached_tokens, &usage.completion_tokens}) {
+    const auto [end, error] = std::from_chars(frame.data(), frame.data() + frame.size(), *count);
+    if (error != std::errc()) return std::nullopt;
+    frame.remove_prefix(static_cast<std::size_t>(end - frame.data()));
+    if (frame.starts_with(' ')) frame.remove_prefix(1);
+  }
+  return usage;
 }
 
 }  // namespace autoglm::protocol::openai

@@ -31,4 +31,9 @@ std::string_view next_frame(std::string_view bytes, std::size_t begin);
 /// The event's data; nothing for comments.
 std::optional<std::string_view> frame_data(std::string_view frame);
 
+/// What one process of ours tells another before the end of a stream, as a comment, since its client may not
+/// have asked for usage. Nothing for other frames.
+std::string usage_comment(const Usage& usage);
+std::optional<Usage> read_usage_comment(std::string_view frame);
+
 }  // namespace autoglm::protocol::openai

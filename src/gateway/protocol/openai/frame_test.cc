@@ -55,5 +55,19 @@ TEST(ReadError, KeepsWhatTheEndpointSaid) {
   EXPECT_EQ(read_error(401, "", "").code, ErrorCode::kBadGateway) << "the client cannot mend our key";
 }
 
+TEST(Frame, TellsUsageInAComment) {
+  const std::string comment =
+      usage_comment({.prompt_tokens = 12, .cached_tokens = 3, .completion_tokens = 45});
+  EXPECT_EQ(next_frame(comment, 0), comment);
+  EXPECT_FALSE(frame_data(comment));
+  const auto usage = read_usage_comment(comment);
+  ASSERT_TRUE(usage);
+  EXPECT_EQ(usage->prompt_tokens, 12U);
+  EXPECT_EQ(usage->cached_tokens, 3U);
+  EXPECT_EQ(usage->completion_tokens, 45U);
+  EXPECT_FALSE(read_usage_comment(": usage 1 x\n\n"));
+  EXPECT_FALSE(read_usage_comment(": keep-alive\n\n"));
+}
+
 }  // namespace
 }  // namespace autoglm::protocol::openai

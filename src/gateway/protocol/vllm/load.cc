@@ -38,6 +38,20 @@ Result<void> add_count(const JsonValue& value, auto& sum) {
 
 Result<void> read_model(const JsonValue& value, LoadReport& report, PrefixSet& prefixes) {
   return value.for_each_member([&](std::string_view key, const JsonValue& member) -> Result<void> {
+    if (key == "max_running") return add_count(member, report.max_running);
+    if (key == "max_waiting") return add_count(member, report.max_waiting);
+    if (key == "kv_cache_usage") {
+      const auto share = member.as_number(0, 1);
+      if (!share) return fail(share.error());
+      report.kv_usage = std::max(report.kv_usage, *share);
+      return {};
+    }
+    if (key == "step_time_us") {
+      const auto time = member.as_integer(0, kMany);
+      if (!time) return fail(time.error());
+      report.step_time = std::max(report.step_time, std::chrono::microseconds(*time));
+      return {};
+    }
     if (key == "running") return add_count(member, report.running);
     if (key == "waiting") return add_count(member, report.waiting);
     if (key == "prefill_backlog_tokens") return add_count(member, report.prefill_backlog_tokens);

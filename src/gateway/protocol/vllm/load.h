@@ -24,8 +24,8 @@ struct ModelLoad {
 /// models says.
 std::string load_body(std::span<const ModelLoad> models);
 
-/// What `/load` of one of ours said: all its models together. Errors: kInvalidArgument, what is wrong with
-/// it.
+/// What `/load` of one of ours said: all its models together, and of shares and times the largest. Errors:
+/// kInvalidArgument, what is wrong with it.
 Result<ModelLoad> read_load(std::string_view body);
 
 /// The `endpoint-load-metrics` header of an answer, ORCA's, as vLLM gives it to who asked by

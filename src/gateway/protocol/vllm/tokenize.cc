@@ -62,15 +62,19 @@ struct DetokenizeBody {
   bool has_tokens = false;
 };
 
-Result<void> read_tokens(const JsonValue& value, DetokenizeBody& body) {
-  body.has_tokens = true;
-  body.call.tokens.clear();
+Result<void> read_ids(const JsonValue& value, std::vector<TokenId>& tokens) {
+  tokens.clear();
   return value.for_each_item([&](const JsonValue& item) -> Result<void> {
     const auto token = item.as_integer(0, std::numeric_limits<TokenId>::max());
     if (!token) return fail(token.error());
-    body.call.tokens.push_back(static_cast<TokenId>(*token));
+    tokens.push_back(static_cast<TokenId>(*token));
     return {};
   });
+}
+
+Result<void> read_tokens(const JsonValue& value, DetokenizeBody& body) {
+  body.has_tokens = true;
+  return read_ids(value, body.call.tokens);
 }
 
 constexpr auto kDetokenizeFields = std::to_array<JsonField<DetokenizeBody>>(
@@ -107,6 +111,49 @@ std::string detokenize_body(std::string_view text) {
   append_json_string(out, text);
   out += '}';
   return out;
+}
+
+std::string tokenize_call(const TokenizeRequest& request) {
+  std::string out = fmt::format(R"({{"add_special_tokens":{})", request.add_special);
+  if (const auto* text = std::get_if<TextPrompt>(&request.prompt)) {
+    out += R"(,"prompt":)";
+    append_json_string(out, text->text);
+  } else if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt)) {
+    out += R"(,"messages":)";
+    openai::append_messages(out, *chat);
+  }
+  return out + '}';
+}
+
+Result<TokenizeResult> read_tokenize_result(std::string_view body) {
+  TokenizeResult result;
+  auto read = visit_json_object(body, [&](std::string_view key, const JsonValue& value) -> Result<void> {
+    if (key == "max_model_len") {
+      const auto length = value.as_integer(0, std::numeric_limits<std::uint32_t>::max());
+      if (!length) return fail(length.error());
+      result.context_length = static_cast<std::uint32_t>(*length);
+    }
+    return key == "tokens" ? read_ids(value, result.tokens) : Result<void>();
+  });
+  if (!read) return fail(read.error());
+  return result;
+}
+
+std::string detokenize_call(std::span<const TokenId> tokens) {
+  return fmt::format(R"({{"tokens":[{}]}})", fmt::join(tokens, ","));
+}
+
+Result<std::string> read_detokenize_result(std::string_view body) {
+  std::string text;
+  auto read = visit_json_object(body, [&](std::string_view key, const JsonValue& value) -> Result<void> {
+    if (key != "prompt") return {};
+    auto prompt = value.as_string();
+    if (!prompt) return fail(prompt.error());
+    text = std::move(*prompt);
+    return {};
+  });
+  if (!read) return fail(read.error());
+  return text;
 }
 
 }  // namespace autoglm::protocol::vllm

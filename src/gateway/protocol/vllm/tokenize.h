@@ -3,6 +3,7 @@
 #include "base/result.h"
 #include "inference/endpoint.h"
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,5 +27,12 @@ struct DetokenizeCall {
 Result<DetokenizeCall> decode_detokenize(std::string_view body);
 /// {"prompt": text}.
 std::string detokenize_body(std::string_view text);
+
+/// The other side of it: what one process of ours asks another, and what it is answered. Errors of the
+/// readers: kInvalidArgument, what is wrong with the answer.
+std::string tokenize_call(const TokenizeRequest& request);
+Result<TokenizeResult> read_tokenize_result(std::string_view body);
+std::string detokenize_call(std::span<const TokenId> tokens);
+Result<std::string> read_detokenize_result(std::string_view body);
 
 }  // namespace autoglm::protocol::vllm

@@ -36,5 +36,45 @@ TEST(Detokenize, ReadsTokensAndWritesText) {
   EXPECT_FALSE(decode_detokenize("{}"));
 }
 
+TEST(Tokenize, AsksAnotherProcessForTheSame) {
+  const std::string body =
+      R"({"messages":[{"role":"system","content":"a\"b"},{"role":"assistant","content":null,"reasoning_content":"hm",)"
+      R"("tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}},)"
+      R"({"id":"c2","type":"function","function":{"name":"g","arguments":""}}]},)"
+      R"({"role":"tool","content":"é","tool_call_id":"c1","name":"f"}],"add_special_tokens":false})";
+  const auto first = decode_tokenize(body);
+  ASSERT_TRUE(first) << first.error().message;
+  const auto second = decode_tokenize(tokenize_call(first->work));
+  ASSERT_TRUE(second) << second.error().message;
+  EXPECT_FALSE(second->work.add_special);
+  const auto& messages = std::get<ChatPrompt>(first->work.prompt).messages;
+  const auto& again = std::get<ChatPrompt>(second->work.prompt).messages;
+  ASSERT_EQ(again.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(again[i].role, messages[i].role);
+    EXPECT_EQ(again[i].content, messages[i].content);
+    EXPECT_EQ(again[i].name, messages[i].name);
+    EXPECT_EQ(again[i].reasoning, messages[i].reasoning);
+    EXPECT_EQ(again[i].tool_call_id, messages[i].tool_call_id);
+  }
+  ASSERT_EQ(again[1].tool_calls.size(), 2U);
+  EXPECT_EQ(again[1].tool_calls[0].id, "c1");
+  EXPECT_EQ(again[1].tool_calls[0].arguments, R"({"x":1})");
+  EXPECT_EQ(again[1].tool_calls[1].name, "g");
+  const auto text = decode_tokenize(tokenize_call({.prompt = TextPrompt{"Hi\n"}}));
+  ASSERT_TRUE(text);
+  EXPECT_EQ(std::get<TextPrompt>(text->work.prompt).text, "Hi\n");
+}
+
+TEST(Tokenize, ReadsWhatItWrites) {
+  const auto result = read_tokenize_result(tokenize_body({.tokens = {1, 2, 3}, .context_length = 2048}));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->tokens, (std::vector<TokenId>{1, 2, 3}));
+  EXPECT_EQ(result->context_length, 2048U);
+  EXPECT_EQ(decode_detokenize(detokenize_call(result->tokens))->tokens, result->tokens);
+  EXPECT_EQ(read_detokenize_result(detokenize_body("a\"b")).value(), "a\"b");
+  EXPECT_FALSE(read_tokenize_result("nothing"));
+}
+
 }  // namespace
 }  // namespace autoglm::protocol::vllm

@@ -1,0 +1,92 @@
+#pragma once
+
+#include "gateway/endpoint/http_clients.h"
+#include "gateway/endpoint/http_endpoint.h"
+#include "gateway/endpoint/process/engine_report.h"
+#include "gateway/endpoint/process/restart_policy.h"
+#include "observe/log/logger.h"
+#include "observe/metrics/registry.h"
+#include "runtime/child_process.h"
+#include "runtime/gate.h"
+#include "runtime/handover.h"
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace autoglm::gateway {
+
+/// A process that runs an engine, as its callers see it; whoever uses it keeps it, also when it has died.
+struct EngineProcessView {
+  EngineProcessView(std::shared_ptr<HandoverDialer> to, pid_t number, HttpClients& clients);
+
+  std::shared_ptr<HandoverDialer> dialer;
+  pid_t pid;
+  HttpEndpoint endpoint;
+  bool gone() const { return dialer->gone(); }
+};
+
+/// Keeps a process that runs an engine: starts it, listens to it, and starts it again when it dies, as
+/// RestartPolicy says. Does so on a thread of its own, which lives as long as this: the kernel ends the
+/// process with the thread that started it. Thread-safe; the destructor ends the process, by force if it does
+/// not end itself within seconds.
+class EngineKeeper {
+ public:
+  struct Options {
+    std::string model;                   ///< as clients call it
+    std::vector<std::string> arguments;  ///< of the process
+    std::string input;                   ///< what it reads first
+  };
+  EngineKeeper(Options options, HttpClients& clients, observe::MetricRegistry& metrics, observe::Logger& log);
+  ~EngineKeeper();
+  EngineKeeper(const EngineKeeper&) = delete;
+  EngineKeeper& operator=(const EngineKeeper&) = delete;
+
+  /// How things stand. Immutable; replaced whole.
+  struct Now {
+    std::shared_ptr<EngineProcessView> process;  ///< null between two
+    bool up = false;                             ///< it has loaded its model
+    bool served = false;                         ///< it, or one before it, was up
+    MonotonicTime restart_at;                    ///< without a process: when the next one starts
+    EngineReport report;
+  };
+  std::shared_ptr<const Now> now() const {
+    const std::lock_guard lock(mutex_);
+    return now_;
+  }
+  /// Open while there is nothing to wait for: it is up, or failed.
+  Gate& settled() { return settled_; }
+
+ private:
+  struct Life;
+  void run();
+  Life attend(ChildProcess& child);
+  void hear(const ChildProcess::News& news, Life& life);
+  void take(EngineReport report, Life& life);
+  Duration mourn(const Life& life, const RestartPolicy::Restart& restart);
+  void publish(Now now);
+  void register_metrics(observe::MetricRegistry& metrics);
+
+  Options options_;
+  HttpClients& clients_;
+  observe::MetricRegistry& metrics_;
+  observe::Logger& log_;
+  // libstdc++'s atomic<shared_ptr> is a lock, too, and up to 13 one that a reader leaves without ordering.
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Now> now_;
+  Gate settled_;
+  std::atomic<double> load_seconds_{0};
+  // Of the thread:
+  std::string last_cause_;  // of the last death; empty: none
+  bool failed_ = false;     // nobody waits any more, until it is up again
+  MonotonicTime died_at_;
+
+  WakeUpCall stop_;
+  std::vector<std::shared_ptr<void>> gauges_;
+  std::thread thread_;  // last: it uses all of the above
+};
+
+}  // namespace autoglm::gateway

@@ -1,0 +1,208 @@
+#include "gateway/endpoint/process/engine_process.h"
+
+#include "observe/metrics/exposition.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <utility>
+
+namespace autoglm::gateway {
+
+namespace {
+
+using State = EndpointStatus::State;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// Before the caller's own deadline, whose error would not say what was waited for.
+constexpr Duration kSooner = milliseconds(20);
+// The one who keeps the process hears of its end a moment behind those who use it.
+constexpr Duration kUntilNoticed = milliseconds(2);
+constexpr Duration kUntilItShows = milliseconds(500);
+constexpr Duration kTokenizeTime = seconds(30);  // calls without a deadline of their own
+constexpr Duration kMetricsTime = seconds(1);
+// The rest are of the process as such, which has those of the server, too.
+constexpr std::array<std::string_view, 2> kEngineFamilies = {"vllm:", "autoglm_engine_"};
+
+Deadline sooner(Deadline deadline) {
+  return deadline.is_never() ? deadline : Deadline(deadline.at() - kSooner);
+}
+
+/// Whether an answer broke off because the process has died: its connections may end a moment before the
+/// socket by which that shows.
+Task<bool> died_with(const EngineProcessView& process, const Error& error) {
+  const bool broke =
+      (error.code == ErrorCode::kBadGateway || error.code == ErrorCode::kUnavailable) &&
+      (error.reason.empty() || error.reason == "bad_stream" || error.reason == "connection_lost");
+  const Deadline until = Deadline::after(broke ? kUntilItShows : Duration::zero());
+  while (!process.gone() && !until.passed()) co_await sleep_for(kUntilNoticed);
+  co_return process.gone();
+}
+
+/// One of those that wait.
+class Place {
+ public:
+  explicit Place(std::atomic<std::uint32_t>& count) : count_(count), number_(count.fetch_add(1) + 1) {}
+  ~Place() { count_.fetch_sub(1); }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  std::uint32_t number() const { return number_; }
+
+ private:
+  std::atomic<std::uint32_t>& count_;
+  std::uint32_t number_;
+};
+
+}  // namespace
+
+/// An answer that ends with its process.
+class EngineProcess::Stream final : public EventStream {
+ public:
+  Stream(const EngineProcess& owner, std::shared_ptr<EngineProcessView> process,
+         std::unique_ptr<EventStream> inner)
+      : owner_(owner), process_(std::move(process)), inner_(std::move(inner)) {}
+
+  Task<Result<EventBatch>> next() override {
+    auto batch = co_await inner_->next();
+    if (!batch && co_await died_with(*process_, batch.error())) co_return fail(owner_.died());
+    co_return batch;
+  }
+  bool tells_tokens() const override { return inner_->tells_tokens(); }
+
+ private:
+  const EngineProcess& owner_;  // whoever has the stream keeps it
+  std::shared_ptr<EngineProcessView> process_;
+  std::unique_ptr<EventStream> inner_;
+};
+
+EngineProcess::EngineProcess(Options options, HttpClients& clients, observe::MetricRegistry& metrics,
+                             observe::Logger& log)
+    : options_(std::move(options)),
+      created_(std::time(nullptr)),
+      keeper_(options_.process, clients, metrics, log) {}
+
+Error EngineProcess::died() const {
+  return Error{
+      .code = ErrorCode::kBadGateway,
+      .origin = Origin::kEndpoint,
+      .retry = Retry::kElsewhere,
+      .message = fmt::format(
+          "the engine of \"{}\" died while it answered, and is being started again; send the request "
+          "once more",
+          options_.process.model),
+      .reason = "engine_died"};
+}
+
+/// What the engine itself would say, were it here.
+Error EngineProcess::not_up(const EngineKeeper::Now& now) const {
+  const EndpointStatus& status = now.report.status;
+  Error error{.code = ErrorCode::kUnavailable, .origin = Origin::kEndpoint, .retry = Retry::kElsewhere};
+  if (status.state == State::kFailed) {
+    error.message =
+        fmt::format("the model \"{}\" could not be loaded: {}", options_.process.model, status.detail);
+    error.reason = "model_failed";
+  } else {
+    error.message = fmt::format("the model \"{}\" is loading ({:.0f} %); try again shortly",
+                                options_.process.model, 100 * status.progress);
+    error.reason = "model_loading";
+    error.retry_after = seconds(1);
+  }
+  return error;
+}
+
+Error EngineProcess::not_back(const EngineKeeper::Now& now) const {
+  const auto left = std::chrono::ceil<seconds>(now.restart_at - std::chrono::steady_clock::now());
+  return Error{.code = ErrorCode::kUnavailable,
+               .origin = Origin::kEndpoint,
+               .retry = Retry::kElsewhere,
+               .message = fmt::format("the engine of \"{}\" is not back in time ({}); try again shortly",
+                                      options_.process.model, now.report.status.detail),
+               .reason = "engine_restarting",
+               .retry_after = std::max(left, seconds(1))};
+}
+
+Task<Result<std::shared_ptr<EngineProcessView>>> EngineProcess::process(Deadline deadline) {
+  std::optional<Place> place;
+  while (true) {
+    const auto now = keeper_.now();
+    if (now->up && !now->process->gone()) co_return now->process;
+    // A first load may be a long download: waiting is for what was here a moment ago.
+    if (now->report.status.state == State::kFailed || !now->served) co_return fail(not_up(*now));
+    if (now->restart_at > deadline.at() || deadline.passed()) co_return fail(not_back(*now));
+    if (!place && place.emplace(waiting_).number() > options_.max_waiting) {
+      Error full = not_back(*now);
+      full.code = ErrorCode::kResourceExhausted;
+      full.message = fmt::format("{} requests wait for \"{}\" already; try again shortly",
+                                 options_.max_waiting, options_.process.model);
+      full.reason = "queue_full";
+      co_return fail(std::move(full));
+    }
+    if (now->up) {
+      co_await sleep_for(kUntilNoticed);
+    } else if (!co_await keeper_.settled().wait(deadline)) {
+      co_return fail(not_back(*keeper_.now()));
+    }
+  }
+}
+
+Task<Result<std::unique_ptr<EventStream>>> EngineProcess::generate(InferenceRequestPtr request,
+                                                                   const CallContext& context) {
+  while (true) {
+    auto live = co_await process(sooner(context.deadline));
+    if (!live) co_return fail(live.error());
+    auto stream = co_await (*live)->endpoint.generate(request, context);
+    if (stream) co_return std::make_unique<Stream>(*this, std::move(*live), std::move(*stream));
+    if (!co_await died_with(**live, stream.error())) co_return fail(stream.error());
+    // Sent again is only what was never sent: a request that kills its engine does so once.
+    if (stream.error().reason != "connect_failed") co_return fail(died());
+  }
+}
+
+Task<Result<TokenizeResult>> EngineProcess::tokenize(TokenizeRequest request) {
+  auto live = co_await process(Deadline::after(kTokenizeTime));
+  if (!live) co_return fail(live.error());
+  auto result = co_await (*live)->endpoint.tokenize(std::move(request));
+  if (!result && co_await died_with(**live, result.error())) co_return fail(died());
+  co_return result;
+}
+
+Task<Result<std::string>> EngineProcess::detokenize(std::vector<TokenId> tokens) {
+  auto live = co_await process(Deadline::after(kTokenizeTime));
+  if (!live) co_return fail(live.error());
+  auto result = co_await (*live)->endpoint.detokenize(std::move(tokens));
+  if (!result && co_await died_with(**live, result.error())) co_return fail(died());
+  co_return result;
+}
+
+Continuation EngineProcess::continuation(const InferenceRequest& request) const {
+  const bool frames = request.wire.stream && request.wire.protocol != WireBody::Protocol::kGenerate;
+  return frames ? Continuation::kExact : Continuation::kNone;
+}
+
+ModelCard EngineProcess::card() const {
+  const auto now = keeper_.now();
+  return {.name = options_.process.model,
+          .source = options_.source,
+          .context_length = now->report.context_length,
+          .created = created_,
+          .has_chat_template = now->report.has_chat_template};
+}
+
+LoadReport EngineProcess::load() const {
+  LoadReport load = keeper_.now()->report.load;
+  load.waiting += waiting_.load(std::memory_order_relaxed);
+  return load;
+}
+
+Task<std::string> EngineProcess::metrics() {
+  const auto live = keeper_.now()->process;
+  if (!live) co_return std::string();
+  auto page = co_await live->endpoint.metrics_page(kMetricsTime);
+  if (!page) co_return std::string();
+  co_return observe::families_of(*page, kEngineFamilies);
+}
+
+}  // namespace autoglm::gateway

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "base/result.h"
+#include "inference/endpoint.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace autoglm::gateway {
+
+/// What the process of an engine tells the one that started it, whenever it changes.
+struct EngineReport {
+  EndpointStatus status;
+  std::uint32_t context_length = 0;
+  bool has_chat_template = false;
+  LoadReport load;
+  std::shared_ptr<const PrefixSet> prefixes;  ///< null: none yet
+
+  static EngineReport of(const Endpoint& engine);
+  /// Whether somebody who knows `other` would hear nothing new; without looking into prefixes.
+  bool same_as(const EngineReport& other) const;
+};
+
+/// As JSON, in one message.
+std::string write_report(const EngineReport& report);
+/// Errors: kInvalidArgument, what is wrong with it.
+Result<EngineReport> read_report(std::string_view text);
+
+}  // namespace autoglm::gateway

@@ -1,0 +1,108 @@
+#include "runtime/socket_stream.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <system_error>
+
+namespace autoglm {
+
+Error connection_error(std::string_view what, int error) {
+  return Error{.code = ErrorCode::kUnavailable,
+               .origin = Origin::kEndpoint,
+               .retry = Retry::kElsewhere,
+               .message = std::string(what) + ": " + std::system_category().message(error)};
+}
+
+Socket::~Socket() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+SocketStream::SocketStream(int fd, std::string peer)
+    : descriptor_(EventLoop::current(), fd), peer_(std::move(peer)) {
+  // Frames of a stream are small and must leave at once. Sockets of this machine refuse: theirs always do.
+  const int on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+Task<int> SocketStream::connected() {
+  descriptor_.writable.clear();
+  co_await descriptor_.writable.wait();
+  int error = 0;
+  socklen_t length = sizeof error;
+  co_return ::getsockopt(descriptor_.fd(), SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
+}
+
+Task<Result<std::size_t>> SocketStream::read_some(std::span<char> buffer) {
+  while (true) {
+    if (!descriptor_.readable.is_set()) co_await descriptor_.readable.wait();
+    const ssize_t count = ::recv(descriptor_.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (count >= 0) {
+      // Less than there was room for: nothing is left, and the next call would only be told so.
+      if (static_cast<std::size_t>(count) < buffer.size() && !descriptor_.peer_ended)
+        descriptor_.readable.clear();
+      co_return static_cast<std::size_t>(count);
+    }
+    if (errno == EINTR) continue;
+    if (!would_block(errno)) co_return fail(connection_error("reading from " + peer_, errno));
+    descriptor_.readable.clear();
+  }
+}
+
+Task<Result<void>> SocketStream::write_all(std::span<const std::string_view> parts) {
+  std::size_t first = 0;   // the part that is being sent
+  std::size_t offset = 0;  // and how much of it has gone
+  while (true) {
+    while (first < parts.size() && offset == parts[first].size()) {
+      ++first;
+      offset = 0;
+    }
+    if (first == parts.size()) co_return {};
+    if (!descriptor_.writable.is_set()) co_await descriptor_.writable.wait();
+    const ssize_t sent = send_some(parts, first, offset);
+    if (sent >= 0) {
+      auto left = static_cast<std::size_t>(sent);
+      while (left > 0) {
+        const std::size_t step = std::min(left, parts[first].size() - offset);
+        offset += step;
+        left -= step;
+        if (offset == parts[first].size() && left > 0) {
+          ++first;
+          offset = 0;
+        }
+      }
+      continue;
+    }
+    if (errno == EINTR) continue;
+    if (!would_block(errno)) co_return fail(connection_error("writing to " + peer_, errno));
+    descriptor_.writable.clear();
+  }
+}
+
+Task<Result<void>> SocketStream::shutdown_write() {
+  ::shutdown(descriptor_.fd(), SHUT_WR);
+  co_return {};
+}
+
+ssize_t SocketStream::send_some(std::span<const std::string_view> parts, std::size_t first,
+                                std::size_t offset) {
+  std::array<iovec, 16> vectors;
+  std::size_t count = 0;
+  for (std::size_t i = first; i < parts.size() && count < vectors.size(); ++i) {
+    const std::string_view part = i == first ? parts[i].substr(offset) : parts[i];
+    if (part.empty()) continue;
+    // iovec is for reading and writing and so not const; sendmsg only reads.
+    vectors[count++] = {const_cast<char*>(part.data()), part.size()};
+  }
+  msghdr message{};
+  message.msg_iov = vectors.data();
+  message.msg_iovlen = count;
+  return ::sendmsg(descriptor_.fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+}  // namespace autoglm

@@ -1,0 +1,57 @@
+#pragma once
+
+#include "base/result.h"
+#include "runtime/byte_stream.h"
+#include "runtime/descriptor.h"
+
+#include <sys/types.h>
+
+#include <cerrno>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace autoglm {
+
+/// What went wrong with a connection: kUnavailable, origin kEndpoint. For sources of this room only.
+Error connection_error(std::string_view what, int error);
+
+inline bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+
+/// A socket that is closed unless somebody takes it. For sources of this room only.
+class Socket {
+ public:
+  explicit Socket(int fd) : fd_(fd) {}
+  Socket(Socket&& other) noexcept : fd_(other.take()) {}
+  Socket& operator=(Socket&&) = delete;
+  ~Socket();
+  int fd() const { return fd_; }
+  int take() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+/// A connected socket, of TCP or of this machine. For sources of this room only.
+class SocketStream final : public ByteStream {
+ public:
+  /// Takes over `fd`, which does not block, on the current loop.
+  SocketStream(int fd, std::string peer);
+
+  /// Of a connection under way: why it did not come about, or 0.
+  Task<int> connected();
+
+  Task<Result<std::size_t>> read_some(std::span<char> buffer) override;
+  Task<Result<void>> write_all(std::span<const std::string_view> parts) override;
+  Task<Result<void>> shutdown_write() override;
+  void close() override { descriptor_.close(); }
+  const std::string& peer() const override { return peer_; }
+
+ private:
+  ssize_t send_some(std::span<const std::string_view> parts, std::size_t first, std::size_t offset);
+
+  Descriptor descriptor_;
+  std::string peer_;
+};
+
+}  // namespace autoglm
