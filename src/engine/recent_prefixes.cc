@@ -19,7 +19,7 @@ void RecentPrefixes::publish(bool idle, MonotonicTime now) {
   if (!changed_ || (!idle && now - published_ < kEvery)) return;
   changed_ = false;
   published_ = now;
-  snapshot_.store(std::make_shared<const PrefixSet>(uses_.begin(), uses_.end()));
+  snapshot_.set(std::make_shared<const PrefixSet>(uses_.begin(), uses_.end()));
 }
 
 }  // namespace autoglm::engine

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/published.h"
 #include "inference/prefix_digests.h"
 
-#include <atomic>
 #include <cstddef>
 #include <list>
 #include <memory>
@@ -23,14 +23,14 @@ class RecentPrefixes {
   /// Renews the snapshot if something is new and it is due, or the engine `idle`.
   void publish(bool idle, MonotonicTime now);
 
-  std::shared_ptr<const PrefixSet> snapshot() const { return snapshot_.load(); }
+  std::shared_ptr<const PrefixSet> snapshot() const { return snapshot_.get(); }
 
  private:
   std::list<std::uint64_t> uses_;  // the latest first
   std::unordered_map<std::uint64_t, std::list<std::uint64_t>::iterator> where_;
   bool changed_ = false;
   MonotonicTime published_;
-  std::atomic<std::shared_ptr<const PrefixSet>> snapshot_;
+  Published<PrefixSet> snapshot_;
 };
 
 }  // namespace autoglm::engine

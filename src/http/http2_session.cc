@@ -66,8 +66,8 @@ struct Http2Session::Callbacks {
     self.head_of_ = frame->hd.stream_id;
     self.head_since_ = std::chrono::steady_clock::now();
     self.next_expiry_ = std::min(self.next_expiry_, self.head_since_ + self.limits_.header_time);
-    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
-    return self.open(frame->hd.stream_id) != nullptr ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) self.open(frame->hd.stream_id);
+    return 0;
   }
 
   static int on_header(nghttp2_session* session_handle, const nghttp2_frame* frame, const std::uint8_t* name,
@@ -204,7 +204,7 @@ bool Http2Session::ended() const {
   return nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0;
 }
 
-Http2Stream* Http2Session::open(std::int32_t id) {
+void Http2Session::open(std::int32_t id) {
   auto made = make_stream_();
   Http2Stream* stream = made.get();
   stream->id_ = id;
@@ -214,7 +214,6 @@ Http2Stream* Http2Session::open(std::int32_t id) {
   streams_.emplace(id, std::move(made));
   nghttp2_session_set_stream_user_data(session_, id, stream);
   served_ = true;
-  return stream;
 }
 
 int Http2Session::take_field(Http2Stream& stream, std::string_view name, std::string_view value) {

@@ -106,7 +106,7 @@ class Http2Session {
  private:
   struct Callbacks;  // of nghttp2
 
-  Http2Stream* open(std::int32_t id);
+  void open(std::int32_t id);
   int take_field(Http2Stream& stream, std::string_view name, std::string_view value);
   void take_body(Http2Stream& stream, std::string_view bytes);
   void finish_head(Http2Stream& stream, bool whole);

@@ -244,7 +244,7 @@ Task<Result<void>> HttpEndpoint::scrape_load(Duration timeout) {
     if (!load) co_return fail(load.error());
     running_.store(load->report.running);
     waiting_.store(load->report.waiting);
-    prefixes_.store(std::move(load->prefixes));
+    prefixes_.set(std::move(load->prefixes));
     co_return Result<void>();
   }
   auto text = co_await get("/metrics", timeout);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/published.h"
 #include "gateway/endpoint/http_clients.h"
 #include "http/url.h"
 #include "inference/endpoint.h"
@@ -56,7 +57,7 @@ class HttpEndpoint final : public Endpoint {
   ModelCard card() const override { return {.source = options_.url.origin()}; }
   EndpointStatus status() const override { return {.state = EndpointStatus::State::kReady, .progress = 1}; }
   LoadReport load() const override;
-  std::shared_ptr<const PrefixSet> prefixes() const override { return prefixes_.load(); }
+  std::shared_ptr<const PrefixSet> prefixes() const override { return prefixes_.get(); }
 
   /// One check of its health: GET `path` at its root. Success: a 2xx; with an empty path, a connection. The
   /// first one also finds out who it is.
@@ -87,7 +88,7 @@ class HttpEndpoint final : public Endpoint {
   HttpClients& clients_;
   std::atomic<std::uint32_t> running_{0};
   std::atomic<std::uint32_t> waiting_{0};
-  std::atomic<std::shared_ptr<const PrefixSet>> prefixes_;
+  Published<PrefixSet> prefixes_;
 };
 
 }  // namespace autoglm::gateway

@@ -198,11 +198,7 @@ Duration EngineKeeper::mourn(const Life& life, const RestartPolicy::Restart& res
 void EngineKeeper::publish(Now now) {
   const bool settled = now.up || now.report.status.state == State::kFailed;
   if (!settled) settled_.shut();
-  auto fresh = std::make_shared<const Now>(std::move(now));
-  {
-    const std::lock_guard lock(mutex_);
-    now_.swap(fresh);  // the old one dies behind the lock
-  }
+  now_.set(std::make_shared<const Now>(std::move(now)));
   if (settled) settled_.open();
 }
 

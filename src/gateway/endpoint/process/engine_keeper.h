@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/published.h"
 #include "gateway/endpoint/http_clients.h"
 #include "gateway/endpoint/http_endpoint.h"
 #include "gateway/endpoint/process/engine_report.h"
@@ -12,7 +13,6 @@
 
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -53,10 +53,7 @@ class EngineKeeper {
     MonotonicTime restart_at;                    ///< without a process: when the next one starts
     EngineReport report;
   };
-  std::shared_ptr<const Now> now() const {
-    const std::lock_guard lock(mutex_);
-    return now_;
-  }
+  std::shared_ptr<const Now> now() const { return now_.get(); }
   /// Open while there is nothing to wait for: it is up, or failed.
   Gate& settled() { return settled_; }
 
@@ -74,9 +71,7 @@ class EngineKeeper {
   HttpClients& clients_;
   observe::MetricRegistry& metrics_;
   observe::Logger& log_;
-  // libstdc++'s atomic<shared_ptr> is a lock, too, and up to 13 one that a reader leaves without ordering.
-  mutable std::mutex mutex_;
-  std::shared_ptr<const Now> now_;
+  Published<Now> now_;
   Gate settled_;
   std::atomic<double> load_seconds_{0};
   // Of the thread:
