@@ -10,11 +10,16 @@ import tempfile
 from gateway import WRK, Gateway, nginx_proxy, upstreams
 from ratios import Ratio
 
+DONE = WRK[WRK.index("function done"):]
 HANDSHAKES = """
 wrk.method = "GET"
 wrk.path = "/health"
 wrk.headers["Connection"] = "close"
-""" + WRK[WRK.index("function done"):]
+""" + DONE
+OWN = """
+wrk.method = "GET"
+wrk.path = "/livez"
+""" + DONE
 
 
 def certificate(folder):
@@ -40,7 +45,8 @@ def wrk(server, lua, cpu, seconds, connections):
     return {"CPU µs each": spent * 1e6 / int(requests), "a second": int(requests) * 1e6 / int(duration)}
 
 
-LOADS = {"full handshakes, a small answer each": (HANDSHAKES, 16), "small chats over kept connections": (WRK, 64)}
+LOADS = {"full handshakes, a small answer each": (HANDSHAKES, 16), "small answers of its own over kept connections": (OWN, 64),
+         "small chats over kept connections": (WRK, 64)}
 
 
 def tls(pairs, seconds=3):
@@ -65,7 +71,7 @@ def tls(pairs, seconds=3):
             mine, peers = (statistics.median(run[side][key] for run in results) for side in (ours, theirs))
             row.append(f"{mine:.3g} / {peers:.3g} = {Ratio([(run[ours][key], run[theirs][key]) for run in results])}")
         rows.append(row)
-    notes = ("TLS 1.3, a P-256 certificate, no resumption; `wrk` on one core, the server on the other. A handshake's answer is /health, a chat's "
+    notes = ("TLS 1.3, a P-256 certificate, no resumption; `wrk` on one core, the server on the other. A handshake's answer is /health, the server's own /livez, a chat's "
              "comes through five upstreams (nginx, a static answer). `wrk` pays more for a handshake than a server does, so look at "
              "CPU time, not at how many there were a second; nor is there a column of latencies, which would be `wrk`'s own queue.")
     return "TLS: handshakes and small chats", ["Against nginx", *keys], rows, notes

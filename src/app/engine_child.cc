@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
@@ -92,8 +93,11 @@ void EngineChild::open() {
   // Its requests are in the parent's access log.
   front_.emplace(public_routes(*pipeline_, readiness_, metrics_, true), readiness_, metrics_, *log_,
                  observe::LogLevel::kDebug);
-  auto listener =
-      std::make_unique<HandoverListener>(loop_, ChildProcess::kHandover, [this] { loop_.stop(); });
+  auto listener = std::make_unique<HandoverListener>(loop_, ChildProcess::kHandover, [this] {
+    // Nothing is lost, and what loads may take long to see that nobody wants it.
+    if (engine_->status().state == EndpointStatus::State::kLoading) ::_exit(0);
+    loop_.stop();
+  });
   HandoverListener& parent = *listener;
   server_.emplace(std::move(listener), limits_of_parent(), *front_);
   server_->start();

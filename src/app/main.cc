@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <ctime>
 
 namespace {
 
@@ -151,6 +152,8 @@ bool knows_command(const CLI::App& program, const std::string& word) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader of our output that leaves is no reason to die
+  ::tzset();  // while there is one thread: libc does this with the first time that is shown, under a lock of
+              // its own that the thread sanitizer does not see
   if (argc >= 2 && argv[1] == app::kEngineCommand) return app::run_engine_child();
 
   CLI::App program("Serves language models over OpenAI's API, from this process.", "open-autoglm");

@@ -1,5 +1,6 @@
 #include "http/http1_connection.h"
 
+#include "base/release.h"
 #include "http/answering.h"
 #include "http/chunked.h"
 #include "runtime/race.h"
@@ -56,7 +57,7 @@ Task<Server::Http1Connection::Next> Server::Http1Connection::serve_one() {
 
   const auto first = co_await first_of(answer(request), watch_peer());
   if (first.index() == 1) co_return Next::kClose;  // the peer is gone, and with it the handler's task
-  request.body = std::string();
+  release(request.body);
   body_share_ = {};
   // A handler that ended inside its stream had a reason: no last chunk, so that the client sees the cut.
   if (!finished_) co_return Next::kClose;
@@ -191,7 +192,7 @@ Task<void> Server::Http1Connection::answer(Request& request) {
 
 Task<void> Server::Http1Connection::watch_peer() {
   // Nearly nobody sends anything now, and a stream may be long.
-  if (buffer_.empty()) buffer_ = std::string();
+  if (buffer_.empty()) release(buffer_);
   while (buffer_.size() < server_.limits_.pipelined_bytes) {
     const auto count = co_await fill(Deadline::never(), "pipelined requests", kWatchSize);
     if (!count || *count == 0) co_return;
@@ -203,7 +204,7 @@ Task<void> Server::Http1Connection::watch_peer() {
 
 Task<void> Server::Http1Connection::refuse(Refusal refusal) {
   ++server_.counts_.refused;
-  buffer_ = std::string();  // nobody will read it
+  release(buffer_);  // nobody will read it
   body_share_ = {};
   if (refusal.status == 499) co_return;
   const auto [body, type] = server_.handler_.refused(refusal, stream_->peer());

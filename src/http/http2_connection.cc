@@ -1,5 +1,6 @@
 #include "http/http2_connection.h"
 
+#include "base/release.h"
 #include "http/answering.h"
 #include "runtime/race.h"
 
@@ -81,7 +82,7 @@ Task<void> Server::Http2Connection::Exchange::handle() {
         request.peer);
     co_await send(500, type, body);
   }
-  request.body = std::string();
+  release(request.body);
   body_share = {};
   connection_.wake();
   // A handler that ended inside its stream had a reason; the client sees the cut.
@@ -210,6 +211,7 @@ Task<void> Server::Http2Connection::receive(std::string begun) {
     going_on = session_.receive(std::string_view(begun).substr(0, *count));
     if (*count == begun.size()) {
       begun.resize(kBusyRead);
+      co_await yield_to_loop();  // it may never run dry
     } else if (session_.streams() == 0 && begun.size() > kQuietRead) {
       begun = std::string(kQuietRead, '\0');
     }
@@ -224,9 +226,9 @@ Task<void> Server::Http2Connection::transmit() {
     out.clear();
     if (!session_.transmit(out, kBatch)) co_return;
     if (out.empty()) {
-      if (session_.ended()) co_return;
+      if (session_.ended() && !session_.finishing()) co_return;
       if (session_.streams() == 0) {
-        out = std::string();
+        release(out);
         if (server_.draining_ && session_.served() && session_.drain()) continue;
       }
       co_await wanted_.wait();

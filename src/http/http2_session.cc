@@ -1,13 +1,14 @@
 #include "http/http2_session.h"
 
+#include "base/release.h"
 #include "http/answering.h"
+#include "http/http2_callbacks.h"
+#include "runtime/deadline.h"
 
 #include <fmt/format.h>
-#include <nghttp2/nghttp2.h>
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 
 namespace autoglm::http {
 
@@ -22,16 +23,9 @@ constexpr std::size_t kHeaderBomb = 8;
 // clients.
 constexpr std::uint64_t kResetBurst = 1000;
 constexpr std::uint64_t kResetsPerSecond = 100;
+// Frames that wait to be sent: who does not read, and goes on asking, is not worth more.
+constexpr std::size_t kMaxQueued = 2000;
 constexpr std::size_t kFieldOverhead = 32;  // RFC 9113 6.5.2
-
-std::string_view text_of(const std::uint8_t* bytes, std::size_t size) {
-  return {reinterpret_cast<const char*>(bytes), size};
-}
-
-MonotonicTime later(Duration wait) {
-  const MonotonicTime now = std::chrono::steady_clock::now();
-  return wait >= MonotonicTime::max() - now ? MonotonicTime::max() : now + wait;
-}
 
 struct OptionsDeleter {
   void operator()(nghttp2_option* options) const { nghttp2_option_del(options); }
@@ -55,116 +49,6 @@ Refusal head_too_large(const HeadLimits& limits) {
 
 }  // namespace
 
-struct Http2Session::Callbacks {
-  static Http2Session& session(void* user) { return *static_cast<Http2Session*>(user); }
-  static Http2Stream* stream(nghttp2_session* session, std::int32_t id) {
-    return static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session, id));
-  }
-
-  static int on_begin_headers(nghttp2_session* /*session*/, const nghttp2_frame* frame, void* user) {
-    Http2Session& self = session(user);
-    self.head_of_ = frame->hd.stream_id;
-    self.head_since_ = std::chrono::steady_clock::now();
-    self.next_expiry_ = std::min(self.next_expiry_, self.head_since_ + self.limits_.header_time);
-    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) self.open(frame->hd.stream_id);
-    return 0;
-  }
-
-  static int on_header(nghttp2_session* session_handle, const nghttp2_frame* frame, const std::uint8_t* name,
-                       std::size_t name_size, const std::uint8_t* value, std::size_t value_size,
-                       std::uint8_t /*flags*/, void* user) {
-    Http2Stream* found = stream(session_handle, frame->hd.stream_id);
-    if (found == nullptr) return 0;
-    return session(user).take_field(*found, text_of(name, name_size), text_of(value, value_size));
-  }
-
-  /// The library would drop the field and go on.
-  static int on_invalid_header(nghttp2_session* session_handle, const nghttp2_frame* frame,
-                               const std::uint8_t* /*name*/, std::size_t /*name_size*/,
-                               const std::uint8_t* /*value*/, std::size_t /*value_size*/,
-                               std::uint8_t /*flags*/, void* /*user*/) {
-    nghttp2_submit_rst_stream(session_handle, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_PROTOCOL_ERROR);
-    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-  }
-
-  static int on_data(nghttp2_session* session_handle, std::uint8_t /*flags*/, std::int32_t id,
-                     const std::uint8_t* data, std::size_t size, void* user) {
-    if (Http2Stream* found = stream(session_handle, id)) session(user).take_body(*found, text_of(data, size));
-    return 0;
-  }
-
-  static int on_frame(nghttp2_session* session_handle, const nghttp2_frame* frame, void* user) {
-    Http2Session& self = session(user);
-    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
-    if (frame->hd.type == NGHTTP2_HEADERS) self.head_since_ = MonotonicTime::max();
-    Http2Stream* found = stream(session_handle, frame->hd.stream_id);
-    if (found == nullptr) return 0;
-    const bool whole = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
-    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-      self.finish_head(*found, whole);
-    } else if (whole) {
-      self.finish(*found);
-    }
-    return 0;
-  }
-
-  /// RFC 9113 8.1: who has been answered need not send the rest.
-  static int on_sent(nghttp2_session* session_handle, const nghttp2_frame* frame, void* /*user*/) {
-    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
-    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
-    const Http2Stream* found = stream(session_handle, frame->hd.stream_id);
-    if (found != nullptr && !found->whole_)
-      nghttp2_submit_rst_stream(session_handle, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
-    return 0;
-  }
-
-  static int on_close(nghttp2_session* session_handle, std::int32_t id, std::uint32_t /*code*/, void* user) {
-    nghttp2_session_set_stream_user_data(session_handle, id, nullptr);
-    session(user).close(id);
-    return 0;
-  }
-
-  static ssize_t read_body(nghttp2_session* /*session*/, std::int32_t /*id*/, std::uint8_t* out,
-                           std::size_t size, std::uint32_t* flags, nghttp2_data_source* source, void* user) {
-    auto& from = *static_cast<Http2Stream*>(source->ptr);
-    const std::size_t count = std::min(size, from.unsent_.size());
-    if (count == 0 && !from.last_) {
-      from.deferred_ = true;
-      return NGHTTP2_ERR_DEFERRED;
-    }
-    if (count > 0) std::memcpy(out, from.unsent_.data(), count);
-    from.unsent_.remove_prefix(count);
-    if (!from.unsent_.empty()) {
-      from.deadline_ = later(session(user).limits_.write_stall);
-      return static_cast<ssize_t>(count);
-    }
-    if (from.last_) *flags |= NGHTTP2_DATA_FLAG_EOF;
-    from.deadline_ = MonotonicTime::max();
-    from.supplied(false);
-    return static_cast<ssize_t>(count);
-  }
-
-  static nghttp2_session_callbacks* make() {
-    nghttp2_session_callbacks* made = nullptr;
-    nghttp2_session_callbacks_new(&made);
-    nghttp2_session_callbacks_set_on_begin_headers_callback(made, on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback(made, on_header);
-    nghttp2_session_callbacks_set_on_invalid_header_callback(made, on_invalid_header);
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, on_data);
-    nghttp2_session_callbacks_set_on_frame_recv_callback(made, on_frame);
-    nghttp2_session_callbacks_set_on_frame_send_callback(made, on_sent);
-    nghttp2_session_callbacks_set_on_stream_close_callback(made, on_close);
-    return made;
-  }
-  struct Deleter {
-    void operator()(nghttp2_session_callbacks* callbacks) const { nghttp2_session_callbacks_del(callbacks); }
-  };
-  static const nghttp2_session_callbacks* all() {
-    static const std::unique_ptr<nghttp2_session_callbacks, Deleter> callbacks(make());
-    return callbacks.get();
-  }
-};
-
 Http2Session::Http2Session(const ServerLimits& limits, MakeStream make_stream)
     : limits_(limits), make_stream_(std::move(make_stream)), idle_since_(std::chrono::steady_clock::now()) {
   nghttp2_session_server_new2(&session_, Callbacks::all(), this, session_options());
@@ -175,7 +59,7 @@ Http2Session::Http2Session(const ServerLimits& limits, MakeStream make_stream)
   };
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings, std::size(settings));
   nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kConnectionWindow);
-  next_expiry_ = later(limits_.idle_time);
+  next_expiry_ = Deadline::after(limits_.idle_time).at();
 }
 
 Http2Session::~Http2Session() {
@@ -185,7 +69,8 @@ Http2Session::~Http2Session() {
 
 bool Http2Session::receive(std::string_view bytes) {
   const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
-  return nghttp2_session_mem_recv(session_, data, bytes.size()) >= 0;
+  return nghttp2_session_mem_recv(session_, data, bytes.size()) >= 0 &&
+         nghttp2_session_get_outbound_queue_size(session_) <= kMaxQueued;
 }
 
 bool Http2Session::transmit(std::string& out, std::size_t enough) {
@@ -195,7 +80,7 @@ bool Http2Session::transmit(std::string& out, std::size_t enough) {
     const ssize_t count = nghttp2_session_mem_send(session_, &bytes);
     if (count < 0) return false;
     if (count == 0) break;
-    out.append(text_of(bytes, static_cast<std::size_t>(count)));
+    out.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(count));
   }
   return true;
 }
@@ -274,7 +159,7 @@ void Http2Session::finish_head(Http2Stream& stream, bool whole) {
     refuse(stream, body_too_large(limits_.body_bytes));
     return;
   }
-  wait_until(stream, later(limits_.body_time));
+  wait_until(stream, Deadline::after(limits_.body_time).at());
   if (!request.expects_continue) return;
   std::string status = ":status";
   std::string code = "100";
@@ -315,22 +200,40 @@ void Http2Session::finish(Http2Stream& stream) {
 void Http2Session::refuse(Http2Stream& stream, Refusal refusal) {
   stream.refused_ = true;
   stream.deadline_ = MonotonicTime::max();
-  stream.request.body = {};
+  Request& request = stream.request;
+  request.method = request.method == "HEAD" ? "HEAD" : "";
+  request.target = request.path = request.query = {};
+  request.headers = {};
+  release(request.head);
+  release(request.body);
+  stream.lengths_ = {};
   stream.body_share = {};
   stream.refuse(std::move(refusal));
 }
 
-void Http2Session::close(std::int32_t id) {
+void Http2Session::close(std::int32_t id, bool broken) {
   if (id == head_of_) head_since_ = MonotonicTime::max();  // one that was refused before it was whole
   const auto found = streams_.find(id);
   if (found == streams_.end()) return;
   const Http2Stream& stream = *found->second;
-  if (stream.last_ && stream.unsent_.empty() && !stream.done()) answered_.push_back(std::move(found->second));
+  const bool answered = stream.last_ && stream.unsent_.empty();
+  // However it was brought about: the library counts only resets that the peer has sent.
+  if (broken && !answered && !may_break(std::chrono::steady_clock::now()))
+    terminate(NGHTTP2_ENHANCE_YOUR_CALM);
+  if (answered && !stream.done()) answered_.push_back(std::move(found->second));
   streams_.erase(found);
   if (!streams_.empty()) return;
   idle_since_ = std::chrono::steady_clock::now();
   next_expiry_ = std::min(next_expiry_, idle_since_ + limits_.idle_time);
   if (draining_) terminate(NGHTTP2_NO_ERROR);
+}
+
+bool Http2Session::may_break(MonotonicTime now) {
+  const auto most = static_cast<double>(kResetBurst);
+  const double regained = to_seconds(now - broke_at_) * static_cast<double>(kResetsPerSecond);
+  breaks_ = std::max(0.0, breaks_ - regained) + 1;
+  broke_at_ = now;
+  return breaks_ <= most;
 }
 
 void Http2Session::respond(Http2Stream& stream, std::span<const HeaderField> fields, bool has_body) {
@@ -350,7 +253,7 @@ void Http2Session::respond(Http2Stream& stream, std::span<const HeaderField> fie
 void Http2Session::supply(Http2Stream& stream, std::string_view bytes, bool last) {
   stream.unsent_ = bytes;
   stream.last_ = last;
-  if (!bytes.empty()) wait_until(stream, later(limits_.write_stall));
+  if (!bytes.empty() || last) wait_until(stream, Deadline::after(limits_.write_stall).at());
   if (std::exchange(stream.deferred_, false)) nghttp2_session_resume_data(session_, stream.id_);
 }
 
@@ -388,11 +291,14 @@ void Http2Session::expire(MonotonicTime now) {
   for (auto& [id, stream] : streams_) {
     if (stream->deadline_ == MonotonicTime::max() || !passed(stream->deadline_)) continue;
     stream->deadline_ = MonotonicTime::max();
-    if (stream->whole_ || stream->refused_) {
-      stream->supplied(true);
-    } else {
+    if (!stream->whole_ && !stream->refused_) {
       refuse(*stream, {408, "the request's body did not arrive in time"});
+    } else if (stream->unsent_.empty()) {
+      reset(*stream);  // only its end is missing, and nobody waits for that
+    } else {
+      stream->supplied(true);
     }
+    next = std::min(next, stream->deadline_);
   }
   next_expiry_ = next;
 }

@@ -71,7 +71,7 @@ class Http2Session {
   Http2Session& operator=(const Http2Session&) = delete;
 
   /// What the peer has sent next. False when the connection cannot be followed any further, and not even be
-  /// told so.
+  /// told so; or the peer takes nothing of what it makes us say.
   bool receive(std::string_view bytes);
   /// Appends what is to be sent, until `out` has `enough` bytes. False when that cannot go on.
   bool transmit(std::string& out, std::size_t enough);
@@ -101,6 +101,8 @@ class Http2Session {
 
   /// Requests under way.
   std::size_t streams() const { return streams_.size() + answered_.size(); }
+  /// Some have their answer, and are not done.
+  bool finishing() const { return !answered_.empty(); }
   bool served() const { return served_; }
 
  private:
@@ -112,7 +114,8 @@ class Http2Session {
   void finish_head(Http2Stream& stream, bool whole);
   void finish(Http2Stream& stream);
   void refuse(Http2Stream& stream, Refusal refusal);
-  void close(std::int32_t id);
+  void close(std::int32_t id, bool broken);
+  bool may_break(MonotonicTime now);
   void wait_until(Http2Stream& stream, MonotonicTime deadline);
   void terminate(std::uint32_t code);
 
@@ -123,6 +126,8 @@ class Http2Session {
   std::vector<std::unique_ptr<Http2Stream>> answered_;  // to their end, and not yet done
   bool served_ = false;
   bool draining_ = false;
+  double breaks_ = 0;  // requests that were broken off, less what time has forgiven
+  MonotonicTime broke_at_;
   MonotonicTime idle_since_;
   std::int32_t head_of_ = 0;                         // the stream whose head came last
   MonotonicTime head_since_ = MonotonicTime::max();  // when it began, while it is not whole

@@ -1,5 +1,7 @@
 #include "http/http2_session.h"
 
+#include "http/testing/http2_test_client.h"
+
 #include <gtest/gtest.h>
 #include <nghttp2/nghttp2.h>
 
@@ -14,100 +16,8 @@ namespace autoglm::http {
 namespace {
 
 using namespace std::chrono_literals;
-using Fields = std::vector<std::pair<std::string, std::string>>;
-
-/// The client's end, by the library's own client.
-class Client {
- public:
-  struct Answer {
-    std::string status;
-    Fields fields;
-    std::string body;
-    bool ended = false;
-    std::optional<std::uint32_t> reset;
-  };
-
-  Client() {
-    nghttp2_session_callbacks* callbacks = nullptr;
-    nghttp2_session_callbacks_new(&callbacks);
-    nghttp2_session_callbacks_set_on_header_callback(
-        callbacks,
-        [](nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name, std::size_t name_size,
-           const std::uint8_t* value, std::size_t value_size, std::uint8_t, void* user) {
-          Answer& answer = static_cast<Client*>(user)->answers[frame->hd.stream_id];
-          const std::string field(reinterpret_cast<const char*>(name), name_size);
-          const std::string text(reinterpret_cast<const char*>(value), value_size);
-          if (field == ":status") {
-            answer.status += text;
-          } else {
-            answer.fields.emplace_back(field, text);
-          }
-          return 0;
-        });
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(
-        callbacks, [](nghttp2_session*, std::uint8_t, std::int32_t id, const std::uint8_t* data,
-                      std::size_t size, void* user) {
-          static_cast<Client*>(user)->answers[id].body.append(reinterpret_cast<const char*>(data), size);
-          return 0;
-        });
-    nghttp2_session_callbacks_set_on_frame_recv_callback(
-        callbacks, [](nghttp2_session*, const nghttp2_frame* frame, void* user) {
-          auto& self = *static_cast<Client*>(user);
-          if (frame->hd.type == NGHTTP2_GOAWAY) self.goaway = frame->goaway.error_code;
-          if (frame->hd.type == NGHTTP2_RST_STREAM)
-            self.answers[frame->hd.stream_id].reset = frame->rst_stream.error_code;
-          if ((frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) &&
-              (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
-            self.answers[frame->hd.stream_id].ended = true;
-          return 0;
-        });
-    nghttp2_option* options = nullptr;
-    nghttp2_option_new(&options);
-    nghttp2_option_set_no_auto_window_update(options, 1);
-    nghttp2_option_set_max_send_header_block_length(options, 16 * 1024 * 1024);
-    nghttp2_option_set_peer_max_concurrent_streams(options, 100'000);
-    nghttp2_session_client_new2(&session, callbacks, this, options);
-    nghttp2_option_del(options);
-    nghttp2_session_callbacks_del(callbacks);
-    nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, nullptr, 0);
-  }
-  ~Client() { nghttp2_session_del(session); }
-  Client(const Client&) = delete;
-  Client& operator=(const Client&) = delete;
-
-  /// `body` null: none; a body is sent as far as it goes, and ended if `whole`.
-  std::int32_t request(const Fields& more, const std::string* body = nullptr, bool whole = true,
-                       const std::string& method = "POST") {
-    Fields fields = {
-        {":method", method}, {":scheme", "http"}, {":path", "/echo?a=b"}, {":authority", "host"}};
-    fields.insert(fields.end(), more.begin(), more.end());
-    std::vector<nghttp2_nv> out;
-    for (auto& [name, value] : fields)
-      out.push_back({reinterpret_cast<std::uint8_t*>(name.data()),
-                     reinterpret_cast<std::uint8_t*>(value.data()), name.size(), value.size(),
-                     NGHTTP2_NV_FLAG_NONE});
-    if (body == nullptr)
-      return nghttp2_submit_request(session, nullptr, out.data(), out.size(), nullptr, nullptr);
-    bodies.push_back({*body, whole});
-    nghttp2_data_provider provider = {
-        .source = {.ptr = &bodies.back()},
-        .read_callback = [](nghttp2_session*, std::int32_t, std::uint8_t* to, std::size_t size,
-                            std::uint32_t* flags, nghttp2_data_source* source, void*) -> ssize_t {
-          auto& [rest, ends] = *static_cast<std::pair<std::string, bool>*>(source->ptr);
-          const std::size_t count = rest.copy(reinterpret_cast<char*>(to), size);
-          rest.erase(0, count);
-          if (rest.empty() && ends) *flags |= NGHTTP2_DATA_FLAG_EOF;
-          return count == 0 && !ends ? static_cast<ssize_t>(NGHTTP2_ERR_DEFERRED)
-                                     : static_cast<ssize_t>(count);
-        }};
-    return nghttp2_submit_request(session, nullptr, out.data(), out.size(), &provider, nullptr);
-  }
-
-  nghttp2_session* session = nullptr;
-  std::map<std::int32_t, Answer> answers;
-  std::optional<std::uint32_t> goaway;
-  std::list<std::pair<std::string, bool>> bodies;
-};
+using Client = Http2TestClient;
+using Fields = Client::Fields;
 
 class TestStream;
 
@@ -144,10 +54,10 @@ class TestStream final : public Http2Stream {
   void supplied(bool stalled) override { (stalled ? stalls : taken) += 1; }
   bool done() const override { return taken > 0; }
 
-  void respond(const std::string& status) {
+  void respond(const std::string& status, bool last = true) {
     const HeaderField fields[] = {{":status", status}, {"x", "y"}};
     session_->respond(*this, fields, true);
-    session_->supply(*this, text, true);
+    session_->supply(*this, text, last);
   }
 
   std::string text;
@@ -169,13 +79,7 @@ class Http2SessionTest : public ::testing::Test {
   /// Carries bytes until nobody has anything to say. False when the server gave up.
   bool talk() {
     while (true) {
-      std::string up;
-      while (true) {
-        const std::uint8_t* bytes = nullptr;
-        const ssize_t count = nghttp2_session_mem_send(client_.session, &bytes);
-        if (count <= 0) break;
-        up.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(count));
-      }
+      const std::string up = client_.said();
       if (!up.empty() && !session_->receive(up)) return false;
       std::string down;
       EXPECT_TRUE(session_->transmit(down, 1 << 20));
@@ -360,6 +264,77 @@ TEST_F(Http2SessionTest, AnswersThatNobodyTakesAreToldSo) {
   ASSERT_TRUE(talk());
   for (const auto id : {1, 3}) EXPECT_EQ(client_.answers[id].reset, NGHTTP2_INTERNAL_ERROR);
   EXPECT_EQ(session_->streams(), 0U);
+}
+
+TEST_F(Http2SessionTest, ARefusalThatNobodyTakesEnds) {
+  begin();
+  client_.give_window(0);
+  const std::string half(10, 'h');
+  client_.request({}, &half, false);
+  ASSERT_TRUE(talk());
+  session_->expire(std::chrono::steady_clock::now() + limits_.body_time);
+  ASSERT_EQ(seen_.refusals, std::vector<int>{408});
+  ASSERT_TRUE(talk());
+  ASSERT_LE(session_->next_expiry(), std::chrono::steady_clock::now() + limits_.write_stall);
+  session_->expire(std::chrono::steady_clock::now() + limits_.write_stall);
+  EXPECT_EQ(seen_.open.at(0)->stalls, 1);
+}
+
+TEST_F(Http2SessionTest, AnEndThatNobodyTakesIsCut) {
+  begin();
+  client_.give_window(5);
+  const auto id = client_.request({{"wait", "1"}});
+  ASSERT_TRUE(talk());
+  TestStream& stream = *seen_.open.at(0);
+  stream.text = "whole";
+  stream.respond("200", false);
+  ASSERT_TRUE(talk());
+  EXPECT_EQ(stream.taken, 1);
+  session_->supply(stream, {}, true);
+  ASSERT_TRUE(talk());
+  EXPECT_FALSE(client_.answers[id].ended);
+  session_->expire(std::chrono::steady_clock::now() + limits_.write_stall);
+  ASSERT_TRUE(talk());
+  EXPECT_TRUE(client_.answers[id].reset);
+  EXPECT_EQ(session_->streams(), 0U);
+}
+
+TEST_F(Http2SessionTest, WhoDoesNotReadCannotMakeUsSayEverMore) {
+  begin();
+  bool going_on = true;
+  int sent = 0;
+  // Beyond what it may have at a time, each is refused by a frame that waits to be sent.
+  for (; going_on && sent < 20'000; ++sent) {
+    client_.request({{"wait", "1"}});
+    going_on = session_->receive(client_.said());
+  }
+  EXPECT_FALSE(going_on);
+  EXPECT_LT(sent, 5'000);
+}
+
+TEST_F(Http2SessionTest, ResetsThatAreProvokedCount) {
+  limits_.http2_streams = 1'000'000;
+  begin();
+  ASSERT_TRUE(talk());
+  for (int i = 0; i < 3000 && !client_.goaway; ++i) {
+    const auto id = client_.request({{"wait", "1"}});
+    if (!talk()) break;
+    const std::string overflow = client_.window_update(id, 0x7fffffff);
+    if (!session_->receive(overflow) || !talk()) break;
+    ASSERT_EQ(client_.answers[id].reset, NGHTTP2_FLOW_CONTROL_ERROR);
+  }
+  EXPECT_TRUE(client_.goaway.has_value());
+  EXPECT_LT(seen_.answered, 1500);
+}
+
+TEST_F(Http2SessionTest, WhatIsRefusedHoldsNothing) {
+  begin();
+  client_.give_window(0);
+  client_.request({{"expect", "coffee"}, {"x", std::string(20'000, 'x')}});
+  ASSERT_TRUE(talk());
+  ASSERT_EQ(seen_.refusals, std::vector<int>{417});
+  EXPECT_LT(seen_.open.at(0)->request.head.capacity(), 100U);
+  EXPECT_EQ(seen_.open.at(0)->request.headers.fields().size(), 0U);
 }
 
 TEST_F(Http2SessionTest, LeavesWhenAllIsAnswered) {

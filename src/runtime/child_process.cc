@@ -131,6 +131,7 @@ ChildProcess::ChildProcess(pid_t pid, Socket words, std::shared_ptr<HandoverDial
 
 Result<std::unique_ptr<ChildProcess>> ChildProcess::start(const std::vector<std::string>& arguments,
                                                           std::string_view input, std::string name) {
+  ::signal(SIGCHLD, SIG_DFL);  // ignored, as some supervisors leave it, nobody would learn how it ended
   auto text = file_of(input);
   if (!text) return fail(text.error());
   auto handover = make_handover();
@@ -186,7 +187,7 @@ std::optional<ProcessEnd> ChildProcess::bury() {
   return ProcessEnd{.exit_code = WEXITSTATUS(status)};
 }
 
-ChildProcess::News ChildProcess::wait(const WakeUpCall& wake, MonotonicTime until) {
+ChildProcess::News ChildProcess::wait(const WakeUpCall* wake, MonotonicTime until) {
   // Its descriptors close a moment before it can be buried.
   const bool ending = quiet_ || dialer_->gone();
   const auto now = std::chrono::steady_clock::now();
@@ -194,7 +195,7 @@ ChildProcess::News ChildProcess::wait(const WakeUpCall& wake, MonotonicTime unti
   if (ending) until = std::min(until, now + kLookAgain);
   if (ending && now - *ending_since_ > kEndsWithin) kill();
   // Poll passes over negative descriptors; what has ended would be reported without end.
-  std::array<pollfd, 3> entries{{{.fd = wake.rung() ? -1 : wake.fd(), .events = POLLIN, .revents = 0},
+  std::array<pollfd, 3> entries{{{.fd = wake == nullptr ? -1 : wake->fd(), .events = POLLIN, .revents = 0},
                                  {.fd = quiet_ ? -1 : words_.fd(), .events = POLLIN, .revents = 0},
                                  {.fd = ending ? -1 : dialer_->fd(), .events = POLLIN, .revents = 0}}};
   ::poll(entries.data(), entries.size(), poll_timeout(until));

@@ -63,8 +63,8 @@ class ChildProcess {
     std::vector<std::string> messages;  ///< that came through the handover
     std::optional<ProcessEnd> end;      ///< after which there is nothing more
   };
-  /// Waits until there are some, `wake` rings, or until then.
-  News wait(const WakeUpCall& wake, MonotonicTime until);
+  /// Waits until there are some, `wake` rings (null: does not matter), or until then.
+  News wait(const WakeUpCall* wake, MonotonicTime until);
 
   void kill() const;
   pid_t pid() const { return pid_; }

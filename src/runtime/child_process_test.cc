@@ -51,7 +51,7 @@ class ChildProcessTest : public ::testing::Test {
   ChildProcess::News hear(ChildProcess& child, const std::string& message) {
     ChildProcess::News all;
     while (!all.end && std::ranges::find(all.messages, message) == all.messages.end()) {
-      auto news = child.wait(wake_, std::chrono::steady_clock::now() + 10s);
+      auto news = child.wait(&wake_, std::chrono::steady_clock::now() + 10s);
       std::ranges::move(news.lines, std::back_inserter(all.lines));
       std::ranges::move(news.messages, std::back_inserter(all.messages));
       all.end = news.end;
@@ -102,7 +102,7 @@ TEST_F(ChildProcessTest, IsWokenWhileNothingIsSaid) {
   hear(*child, "here");
   wake_.ring();
   EXPECT_TRUE(wake_.rung());
-  EXPECT_FALSE(child->wait(wake_, std::chrono::steady_clock::now()).end);
+  EXPECT_FALSE(child->wait(&wake_, std::chrono::steady_clock::now()).end);
 }
 
 }  // namespace

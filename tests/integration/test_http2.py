@@ -143,9 +143,12 @@ class Limits(unittest.TestCase):
         with Server() as server:
             scenario = Scenario(server, "drained")
             self.assertEqual(scenario.says(), "streaming")
+            wait_for(lambda: server.metric("vllm:request_success_total") + server.metric("vllm:num_requests_running") == 2, "both have begun")
             server.process.terminate()
             scenario.end()
             self.assertEqual(server.process.wait(PATIENCE), 0)
+            lines = [line for line in server.log_lines() if line["message"] == "request" and line["model"]]
+            self.assertEqual([line["status"] for line in lines], [200, 200])
 
     def test_it_can_be_switched_off(self):
         with Server(server={"http2": False}) as server:

@@ -104,12 +104,14 @@ const scenarios = {
     const stream = open({ ...ask(1), max_tokens: 200, stream: true }).setEncoding("utf8");
     await once(stream, "response");
     const goaway = once(session, "goaway");
+    const whole = answer(open({ ...ask(1), max_tokens: 400 }));
     console.log("streaming");
     let text = "";
     stream.on("data", (part) => (text += part));
     await goaway;
     await once(stream, "end");
     assert.ok(text.endsWith("data: [DONE]\n\n"));
+    assert.equal((await whole).status, 200);
     await once(session, "close");
   },
 

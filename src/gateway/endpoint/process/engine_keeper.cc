@@ -109,7 +109,7 @@ EngineKeeper::Life EngineKeeper::attend(ChildProcess& child) {
   bool told = false;
   while (true) {
     if (stop_.rung() && !std::exchange(told, true)) child.dialer()->hang_up();
-    const ChildProcess::News news = child.wait(stop_, MonotonicTime::max());
+    const ChildProcess::News news = child.wait(told ? nullptr : &stop_, MonotonicTime::max());
     hear(news, life);
     if (!news.end) continue;
     life.cause = life.could_not_load ? "it could not load its model" : news.end->describe();
