@@ -12,6 +12,7 @@ from endpoints import endpoints
 from gateway import gateway
 from hostile_inputs import hostile
 from http2_answers import http2
+from isolation import isolation
 from load import Stream, run_together, words
 from ratios import Ratio, percentile
 from sameness import overcommit, resume
@@ -249,4 +250,4 @@ def soak(_pairs):
 
 
 CASES = {case.__name__: case for case in (
-    generate, prefix, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, streams, affinity, tls, http2, idle, slow_readers, hostile, soak)}
+    generate, prefix, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, streams, affinity, tls, http2, idle, slow_readers, hostile, isolation, soak)}
