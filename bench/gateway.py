@@ -66,7 +66,7 @@ def nginx_proxy(ports, cpu, tls=None, http2=False):
     secure = f"listen 127.0.0.1:{port} ssl; ssl_certificate {tls[0]}; ssl_certificate_key {tls[1]}; ssl_protocols TLSv1.2 TLSv1.3;" if tls else ""
     servers = " ".join(f"server 127.0.0.1:{p};" for p in ports)
     return Nginx(port, f"""upstream pool {{ least_conn; {servers} keepalive 256; keepalive_requests 100000000; }}
-      server {{ {secure or (f"listen 127.0.0.1:{port} http2; listen 127.0.0.1:{plain};" if http2 else f"listen 127.0.0.1:{port};")} location = /health {{ return 200; }} location = /livez {{ return 200 "ok\\n"; }}
+      server {{ {secure or (f"listen 127.0.0.1:{port} http2; listen 127.0.0.1:{plain};" if http2 else f"listen 127.0.0.1:{port};")} location = /health {{ return 200; }} location = /livez {{ return 200 "ok\\n"; }} location = /v1/models {{ return 200 '{ANSWER}'; }}
         location / {{ proxy_pass http://pool; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; }} }}""", cpu, tls, plain)
 
 

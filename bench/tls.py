@@ -18,7 +18,7 @@ wrk.headers["Connection"] = "close"
 """ + DONE
 OWN = """
 wrk.method = "GET"
-wrk.path = "/livez"
+wrk.path = "/v1/models"
 """ + DONE
 
 
@@ -45,7 +45,7 @@ def wrk(server, lua, cpu, seconds, connections):
     return {"CPU µs each": spent * 1e6 / int(requests), "a second": int(requests) * 1e6 / int(duration)}
 
 
-LOADS = {"full handshakes, a small answer each": (HANDSHAKES, 16), "small answers of its own over kept connections": (OWN, 64),
+LOADS = {"full handshakes, a small answer each": (HANDSHAKES, 16), "its own answers, of a chat's size, over kept connections": (OWN, 64),
          "small chats over kept connections": (WRK, 64)}
 
 
@@ -71,7 +71,7 @@ def tls(pairs, seconds=3):
             mine, peers = (statistics.median(run[side][key] for run in results) for side in (ours, theirs))
             row.append(f"{mine:.3g} / {peers:.3g} = {Ratio([(run[ours][key], run[theirs][key]) for run in results])}")
         rows.append(row)
-    notes = ("TLS 1.3, a P-256 certificate, no resumption; `wrk` on one core, the server on the other. A handshake's answer is /health, the server's own /livez, a chat's "
+    notes = ("TLS 1.3, a P-256 certificate, no resumption; `wrk` on one core, the server on the other. A handshake's answer is /health, the server's own the list of its models (nginx: a chat's answer, as it is), a chat's "
              "comes through five upstreams (nginx, a static answer). `wrk` pays more for a handshake than a server does, so look at "
              "CPU time, not at how many there were a second; nor is there a column of latencies, which would be `wrk`'s own queue.")
     return "TLS: handshakes and small chats", ["Against nginx", *keys], rows, notes
