@@ -4,11 +4,10 @@ import contextlib
 import json
 import os
 import re
-import statistics
 import subprocess
 import tempfile
 
-from ratios import Ratio
+from ratios import compared
 from servers import BINARY, Process, free_port
 
 UPSTREAMS = 5
@@ -152,13 +151,7 @@ def gateway(pairs, seconds=4):
             order = [ours, *peers][:: 1 if i % 2 else -1]
             results = {server: load(server, 1, seconds) for server in order}
             runs.append(results)
-    rows = []
-    for peer in peers:
-        row = [peer.name]
-        for key in keys:
-            mine, theirs = (statistics.median(run[side][key] for run in runs) for side in (ours, peer))
-            row.append(f"{mine:.3g} / {theirs:.3g} = {Ratio([(run[ours][key], run[peer][key]) for run in runs])}")
-        rows.append(row)
+    rows = [[peer.name, *compared(runs, ours, peer, keys)] for peer in peers]
     notes = (f"{UPSTREAMS} upstreams (nginx, a static answer), 64 connections, `wrk`; the proxy has one core, upstreams and load "
              "the other. Open-AutoGLM parses, balances by least_connections, and writes metrics and its access log; nginx's log is off.")
     return "Gateway: small chats that are not streamed", ["Against", *keys], rows, notes

@@ -3,12 +3,11 @@
 import contextlib
 import os
 import re
-import statistics
 import subprocess
 import tempfile
 
 from gateway import QUESTION, Gateway, nginx_proxy, upstreams
-from ratios import Ratio
+from ratios import compared
 
 CONNECTIONS, STREAMS = 8, 32
 
@@ -44,13 +43,7 @@ def http2(pairs):
                 if i >= 0:
                     runs[name].append(results)
     keys = ["CPU µs each", "a second"]
-    rows = []
-    for name, results in runs.items():
-        row = [name]
-        for key in keys:
-            mine, peers = (statistics.median(run[side][key] for run in results) for side in (ours, theirs))
-            row.append(f"{mine:.3g} / {peers:.3g} = {Ratio([(run[ours][key], run[theirs][key]) for run in results])}")
-        rows.append(row)
+    rows = [[name, *compared(results, ours, theirs, keys)] for name, results in runs.items()]
     notes = (f"`h2load`, {CONNECTIONS} connections of {STREAMS} streams, without TLS; the server has one core, load and upstreams the other. "
              "Small answers are /livez (nginx: `return 200 \"ok\"`).")
     return "HTTP/2: small answers and small chats", ["Against nginx", *keys], rows, notes

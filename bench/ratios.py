@@ -25,3 +25,11 @@ class Ratio:
 
     def __str__(self):
         return f"{self.median:.2f}× ({self.low:.2f}–{self.high:.2f})"
+
+
+def compared(runs, ours, peer, keys):
+    """Cells of a table: each key's medians and their ratio, of runs that hold both sides' figures."""
+    def cell(key):
+        mine, theirs = (statistics.median(run[side][key] for run in runs) for side in (ours, peer))
+        return f"{mine:.3g} / {theirs:.3g} = {Ratio([(run[ours][key], run[peer][key]) for run in runs])}"
+    return [cell(key) for key in keys]

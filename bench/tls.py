@@ -3,12 +3,11 @@
 import contextlib
 import os
 import re
-import statistics
 import subprocess
 import tempfile
 
 from gateway import WRK, Gateway, nginx_proxy, upstreams
-from ratios import Ratio
+from ratios import compared
 
 DONE = WRK[WRK.index("function done"):]
 HANDSHAKES = """
@@ -64,13 +63,7 @@ def tls(pairs, seconds=3):
                 results = {server: wrk(server, lua, 1, 1 if i < 0 else seconds, connections) for server in order}
                 if i >= 0:
                     runs[name].append(results)
-    rows = []
-    for name, results in runs.items():
-        row = [name]
-        for key in keys:
-            mine, peers = (statistics.median(run[side][key] for run in results) for side in (ours, theirs))
-            row.append(f"{mine:.3g} / {peers:.3g} = {Ratio([(run[ours][key], run[theirs][key]) for run in results])}")
-        rows.append(row)
+    rows = [[name, *compared(results, ours, theirs, keys)] for name, results in runs.items()]
     notes = ("TLS 1.3, a P-256 certificate, no resumption; `wrk` on one core, the server on the other. A handshake's answer is /health, the server's own the list of its models (nginx: a chat's answer, as it is), a chat's "
              "comes through five upstreams (nginx, a static answer). `wrk` pays more for a handshake than a server does, so look at "
              "CPU time, not at how many there were a second; nor is there a column of latencies, which would be `wrk`'s own queue.")

@@ -24,22 +24,32 @@ Result<std::pair<Socket, Socket>> make_pair_of(int type) {
   return std::pair(Socket(ends[0]), Socket(ends[1]));
 }
 
-/// A byte with a descriptor beside it; 0, or why not.
-int send_descriptor(int through, int descriptor) {
+/// A message of one byte, with room for a descriptor beside it.
+struct DescriptorMessage {
   char byte = 0;
   iovec data{&byte, 1};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  msghdr head{};
+
+  DescriptorMessage() {
+    head.msg_iov = &data;
+    head.msg_iovlen = 1;
+    head.msg_control = control.data();
+    head.msg_controllen = control.size();
+  }
+  DescriptorMessage(const DescriptorMessage&) = delete;
+  DescriptorMessage& operator=(const DescriptorMessage&) = delete;
+};
+
+/// 0, or why not.
+int send_descriptor(int through, int descriptor) {
+  DescriptorMessage message;
+  cmsghdr* header = CMSG_FIRSTHDR(&message.head);
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(sizeof(int));
   std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
-  while (::sendmsg(through, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+  while (::sendmsg(through, &message.head, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
     if (errno != EINTR) return errno;
   }
   return 0;
@@ -51,16 +61,9 @@ struct Received {
 };
 
 Received receive_descriptor(int through) {
-  char byte = 0;
-  iovec data{&byte, 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  Received received{.count = ::recvmsg(through, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT)};
-  const cmsghdr* header = received.count > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
+  DescriptorMessage message;
+  Received received{.count = ::recvmsg(through, &message.head, MSG_CMSG_CLOEXEC | MSG_DONTWAIT)};
+  const cmsghdr* header = received.count > 0 ? CMSG_FIRSTHDR(&message.head) : nullptr;
   if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
     std::memcpy(&received.descriptor, CMSG_DATA(header), sizeof received.descriptor);
   return received;
