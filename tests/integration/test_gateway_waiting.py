@@ -137,7 +137,7 @@ class Waiting(GatewayTest):
         (second,) = self.in_line(front, held, ["second"])
         held.release("at b", "second")
         self.assertEqual((at_b.join().status, second.join().status), (200, 200))
-        self.assertEqual(queued(front), 1)
+        wait_for(lambda: queued(front) == 1, "only the refused one is in line")
         held.release("at a", "refused by b")
         self.assertEqual((at_a.join().status, refused.join().status), (200, 200))
         self.assertEqual(refused.answer.headers["x-autoglm-endpoint"], a.name)

@@ -14,7 +14,9 @@ struct WaitingLine::Waiting {
   std::uint64_t number;
   Signal woken = {};  // of the loop
   bool gone = false;  // likewise
-  bool told = false;  // of a place, which is to be taken or passed on; under the line's lock
+  // Under the line's lock:
+  bool must_wait = false;  // has not looked, since somebody before it was being told
+  std::size_t told = 0;    // of so many places, which are to be taken or passed on
 };
 
 WaitingLine::Ticket::~Ticket() {
@@ -23,7 +25,12 @@ WaitingLine::Ticket::~Ticket() {
   const std::lock_guard lock(line_->mutex_);
   std::erase(line_->waiting_, waiting_);
   line_->size_.store(line_->waiting_.size());
-  if (waiting_->told) line_->tell_next(waiting_->number);
+  for (; waiting_->told > 0; --waiting_->told) line_->tell_next(waiting_->number);
+}
+
+bool WaitingLine::Ticket::must_wait() const {
+  const std::lock_guard lock(line_->mutex_);
+  return waiting_->must_wait;
 }
 
 Task<bool> WaitingLine::Ticket::wait(Deadline deadline) {
@@ -33,18 +40,23 @@ Task<bool> WaitingLine::Ticket::wait(Deadline deadline) {
   }(waiting_->woken);
   const auto done = co_await with_deadline(deadline, std::move(woken), "waiting for a place");
   waiting_->woken.clear();
+  // In this order: what we are told of from here on sets the signal again.
+  const std::lock_guard lock(line_->mutex_);
+  looked_for_ = waiting_->told;
+  waiting_->must_wait = false;
   co_return done.has_value();
 }
 
 void WaitingLine::Ticket::took_it() {
   const std::lock_guard lock(line_->mutex_);
-  if (std::exchange(waiting_->told, false)) line_->telling_.fetch_sub(1);
+  if (waiting_->told == 0) return;
+  --waiting_->told;
+  line_->end_telling();
 }
 
 void WaitingLine::Ticket::wait_again() {
   const std::lock_guard lock(line_->mutex_);
-  if (std::exchange(waiting_->told, false)) line_->tell_next(waiting_->number);
-  line_->enter(waiting_);
+  for (; looked_for_ > 0; --looked_for_, --waiting_->told) line_->tell_next(waiting_->number);
 }
 
 Result<WaitingLine::Ticket> WaitingLine::join(std::uint64_t& number) {
@@ -61,38 +73,40 @@ Result<WaitingLine::Ticket> WaitingLine::join(std::uint64_t& number) {
   }
   if (number == 0) number = ++last_number_;
   auto waiting = std::make_shared<Waiting>(EventLoop::current(), number);
-  enter(waiting);
-  return Ticket(*this, std::move(waiting), telling());
-}
-
-/// Locked.
-void WaitingLine::enter(std::shared_ptr<Waiting> waiting) {
-  if (std::ranges::find(waiting_, waiting) != waiting_.end()) return;
-  const auto behind = std::ranges::find_if(
-      waiting_, [&waiting](const auto& other) { return other->number > waiting->number; });
-  waiting_.insert(behind, std::move(waiting));
+  waiting->must_wait = telling();
+  const auto behind =
+      std::ranges::find_if(waiting_, [number](const auto& other) { return other->number > number; });
+  waiting_.insert(behind, waiting);
   size_.store(waiting_.size());
+  // Either we, who look now, see a place that is given back at this moment, or who gives it back sees us.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  return Ticket(*this, std::move(waiting));
 }
 
-/// Locked. A place goes to the first of those whose number is higher than `behind`; if there are none, it
-/// stays free for whoever comes.
+/// Locked. A place goes to the first behind a number who has not been told of another; else to one who has,
+/// since that one may have looked already. With nobody there, it stays free for whoever comes.
 void WaitingLine::tell_next(std::uint64_t behind) {
-  const auto next =
-      std::ranges::find_if(waiting_, [behind](const auto& waiting) { return waiting->number > behind; });
+  const auto comes_later = [behind](const auto& waiting) { return waiting->number > behind; };
+  const auto first = std::ranges::find_if(waiting_, comes_later);
+  auto next = std::find_if(first, waiting_.end(), [](const auto& waiting) { return waiting->told == 0; });
+  if (next == waiting_.end()) next = first;
   if (next == waiting_.end()) {
-    telling_.fetch_sub(1);
+    end_telling();
     return;
   }
-  auto waiting = std::move(*next);
-  waiting_.erase(next);
-  size_.store(waiting_.size());
-  waiting->told = true;
-  wake(std::move(waiting));
+  ++(*next)->told;
+  wake(*next);
 }
 
-void WaitingLine::wake(std::shared_ptr<Waiting> waiting) {
-  EventLoop& loop = waiting->loop;
-  loop.post([waiting = std::move(waiting)] {
+/// Locked. Nobody is before those any more who have not looked since somebody was.
+void WaitingLine::end_telling() {
+  if (telling_.fetch_sub(1) > 1) return;
+  for (const auto& waiting : waiting_)
+    if (std::exchange(waiting->must_wait, false)) wake(waiting);
+}
+
+void WaitingLine::wake(const std::shared_ptr<Waiting>& waiting) {
+  waiting->loop.post([waiting] {
     if (!waiting->gone) waiting->woken.set();
   });
 }
@@ -107,8 +121,7 @@ void WaitingLine::wake_one() {
 void WaitingLine::wake_all() {
   if (size_.load() == 0) return;
   const std::lock_guard lock(mutex_);
-  size_.store(0);
-  for (auto& waiting : std::exchange(waiting_, {})) wake(std::move(waiting));
+  for (const auto& waiting : waiting_) wake(waiting);
 }
 
 }  // namespace autoglm::gateway

@@ -16,7 +16,7 @@
 namespace autoglm::gateway {
 
 /// Those who wait until an endpoint has a place again, first come first served, at most so many. Shared by
-/// all loops, and by all generations of a model's configuration: whoever gives a place back wakes the first,
+/// all loops, and by all generations of a model's configuration: whoever gives a place back tells the first,
 /// perhaps of another loop. Not everybody can take every place: who cannot passes it on to the next.
 class WaitingLine {
   struct Waiting;
@@ -26,29 +26,29 @@ class WaitingLine {
 
   void set_limit(std::size_t limit) { limit_.store(limit); }
 
-  /// A place in the line. Whoever has one looks once more whether it is needed, unless `must_wait`, and then
-  /// waits: a place that is given back in between is not missed. Dropped with a place that it was told of and
-  /// has not taken, it passes that on.
+  /// A place in the line, kept until it is dropped. Whoever has one looks once more whether it is needed,
+  /// unless `must_wait`, and then waits: what is given back in between is not missed. Dropped with places
+  /// that it was told of and has not taken, it passes those on. Belongs to the loop that made it.
   class Ticket {
    public:
-    Ticket(WaitingLine& line, std::shared_ptr<Waiting> waiting, bool must_wait)
-        : line_(&line), waiting_(std::move(waiting)), must_wait_(must_wait) {}
+    Ticket(WaitingLine& line, std::shared_ptr<Waiting> waiting)
+        : line_(&line), waiting_(std::move(waiting)) {}
     Ticket(Ticket&&) = default;
     Ticket& operator=(Ticket&&) = delete;
     ~Ticket();
     /// Somebody before us is being told of a place, which may be passed on to us.
-    bool must_wait() const { return must_wait_; }
+    bool must_wait() const;
     /// Until there may be a place. False: the deadline passed first.
     Task<bool> wait(Deadline deadline);
     /// The place that we were told of is ours.
     void took_it();
-    /// There was none for us: back to where we were, behind those who came before us only.
+    /// We looked, and there was none for us.
     void wait_again();
 
    private:
     WaitingLine* line_;
     std::shared_ptr<Waiting> waiting_;
-    bool must_wait_;
+    std::size_t looked_for_ = 0;  // places that we were told of before we looked
   };
 
   /// kUnavailable: the line is full. `number`, zero at first, is the turn that somebody has for good.
@@ -62,13 +62,13 @@ class WaitingLine {
   std::size_t size() const { return size_.load(); }
 
  private:
-  void enter(std::shared_ptr<Waiting> waiting);
   void tell_next(std::uint64_t behind);
-  static void wake(std::shared_ptr<Waiting> waiting);
+  void end_telling();
+  static void wake(const std::shared_ptr<Waiting>& waiting);
 
   std::atomic<std::size_t> limit_;
   std::atomic<std::size_t> size_{0};
-  std::atomic<std::size_t> telling_{0};
+  std::atomic<std::size_t> telling_{0};  // places that somebody has been told of and has not answered for
   std::mutex mutex_;
   std::uint64_t last_number_ = 0;
   std::deque<std::shared_ptr<Waiting>> waiting_;  // by number
