@@ -15,7 +15,7 @@ struct WaitingLine::Waiting {
   Signal woken = {};  // of the loop
   bool gone = false;  // likewise
   // Under the line's lock:
-  bool must_wait = false;  // has not looked, since somebody before it was being told
+  bool must_wait = false;  // is not to look before those before it have answered for what they were told
   std::size_t told = 0;    // of so many places, which are to be taken or passed on
 };
 
@@ -25,7 +25,14 @@ WaitingLine::Ticket::~Ticket() {
   const std::lock_guard lock(line_->mutex_);
   std::erase(line_->waiting_, waiting_);
   line_->size_.store(line_->waiting_.size());
-  for (; waiting_->told > 0; --waiting_->told) line_->tell_next(waiting_->number);
+  pass_on(waiting_->told);
+}
+
+/// Locked.
+void WaitingLine::Ticket::pass_on(std::size_t places) {
+  waiting_->told -= places;
+  for (; places > 0; --places) line_->tell_next(waiting_->number);
+  line_->let_look();
 }
 
 bool WaitingLine::Ticket::must_wait() const {
@@ -34,29 +41,33 @@ bool WaitingLine::Ticket::must_wait() const {
 }
 
 Task<bool> WaitingLine::Ticket::wait(Deadline deadline) {
-  auto woken = [](Signal& signal) -> Task<Result<void>> {
-    co_await signal.wait();
-    co_return Result<void>();
-  }(waiting_->woken);
-  const auto done = co_await with_deadline(deadline, std::move(woken), "waiting for a place");
-  waiting_->woken.clear();
-  // In this order: what we are told of from here on sets the signal again.
-  const std::lock_guard lock(line_->mutex_);
-  looked_for_ = waiting_->told;
-  waiting_->must_wait = false;
-  co_return done.has_value();
+  while (true) {
+    auto woken = [](Signal& signal) -> Task<Result<void>> {
+      co_await signal.wait();
+      co_return Result<void>();
+    }(waiting_->woken);
+    const auto done = co_await with_deadline(deadline, std::move(woken), "waiting for a place");
+    if (!done) co_return false;
+    waiting_->woken.clear();
+    // In this order: what we are told of from here on sets the signal again.
+    const std::lock_guard lock(line_->mutex_);
+    looked_for_ = waiting_->told;
+    waiting_->must_wait = looked_for_ == 0 && line_->tells_before(waiting_->number);
+    if (!waiting_->must_wait) co_return true;
+  }
 }
 
 void WaitingLine::Ticket::took_it() {
   const std::lock_guard lock(line_->mutex_);
   if (waiting_->told == 0) return;
   --waiting_->told;
-  line_->end_telling();
+  line_->telling_.fetch_sub(1);
+  line_->let_look();
 }
 
 void WaitingLine::Ticket::wait_again() {
   const std::lock_guard lock(line_->mutex_);
-  for (; looked_for_ > 0; --looked_for_, --waiting_->told) line_->tell_next(waiting_->number);
+  pass_on(std::exchange(looked_for_, 0));
 }
 
 Result<WaitingLine::Ticket> WaitingLine::join(std::uint64_t& number) {
@@ -73,7 +84,7 @@ Result<WaitingLine::Ticket> WaitingLine::join(std::uint64_t& number) {
   }
   if (number == 0) number = ++last_number_;
   auto waiting = std::make_shared<Waiting>(EventLoop::current(), number);
-  waiting->must_wait = telling();
+  waiting->must_wait = tells_before(number);
   const auto behind =
       std::ranges::find_if(waiting_, [number](const auto& other) { return other->number > number; });
   waiting_.insert(behind, waiting);
@@ -91,18 +102,26 @@ void WaitingLine::tell_next(std::uint64_t behind) {
   auto next = std::find_if(first, waiting_.end(), [](const auto& waiting) { return waiting->told == 0; });
   if (next == waiting_.end()) next = first;
   if (next == waiting_.end()) {
-    end_telling();
+    telling_.fetch_sub(1);
     return;
   }
   ++(*next)->told;
   wake(*next);
 }
 
-/// Locked. Nobody is before those any more who have not looked since somebody was.
-void WaitingLine::end_telling() {
-  if (telling_.fetch_sub(1) > 1) return;
-  for (const auto& waiting : waiting_)
+/// Locked. Whether somebody before a number is being told of a place.
+bool WaitingLine::tells_before(std::uint64_t number) const {
+  if (!telling()) return false;
+  const auto told = std::ranges::find_if(waiting_, [](const auto& waiting) { return waiting->told > 0; });
+  return told != waiting_.end() && (*told)->number < number;
+}
+
+/// Locked. Those look who waited for others to be told, and have nobody like that before them any more.
+void WaitingLine::let_look() {
+  for (const auto& waiting : waiting_) {
+    if (waiting->told > 0) return;
     if (std::exchange(waiting->must_wait, false)) wake(waiting);
+  }
 }
 
 void WaitingLine::wake(const std::shared_ptr<Waiting>& waiting) {

@@ -38,7 +38,8 @@ class WaitingLine {
     ~Ticket();
     /// Somebody before us is being told of a place, which may be passed on to us.
     bool must_wait() const;
-    /// Until there may be a place. False: the deadline passed first.
+    /// Until there may be a place, and nobody before us is being told of one. False: the deadline passed
+    /// first.
     Task<bool> wait(Deadline deadline);
     /// The place that we were told of is ours.
     void took_it();
@@ -46,6 +47,8 @@ class WaitingLine {
     void wait_again();
 
    private:
+    void pass_on(std::size_t places);
+
     WaitingLine* line_;
     std::shared_ptr<Waiting> waiting_;
     std::size_t looked_for_ = 0;  // places that we were told of before we looked
@@ -57,13 +60,14 @@ class WaitingLine {
   bool telling() const { return telling_.load() > 0; }
   /// There is a place.
   void wake_one();
-  /// Things have changed: everybody looks.
+  /// Things have changed: everybody looks, in turn.
   void wake_all();
   std::size_t size() const { return size_.load(); }
 
  private:
   void tell_next(std::uint64_t behind);
-  void end_telling();
+  bool tells_before(std::uint64_t number) const;
+  void let_look();
   static void wake(const std::shared_ptr<Waiting>& waiting);
 
   std::atomic<std::size_t> limit_;

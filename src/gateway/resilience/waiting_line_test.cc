@@ -171,6 +171,32 @@ TEST(WaitingLine, WhoHadToWaitForOthersLooksOnceTheyHaveTheirs) {
   });
 }
 
+/// Who is late to look, perhaps on another loop, does not take what somebody before it has been told of.
+TEST(WaitingLine, ALookIsNotForThePlaceOfSomebodyBefore) {
+  on_a_loop([]() -> Task<void> {
+    WaitingLine line(10);
+    const auto wait = [](WaitingLine::Ticket& ticket, bool& may_look) -> Task<void> {
+      may_look = co_await ticket.wait(Deadline::never());
+    };
+    std::array<std::uint64_t, 2> numbers{};
+    auto first = line.join(numbers[0]).value();
+    auto second = line.join(numbers[1]).value();
+    std::array<bool, 2> look{};
+    Scope scope;
+    scope.spawn(wait(first, look[0]));
+    scope.spawn(wait(second, look[1]));
+    line.wake_one();
+    line.wake_all();
+    co_await settle();
+    EXPECT_TRUE(look[0]);
+    EXPECT_FALSE(look[1]);
+    first.took_it();
+    co_await settle();
+    EXPECT_TRUE(look[1]) << "what changed is still to be looked at";
+    scope.cancel();
+  });
+}
+
 TEST(WaitingLine, TellsOfTwoPlacesAtOnce) {
   on_a_loop([]() -> Task<void> {
     Counter counter;
