@@ -28,14 +28,12 @@ constexpr int kEager = 7;
 constexpr std::size_t kStarters = 4;
 // How long streams may stand still while more prompts are read than streams run.
 constexpr Duration kStartYield = std::chrono::milliseconds(200);
-// How long streams of a lower priority may stand still for prompts of a higher one.
-constexpr Duration kMaxYield = std::chrono::milliseconds(500);
+// How long streams of a lower priority may stand still for prompts of a higher one: a few times as long as a
+// token takes them, but at least and at most so long.
+constexpr Duration kMinYield = std::chrono::milliseconds(500);
+constexpr Duration kMaxYield = std::chrono::seconds(2);
 // Without a deadline a request is due after this time; bounded, so that none is passed over forever.
 constexpr Duration kPatience = std::chrono::seconds(30);
-
-Duration smooth(Duration old, Duration fresh) {
-  return old == Duration::zero() ? fresh : (old * 7 + fresh) / 8;
-}
 
 /// What a step may take while streams run: little while they run fast, so that nobody sees a prompt go by.
 Duration stall_budget(Duration max_stall, Duration decode_time) {
@@ -52,7 +50,8 @@ std::uint32_t aligned(std::uint32_t decode_rows, std::uint32_t prefill_rows) {
 
 }  // namespace
 
-Scheduler::Scheduler(const SchedulerLimits& limits) : limits_(limits), cache_(limits.kv) {
+Scheduler::Scheduler(const SchedulerLimits& limits)
+    : limits_(limits), cache_(limits.kv), cost_(limits.tile_rows) {
   AUTOGLM_ASSERT(limits.kv.sequences >= limits.max_sequences * (limits.kv.keep_prefixes ? 2 : 1),
                  "every running sequence needs an id, and its prefix another");
 }
@@ -286,27 +285,29 @@ bool Scheduler::is_starting(const std::vector<Sequence*>& readers) const {
 }
 
 /// How many prompt tokens the step takes. `readers` have prompts to be read, most important first.
-std::uint32_t Scheduler::prefill_budget(const Step& step, const std::vector<Sequence*>& readers) const {
+/// Streams stand still for the first of them for another `still`, or not: zero.
+std::uint32_t Scheduler::prefill_budget(const Step& step, const std::vector<Sequence*>& readers,
+                                        Duration still) const {
   const std::uint32_t room = limits_.max_batch - step.decode_rows;
   // Alone nobody waits for the step: the largest chunk is the fastest, and a cancel aborts it.
   if (running_.size() + queue_.size() == 1) return room;
-  const Duration decode = step.decode_rows > 0 ? decode_time_ : Duration::zero();
+  const Duration decode = cost_.without_prompts(step.decode_rows);
   const bool eager = step.decode_rows == 0 || is_starting(readers);
-  const Duration stall =
-      eager ? limits_.max_stall * kEager / 4 : stall_budget(limits_.max_stall, decode_time_);
+  const Duration stall = eager ? limits_.max_stall * kEager / 4 : stall_budget(limits_.max_stall, decode);
   const auto rows_in = [room](Duration time, Duration each) {
     const auto rows = std::max(time, Duration::zero()) / std::max(each, Duration(1));
     return static_cast<std::uint32_t>(std::min<Duration::rep>(rows, room));
   };
   const std::uint32_t for_tiles = limits_.tile_rows - std::min(limits_.tile_rows, step.decode_rows);
-  const Duration tiled = tiled_time_.value_or(prefill_time_ * 4 / 5);  // a guess, until one has been measured
+  const Duration small = cost_.prefill_row();
+  const Duration tiled = cost_.tiled_row();
   std::uint32_t rows = for_tiles == 0 ? rows_in(stall - decode, tiled)
-                                      : std::min(rows_in(stall - decode, prefill_time_), for_tiles - 1);
+                                      : std::min(rows_in(stall - decode, small), for_tiles - 1);
   std::uint32_t missing = 0;
   for (const Sequence* reader : readers) missing += std::min(reader->missing(), reader->spec.max_rows);
   // Where tiles make a token cheaper, one is worth a step that is longer than was asked for.
-  if (for_tiles > 0 && missing >= for_tiles && tiled * 10 <= prefill_time_ * 9) {
-    const std::uint32_t many = tiled_time_ ? rows_in(stall - decode, tiled) : for_tiles;
+  if (for_tiles > 0 && missing >= for_tiles && cost_.knows_small() && tiled * 10 <= small * 9) {
+    const std::uint32_t many = cost_.knows_tiles() ? rows_in(stall - decode, tiled) : for_tiles;
     const bool short_enough = tiled * for_tiles + decode <= limits_.max_stall * kEager / 4;
     if (many >= for_tiles) {
       rows = many;
@@ -314,30 +315,44 @@ std::uint32_t Scheduler::prefill_budget(const Step& step, const std::vector<Sequ
       rows = for_tiles;
     }
   }
+  // Nobody waits for a step of an urgent prompt's: pieces would only make it slower.
+  if (still > stall) {
+    std::uint32_t urgent = 0;
+    for (const Sequence* reader : readers)
+      if (reader->spec.priority == readers.front()->spec.priority) urgent += reader->missing();
+    const std::uint32_t many = rows_in(still - decode, tiled);
+    rows = std::max(rows, std::min(urgent, many >= for_tiles ? many : rows_in(still - decode, small)));
+  }
   return aligned(step.decode_rows, std::clamp(rows, std::min(kMinChunk, room), room));
 }
 
 /// The sequences that generate, but for those that stand still while prompts are read: of a higher priority,
 /// or of a good part of all sequences. Reading many prompts together and then generating together takes less
-/// than mixing them.
-void Scheduler::add_decode(MonotonicTime now, const std::vector<Sequence*>& readers, Step& step) {
+/// than mixing them. Returns how long they all will stand still for a higher priority.
+Duration Scheduler::add_decode(MonotonicTime now, const std::vector<Sequence*>& readers, Step& step) {
   const int urgent = readers.empty() ? -1 : static_cast<int>(readers.front()->spec.priority);
   const bool starting = is_starting(readers);
+  const Duration decode = decode_step_time();
+  const Duration for_urgent = decode + std::clamp<Duration>(decode * kStretch, kMinYield, kMaxYield);
+  std::optional<Duration> still;
   for (Sequence& sequence : running_) {
     if (sequence.paused || sequence.missing() != 1 || step.decode_rows == limits_.max_batch) continue;
-    const Duration yield = sequence.spec.priority < urgent ? kMaxYield
-                           : starting                      ? kStartYield
-                                                           : Duration::zero();
-    if (now - sequence.last_work < yield) continue;
+    const bool yields = sequence.spec.priority < urgent;
+    const Duration yield = yields ? for_urgent : starting ? kStartYield : Duration::zero();
+    const Duration left = sequence.last_work + yield - now;
+    still = std::min(still.value_or(kMaxYield), yields ? left : Duration::zero());
+    if (left > Duration::zero()) continue;
     sequence.last_work = now;
     step.slices.push_back({sequence.spec.key, sequence.lease.sequence, sequence.lease.computed, 1, true});
     ++step.decode_rows;
   }
+  return still.value_or(Duration::zero());
 }
 
-void Scheduler::add_prefill(MonotonicTime now, const std::vector<Sequence*>& readers, Step& step) {
+void Scheduler::add_prefill(MonotonicTime now, const std::vector<Sequence*>& readers, Duration still,
+                            Step& step) {
   if (readers.empty()) return;
-  std::uint32_t budget = prefill_budget(step, readers);
+  std::uint32_t budget = prefill_budget(step, readers, still);
   for (Sequence* sequence : readers) {
     if (budget == 0) break;
     const std::uint32_t count = std::min({sequence->missing(), sequence->spec.max_rows, budget});
@@ -366,8 +381,8 @@ Scheduler::Step Scheduler::plan(MonotonicTime now) {
   relieve(step);
   admit(now, step);
   const std::vector<Sequence*> prompts = readers();
-  add_decode(now, prompts, step);
-  add_prefill(now, prompts, step);
+  const Duration still = add_decode(now, prompts, step);
+  add_prefill(now, prompts, still, step);
   const bool room = cache_.make_room(step.decode_rows + step.prefill_rows, operations_);
   AUTOGLM_ASSERT(room, "what is planned has been committed");
   step.operations = std::exchange(operations_, {});
@@ -379,17 +394,8 @@ void Scheduler::complete(const Step& step, Duration took) {
     if (Sequence* sequence = find_running(slice.sequence))
       cache_.advance(sequence->lease, sequence->spec.salt, *sequence->spec.tokens, slice.count, operations_);
   }
-  if (step.prefill_rows == 0) {
-    if (step.decode_rows > 0) decode_time_ = smooth(decode_time_, took);
-  } else {
-    const Duration prefill = took - (step.decode_rows > 0 ? decode_time_ : Duration::zero());
-    const Duration each = std::max(prefill / step.prefill_rows, Duration(1000));
-    if (step.decode_rows + step.prefill_rows >= limits_.tile_rows) {
-      tiled_time_ = smooth(tiled_time_.value_or(each), each);
-    } else {
-      prefill_time_ = smooth(prefill_time_, each);
-    }
-  }
+  cost_.observe(step.decode_rows, step.prefill_rows, took);
+  if (step.decode_rows > 0) decode_rows_ = step.decode_rows;
 }
 
 void Scheduler::revert(const Step& step) {

@@ -2,6 +2,7 @@
 
 #include "engine/kv/kv_cache.h"
 #include "engine/scheduler/fair_queue.h"
+#include "engine/scheduler/step_cost.h"
 
 #include <cstdint>
 #include <limits>
@@ -101,7 +102,10 @@ class Scheduler {
   const KvCache& cache() const { return cache_; }
   std::uint64_t missing_prompt_tokens() const;
   std::uint64_t saved_tokens() const { return saved_tokens_; }
-  Duration decode_step_time() const { return decode_time_; }
+  /// What the next token takes those who generate, while no prompt is read. Zero: nobody has generated.
+  Duration decode_step_time() const {
+    return decode_rows_ == 0 ? Duration::zero() : cost_.without_prompts(decode_rows_);
+  }
 
  private:
   struct Sequence {
@@ -141,9 +145,9 @@ class Scheduler {
   bool waits_for_prefix(SequenceKey key);
   std::vector<Sequence*> readers();
   bool is_starting(const std::vector<Sequence*>& readers) const;
-  std::uint32_t prefill_budget(const Step& step, const std::vector<Sequence*>& readers) const;
-  void add_decode(MonotonicTime now, const std::vector<Sequence*>& readers, Step& step);
-  void add_prefill(MonotonicTime now, const std::vector<Sequence*>& readers, Step& step);
+  std::uint32_t prefill_budget(const Step& step, const std::vector<Sequence*>& readers, Duration still) const;
+  Duration add_decode(MonotonicTime now, const std::vector<Sequence*>& readers, Step& step);
+  void add_prefill(MonotonicTime now, const std::vector<Sequence*>& readers, Duration still, Step& step);
 
   SchedulerLimits limits_;
   KvCache cache_;
@@ -152,11 +156,10 @@ class Scheduler {
   FairQueue queue_;
   std::unordered_map<SequenceKey, Waiting> waiting_;  // what queue_ orders
   std::uint64_t arrivals_ = 0;
-  std::uint64_t states_ = 0;                              // saved so far
-  std::uint64_t saved_tokens_ = 0;                        // at present
-  Duration decode_time_{0};                               // of a step without prompts, smoothed
-  Duration prefill_time_ = std::chrono::milliseconds(1);  // of one prompt token in a small step, smoothed
-  std::optional<Duration> tiled_time_;                    // in a step of tile_rows or more
+  std::uint64_t states_ = 0;        // saved so far
+  std::uint64_t saved_tokens_ = 0;  // at present
+  StepCost cost_;
+  std::uint32_t decode_rows_ = 0;  // of the last step that had any
 };
 
 }  // namespace autoglm::engine

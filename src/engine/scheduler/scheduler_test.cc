@@ -247,7 +247,7 @@ TEST_F(SchedulerTest, StreamsYieldToAnUrgentPromptButNotForLong) {
   add(kA, 10);
   step();
   append(kA);
-  add(kB, 5000, 1, 9);
+  add(kB, 8000, 1, 9);
   int still = 0;
   Duration longest{0};
   MonotonicTime last = now_;
@@ -263,6 +263,26 @@ TEST_F(SchedulerTest, StreamsYieldToAnUrgentPromptButNotForLong) {
   }
   EXPECT_GT(still, 10);
   EXPECT_LE(longest, 650ms);
+}
+
+TEST_F(SchedulerTest, AnUrgentPromptIsReadInAsFewStepsAsStreamsStandStillFor) {
+  start_streams(4, 200ms);
+  add(kB, 300, 1, 9);
+  const auto took = [](const Scheduler::Step& planned) -> Duration {
+    return (planned.decode_rows > 0 ? 200ms : 0ms) + 5ms * planned.prefill_rows;
+  };
+  Duration all{0};
+  Duration longest{0};
+  int steps = 0;
+  for (; tokens_[kB]->size() == 300 && steps < 100; ++steps) {
+    const auto planned = plan();
+    longest = std::max(longest, took(planned));
+    all += took(planned);
+    take_tokens(planned, took(planned));
+  }
+  EXPECT_LE(all, 1500ms * 3 / 2) << "alone it takes 1.5 s";
+  EXPECT_GE(longest, 500ms);
+  EXPECT_LE(longest, 1100ms);  // four tokens of the streams, and one that is under way
 }
 
 TEST_F(SchedulerTest, TakesOverWhatAnotherHasComputed) {
