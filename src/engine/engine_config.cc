@@ -54,7 +54,10 @@ config::Descriptor<EngineConfig> describe_engine() {
                      "possible "
                      "with recurrent models and sliding windows; the log says so."})
       .field("max_stall", &C::max_stall,
-             {.doc = "How long reading one request's prompt may hold up the next token of others.",
+             {.doc = "How long reading one request's prompt may hold up the next token of others. Up to "
+                     "three times as "
+                     "long where only that reads prompts at their full speed; longer for prompts of a higher "
+                     "priority.",
               .min = 0.001,
               .max = 60})
       .field("isolation", &C::isolation,

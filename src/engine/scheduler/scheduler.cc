@@ -40,6 +40,11 @@ Duration stall_budget(Duration max_stall, Duration decode_time) {
   return std::clamp(decode_time * kStretch, std::min(kMinStall, max_stall), max_stall);
 }
 
+/// What a step of one tile may take: on a slow machine more, for without tiles prompts take twice as long.
+Duration tile_budget(Duration max_stall, Duration decode_time) {
+  return std::clamp(decode_time * kStretch * 2, max_stall * kEager / 4, max_stall * 3);
+}
+
 /// Matrices are multiplied four rows at a time, better sixteen; rows left over cost a pass over all weights
 /// each.
 std::uint32_t aligned(std::uint32_t decode_rows, std::uint32_t prefill_rows) {
@@ -294,34 +299,21 @@ std::uint32_t Scheduler::prefill_budget(const Step& step, const std::vector<Sequ
   const Duration decode = cost_.without_prompts(step.decode_rows);
   const bool eager = step.decode_rows == 0 || is_starting(readers);
   const Duration stall = eager ? limits_.max_stall * kEager / 4 : stall_budget(limits_.max_stall, decode);
-  const auto rows_in = [room](Duration time, Duration each) {
-    const auto rows = std::max(time, Duration::zero()) / std::max(each, Duration(1));
-    return static_cast<std::uint32_t>(std::min<Duration::rep>(rows, room));
-  };
-  const std::uint32_t for_tiles = limits_.tile_rows - std::min(limits_.tile_rows, step.decode_rows);
-  const Duration small = cost_.prefill_row();
-  const Duration tiled = cost_.tiled_row();
-  std::uint32_t rows = for_tiles == 0 ? rows_in(stall - decode, tiled)
-                                      : std::min(rows_in(stall - decode, small), for_tiles - 1);
   std::uint32_t missing = 0;
   for (const Sequence* reader : readers) missing += std::min(reader->missing(), reader->spec.max_rows);
-  // Where tiles make a token cheaper, one is worth a step that is longer than was asked for.
-  if (for_tiles > 0 && missing >= for_tiles && cost_.knows_small() && tiled * 10 <= small * 9) {
-    const std::uint32_t many = cost_.knows_tiles() ? rows_in(stall - decode, tiled) : for_tiles;
-    const bool short_enough = tiled * for_tiles + decode <= limits_.max_stall * kEager / 4;
-    if (many >= for_tiles) {
-      rows = many;
-    } else if (short_enough && for_tiles <= room) {
-      rows = for_tiles;
-    }
-  }
+  std::uint32_t rows = cost_.prompt_rows_in(stall - decode, step.decode_rows, missing);
+  // Where tiles make a token cheaper, one is worth a step that is longer than was asked for; and so is once
+  // finding out whether they do.
+  const std::uint32_t tile = limits_.tile_rows - std::min(limits_.tile_rows, step.decode_rows);
+  if (rows < tile && tile <= std::min(missing, room) && cost_.tiles_pay() &&
+      (!cost_.knows_tiles() || cost_.tiled_row() * tile + decode <= tile_budget(limits_.max_stall, decode)))
+    rows = tile;
   // Nobody waits for a step of an urgent prompt's: pieces would only make it slower.
   if (still > stall) {
     std::uint32_t urgent = 0;
     for (const Sequence* reader : readers)
       if (reader->spec.priority == readers.front()->spec.priority) urgent += reader->missing();
-    const std::uint32_t many = rows_in(still - decode, tiled);
-    rows = std::max(rows, std::min(urgent, many >= for_tiles ? many : rows_in(still - decode, small)));
+    rows = std::max(rows, std::min(urgent, cost_.prompt_rows_in(still - decode, step.decode_rows, urgent)));
   }
   return aligned(step.decode_rows, std::clamp(rows, std::min(kMinChunk, room), room));
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 namespace autoglm::engine {
@@ -93,6 +94,21 @@ Duration StepCost::prefill_row() const {
 Duration StepCost::tiled_row() const {
   if (knows_tiles_) return of_milliseconds(cost_[kTiledRow]);
   return std::chrono::duration_cast<Duration>(prefill_row() * kTiledGuess);
+}
+
+bool StepCost::tiles_pay() const { return knows_small_ && tiled_row() * 10 <= prefill_row() * 9; }
+
+std::uint32_t StepCost::prompt_rows_in(Duration time, std::uint32_t decode_rows,
+                                       std::uint32_t missing) const {
+  const auto rows_of = [time](Duration each) {
+    return static_cast<std::uint32_t>(std::clamp<Duration::rep>(time / std::max(each, Duration(1)), 0,
+                                                                std::numeric_limits<std::uint32_t>::max()));
+  };
+  const std::uint32_t tile = tile_rows_ - std::min(tile_rows_, decode_rows);
+  if (const std::uint32_t many = rows_of(tiled_row());
+      many >= tile && missing >= tile && (knows_small_ || knows_tiles_))
+    return knows_tiles_ ? many : std::max(tile, 1U);  // just one, until one has been measured
+  return std::min(rows_of(prefill_row()), std::max(tile, 1U) - 1);
 }
 
 }  // namespace autoglm::engine

@@ -23,8 +23,11 @@ class StepCost {
   /// steps have been measured.
   Duration prefill_row() const;
   Duration tiled_row() const;
-  bool knows_small() const { return knows_small_; }
   bool knows_tiles() const { return knows_tiles_; }
+  /// Tiles are at least 10 % cheaper, as far as one knows.
+  bool tiles_pay() const;
+  /// How many of `missing` rows of prompts fit this time, beside so many streams' rows; or more than those.
+  std::uint32_t prompt_rows_in(Duration time, std::uint32_t decode_rows, std::uint32_t missing) const;
 
  private:
   enum Part : std::uint8_t { kFixed, kDecodeRow, kPrefillRow, kTiledRow, kParts };

@@ -66,6 +66,20 @@ TEST(StepCost, OneStepThatTookMuchLongerMovesLittle) {
   EXPECT_NEAR(ms(cost.without_prompts(4)), 14, 4);
 }
 
+TEST(StepCost, FitsPromptsIntoATime) {
+  Machine machine{.fixed = 20, .decode_row = 0, .prefill_row = 2, .tiled_row = 1};
+  StepCost cost(64);
+  machine.run(cost, 4, 0, 5);
+  machine.run(cost, 4, 12, 5);
+  EXPECT_NEAR(cost.prompt_rows_in(40ms, 4, 500), 20, 1);
+  EXPECT_EQ(cost.prompt_rows_in(300ms, 4, 500), 60U) << "just one tile, until one has been measured";
+  machine.run(cost, 4, 60, 5);
+  EXPECT_TRUE(cost.tiles_pay());
+  EXPECT_NEAR(cost.prompt_rows_in(100ms, 4, 500), 100, 5);
+  EXPECT_EQ(cost.prompt_rows_in(300ms, 4, 50), 59U) << "too few are missing for a tile";
+  EXPECT_EQ(cost.prompt_rows_in(-5ms, 4, 500), 0U);
+}
+
 TEST(StepCost, IsNeverNegative) {
   Random random(3);
   StepCost cost(64);
