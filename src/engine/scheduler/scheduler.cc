@@ -28,8 +28,7 @@ constexpr int kEager = 7;
 constexpr std::size_t kStarters = 4;
 // How long streams may stand still while more prompts are read than streams run.
 constexpr Duration kStartYield = std::chrono::milliseconds(200);
-// How long streams of a lower priority may stand still for prompts of a higher one: a few times as long as a
-// token takes them, but at least and at most so long.
+// How long streams may stand still for prompts of a higher priority: a few tokens long, but within these.
 constexpr Duration kMinYield = std::chrono::milliseconds(500);
 constexpr Duration kMaxYield = std::chrono::seconds(2);
 // Without a deadline a request is due after this time; bounded, so that none is passed over forever.
@@ -284,8 +283,7 @@ void Scheduler::admit(MonotonicTime now, Step& step) {
 
 /// Whether a good part of all sequences still has a prompt to be read.
 bool Scheduler::is_starting(const std::vector<Sequence*>& readers) const {
-  const auto generating = std::ranges::count_if(
-      running_, [](const Sequence& sequence) { return !sequence.paused && sequence.missing() == 1; });
+  const auto generating = std::ranges::count_if(running_, &Sequence::generates);
   return readers.size() * kStarters > static_cast<std::size_t>(generating);
 }
 
@@ -320,25 +318,30 @@ std::uint32_t Scheduler::prefill_budget(const Step& step, const std::vector<Sequ
 
 /// The sequences that generate, but for those that stand still while prompts are read: of a higher priority,
 /// or of a good part of all sequences. Reading many prompts together and then generating together takes less
-/// than mixing them. Returns how long they all will stand still for a higher priority.
+/// than mixing them; so whoever stands still goes on with the first that has to. Returns how long they all
+/// will stand still for a higher priority.
 Duration Scheduler::add_decode(MonotonicTime now, const std::vector<Sequence*>& readers, Step& step) {
   const int urgent = readers.empty() ? -1 : static_cast<int>(readers.front()->spec.priority);
-  const bool starting = is_starting(readers);
-  const Duration decode = decode_step_time();
-  const Duration for_urgent = decode + std::clamp<Duration>(decode * kStretch, kMinYield, kMaxYield);
-  std::optional<Duration> still;
+  const Duration starting = is_starting(readers) ? kStartYield : Duration::zero();
+  const Duration token = decode_step_time();
+  const Duration for_urgent = token + std::clamp<Duration>(token * kStretch, kMinYield, kMaxYield);
+  const auto yields = [urgent](const Sequence& sequence) { return sequence.spec.priority < urgent; };
+  std::optional<Duration> less_urgent;  // those of lower priority stand still for so long yet
+  std::optional<Duration> others;
+  for (const Sequence& sequence : running_) {
+    if (!sequence.generates()) continue;
+    std::optional<Duration>& left = yields(sequence) ? less_urgent : others;
+    const Duration own = sequence.last_work + (yields(sequence) ? for_urgent : starting) - now;
+    left = std::min(left.value_or(own), own);
+  }
   for (Sequence& sequence : running_) {
-    if (sequence.paused || sequence.missing() != 1 || step.decode_rows == limits_.max_batch) continue;
-    const bool yields = sequence.spec.priority < urgent;
-    const Duration yield = yields ? for_urgent : starting ? kStartYield : Duration::zero();
-    const Duration left = sequence.last_work + yield - now;
-    still = std::min(still.value_or(kMaxYield), yields ? left : Duration::zero());
-    if (left > Duration::zero()) continue;
+    if (!sequence.generates() || step.decode_rows == limits_.max_batch) continue;
+    if (*(yields(sequence) ? less_urgent : others) > Duration::zero()) continue;
     sequence.last_work = now;
     step.slices.push_back({sequence.spec.key, sequence.lease.sequence, sequence.lease.computed, 1, true});
     ++step.decode_rows;
   }
-  return still.value_or(Duration::zero());
+  return others ? Duration::zero() : less_urgent.value_or(Duration::zero());
 }
 
 void Scheduler::add_prefill(MonotonicTime now, const std::vector<Sequence*>& readers, Duration still,

@@ -119,6 +119,7 @@ class Scheduler {
 
     std::uint32_t size() const { return static_cast<std::uint32_t>(spec.tokens->size()); }
     std::uint32_t missing() const { return size() - lease.computed; }
+    bool generates() const { return !paused && missing() == 1; }
   };
   /// Why a waiting sequence is passed over: `blocker` is computing what it would have to compute, too.
   struct Blocked {

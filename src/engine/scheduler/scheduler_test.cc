@@ -285,6 +285,23 @@ TEST_F(SchedulerTest, AnUrgentPromptIsReadInAsFewStepsAsStreamsStandStillFor) {
   EXPECT_LE(longest, 1100ms);  // four tokens of the streams, and one that is under way
 }
 
+TEST_F(SchedulerTest, StreamsOutOfPhaseStandStillTogether) {
+  start_streams(4, 100ms);
+  for (const bool paused : {true, false}) {  // two had their last token earlier than the others
+    for (std::uint64_t key : {100, 101}) scheduler_->set_paused(SequenceKey{key}, paused);
+    if (paused) take_tokens(plan(), 100ms);
+  }
+  add(kB, 3000, 1, 9);
+  int alone = 0;
+  for (int i = 0; i < 20; ++i) {
+    const auto planned = plan();
+    EXPECT_TRUE(planned.decode_rows == 0 || planned.decode_rows == 4) << planned.decode_rows;
+    if (planned.decode_rows == 0) ++alone;
+    take_tokens(planned, (planned.decode_rows > 0 ? 100ms : 0ms) + 5ms * planned.prefill_rows);
+  }
+  EXPECT_GE(alone, 8);
+}
+
 TEST_F(SchedulerTest, TakesOverWhatAnotherHasComputed) {
   add(kA, 100, 1, 0, 64);
   step();
