@@ -23,12 +23,13 @@ namespace autoglm::app {
 
 /// In the order of construction; torn down backwards, each behind those that use it.
 struct Server::State {
-  explicit State(LiveConfig loaded) : live(std::move(loaded)) {}
+  State(LiveConfig loaded, ListenAddress for_clients, ListenAddress for_operators)
+      : live(std::move(loaded)), address(std::move(for_clients)), admin_address(std::move(for_operators)) {}
 
   LiveConfig live;
   AppConfig config;  ///< what it began with: of what only a restart changes
-  HostPort address;
-  HostPort admin_address;
+  ListenAddress address;
+  ListenAddress admin_address;
   std::string trace_id;  ///< of the log's lines that belong to no request
   std::unique_ptr<observe::Logger> log;
   observe::MetricRegistry metrics;
@@ -51,11 +52,11 @@ struct Server::State {
 
   Result<void> make_tls();
   void refresh_tls();
-  void make_models();
+  void make_models(const CpuBudget& budget);
   Result<std::vector<std::string>> reload();
   Result<std::vector<std::string>> read_and_apply();
   Task<void> watch_files();
-  Result<void> listen();
+  void listen();
   void announce() const;
   Task<void> announce_ready();
   void on_signal(int number);
@@ -78,16 +79,17 @@ Server::~Server() = default;
 
 Result<std::unique_ptr<Server>> Server::create(LiveConfig live) {
   AppConfig config = live.current();
-  // Both ports before anything costs time; exclusively, since sharing a port with a stranger would be silent.
-  const auto address = probe_listen_address(config.server.listen);
+  const bool engines =
+      std::ranges::any_of(config.models, [](const auto& model) { return model.engine.has_value(); });
+  const CpuBudget budget = CpuBudget::of(usable_cpus(), config.server.workers, engines);
+  // Both ports before anything costs time.
+  auto address = ListenAddress::take(config.server.listen, budget.loops);
   if (!address) return fail(address.error());
-  const auto admin_address = probe_listen_address(config.server.admin_listen);
+  auto admin_address = ListenAddress::take(config.server.admin_listen, 1);
   if (!admin_address) return fail(admin_address.error());
 
-  auto state = std::make_unique<State>(std::move(live));
+  auto state = std::make_unique<State>(std::move(live), std::move(*address), std::move(*admin_address));
   state->config = std::move(config);
-  state->address = *address;
-  state->admin_address = *admin_address;
   observe::Logger::Options log_options = state->config.telemetry.log.options();
   Random random = Random::from_entropy();
   state->trace_id = observe::TraceContext::begin(random).trace_id_hex();
@@ -97,13 +99,13 @@ Result<std::unique_ptr<Server>> Server::create(LiveConfig live) {
   state->log = std::move(*log);
   state->process_metrics = process_metrics(state->metrics, *state->log);
   if (auto made = state->make_tls(); !made) return fail(made.error());
-  state->make_models();
+  state->make_models(budget);
   auto applied = state->models->apply(state->config.models, state->config.server.request_timeout);
   if (!applied) {
     state->tear_down();
     return fail(applied.error());
   }
-  if (auto listening = state->listen(); !listening) return fail(listening.error());
+  state->listen();
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 
@@ -132,11 +134,9 @@ void Server::State::refresh_tls() {
     if (each != nullptr) each->refresh();
 }
 
-void Server::State::make_models() {
-  const bool engines =
-      std::ranges::any_of(config.models, [](const auto& model) { return model.engine.has_value(); });
-  const CpuBudget budget = CpuBudget::of(usable_cpus(), config.server.workers, engines);
+void Server::State::make_models(const CpuBudget& budget) {
   workers = std::make_unique<WorkerPool>(budget.loops);
+  servers.resize(workers->size());
   workers->start();
   pool = std::make_unique<BlockingPool>(2, 1024);
   models = std::make_unique<ModelSet>(ModelSet::Dependencies{.workers = *workers,
@@ -203,32 +203,19 @@ Task<void> Server::State::watch_files() {
   }
 }
 
-Result<void> Server::State::listen() {
-  std::optional<Error> error;
-  servers.resize(workers->size());
+void Server::State::listen() {
   const http::ServerLimits limits = limits_of(config.server, workers->size());
   workers->on_each([&](EventLoop& loop) {
-    // One after the other is enough: `on_each` runs them side by side, and only errors are shared.
-    auto listener = TcpListener::create(loop, address);
-    if (!listener) return;
-    servers[loop.index()] = std::make_unique<http::Server>(std::move(*listener), limits, *front);
-    if (tls) servers[loop.index()]->use_tls(tls->current());
-    servers[loop.index()]->start();
+    auto& server = servers[loop.index()];
+    server = std::make_unique<http::Server>(address.listener(loop, loop.index()), limits, *front);
+    if (tls) server->use_tls(tls->current());
+    server->start();
   });
-  for (const auto& server : servers) {
-    if (!server)
-      error = Error{.code = ErrorCode::kUnavailable, .message = "cannot listen on " + address.to_string()};
-  }
-  if (error) {
-    tear_down();
-    return fail(std::move(*error));
-  }
-  return {};
 }
 
 void Server::State::announce() const {
-  fmt::print("open-autoglm {} listening on {} (admin on {})\n", version(), shown(address, tls != nullptr),
-             shown(admin_address, admin_tls != nullptr));
+  fmt::print("open-autoglm {} listening on {} (admin on {})\n", version(),
+             shown(address.address(), tls != nullptr), shown(admin_address.address(), admin_tls != nullptr));
   std::fflush(stdout);
 }
 
@@ -263,7 +250,7 @@ Task<void> Server::State::announce_ready() {
       "ready: {}. Try:\n\n"
       "  curl {}/v1/completions -H \"Content-Type: application/json\" \\\n"
       "       -d '{{\"prompt\": \"Hello, how can I help?\", \"max_tokens\": 50}}'\n\n",
-      fmt::join(ready, ", "), shown(address, tls != nullptr));
+      fmt::join(ready, ", "), shown(address.address(), tls != nullptr));
   std::fflush(stdout);
 }
 
@@ -320,16 +307,9 @@ int Server::run() {
   state.control.post([&] {
     signals.emplace(state.control, std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP},
                     [&](int number) { state.on_signal(number); });
-    auto listener = TcpListener::create(state.control, state.admin_address);
-    if (!listener) {
-      fmt::print(stderr, "open-autoglm: {}\n", listener.error().message);
-      state.exit_code = 1;
-      state.control.stop();
-      return;
-    }
     const ServerConfig& config = state.config.server;
     state.admin = std::make_unique<http::Server>(
-        std::move(*listener),
+        state.admin_address.listener(state.control),
         http::ServerLimits{.http2_streams = config.http2 ? config.http2_streams : 0,
                            .compress_above = config.compress_above},
         *state.admin_front);

@@ -7,6 +7,7 @@
 #include "runtime/socket_address.h"
 #include "runtime/socket_stream.h"
 
+#include <linux/filter.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -38,7 +39,7 @@ Error listen_error(const HostPort& address, int error) {
   return Error{.code = ErrorCode::kUnavailable, .message = message};
 }
 
-Result<Socket> open_and_bind(const HostPort& address, bool share) {
+Result<Socket> listen_at(const HostPort& address, bool share) {
   const auto endpoint = SocketAddress::numeric(address);
   if (!endpoint) {
     return fail(
@@ -52,6 +53,13 @@ Result<Socket> open_and_bind(const HostPort& address, bool share) {
   if (::bind(socket.fd(), endpoint->raw(), endpoint->length) != 0 || ::listen(socket.fd(), 1024) != 0)
     return fail(listen_error(address, errno));
   return socket;
+}
+
+/// What arrives is dropped, as on a bad line: a client's system tries again after a second.
+void deafen(int fd) {
+  sock_filter drop{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
+  const sock_fprog program{.len = 1, .filter = &drop};
+  ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
 std::uint16_t port_of(int fd) {
@@ -182,9 +190,9 @@ TcpListener::TcpListener(std::unique_ptr<State> state) : state_(std::move(state)
 TcpListener::~TcpListener() = default;
 
 Result<std::unique_ptr<TcpListener>> TcpListener::create(EventLoop& loop, const HostPort& address) {
-  auto socket = open_and_bind(address, true);
-  if (!socket) return fail(socket.error());
-  return std::unique_ptr<TcpListener>(new TcpListener(std::make_unique<State>(loop, socket->take())));
+  auto taken = ListenAddress::take(address, 1);
+  if (!taken) return fail(taken.error());
+  return taken->listener(loop);
 }
 
 Task<Result<std::unique_ptr<ByteStream>>> TcpListener::accept() {
@@ -201,10 +209,37 @@ Task<Result<std::unique_ptr<ByteStream>>> TcpListener::accept() {
 
 std::uint16_t TcpListener::port() const { return port_of(state_->descriptor.fd()); }
 
-Result<HostPort> probe_listen_address(const HostPort& address) {
-  const auto socket = open_and_bind(address, false);
-  if (!socket) return fail(socket.error());
-  return HostPort{address.host, port_of(socket->fd())};
+ListenAddress::ListenAddress(HostPort address, std::vector<Socket> sockets)
+    : address_(std::move(address)), sockets_(std::move(sockets)) {}
+ListenAddress::ListenAddress(ListenAddress&&) noexcept = default;
+ListenAddress& ListenAddress::operator=(ListenAddress&&) noexcept = default;
+ListenAddress::~ListenAddress() = default;
+
+Result<ListenAddress> ListenAddress::take(const HostPort& wanted, std::size_t loops) {
+  // Alone at first: sockets that share a port share it with those of any process of this user, silently.
+  auto first = listen_at(wanted, false);
+  if (!first) return fail(first.error());
+  HostPort address{wanted.host, port_of(first->fd())};
+  std::vector<Socket> sockets;
+  if (loops == 1) {
+    sockets.push_back(std::move(*first));
+  } else {
+    // Ours may join while it holds the port. It cannot be one of them itself, because the kernel's group of
+    // sockets that share is joined by listening; nor may it take connections, which would end with it.
+    deafen(first->fd());
+    set_option(first->fd(), SOL_SOCKET, SO_REUSEPORT);
+    while (sockets.size() < loops) {
+      auto next = listen_at(address, true);
+      if (!next) return fail(next.error());
+      sockets.push_back(std::move(*next));
+    }
+  }
+  return ListenAddress(std::move(address), std::move(sockets));
+}
+
+std::unique_ptr<TcpListener> ListenAddress::listener(EventLoop& loop, std::size_t index) {
+  return std::unique_ptr<TcpListener>(
+      new TcpListener(std::make_unique<TcpListener::State>(loop, sockets_.at(index).take())));
 }
 
 Task<Result<std::unique_ptr<ByteStream>>> tcp_connect(BlockingPool& pool, HostPort target,

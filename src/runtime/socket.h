@@ -23,13 +23,10 @@ struct HostPort {
   friend bool operator==(const HostPort&, const HostPort&) = default;
 };
 
-/// A listening TCP socket of one loop. Several loops may listen on one address (SO_REUSEPORT); the
-/// kernel spreads the connections. Loop thread only after creation; the destructor stops listening.
+/// A listening TCP socket of one loop. Loop thread only after creation; the destructor stops listening.
 class TcpListener final : public Listener {
  public:
-  /// Fails with kUnavailable "address in use" when another *process* listens there: the port is
-  /// probed exclusively first, since SO_REUSEPORT alone would share it silently. `address.port` 0
-  /// takes a free port. The probe is made by `probe_listen_address` once, before the loops start.
+  /// Listens on `address` for `loop` alone; as `ListenAddress` for one loop.
   static Result<std::unique_ptr<TcpListener>> create(EventLoop& loop, const HostPort& address);
   ~TcpListener() override;
 
@@ -37,14 +34,37 @@ class TcpListener final : public Listener {
   std::uint16_t port() const override;
 
  private:
+  friend class ListenAddress;
   struct State;
   explicit TcpListener(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 
-/// Binds `address` exclusively and lets it go again: kUnavailable, saying who to look for, when it
-/// is taken. Returns the address with the port that is free when it was 0.
-Result<HostPort> probe_listen_address(const HostPort& address);
+class Socket;
+
+/// An address taken for the loops of this process, which listen on it side by side (SO_REUSEPORT; the kernel
+/// spreads the connections), and for nobody else. The sockets listen from the beginning: who connects before
+/// the loops run waits and is not refused. Any thread, one at a time; `listener` from the loops, side by
+/// side.
+class ListenAddress {
+ public:
+  /// Port 0 takes a free one. Errors: kUnavailable, saying who to look for, when somebody listens there
+  /// already, kInvalidArgument when `wanted` is no IP address.
+  static Result<ListenAddress> take(const HostPort& wanted, std::size_t loops);
+  ListenAddress(ListenAddress&&) noexcept;
+  ListenAddress& operator=(ListenAddress&&) noexcept;
+  ~ListenAddress();
+
+  /// With the port that was free when it was 0.
+  const HostPort& address() const { return address_; }
+  /// The listener of the `index`th loop, on that loop's thread. Once each.
+  std::unique_ptr<TcpListener> listener(EventLoop& loop, std::size_t index = 0);
+
+ private:
+  ListenAddress(HostPort address, std::vector<Socket> sockets);
+  HostPort address_;
+  std::vector<Socket> sockets_;
+};
 
 /// Resolves `target.host` on the pool and connects to the first of its addresses that answers.
 /// Errors: kUnavailable (refused, unreachable, unknown host), kDeadlineExceeded.

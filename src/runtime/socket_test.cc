@@ -7,8 +7,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
+#include <barrier>
+#include <memory>
+#include <optional>
+#include <set>
 #include <string>
+#include <thread>
+#include <vector>
 
 namespace autoglm {
 namespace {
@@ -135,28 +142,83 @@ TEST_F(SocketTest, WakesAReaderWhoseStreamIsClosed) {
 }
 
 TEST_F(SocketTest, SaysThatAConnectionWasRefused) {
-  const auto free = probe_listen_address({"127.0.0.1", 0});
-  ASSERT_TRUE(free);
-  const auto result = run_task(loop_, tcp_connect(pool_, *free, Deadline::after(10s)));
+  const HostPort free = ListenAddress::take({"127.0.0.1", 0}, 1).value().address();
+  const auto result = run_task(loop_, tcp_connect(pool_, free, Deadline::after(10s)));
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::kUnavailable);
   EXPECT_EQ(result.error().origin, Origin::kEndpoint);
   EXPECT_NE(result.error().message.find("refused"), std::string::npos) << result.error().message;
 }
 
-TEST_F(SocketTest, ProbeRefusesAPortThatIsTaken) {
-  const auto scenario = [&]() -> Task<void> {
-    auto listener = TcpListener::create(EventLoop::current(), {"127.0.0.1", 0}).value();
-    const auto probe = probe_listen_address({"127.0.0.1", listener->port()});
-    EXPECT_FALSE(probe);
-    if (!probe) {
-      EXPECT_NE(probe.error().message.find("another process"), std::string::npos);
+TEST_F(SocketTest, APortHasOneOwner) {
+  for (const std::size_t loops : {1U, 3U}) {
+    const auto owner = ListenAddress::take({"127.0.0.1", 0}, loops);
+    ASSERT_TRUE(owner);
+    for (const std::size_t others : {1U, 3U}) {
+      const auto second = ListenAddress::take(owner->address(), others);
+      ASSERT_FALSE(second) << loops << " loops, then " << others;
+      EXPECT_NE(second.error().message.find("another process"), std::string::npos);
     }
-    // Whereas a second loop of this process shares it.
-    EXPECT_TRUE(TcpListener::create(EventLoop::current(), {"127.0.0.1", listener->port()}).has_value());
-    co_return;
+  }
+}
+
+TEST_F(SocketTest, EachOfManyThatHurryGetsAFreePortOfItsOwn) {
+  constexpr std::size_t kEach = 200;
+  std::array<std::vector<ListenAddress>, 4> taken;
+  {
+    std::vector<std::jthread> threads;
+    for (auto& mine : taken)
+      threads.emplace_back([&mine] {
+        while (mine.size() < kEach) mine.push_back(ListenAddress::take({"127.0.0.1", 0}, 2).value());
+      });
+  }
+  std::set<std::uint16_t> ports;
+  for (const auto& mine : taken)
+    for (const auto& each : mine) ports.insert(each.address().port);
+  EXPECT_EQ(ports.size(), kEach * taken.size());
+}
+
+TEST_F(SocketTest, WhoHurriesForOnePortIsAloneOnIt) {
+  for (int round = 0; round < 100; ++round) {
+    const HostPort wanted = ListenAddress::take({"127.0.0.1", 0}, 1).value().address();
+    std::array<std::optional<ListenAddress>, 4> taken;
+    {
+      std::barrier start(static_cast<std::ptrdiff_t>(taken.size()));
+      std::vector<std::jthread> threads;
+      for (auto& mine : taken)
+        threads.emplace_back([&] {
+          start.arrive_and_wait();
+          if (auto won = ListenAddress::take(wanted, 2)) mine.emplace(std::move(*won));
+        });
+    }
+    EXPECT_EQ(std::ranges::count_if(taken, [](const auto& each) { return each.has_value(); }), 1);
+  }
+}
+
+TEST_F(SocketTest, LoopsShareAnAddressAndEarlyClientsWait) {
+  const auto scenario = [&]() -> Task<std::array<int, 2>> {
+    auto taken = ListenAddress::take({"127.0.0.1", 0}, 2).value();
+    std::vector<std::unique_ptr<ByteStream>> clients;
+    while (clients.size() < 64)
+      clients.push_back((co_await tcp_connect(pool_, taken.address(), Deadline::after(10s))).value());
+    std::array<int, 2> accepted{};
+    Scope scope;
+    std::array<std::unique_ptr<TcpListener>, 2> listeners;
+    for (std::size_t i = 0; i < 2; ++i) {
+      listeners[i] = taken.listener(EventLoop::current(), i);
+      scope.spawn([](TcpListener& listener, int& count, std::array<int, 2>& all) -> Task<void> {
+        while (all[0] + all[1] < 64 && (co_await listener.accept()).has_value()) ++count;
+      }(*listeners[i], accepted[i], accepted));
+    }
+    while (accepted[0] + accepted[1] < 64) co_await yield_to_loop();
+    scope.cancel();
+    co_await scope.join();
+    co_return accepted;
   };
-  run_task(loop_, scenario());
+  const auto accepted = run_task(loop_, scenario());
+  EXPECT_EQ(accepted[0] + accepted[1], 64);
+  EXPECT_GT(accepted[0], 0);
+  EXPECT_GT(accepted[1], 0);
 }
 
 TEST_F(SocketTest, ResolvesNames) {
