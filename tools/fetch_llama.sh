@@ -30,6 +30,7 @@ stamp="$src/.git/open-autoglm-patches"
 apply_patches() {
   local patch
   git -C "$1" checkout -q -- .
+  git -C "$1" clean -fdq  # a patch may add files
   for patch in "${patches[@]}"; do
     git -C "$1" apply "$patch" || fail "$patch does not apply to llama.cpp $release: does it fit third_party/llama/PIN?"
   done
