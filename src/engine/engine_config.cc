@@ -53,13 +53,13 @@ config::Descriptor<EngineConfig> describe_engine() {
              {.doc = "Keep what was computed while there is room, for later requests that begin alike. Not "
                      "possible "
                      "with recurrent models and sliding windows; the log says so."})
-      .field("max_stall", &C::max_stall,
-             {.doc = "How long reading one request's prompt may hold up the next token of others. Up to "
-                     "three times as "
-                     "long where only that reads prompts at their full speed; longer for prompts of a higher "
-                     "priority.",
-              .min = 0.001,
-              .max = 60})
+      .field(
+          "max_stall", &C::max_stall,
+          {.doc = "How long reading one request's prompt may hold up the next token of others. Where "
+                  "streams alone take a good part of it, a step is three times as long as they take, up to "
+                  "three times this; longer for prompts of a higher priority.",
+           .min = 0.001,
+           .max = 60})
       .field("isolation", &C::isolation,
              {.doc = "`process`: in a process of its own, so that a crash of native code or the kernel's "
                      "running out of memory takes this model, for as long as it loads, and not the server. "

@@ -20,9 +20,11 @@ constexpr std::uint32_t kWorthSaving = 2 * KvCache::kBlock;
 constexpr std::uint32_t kWorthWaiting = 2 * KvCache::kBlock;
 // While streams run, a prompt may make a step this many times longer.
 constexpr int kStretch = 4;
+// So many times longer it may be also where that takes more than max_stall, of which this is the most.
+constexpr int kLeastStretch = 3;
+constexpr int kMostStalls = 3;
 constexpr Duration kMinStall = std::chrono::milliseconds(20);
-// In quarters: how much longer than max_stall a step may be that holds nobody up, or that does much more in
-// its time.
+// In quarters: how much longer than max_stall a step may be that holds nobody up.
 constexpr int kEager = 7;
 // While at least one in so many sequences still has a prompt to be read, reading goes first.
 constexpr std::size_t kStarters = 4;
@@ -34,14 +36,11 @@ constexpr Duration kMaxYield = std::chrono::seconds(2);
 // Without a deadline a request is due after this time; bounded, so that none is passed over forever.
 constexpr Duration kPatience = std::chrono::seconds(30);
 
-/// What a step may take while streams run: little while they run fast, so that nobody sees a prompt go by.
+/// What a step may take while streams run: little while they run fast, so that nobody sees a prompt go by;
+/// and on a slow machine more than asked for, since else most of it would go to the streams.
 Duration stall_budget(Duration max_stall, Duration decode_time) {
-  return std::clamp(decode_time * kStretch, std::min(kMinStall, max_stall), max_stall);
-}
-
-/// What a step of one tile may take: on a slow machine more, for without tiles prompts take twice as long.
-Duration tile_budget(Duration max_stall, Duration decode_time) {
-  return std::clamp(decode_time * kStretch * 2, max_stall * kEager / 4, max_stall * 3);
+  const Duration wanted = std::clamp(decode_time * kStretch, std::min(kMinStall, max_stall), max_stall);
+  return std::max(wanted, std::min(decode_time * kLeastStretch, max_stall * kMostStalls));
 }
 
 /// Matrices are multiplied four rows at a time, better sixteen; rows left over cost a pass over all weights
@@ -54,8 +53,7 @@ std::uint32_t aligned(std::uint32_t decode_rows, std::uint32_t prefill_rows) {
 
 }  // namespace
 
-Scheduler::Scheduler(const SchedulerLimits& limits)
-    : limits_(limits), cache_(limits.kv), cost_(limits.tile_rows) {
+Scheduler::Scheduler(const SchedulerLimits& limits) : limits_(limits), cache_(limits.kv) {
   AUTOGLM_ASSERT(limits.kv.sequences >= limits.max_sequences * (limits.kv.keep_prefixes ? 2 : 1),
                  "every running sequence needs an id, and its prefix another");
 }
@@ -297,21 +295,13 @@ std::uint32_t Scheduler::prefill_budget(const Step& step, const std::vector<Sequ
   const Duration decode = cost_.without_prompts(step.decode_rows);
   const bool eager = step.decode_rows == 0 || is_starting(readers);
   const Duration stall = eager ? limits_.max_stall * kEager / 4 : stall_budget(limits_.max_stall, decode);
-  std::uint32_t missing = 0;
-  for (const Sequence* reader : readers) missing += std::min(reader->missing(), reader->spec.max_rows);
-  std::uint32_t rows = cost_.prompt_rows_in(stall - decode, step.decode_rows, missing);
-  // Where tiles make a token cheaper, one is worth a step that is longer than was asked for; and so is once
-  // finding out whether they do.
-  const std::uint32_t tile = limits_.tile_rows - std::min(limits_.tile_rows, step.decode_rows);
-  if (rows < tile && tile <= std::min(missing, room) && cost_.tiles_pay() &&
-      (!cost_.knows_tiles() || cost_.tiled_row() * tile + decode <= tile_budget(limits_.max_stall, decode)))
-    rows = tile;
+  std::uint32_t rows = cost_.prompt_rows_in(stall - decode);
   // Nobody waits for a step of an urgent prompt's: pieces would only make it slower.
   if (still > stall) {
     std::uint32_t urgent = 0;
     for (const Sequence* reader : readers)
       if (reader->spec.priority == readers.front()->spec.priority) urgent += reader->missing();
-    rows = std::max(rows, std::min(urgent, cost_.prompt_rows_in(still - decode, step.decode_rows, urgent)));
+    rows = std::max(rows, std::min(urgent, cost_.prompt_rows_in(still - decode)));
   }
   return aligned(step.decode_rows, std::clamp(rows, std::min(kMinChunk, room), room));
 }

@@ -17,8 +17,6 @@ struct SchedulerLimits {
   std::uint32_t max_batch = 512;     ///< tokens of one step
   /// That a step may take while others wait for it; while streams run fast it is less.
   Duration max_stall = std::chrono::milliseconds(100);
-  /// From so many rows on the backend computes attention in tiles, which makes a row cheaper.
-  std::uint32_t tile_rows = 64;
   /// Tokens of preempted sequences that may be saved, to be restored instead of computed again.
   std::uint64_t saved_tokens = 0;
   KvLimits kv;  ///< of ids at least two for each of max_sequences, if prefixes are kept

@@ -114,29 +114,18 @@ TEST_F(SchedulerTest, ReadsManyPromptsBeforeItGenerates) {
   EXPECT_GE(alone, 180U);
 }
 
-TEST_F(SchedulerTest, FillsATileWithManyPromptsWhereThatIsCheaper) {
-  start_streams(4, 20ms);
-  for (std::uint64_t key = 1; key <= 28; ++key) add(SequenceKey{key}, 100);
-  for (int i = 0; i < 30; ++i) {
-    const auto planned = plan();
-    const std::uint32_t rows = planned.decode_rows + planned.prefill_rows;
-    take_tokens(planned, 20ms + (rows < 64 ? 4ms : 2ms) * planned.prefill_rows);
-    if (i > 20) {
-      EXPECT_GE(rows, 64U);
+TEST_F(SchedulerTest, StepsOfASlowMachineAreThreeTimesWhatStreamsTake) {
+  for (const auto& [streams, step] : {std::pair(60ms, 180ms), {20ms, 80ms}, {150ms, 300ms}}) {
+    use(limits_of(8192, 100ms));
+    start_streams(4, streams);
+    add(kB, 5000);
+    std::uint32_t rows = 0;
+    for (int i = 0; i < 30; ++i) {
+      const auto planned = plan();
+      rows = planned.prefill_rows;
+      take_tokens(planned, streams + 4ms * rows);
     }
-  }
-}
-
-TEST_F(SchedulerTest, TakesAWholeTileWhereThatIsCheaper) {
-  start_streams(4, 20ms);
-  add(kB, 5000);
-  for (int i = 0; i < 30; ++i) {
-    const auto planned = plan();
-    const std::uint32_t rows = planned.decode_rows + planned.prefill_rows;
-    take_tokens(planned, 20ms + (rows < 64 ? 4ms : 2ms) * planned.prefill_rows);
-    if (i > 20) {
-      EXPECT_EQ(rows, 64U);  // 140 ms, where 80 ms would have been for 15
-    }
+    EXPECT_NEAR(rows * 4.0, static_cast<double>((step - streams) / 1ms), 20) << streams / 1ms;
   }
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <utility>
 
 namespace autoglm::engine {
 
@@ -17,7 +16,6 @@ constexpr double kDrift = 0.02;
 constexpr std::uint64_t kTrusted = 8;
 // Before anything is known.
 constexpr double kFirstGuess = 1;
-constexpr double kTiledGuess = 0.8;  // of a row in a small step
 constexpr double kLeast = 0.001;
 
 Duration of_milliseconds(double ms) {
@@ -29,8 +27,8 @@ Duration of_milliseconds(double ms) {
 /// All of the first step could be its rows or its fixed part.
 void StepCost::begin(double took, double rows) {
   const double row = std::max(took / rows, kLeast);
-  cost_ = {0, row, row, row};
-  unsure_ = {std::max(took, kLeast), row, row, row};
+  cost_ = {0, row, row};
+  unsure_ = {std::max(took, kLeast), row, row};
   for (std::size_t i = 0; i < kParts; ++i) covariance_[i][i] = unsure_[i] * unsure_[i];
 }
 
@@ -54,13 +52,7 @@ void StepCost::observe(std::uint32_t decode_rows, std::uint32_t prefill_rows, Du
   if (rows == 0) return;
   const double measured = std::chrono::duration<double, std::milli>(took).count();
   if (observed_++ == 0) begin(measured, rows);
-  const bool tiled = prefill_rows > 0 && rows >= tile_rows_;
-  const bool small = prefill_rows > 0 && !tiled;
-  if (tiled && !std::exchange(knows_tiles_, true)) cost_[kTiledRow] = kTiledGuess * cost_[kPrefillRow];
-  if (small && !std::exchange(knows_small_, true) && knows_tiles_)
-    cost_[kPrefillRow] = cost_[kTiledRow] / kTiledGuess;
-  const Vector has = {1, double(decode_rows), tiled ? 0 : double(prefill_rows),
-                      tiled ? double(prefill_rows) : 0};
+  const Vector has = {1, double(decode_rows), double(prefill_rows)};
   double expected = 0;
   Vector gain{};
   double variance = 0;
@@ -86,29 +78,12 @@ Duration StepCost::without_prompts(std::uint32_t decode_rows) const {
 }
 
 Duration StepCost::prefill_row() const {
-  if (observed_ == 0) return of_milliseconds(kFirstGuess);
-  if (knows_tiles_ && !knows_small_) return of_milliseconds(cost_[kTiledRow] / kTiledGuess);
-  return of_milliseconds(cost_[kPrefillRow]);
+  return of_milliseconds(observed_ == 0 ? kFirstGuess : cost_[kPrefillRow]);
 }
 
-Duration StepCost::tiled_row() const {
-  if (knows_tiles_) return of_milliseconds(cost_[kTiledRow]);
-  return std::chrono::duration_cast<Duration>(prefill_row() * kTiledGuess);
-}
-
-bool StepCost::tiles_pay() const { return knows_small_ && tiled_row() * 10 <= prefill_row() * 9; }
-
-std::uint32_t StepCost::prompt_rows_in(Duration time, std::uint32_t decode_rows,
-                                       std::uint32_t missing) const {
-  const auto rows_of = [time](Duration each) {
-    return static_cast<std::uint32_t>(std::clamp<Duration::rep>(time / std::max(each, Duration(1)), 0,
-                                                                std::numeric_limits<std::uint32_t>::max()));
-  };
-  const std::uint32_t tile = tile_rows_ - std::min(tile_rows_, decode_rows);
-  if (const std::uint32_t many = rows_of(tiled_row());
-      many >= tile && missing >= tile && (knows_small_ || knows_tiles_))
-    return knows_tiles_ ? many : std::max(tile, 1U);  // just one, until one has been measured
-  return std::min(rows_of(prefill_row()), std::max(tile, 1U) - 1);
+std::uint32_t StepCost::prompt_rows_in(Duration time) const {
+  return static_cast<std::uint32_t>(std::clamp<Duration::rep>(time / std::max(prefill_row(), Duration(1)), 0,
+                                                              std::numeric_limits<std::uint32_t>::max()));
 }
 
 }  // namespace autoglm::engine
