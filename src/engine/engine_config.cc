@@ -55,9 +55,9 @@ config::Descriptor<EngineConfig> describe_engine() {
                      "with recurrent models and sliding windows; the log says so."})
       .field(
           "max_stall", &C::max_stall,
-          {.doc = "How long reading one request's prompt may hold up the next token of others. Where "
-                  "streams alone take a good part of it, a step is three times as long as they take, up to "
-                  "three times this; longer for prompts of a higher priority.",
+          {.doc = "The most that reading prompts may hold up the next token of others. While those run "
+                  "fast it is less: a step with a prompt takes four times as long as one without. Longer for "
+                  "prompts of a higher priority.",
            .min = 0.001,
            .max = 60})
       .field("isolation", &C::isolation,

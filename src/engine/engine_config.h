@@ -27,7 +27,7 @@ struct EngineConfig {
   std::uint32_t max_batch = 512;     ///< tokens of one step
   std::size_t saved_memory = 256 * 1024 * 1024;  ///< for what preempted requests had computed
   bool prefix_cache = true;                      ///< keep what was computed for requests that begin alike
-  Duration max_stall = std::chrono::milliseconds(100);  ///< that a prompt may hold up others' next token
+  Duration max_stall = std::chrono::milliseconds(200);  ///< that a prompt may hold up others' next token
 
   Isolation isolation = Isolation::kThread;
 

@@ -20,12 +20,7 @@ constexpr std::uint32_t kWorthSaving = 2 * KvCache::kBlock;
 constexpr std::uint32_t kWorthWaiting = 2 * KvCache::kBlock;
 // While streams run, a prompt may make a step this many times longer.
 constexpr int kStretch = 4;
-// So many times longer it may be also where that takes more than max_stall, of which this is the most.
-constexpr int kLeastStretch = 3;
-constexpr int kMostStalls = 3;
 constexpr Duration kMinStall = std::chrono::milliseconds(20);
-// In quarters: how much longer than max_stall a step may be that holds nobody up.
-constexpr int kEager = 7;
 // While at least one in so many sequences still has a prompt to be read, reading goes first.
 constexpr std::size_t kStarters = 4;
 // How long streams may stand still while more prompts are read than streams run.
@@ -36,18 +31,15 @@ constexpr Duration kMaxYield = std::chrono::seconds(2);
 // Without a deadline a request is due after this time; bounded, so that none is passed over forever.
 constexpr Duration kPatience = std::chrono::seconds(30);
 
-/// What a step may take while streams run: little while they run fast, so that nobody sees a prompt go by;
-/// and on a slow machine more than asked for, since else most of it would go to the streams.
+/// What a step may take while streams run: little while they run fast, so that nobody sees a prompt go by.
 Duration stall_budget(Duration max_stall, Duration decode_time) {
-  const Duration wanted = std::clamp(decode_time * kStretch, std::min(kMinStall, max_stall), max_stall);
-  return std::max(wanted, std::min(decode_time * kLeastStretch, max_stall * kMostStalls));
+  return std::clamp(decode_time * kStretch, std::min(kMinStall, max_stall), max_stall);
 }
 
-/// Matrices are multiplied four rows at a time, better sixteen; rows left over cost a pass over all weights
-/// each.
+/// Matrices are multiplied four rows at a time; rows left over cost a pass over all weights each.
 std::uint32_t aligned(std::uint32_t decode_rows, std::uint32_t prefill_rows) {
   const std::uint32_t total = decode_rows + prefill_rows;
-  const std::uint32_t over = total % (total >= 64 ? 16 : 4);
+  const std::uint32_t over = total % 4;
   return over < prefill_rows ? prefill_rows - over : prefill_rows;
 }
 
@@ -292,16 +284,16 @@ std::uint32_t Scheduler::prefill_budget(const Step& step, const std::vector<Sequ
   const std::uint32_t room = limits_.max_batch - step.decode_rows;
   // Alone nobody waits for the step: the largest chunk is the fastest, and a cancel aborts it.
   if (running_.size() + queue_.size() == 1) return room;
-  const Duration decode = cost_.without_prompts(step.decode_rows);
+  const Duration decode = cost_.step(step.decode_rows, 0);
   const bool eager = step.decode_rows == 0 || is_starting(readers);
-  const Duration stall = eager ? limits_.max_stall * kEager / 4 : stall_budget(limits_.max_stall, decode);
-  std::uint32_t rows = cost_.prompt_rows_in(stall - decode);
+  const Duration stall = eager ? limits_.max_stall : stall_budget(limits_.max_stall, decode);
+  std::uint32_t rows = cost_.prompt_rows_in(stall, step.decode_rows, room);
   // Nobody waits for a step of an urgent prompt's: pieces would only make it slower.
   if (still > stall) {
     std::uint32_t urgent = 0;
     for (const Sequence* reader : readers)
       if (reader->spec.priority == readers.front()->spec.priority) urgent += reader->missing();
-    rows = std::max(rows, std::min(urgent, cost_.prompt_rows_in(still - decode)));
+    rows = std::max(rows, cost_.prompt_rows_in(still, step.decode_rows, std::min(urgent, room)));
   }
   return aligned(step.decode_rows, std::clamp(rows, std::min(kMinChunk, room), room));
 }

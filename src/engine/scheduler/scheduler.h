@@ -16,7 +16,7 @@ struct SchedulerLimits {
   std::uint32_t max_sequences = 32;  ///< running at a time
   std::uint32_t max_batch = 512;     ///< tokens of one step
   /// That a step may take while others wait for it; while streams run fast it is less.
-  Duration max_stall = std::chrono::milliseconds(100);
+  Duration max_stall = std::chrono::milliseconds(200);
   /// Tokens of preempted sequences that may be saved, to be restored instead of computed again.
   std::uint64_t saved_tokens = 0;
   KvLimits kv;  ///< of ids at least two for each of max_sequences, if prefixes are kept
@@ -102,7 +102,7 @@ class Scheduler {
   std::uint64_t saved_tokens() const { return saved_tokens_; }
   /// What the next token takes those who generate, while no prompt is read. Zero: nobody has generated.
   Duration decode_step_time() const {
-    return decode_rows_ == 0 ? Duration::zero() : cost_.without_prompts(decode_rows_);
+    return decode_rows_ == 0 ? Duration::zero() : cost_.step(decode_rows_, 0);
   }
 
  private:

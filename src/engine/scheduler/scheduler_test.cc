@@ -97,7 +97,7 @@ TEST_F(SchedulerTest, BoundsPromptsByTimeWhileOthersGenerate) {
     EXPECT_EQ(planned.decode_rows, 4U);
     take_tokens(planned, 20ms + 2ms * planned.prefill_rows);  // prefill: 2 ms a token
     if (i > 20) {
-      EXPECT_NEAR(planned.prefill_rows, 28, 3);  // (4 × 20 - 20) / 2, all rows in fours
+      EXPECT_NEAR(planned.prefill_rows, 28, 4);  // (4 × 20 - 20) / 2, all rows in fours
     }
   }
 }
@@ -114,18 +114,18 @@ TEST_F(SchedulerTest, ReadsManyPromptsBeforeItGenerates) {
   EXPECT_GE(alone, 180U);
 }
 
-TEST_F(SchedulerTest, StepsOfASlowMachineAreThreeTimesWhatStreamsTake) {
-  for (const auto& [streams, step] : {std::pair(60ms, 180ms), {20ms, 80ms}, {150ms, 300ms}}) {
-    use(limits_of(8192, 100ms));
+TEST_F(SchedulerTest, StepsTakeFourTimesWhatStreamsTakeAndNoLongerThanTheMost) {
+  for (const auto& [streams, step] : {std::pair(20ms, 80ms), {45ms, 180ms}, {100ms, 200ms}}) {
+    use(limits_of(8192, 200ms));
     start_streams(4, streams);
     add(kB, 5000);
     std::uint32_t rows = 0;
-    for (int i = 0; i < 30; ++i) {
+    for (int i = 0; i < 100; ++i) {
       const auto planned = plan();
       rows = planned.prefill_rows;
       take_tokens(planned, streams + 4ms * rows);
     }
-    EXPECT_NEAR(rows * 4.0, static_cast<double>((step - streams) / 1ms), 20) << streams / 1ms;
+    EXPECT_NEAR(rows * 4.0, static_cast<double>((step - streams) / 1ms), 25) << streams / 1ms;
   }
 }
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <numeric>
 
 namespace autoglm::engine {
 
@@ -16,6 +16,13 @@ constexpr double kDrift = 0.02;
 constexpr std::uint64_t kTrusted = 8;
 // Before anything is known.
 constexpr double kFirstGuess = 1;
+// Rows that are multiplied in one pass, and those that are left.
+constexpr std::uint32_t kPass = 16;
+constexpr std::uint32_t kShortPass = 4;
+// In shares of a row, what an odd one costs more.
+constexpr double kOddGuess = 0.33;
+// Every so many steps the kind that seems dearer is tried: what is never done teaches nothing.
+constexpr std::uint64_t kTryOther = 16;
 constexpr double kLeast = 0.001;
 
 Duration of_milliseconds(double ms) {
@@ -27,14 +34,15 @@ Duration of_milliseconds(double ms) {
 /// All of the first step could be its rows or its fixed part.
 void StepCost::begin(double took, double rows) {
   const double row = std::max(took / rows, kLeast);
-  cost_ = {0, row, row};
-  unsure_ = {std::max(took, kLeast), row, row};
+  cost_ = {0, row, row, row * kOddGuess};
+  unsure_ = {std::max(took, kLeast), row, row, row / 2};
   for (std::size_t i = 0; i < kParts; ++i) covariance_[i][i] = unsure_[i] * unsure_[i];
 }
 
 void StepCost::drift() {
   for (std::size_t i = 0; i < kParts; ++i) {
-    const double by = kDrift * std::max(cost_[i], i == kFixed ? kDrift * unsure_[i] : kLeast);
+    const double of = i == kOddRow ? cost_[kPrefillRow] : cost_[i];
+    const double by = kDrift * std::max(of, i == kFixed ? kDrift * unsure_[i] : kLeast);
     covariance_[i][i] += by * by;
     const double widest = std::max(unsure_[i], cost_[i]);
     const double most = widest * widest;
@@ -52,7 +60,7 @@ void StepCost::observe(std::uint32_t decode_rows, std::uint32_t prefill_rows, Du
   if (rows == 0) return;
   const double measured = std::chrono::duration<double, std::milli>(took).count();
   if (observed_++ == 0) begin(measured, rows);
-  const Vector has = {1, double(decode_rows), double(prefill_rows)};
+  const Vector has = parts_of(decode_rows, prefill_rows);
   double expected = 0;
   Vector gain{};
   double variance = 0;
@@ -66,24 +74,38 @@ void StepCost::observe(std::uint32_t decode_rows, std::uint32_t prefill_rows, Du
   double surprise = measured - expected;
   if (observed_ > kTrusted) surprise = std::min(surprise, expected);
   for (std::size_t i = 0; i < kParts; ++i) {
-    cost_[i] =
-        std::max(cost_[i] + gain[i] / variance * surprise, i == kFixed || i == kDecodeRow ? 0 : kLeast);
+    cost_[i] = std::max(cost_[i] + gain[i] / variance * surprise, i == kPrefillRow ? kLeast : 0);
     for (std::size_t j = 0; j < kParts; ++j) covariance_[i][j] -= gain[i] * gain[j] / variance;
   }
   drift();
 }
 
-Duration StepCost::without_prompts(std::uint32_t decode_rows) const {
-  return of_milliseconds(cost_[kFixed] + cost_[kDecodeRow] * decode_rows);
+StepCost::Vector StepCost::parts_of(std::uint32_t decode_rows, std::uint32_t prefill_rows) {
+  return {1, double(decode_rows), double(prefill_rows), double((decode_rows + prefill_rows) % kPass)};
 }
 
-Duration StepCost::prefill_row() const {
-  return of_milliseconds(observed_ == 0 ? kFirstGuess : cost_[kPrefillRow]);
+double StepCost::milliseconds(std::uint32_t decode_rows, std::uint32_t prefill_rows) const {
+  if (observed_ == 0) return kFirstGuess * prefill_rows;
+  const Vector has = parts_of(decode_rows, prefill_rows);
+  return std::inner_product(has.begin(), has.end(), cost_.begin(), 0.0);
 }
 
-std::uint32_t StepCost::prompt_rows_in(Duration time) const {
-  return static_cast<std::uint32_t>(std::clamp<Duration::rep>(time / std::max(prefill_row(), Duration(1)), 0,
-                                                              std::numeric_limits<std::uint32_t>::max()));
+Duration StepCost::step(std::uint32_t decode_rows, std::uint32_t prefill_rows) const {
+  return of_milliseconds(milliseconds(decode_rows, prefill_rows));
+}
+
+std::uint32_t StepCost::prompt_rows_in(Duration time, std::uint32_t decode_rows, std::uint32_t most) const {
+  const double ms = std::chrono::duration<double, std::milli>(time).count();
+  // The most of each kind that fit: one of them is cheapest, since the more rows share what the step costs.
+  std::uint32_t even = 0;
+  std::uint32_t odd = 0;
+  for (std::uint32_t rows = kShortPass - decode_rows % kShortPass; rows <= most; rows += kShortPass) {
+    if (milliseconds(decode_rows, rows) > ms) continue;
+    ((decode_rows + rows) % kPass == 0 ? even : odd) = rows;
+  }
+  if (even == 0 || odd == 0) return std::max(even, odd);
+  const bool even_is_cheaper = milliseconds(decode_rows, even) * odd <= milliseconds(decode_rows, odd) * even;
+  return even_is_cheaper == (observed_ % kTryOther != 0) ? even : odd;
 }
 
 }  // namespace autoglm::engine

@@ -15,10 +15,12 @@ double ms(Duration duration) { return std::chrono::duration<double, std::milli>(
 struct Machine {
   double fixed, decode_row, prefill_row;
   double noise = 0;
+  double odd_row = 0;  ///< more, beyond a multiple of 16
   Random random{7};
 
   Duration took(std::uint32_t decode_rows, std::uint32_t prefill_rows) {
-    const double exact = fixed + decode_row * decode_rows + prefill_row * prefill_rows;
+    const double exact = fixed + decode_row * decode_rows + prefill_row * prefill_rows +
+                         odd_row * ((decode_rows + prefill_rows) % 16);
     return std::chrono::duration_cast<Duration>(
         std::chrono::duration<double, std::milli>(exact * (1 + noise * (2 * random.uniform() - 1))));
   }
@@ -33,8 +35,8 @@ TEST(StepCost, KnowsAStepOfStreamsThatItHasOnlySeenWithPrompts) {
   machine.run(cost, 0, 300);  // the first prompt, alone
   for (std::uint32_t i = 0; i < 100; ++i) machine.run(cost, 12 + i % 3, 8 + i % 7);
   machine.run(cost, 0, 20, 10);
-  EXPECT_NEAR(ms(cost.without_prompts(12)), 70, 14);
-  EXPECT_NEAR(ms(cost.prefill_row()), 6, 1.5);
+  EXPECT_NEAR(ms(cost.step(12, 0)), 70, 14);
+  EXPECT_NEAR(ms(cost.step(12, 12) - cost.step(12, 0)), 72, 18);
 }
 
 TEST(StepCost, TakesWhatPromptsAddForTheirsWhereStreamsAreKnown) {
@@ -42,8 +44,8 @@ TEST(StepCost, TakesWhatPromptsAddForTheirsWhereStreamsAreKnown) {
   StepCost cost;
   machine.run(cost, 4, 0, 5);
   machine.run(cost, 4, 12, 5);
-  EXPECT_NEAR(ms(cost.prefill_row()), 2, 0.1);
-  EXPECT_NEAR(ms(cost.without_prompts(4)), 20, 1);
+  EXPECT_NEAR(ms(cost.step(4, 12) - cost.step(4, 0)), 24, 2);
+  EXPECT_NEAR(ms(cost.step(4, 0)), 20, 2);
 }
 
 TEST(StepCost, FollowsAMachineThatSlowsDown) {
@@ -53,7 +55,7 @@ TEST(StepCost, FollowsAMachineThatSlowsDown) {
   machine.fixed = 20;
   machine.decode_row = machine.prefill_row = 2;
   machine.run(cost, 4, 10, 40);
-  EXPECT_NEAR(ms(cost.without_prompts(4) + cost.prefill_row() * 10), 48, 6);
+  EXPECT_NEAR(ms(cost.step(4, 10)), 48, 6);
 }
 
 TEST(StepCost, OneStepThatTookMuchLongerMovesLittle) {
@@ -61,17 +63,35 @@ TEST(StepCost, OneStepThatTookMuchLongerMovesLittle) {
   StepCost cost;
   machine.run(cost, 4, 0, 50);
   cost.observe(4, 0, 3s);
-  EXPECT_NEAR(ms(cost.without_prompts(4)), 14, 4);
+  EXPECT_NEAR(ms(cost.step(4, 0)), 14, 4);
 }
 
 TEST(StepCost, FitsPromptsIntoATime) {
   Machine machine{.fixed = 20, .decode_row = 0, .prefill_row = 2};
   StepCost cost;
-  machine.run(cost, 4, 0, 5);
-  machine.run(cost, 4, 12, 5);
-  EXPECT_NEAR(cost.prompt_rows_in(40ms), 20, 1);
-  EXPECT_NEAR(cost.prompt_rows_in(300ms), 150, 1);
-  EXPECT_EQ(cost.prompt_rows_in(-5ms), 0U);
+  for (std::uint32_t i = 0; i < 200; ++i) machine.run(cost, 4, i % 12 * 4);
+  EXPECT_NEAR(cost.prompt_rows_in(101ms, 4, 512), 40, 4);
+  EXPECT_EQ(cost.prompt_rows_in(300ms, 4, 100), 100U);
+  EXPECT_EQ(cost.prompt_rows_in(-5ms, 4, 512), 0U);
+}
+
+TEST(StepCost, FillsPassesWhereThatIsCheaper) {
+  for (const double odd_row : {0.0, 3.4}) {
+    Machine machine{.fixed = 10, .decode_row = 5, .prefill_row = 5, .noise = 0.1, .odd_row = odd_row};
+    StepCost cost;
+    machine.run(cost, 0, 160);
+    int whole = 0;
+    for (int i = 0; i < 300; ++i) {
+      const std::uint32_t rows = cost.prompt_rows_in(215ms, 4, 512);
+      machine.run(cost, 4, rows);
+      if (i >= 100) whole += (4 + rows) % 16 == 0 ? 1 : 0;
+    }
+    if (odd_row > 0) {
+      EXPECT_GT(whole, 150) << "of 200, since 32 rows take 170 ms and 36 take 204";
+    } else {
+      EXPECT_LT(whole, 100) << "of 200, since 40 fit";
+    }
+  }
 }
 
 TEST(StepCost, IsNeverNegative) {
@@ -80,9 +100,9 @@ TEST(StepCost, IsNeverNegative) {
   for (int i = 0; i < 100'000; ++i) {
     cost.observe(static_cast<std::uint32_t>(random.below(40)), static_cast<std::uint32_t>(random.below(100)),
                  std::chrono::microseconds(random.below(1'000'000)));
-    ASSERT_GE(cost.without_prompts(8), 0ms);
-    ASSERT_GT(cost.prefill_row(), 0ms);
-    ASSERT_LT(cost.without_prompts(1), 10s);
+    ASSERT_GE(cost.step(8, 0), 0ms);
+    ASSERT_GT(cost.step(0, 16), 0ms);
+    ASSERT_LT(cost.step(1, 0), 10s);
   }
 }
 
