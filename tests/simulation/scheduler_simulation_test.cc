@@ -213,7 +213,7 @@ TEST_P(SchedulerSimulation, KeepsEveryBoundAndEndsEverySequence) {
 }
 
 TEST_P(SchedulerSimulation, OfShortRequestsByTheMillion) {
-  run(400 / kLess, 40'000, {.prompt = 30, .answer = 4, .live = 60});
+  run(400 / kLess, 44'000, {.prompt = 30, .answer = 4, .live = 60});
   EXPECT_GE(requests, 2'500'000U / kLess);
 }
 
