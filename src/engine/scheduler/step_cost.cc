@@ -23,7 +23,7 @@ constexpr std::uint32_t kShortPass = 4;
 constexpr double kOddGuess = 0.33;
 // Every so many steps the kind that seems dearer is tried: what is never done teaches nothing.
 constexpr std::uint64_t kTryOther = 16;
-constexpr double kLeast = 0.001;
+constexpr double kLeast = 0.001;  // milliseconds, of what cannot cost nothing
 
 Duration of_milliseconds(double ms) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(ms));
