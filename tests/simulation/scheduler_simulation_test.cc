@@ -218,7 +218,7 @@ TEST_P(SchedulerSimulation, KeepsEveryBoundAndEndsEverySequence) {
 }
 
 TEST_P(SchedulerSimulation, OfShortRequestsByTheMillion) {
-  run(400 / kLess, 20'000, {.prompt = 30, .answer = 4, .live = 60});
+  run(400 / kLess, 24'000, {.prompt = 30, .answer = 4, .live = 60});
   EXPECT_GE(requests, 2'500'000U / kLess);
 }
 
