@@ -39,7 +39,16 @@ Error listen_error(const HostPort& address, int error) {
   return Error{.code = ErrorCode::kUnavailable, .message = message};
 }
 
-Result<Socket> listen_at(const HostPort& address, bool share) {
+/// What arrives is dropped, as on a bad line: a client's system tries again after a second.
+void deafen(int fd) {
+  sock_filter drop{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
+  const sock_fprog program{.len = 1, .filter = &drop};
+  ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+enum class Sharing : std::uint8_t { kAlone, kAloneAndDeaf, kShared };
+
+Result<Socket> listen_at(const HostPort& address, Sharing sharing) {
   const auto endpoint = SocketAddress::numeric(address);
   if (!endpoint) {
     return fail(
@@ -49,17 +58,11 @@ Result<Socket> listen_at(const HostPort& address, bool share) {
   Socket socket(::socket(endpoint->family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (socket.fd() < 0) return fail(listen_error(address, errno));
   set_option(socket.fd(), SOL_SOCKET, SO_REUSEADDR);
-  if (share) set_option(socket.fd(), SOL_SOCKET, SO_REUSEPORT);
+  if (sharing == Sharing::kShared) set_option(socket.fd(), SOL_SOCKET, SO_REUSEPORT);
+  if (sharing == Sharing::kAloneAndDeaf) deafen(socket.fd());
   if (::bind(socket.fd(), endpoint->raw(), endpoint->length) != 0 || ::listen(socket.fd(), 1024) != 0)
     return fail(listen_error(address, errno));
   return socket;
-}
-
-/// What arrives is dropped, as on a bad line: a client's system tries again after a second.
-void deafen(int fd) {
-  sock_filter drop{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
-  const sock_fprog program{.len = 1, .filter = &drop};
-  ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
 std::uint16_t port_of(int fd) {
@@ -217,7 +220,7 @@ ListenAddress::~ListenAddress() = default;
 
 Result<ListenAddress> ListenAddress::take(const HostPort& wanted, std::size_t loops) {
   // Alone at first: sockets that share a port share it with those of any process of this user, silently.
-  auto first = listen_at(wanted, false);
+  auto first = listen_at(wanted, loops == 1 ? Sharing::kAlone : Sharing::kAloneAndDeaf);
   if (!first) return fail(first.error());
   HostPort address{wanted.host, port_of(first->fd())};
   std::vector<Socket> sockets;
@@ -226,10 +229,9 @@ Result<ListenAddress> ListenAddress::take(const HostPort& wanted, std::size_t lo
   } else {
     // Ours may join while it holds the port. It cannot be one of them itself, because the kernel's group of
     // sockets that share is joined by listening; nor may it take connections, which would end with it.
-    deafen(first->fd());
     set_option(first->fd(), SOL_SOCKET, SO_REUSEPORT);
     while (sockets.size() < loops) {
-      auto next = listen_at(address, true);
+      auto next = listen_at(address, Sharing::kShared);
       if (!next) return fail(next.error());
       sockets.push_back(std::move(*next));
     }

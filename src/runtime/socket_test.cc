@@ -2,13 +2,19 @@
 
 #include "runtime/race.h"
 #include "runtime/scope.h"
+#include "runtime/socket_address.h"
+#include "runtime/socket_stream.h"
 #include "runtime/testing/connected_pair.h"
 #include "runtime/testing/run_task.h"
 
 #include <gtest/gtest.h>
 
+#include <poll.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <barrier>
 #include <memory>
 #include <optional>
@@ -192,6 +198,35 @@ TEST_F(SocketTest, WhoHurriesForOnePortIsAloneOnIt) {
         });
     }
     EXPECT_EQ(std::ranges::count_if(taken, [](const auto& each) { return each.has_value(); }), 1);
+  }
+}
+
+/// Asks all the time until somebody is there; whether that one stayed.
+bool connects_for_good(const HostPort& wanted, std::atomic<int>& asked) {
+  const auto to = SocketAddress::numeric(wanted).value();
+  const auto from = SocketAddress::numeric({"127.0.0.2", 0}).value();  // of no use to who connects to itself
+  while (true) {
+    const Socket client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (::bind(client.fd(), from.raw(), from.length) != 0) continue;
+    ++asked;
+    if (::connect(client.fd(), to.raw(), to.length) != 0) continue;
+    pollfd end{.fd = client.fd(), .events = POLLIN, .revents = 0};
+    return ::poll(&end, 1, 20) == 0;
+  }
+}
+
+TEST_F(SocketTest, WhoConnectsWhileAPortIsTakenIsNotHungUpOn) {
+  for (int round = 0; round < 15; ++round) {
+    const HostPort wanted = ListenAddress::take({"127.0.0.1", 0}, 1).value().address();
+    bool stayed = false;
+    std::atomic<int> asked = 0;
+    std::optional<ListenAddress> taken;
+    {
+      const std::jthread client([&] { stayed = connects_for_good(wanted, asked); });
+      while (asked < 10) std::this_thread::yield();
+      taken.emplace(ListenAddress::take(wanted, 8).value());
+    }
+    EXPECT_TRUE(stayed) << round;
   }
 }
 
