@@ -55,9 +55,9 @@ config::Descriptor<EngineConfig> describe_engine() {
                      "with recurrent models and sliding windows; the log says so."})
       .field(
           "max_stall", &C::max_stall,
-          {.doc = "The most that reading prompts may hold up the next token of others. While those run "
-                  "fast it is less: a step with a prompt takes four times as long as one without. Longer for "
-                  "prompts of a higher priority.",
+          {.doc = "How long a step that reads prompts may take while others wait for their next token. While "
+                  "those run fast it is less: four times as long as a step without a prompt. They wait "
+                  "longer for prompts of a higher priority, and while many requests begin at once.",
            .min = 0.001,
            .max = 60})
       .field("isolation", &C::isolation,
