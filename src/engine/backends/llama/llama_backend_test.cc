@@ -1,5 +1,5 @@
-// What our patch of ggml's attention computes (third_party/llama/patches, docs/adr/0012-attention.md),
-// against ggml's own reference: for steps as the scheduler makes them, in a cache that streams share.
+// Steps that llama_backend asks for, in a cache that streams share: what our patch of attention computes
+// (third_party/llama/patches, docs/adr/0012-attention.md), against the reference of ggml.
 
 #include "base/random.h"
 
