@@ -1,6 +1,6 @@
 #pragma once
 
-#include "base/clock.h"
+#include "runtime/loop_time.h"
 
 #include <algorithm>
 
@@ -13,7 +13,8 @@ class Deadline {
   explicit Deadline(MonotonicTime at) : at_(at) {}
   static Deadline never() { return {}; }
   static Deadline after(Duration duration) {
-    const auto now = std::chrono::steady_clock::now();
+    if (duration == Duration::max()) return never();
+    const auto now = loop_time();
     return duration >= MonotonicTime::max() - now ? Deadline() : Deadline(now + duration);
   }
 

@@ -14,7 +14,7 @@ struct Attempt::Runner {
 };
 
 Result<Opened> Attempt::settle(Dispatch::Ask ask, Result<Opened> outcome) {
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = loop_time();
   if (outcome) {
     dispatch_.succeeded(ask, now);
     outcome->place = std::move(ask.place);

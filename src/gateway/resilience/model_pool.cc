@@ -96,11 +96,11 @@ Task<Result<Dispatch::Step>> ModelPool::wait_for_place(Dispatch& dispatch, Deadl
   auto ticket = dispatcher_->endpoints().line().join(number);
   if (!ticket) co_return fail(ticket.error());
   if (!ticket->must_wait()) {
-    auto step = dispatch.next(std::chrono::steady_clock::now());
+    auto step = dispatch.next(loop_time());
     if (!std::holds_alternative<Dispatch::Full>(step)) co_return step;
   }
   while (co_await ticket->wait(deadline)) {
-    auto step = dispatch.next(std::chrono::steady_clock::now());
+    auto step = dispatch.next(loop_time());
     if (std::holds_alternative<Dispatch::Ask>(step)) ticket->took_it();
     if (!std::holds_alternative<Dispatch::Full>(step)) co_return step;
     ticket->wait_again();
@@ -126,7 +126,7 @@ Task<Result<Opened>> ModelPool::open(InferenceRequestPtr request, const CallCont
       });
   const Deadline place_deadline = earlier(Deadline::after(config_.queue.timeout), context.deadline);
   const bool others_first = dispatcher_->endpoints().line().telling();
-  Dispatch::Step step = others_first ? Dispatch::Full{} : dispatch.next(std::chrono::steady_clock::now());
+  Dispatch::Step step = others_first ? Dispatch::Full{} : dispatch.next(loop_time());
   std::uint64_t number = 0;
   while (true) {
     if (auto* error = std::get_if<Error>(&step)) co_return fail(std::move(*error));
@@ -147,7 +147,7 @@ Task<Result<Opened>> ModelPool::open(InferenceRequestPtr request, const CallCont
                                          request->wire.stream ? hedge_after() : std::nullopt);
       if (opened || context.deadline.passed()) co_return opened;
     }
-    step = dispatch.next(std::chrono::steady_clock::now());
+    step = dispatch.next(loop_time());
   }
 }
 

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "base/clock.h"
+
+namespace autoglm {
+
+namespace detail {
+/// Of the loop that runs on this thread; the earliest of all times where none does.
+inline thread_local constinit MonotonicTime t_loop_time = MonotonicTime::min();
+}  // namespace detail
+
+/// The time for what is counted in tenths of seconds, such as deadlines and who was seen last: on a loop's
+/// thread what its clock said at the beginning of this pass over what is ready. A request asks a dozen times,
+/// and each look at the clock costs as much as parsing a header does. What is measured and shown to people
+/// looks itself. Any thread.
+inline MonotonicTime loop_time() {
+  return detail::t_loop_time == MonotonicTime::min() ? std::chrono::steady_clock::now() : detail::t_loop_time;
+}
+
+}  // namespace autoglm
