@@ -68,9 +68,8 @@ class Conversation {
     if (!options_.model.empty()) body["model"] = options_.model;
     if (options_.max_tokens > 0) body["max_tokens"] = options_.max_tokens;
     http::ClientRequest request{.method = "POST", .url = url_, .body = json::serialize(body)};
-    request.headers.emplace_back("Content-Type", "application/json");
-    if (!options_.api_key.empty())
-      request.headers.emplace_back("Authorization", "Bearer " + options_.api_key);
+    request.headers.add("Content-Type", "application/json");
+    if (!options_.api_key.empty()) request.headers.add("Authorization", "Bearer " + options_.api_key);
     request.head_timeout = request.read_timeout = std::chrono::minutes(10);
     auto response = co_await client_.send(std::move(request));
     if (!response) co_return fail(response.error());

@@ -25,23 +25,11 @@ Error endpoint_error(ErrorCode code, std::string message) {
 std::string write_head(const ClientRequest& request) {
   std::string head;
   head.reserve(512);
-  // A proxy is told all of the address, but for what goes through a tunnel.
-  const bool whole = request.proxy && !request.url.tls;
   head.append(request.method).append(" ");
-  if (whole) head.append("http://").append(request.url.authority());
-  head.append(request.url.target)
-      .append(" HTTP/1.1\r\nHost: ")
-      .append(request.url.authority())
-      .append("\r\n");
-  if (whole && !request.proxy->authorization.empty())
-    head.append("Proxy-Authorization: ").append(request.proxy->authorization).append("\r\n");
-  bool has_encoding = false;
-  for (const auto& [name, value] : request.headers) {
-    has_encoding |= equals_ignoring_case(name, "accept-encoding");
-    head.append(name).append(": ").append(value).append("\r\n");
-  }
-  // What passes through must be readable on its way.
-  if (!has_encoding) head += "Accept-Encoding: identity\r\n";
+  // A proxy is told all of the address, but for what goes through a tunnel.
+  if (request.proxy && !request.url.tls) head.append("http://").append(request.url.authority());
+  head.append(request.url.target).append(" HTTP/1.1\r\n");
+  head.append(request.origin->lines.text()).append(request.headers.text());
   if (!request.body.empty() || request.method == "POST" || request.method == "PUT") {
     const fmt::format_int length(request.body.size());
     head.append("Content-Length: ").append(length.data(), length.size()).append("\r\n");
@@ -50,26 +38,28 @@ std::string write_head(const ClientRequest& request) {
   return head;
 }
 
-bool is_redirect(int status) {
-  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
 }  // namespace
 
-std::string ClientRequest::connection_key() const {
-  std::string key = url.origin();
-  if (tls) key += fmt::format(" {} {}", tls->id(), tls_name);
-  if (proxy) key += " via " + proxy->host.to_string();
-  return key;
+OriginHead ClientRequest::origin_head() const {
+  OriginHead made{.key = url.origin(), .lines = {}};
+  if (tls) made.key += fmt::format(" {} {}", tls->id(), tls_name);
+  if (proxy) made.key += " via " + proxy->host.to_string();
+  made.lines.add("Host", url.authority());
+  if (proxy && !url.tls && !proxy->authorization.empty())
+    made.lines.add("Proxy-Authorization", proxy->authorization);
+  // What passes through must be readable on its way.
+  if (!headers.has("accept-encoding")) made.lines.add("Accept-Encoding", "identity");
+  return made;
 }
 
-ClientResponse::ClientResponse(Client& client, std::string key, Duration read_timeout)
-    : client_(client), key_(std::move(key)), read_timeout_(read_timeout) {}
+ClientResponse::ClientResponse(Client& client, std::shared_ptr<const OriginHead> origin,
+                               Duration read_timeout)
+    : client_(client), origin_(std::move(origin)), read_timeout_(read_timeout) {}
 
 ClientResponse::~ClientResponse() {
   // Only a connection that stands exactly between two messages can serve another one.
   if (done_ && head_.keep_alive && buffer_.empty() && stream_)
-    client_.give_back(key_, std::move(stream_), reuse_until_);
+    client_.give_back(origin_->key, std::move(stream_), reuse_until_);
 }
 
 Error ClientResponse::cut_off() const {
@@ -156,33 +146,10 @@ Client::Client(BlockingPool& pool, std::shared_ptr<const TlsClientContext> tls, 
     : pool_(pool), tls_(std::move(tls)), limits_(limits) {}
 
 Task<Result<std::unique_ptr<ClientResponse>>> Client::send(ClientRequest request) {
-  for (unsigned hop = 0;; ++hop) {
-    auto response = co_await send_once(request);
-    if (!response || request.max_redirects == 0 || !is_redirect((*response)->status())) co_return response;
-    const auto location = (*response)->headers().find("location");
-    if (!location || (request.method != "GET" && request.method != "HEAD")) co_return response;
-    if (hop == request.max_redirects) {
-      co_return fail(endpoint_error(ErrorCode::kBadGateway, request.url.origin() + " redirects too often"));
-    }
-    auto next = request.url.resolve(*location);
-    if (!next) co_return fail(next.error());
-    if (request.url.tls && !next->tls) {
-      co_return fail(
-          endpoint_error(ErrorCode::kBadGateway, request.url.origin() + " redirects from https to http"));
-    }
-    if (next->origin() != request.url.origin()) {
-      std::erase_if(request.headers,
-                    [](const auto& field) { return equals_ignoring_case(field.first, "authorization"); });
-    }
-    request.url = std::move(*next);
-  }
-}
-
-Task<Result<std::unique_ptr<ClientResponse>>> Client::send_once(const ClientRequest& request) {
-  std::string key = request.connection_key();
-  if (auto kept = request.dialer ? Idle() : take_idle(key); kept.stream) {
+  if (!request.origin) request.origin = std::make_shared<const OriginHead>(request.origin_head());
+  if (auto kept = request.dialer ? Idle() : take_idle(request.origin->key); kept.stream) {
     bool any_byte = false;
-    auto response = co_await exchange(request, key, std::move(kept), any_byte);
+    auto response = co_await exchange(request, std::move(kept), any_byte);
     // The other side may close a kept connection at any time: that is no failure of the request.
     if (response || any_byte || response.error().code == ErrorCode::kDeadlineExceeded) co_return response;
   }
@@ -193,17 +160,16 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::send_once(const ClientRequ
   }
   bool any_byte = false;
   const Duration reuse_time = request.dialer ? Duration::zero() : request.reuse_time;
-  const MonotonicTime reuse_until = std::chrono::steady_clock::now() + reuse_time;
-  auto response =
-      co_await exchange(request, std::move(key), {std::move(*stream), reuse_until, reuse_until}, any_byte);
+  const MonotonicTime reuse_until = loop_time() + reuse_time;
+  auto response = co_await exchange(request, {std::move(*stream), reuse_until, reuse_until}, any_byte);
   if (!response && !any_byte && response.error().code != ErrorCode::kDeadlineExceeded)
     response.error().reason = "connection_lost";
   co_return response;
 }
 
-Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientRequest& request, std::string key,
-                                                               Idle connection, bool& any_byte) {
-  std::unique_ptr<ClientResponse> response(new ClientResponse(*this, std::move(key), request.read_timeout));
+Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientRequest& request, Idle connection,
+                                                               bool& any_byte) {
+  std::unique_ptr<ClientResponse> response(new ClientResponse(*this, request.origin, request.read_timeout));
   response->stream_ = std::move(connection.stream);
   response->reuse_until_ = connection.reuse_until;
   const Deadline deadline = Deadline::after(request.head_timeout);
@@ -271,7 +237,7 @@ Client::Idle Client::take_idle(const std::string& key) {
   const auto found = idle_.find(key);
   if (found == idle_.end()) return {};
   Idle taken;
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = loop_time();
   // The one used last is the one most likely to be open still; the oldest age out at the front.
   auto& kept = found->second;
   while (!kept.empty() && taken.stream == nullptr) {
@@ -285,7 +251,7 @@ Client::Idle Client::take_idle(const std::string& key) {
 
 void Client::give_back(const std::string& key, std::unique_ptr<ByteStream> stream,
                        MonotonicTime reuse_until) {
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = loop_time();
   if (reuse_until <= now) return;
   auto& idle = idle_[key];
   const MonotonicTime until = std::min(now + limits_.idle_time, reuse_until);
@@ -295,7 +261,7 @@ void Client::give_back(const std::string& key, std::unique_ptr<ByteStream> strea
 }
 
 void Client::close_old() {
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = loop_time();
   MonotonicTime next = MonotonicTime::max();
   for (auto entry = idle_.begin(); entry != idle_.end();) {
     std::erase_if(entry->second, [now](const Idle& idle) { return idle.until <= now; });

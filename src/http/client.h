@@ -3,6 +3,7 @@
 #include "base/result.h"
 #include "http/chunked.h"
 #include "http/head_parser.h"
+#include "http/header_lines.h"
 #include "http/message.h"
 #include "http/proxy.h"
 #include "http/url.h"
@@ -21,31 +22,37 @@
 #include <span>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace autoglm::http {
 
 class Client;
 
-/// A request to somebody else.
+/// What every request to an origin says and needs. Who sends many makes it once: it is most of a small one.
+struct OriginHead {
+  /// What connections are shared by: the origin, and behind a space what else they depend on.
+  std::string key;
+  HeaderLines lines;  ///< Host and the like
+};
+
+/// A request to somebody else. Redirects are answers like others.
 struct ClientRequest {
   std::string method = "GET";
   Url url;
-  std::vector<std::pair<std::string, std::string>> headers;
+  HeaderLines headers;  ///< unless it has an Accept-Encoding of its own, it asks for `identity`
   std::string body;
   Duration connect_timeout = std::chrono::seconds(5);
   Duration head_timeout = std::chrono::seconds(30);  ///< from the request's end to the answer's head
   Duration read_timeout = std::chrono::seconds(30);  ///< for each read of the body
   /// How old a connection may be that is used once more: a new one goes where the name points by then.
   Duration reuse_time = std::chrono::minutes(1);
-  unsigned max_redirects = 0;  ///< followed for GET and HEAD; Authorization stays with its origin
   std::shared_ptr<const TlsClientContext> tls;  ///< in the place of the client's
   std::string tls_name;                         ///< whose certificate is expected; empty: the host's
-  std::optional<Proxy> proxy;                   ///< of `url`; redirects are not for requests that have one
+  std::optional<Proxy> proxy;                   ///< of `url`
   std::shared_ptr<Dialer> dialer;  ///< makes the connection, which is never kept; `url`'s host is a name only
+  /// Its `origin_head()`, perhaps with more lines; null: made when it is sent.
+  std::shared_ptr<const OriginHead> origin;
 
-  /// What connections are shared by: the origin, and behind a space what else they depend on.
-  std::string connection_key() const;
+  OriginHead origin_head() const;
 };
 
 /// An answer whose head has arrived. Read the body to its end and the connection serves the next
@@ -67,15 +74,15 @@ class ClientResponse {
 
  private:
   friend class Client;
-  ClientResponse(Client& client, std::string key, Duration read_timeout);
+  ClientResponse(Client& client, std::shared_ptr<const OriginHead> origin, Duration read_timeout);
   Task<Result<std::size_t>> fill();
   Error cut_off() const;
   void expect_a_stream();
   /// Who answers, for errors.
-  std::string_view origin() const { return std::string_view(key_).substr(0, key_.find(' ')); }
+  std::string_view origin() const { return std::string_view(origin_->key).substr(0, origin_->key.find(' ')); }
 
   Client& client_;
-  std::string key_;
+  std::shared_ptr<const OriginHead> origin_;
   Duration read_timeout_;
   std::unique_ptr<ByteStream> stream_;
   MonotonicTime reuse_until_;
@@ -121,9 +128,8 @@ class Client {
     MonotonicTime until;
   };
 
-  Task<Result<std::unique_ptr<ClientResponse>>> send_once(const ClientRequest& request);
-  Task<Result<std::unique_ptr<ClientResponse>>> exchange(const ClientRequest& request, std::string key,
-                                                         Idle connection, bool& any_byte);
+  Task<Result<std::unique_ptr<ClientResponse>>> exchange(const ClientRequest& request, Idle connection,
+                                                         bool& any_byte);
   Task<Result<std::unique_ptr<ByteStream>>> connect(const ClientRequest& request);
   Idle take_idle(const std::string& key);
   void give_back(const std::string& key, std::unique_ptr<ByteStream> stream, MonotonicTime reuse_until);

@@ -25,11 +25,14 @@ constexpr std::array<bool, 256> make_token_table() {
 }
 constexpr auto kTokenTable = make_token_table();
 
-bool is_token(std::string_view text) {
-  bool all = !text.empty();
-  for (const char c : text) all &= kTokenTable[static_cast<unsigned char>(c)];
-  return all;
+/// Of the token that `text` begins with.
+std::size_t token_length(std::string_view text) {
+  std::size_t length = 0;
+  while (length < text.size() && kTokenTable[static_cast<unsigned char>(text[length])]) ++length;
+  return length;
 }
+
+bool is_token(std::string_view text) { return !text.empty() && token_length(text) == text.size(); }
 
 bool is_target_char(char c) { return c > 0x20 && c < 0x7f; }
 /// Visible characters, space, tab, and bytes beyond ASCII, which may be old Latin-1.
@@ -71,8 +74,8 @@ Parsed<void> parse_fields(std::string_view rest, const HeadLimits& limits, Heade
     }
     if (line.front() == ' ' || line.front() == '\t')
       return refuse(400, "folded header lines are not accepted");
-    const std::size_t colon = line.find(':');
-    if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) {
+    const std::size_t colon = token_length(line);
+    if (colon == 0 || colon == line.size() || line[colon] != ':') {
       return refuse(400, "a header line has no valid name before its colon");
     }
     const std::string_view value = trim(line.substr(colon + 1));

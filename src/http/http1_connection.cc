@@ -226,13 +226,7 @@ void Server::Http1Connection::begin_answer(const Request& request) {
 }
 
 void Server::Http1Connection::add_header(std::string_view name, std::string_view value) {
-  extra_headers_.append(name).append(": ");
-  const std::size_t begin = extra_headers_.size();
-  extra_headers_.append(value).append("\r\n");
-  // Values may echo what a client sent: nothing may end the line.
-  const std::size_t end = extra_headers_.size() - 2;
-  for (std::size_t i = begin; i < end; ++i)
-    if (extra_headers_[i] == '\r' || extra_headers_[i] == '\n') extra_headers_[i] = ' ';
+  extra_headers_.add(name, value);
 }
 
 void Server::Http1Connection::append_head(int status, std::string_view content_type, std::size_t length,
@@ -260,7 +254,7 @@ void Server::Http1Connection::append_head(int status, std::string_view content_t
     head_ += "Connection: keep-alive\r\n";
   }
   head_.append("Date: ").append(date_now()).append("\r\n");
-  head_ += extra_headers_;
+  head_ += extra_headers_.text();
   head_ += "\r\n";
 }
 

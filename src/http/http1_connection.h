@@ -1,6 +1,7 @@
 #pragma once
 
 #include "http/connection.h"
+#include "http/header_lines.h"
 
 #include <optional>
 #include <string>
@@ -54,7 +55,7 @@ class Server::Http1Connection final : public Connection, public ResponseWriter {
   bool served_ = false;  // a request, at least
 
   // Of the answer under way:
-  std::string extra_headers_;
+  HeaderLines extra_headers_;
   std::string head_;
   const Request* request_ = nullptr;
   bool head_only_ = false;  // HEAD

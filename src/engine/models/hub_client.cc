@@ -47,10 +47,10 @@ Task<Result<HubClient::Answer>> HubClient::get(http::Url url, Headers headers) {
     if (auto made = make_client(url); !made) co_return fail(made.error());
     http::ClientRequest request;
     request.url = url;
-    request.headers = headers;
-    request.headers.emplace_back("User-Agent", "open-autoglm");
+    for (const auto& [name, value] : headers) request.headers.add(name, value);
+    request.headers.add("User-Agent", "open-autoglm");
     answer.with_token = deserves_token(url);
-    if (answer.with_token) request.headers.emplace_back("Authorization", "Bearer " + settings_.hf_token);
+    if (answer.with_token) request.headers.add("Authorization", "Bearer " + settings_.hf_token);
     request.connect_timeout = std::chrono::seconds(15);
     request.head_timeout = request.read_timeout = std::chrono::seconds(60);
     request.proxy = settings_.proxies.of(url);

@@ -65,6 +65,20 @@ Continuation needed(const InferenceRequest& request) {
 
 }  // namespace
 
+HttpEndpoint::HttpEndpoint(HttpEndpointOptions options, HttpClients& clients)
+    : options_(std::move(options)), clients_(clients) {
+  http::ClientRequest any{.url = options_.url, .headers = {}};
+  any.tls = options_.tls;
+  any.tls_name = options_.tls_name;
+  for (const auto& [name, value] : options_.headers) any.headers.add(name, value);
+  if (!options_.api_key.empty()) any.headers.add("Authorization", "Bearer " + options_.api_key);
+  http::OriginHead head = any.origin_head();
+  head.lines.add(any.headers);
+  get_head_ = std::make_shared<const http::OriginHead>(head);
+  head.lines.add("Content-Type", "application/json");
+  post_head_ = std::make_shared<const http::OriginHead>(std::move(head));
+}
+
 LoadReport HttpEndpoint::load() const {
   return {.running = running_.load(std::memory_order_relaxed),
           .waiting = waiting_.load(std::memory_order_relaxed)};
@@ -72,16 +86,13 @@ LoadReport HttpEndpoint::load() const {
 
 http::ClientRequest HttpEndpoint::to(std::string method, std::string target) const {
   http::ClientRequest request{.method = std::move(method), .url = options_.url};
+  request.origin = request.method == "POST" ? post_head_ : get_head_;
   request.url.target = std::move(target);
   request.tls = options_.tls;
   request.tls_name = options_.tls_name;
   request.dialer = options_.dialer;
   request.connect_timeout = options_.connect_timeout;
   request.reuse_time = options_.reuse_time;
-  request.headers.reserve(options_.headers.size() + 5);
-  request.headers = options_.headers;
-  request.headers.emplace_back("Accept-Encoding", "identity");
-  if (!options_.api_key.empty()) request.headers.emplace_back("Authorization", "Bearer " + options_.api_key);
   return request;
 }
 
@@ -129,9 +140,9 @@ Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceReque
   const std::string& base = options_.url.target;
   const std::string prefix = wire.protocol == Protocol::kGenerate ? root() : base == "/" ? "" : base;
   http::ClientRequest outgoing = to("POST", prefix + std::string(path_of(wire.protocol)));
-  outgoing.headers.emplace_back("Content-Type", "application/json");
-  outgoing.headers.emplace_back("X-Request-Id", request->id);
-  outgoing.headers.emplace_back("Traceparent", context.span.traceparent());
+  outgoing.headers.reserve(192);
+  outgoing.headers.add("X-Request-Id", request->id);
+  outgoing.headers.add("Traceparent", context.span.traceparent());
   if (options_.part_of_us) tell_context(outgoing, context);
   outgoing.body = body_for(*request, ours);
   // The dispatcher's and the pipeline's deadlines stand around each wait for the answer; further ones within
@@ -158,13 +169,12 @@ Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceReque
 /// matters, not what it is called.
 void HttpEndpoint::tell_context(http::ClientRequest& request, const CallContext& context) const {
   if (!context.tenant.empty())
-    request.headers.emplace_back("X-Api-Key",
-                                 fmt::format("{:016x}", std::hash<std::string>()(context.tenant)));
+    request.headers.add("X-Api-Key", fmt::format("{:016x}", std::hash<std::string>()(context.tenant)));
   if (!context.deadline.is_never()) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(context.deadline.remaining()) + kLater;
-    request.headers.emplace_back("X-Autoglm-Timeout-Ms", std::to_string(left.count()));
+    request.headers.add("X-Autoglm-Timeout-Ms", std::to_string(left.count()));
   }
-  request.headers.emplace_back("X-Autoglm-Tell-Usage", "1");
+  request.headers.add("X-Autoglm-Tell-Usage", "1");
 }
 
 /// Where its other paths are: its address without `/v1`.
@@ -256,7 +266,6 @@ Task<Result<void>> HttpEndpoint::scrape_load(Duration timeout) {
 
 Task<Result<std::string>> HttpEndpoint::post(std::string path, std::string body) {
   http::ClientRequest request = to("POST", root() + path);
-  request.headers.emplace_back("Content-Type", "application/json");
   request.body = std::move(body);
   auto response = co_await clients_.of_this_loop().send(std::move(request));
   if (!response) co_return fail(response.error());

@@ -2,6 +2,7 @@
 
 #include "base/published.h"
 #include "gateway/endpoint/http_clients.h"
+#include "http/client.h"
 #include "http/url.h"
 #include "inference/endpoint.h"
 
@@ -43,8 +44,7 @@ struct HttpEndpointOptions {
 /// where names differ. Thread-safe; requests go out on the calling loop's own connections.
 class HttpEndpoint final : public Endpoint {
  public:
-  HttpEndpoint(HttpEndpointOptions options, HttpClients& clients)
-      : options_(std::move(options)), clients_(clients) {}
+  HttpEndpoint(HttpEndpointOptions options, HttpClients& clients);
 
   Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request,
                                                       const CallContext& context) override;
@@ -86,6 +86,8 @@ class HttpEndpoint final : public Endpoint {
 
   HttpEndpointOptions options_;
   HttpClients& clients_;
+  std::shared_ptr<const http::OriginHead> get_head_;
+  std::shared_ptr<const http::OriginHead> post_head_;
   std::atomic<std::uint32_t> running_{0};
   std::atomic<std::uint32_t> waiting_{0};
   Published<PrefixSet> prefixes_;
