@@ -8,20 +8,15 @@
 
 namespace autoglm {
 
-namespace {
-
-/// What stands in JSON as it is, leaving aside all beyond ASCII: nearly every string there is.
-bool is_plain(std::string_view text) {
+bool is_plain_json(std::string_view text) {
   return !byte_words::any(text, [](std::uint64_t word) {
     using namespace byte_words;
     return below(word, ' ') | equal(word, '"') | equal(word, '\\') | equal(word, '\x7f') | beyond_ascii(word);
   });
 }
 
-}  // namespace
-
 void append_json_string(std::string& out, std::string_view text) {
-  if (is_plain(text)) {
+  if (is_plain_json(text)) {
     out += '"';
     out += text;
     out += '"';

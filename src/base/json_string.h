@@ -15,4 +15,7 @@ inline std::string json_string(std::string_view text) {
   return out;
 }
 
+/// Whether `text` stands in JSON as it is, and is ASCII: so is nearly every string that is not for people.
+bool is_plain_json(std::string_view text);
+
 }  // namespace autoglm

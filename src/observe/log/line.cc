@@ -1,6 +1,5 @@
 #include "observe/log/line.h"
 
-#include "base/byte_words.h"
 #include "base/json_string.h"
 #include "base/utf8.h"
 
@@ -12,6 +11,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <iterator>
 #include <span>
 
@@ -19,19 +19,56 @@ namespace autoglm::observe {
 
 namespace {
 
-void append_string(std::string& out, std::string_view text) {
-  if (!byte_words::any(text, byte_words::beyond_ascii)) {
-    append_json_string(out, text);
+/// Writes into room that is there: a line is a hundred pieces, and a string would look for room at each.
+class Pen {
+ public:
+  explicit Pen(char* at) : at_(at) {}
+
+  void put(char c) { *at_++ = c; }
+  void put(std::string_view text) {
+    const std::size_t size = text.size();
+    if (size > 16) {
+      std::memcpy(at_, text.data(), size);
+    } else if (size >= 8) {  // two halves that may overlap: no call, and no loop
+      put_ends<std::uint64_t>(text);
+    } else if (size >= 4) {
+      put_ends<std::uint32_t>(text);
+    } else {
+      for (std::size_t i = 0; i < size; ++i) at_[i] = text[i];
+    }
+    at_ += size;
+  }
+  char* at() const { return at_; }
+
+ private:
+  template <class Word>
+  void put_ends(std::string_view text) {
+    Word first;
+    Word last;
+    std::memcpy(&first, text.data(), sizeof(Word));
+    std::memcpy(&last, text.data() + text.size() - sizeof(Word), sizeof(Word));
+    std::memcpy(at_, &first, sizeof(Word));
+    std::memcpy(at_ + text.size() - sizeof(Word), &last, sizeof(Word));
+  }
+
+  char* at_;
+};
+
+constexpr std::size_t kLongestNumber = 32;
+constexpr std::size_t kLongestEscape = 6;  // a byte as \u0000; one that is not UTF-8 becomes three
+
+std::size_t longest_string(std::string_view text) { return 2 + kLongestEscape * text.size(); }
+
+void put_string(Pen& pen, std::string_view text) {
+  if (is_plain_json(text)) {
+    pen.put('"');
+    pen.put(text);
+    pen.put('"');
     return;
   }
   std::string valid;
   append_valid_utf8(valid, text);
-  append_json_string(out, valid);
-}
-
-void append_integer(std::string& out, std::int64_t number) {
-  const fmt::format_int digits(number);
-  out.append(digits.data(), digits.size());
+  pen.put(json_string(valid));
 }
 
 /// As "%.6g" does, for what durations are; 0 digits: for others.
@@ -57,27 +94,44 @@ std::size_t short_decimal(double value, std::span<char, 24> buffer) {
   return buffer.size() - begin;
 }
 
-void append_value(std::string& out, const LogField::Value& value) {
+void put_value(Pen& pen, const LogField::Value& value) {
   if (const auto* text = std::get_if<std::string_view>(&value)) {
-    append_string(out, *text);
+    put_string(pen, *text);
   } else if (const auto* number = std::get_if<std::int64_t>(&value)) {
-    append_integer(out, *number);
+    const fmt::format_int digits(*number);
+    pen.put(std::string_view(digits.data(), digits.size()));
   } else if (const auto* real = std::get_if<double>(&value)) {
     // JSON has no infinities; %g keeps what a person reads.
     std::array<char, 24> buffer;
     if (const std::size_t length = short_decimal(*real, buffer); length > 0) {
-      out.append(buffer.data(), length);
-    } else if (std::isfinite(*real)) {
-      fmt::format_to(std::back_inserter(out), "{:.6g}", *real);
+      pen.put(std::string_view(buffer.data(), length));
     } else {
-      out += "null";
+      pen.put(std::isfinite(*real) ? fmt::format("{:.6g}", *real) : "null");
     }
   } else {
-    out += std::get<bool>(value) ? "true" : "false";
+    pen.put(std::get<bool>(value) ? "true" : "false");
   }
 }
 
-void append_time(std::string& out, std::chrono::system_clock::time_point time) {
+std::size_t longest_value(const LogField::Value& value) {
+  const auto* text = std::get_if<std::string_view>(&value);
+  return text != nullptr ? longest_string(*text) : kLongestNumber;
+}
+
+/// `write(Pen&)` behind what is in `out`, in at most `room` bytes.
+template <class Write>
+void append_by_pen(std::string& out, std::size_t room, const Write& write) {
+  const std::size_t begin = out.size();
+  out.resize_and_overwrite(begin + room, [&](char* bytes, std::size_t /*size*/) {
+    Pen pen(bytes + begin);
+    write(pen);
+    return static_cast<std::size_t>(pen.at() - bytes);
+  });
+}
+
+constexpr std::string_view kTimeShape = "2000-01-01T00:00:00.000000Z";
+
+void put_time(Pen& pen, std::chrono::system_clock::time_point time) {
   const auto since_epoch = time.time_since_epoch();
   const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
   const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(since_epoch - seconds);
@@ -90,35 +144,42 @@ void append_time(std::string& out, std::chrono::system_clock::time_point time) {
         fmt::format("{:%Y-%m-%dT%H:%M:%S}", fmt::gmtime(std::chrono::system_clock::time_point(seconds)));
   }
   const fmt::format_int digits(micros.count() + 1'000'000);  // the one keeps the zeros
-  out += calendar;
-  out += '.';
-  out.append(digits.data() + 1, digits.size() - 1);
-  out += 'Z';
+  pen.put(calendar);
+  pen.put('.');
+  pen.put(std::string_view(digits.data() + 1, digits.size() - 1));
+  pen.put('Z');
 }
 
 }  // namespace
 
 void append_json_line(std::string& out, const LogLine& line) {
-  out += R"({"timestamp":")";
-  append_time(out, line.time);
-  out += R"(","level":")";
-  out += to_string(line.level);
-  out += R"(","service_name":)";
-  append_string(out, line.service_name);
-  out += R"(,"message":)";
-  append_string(out, line.message);
-  out += R"(,"trace_id":)";
-  append_string(out, line.trace_id);
-  for (const LogField& field : line.fields) {
-    // Keys are words of our code.
-    out.append(",\"").append(field.key).append("\":");
-    append_value(out, field.value);
-  }
-  out += '}';
+  std::size_t room =
+      256 + longest_string(line.service_name) + longest_string(line.message) + longest_string(line.trace_id);
+  for (const LogField& field : line.fields) room += field.key.size() + 4 + longest_value(field.value);
+  append_by_pen(out, room, [&](Pen& pen) {
+    pen.put(R"({"timestamp":")");
+    put_time(pen, line.time);
+    pen.put(R"(","level":")");
+    pen.put(to_string(line.level));
+    pen.put(R"(","service_name":)");
+    put_string(pen, line.service_name);
+    pen.put(R"(,"message":)");
+    put_string(pen, line.message);
+    pen.put(R"(,"trace_id":)");
+    put_string(pen, line.trace_id);
+    for (const LogField& field : line.fields) {
+      // Keys are words of our code.
+      pen.put(",\"");
+      pen.put(field.key);
+      pen.put("\":");
+      put_value(pen, field.value);
+    }
+    pen.put('}');
+  });
 }
 
 void append_text_line(std::string& out, const LogLine& line) {
-  append_time(out, line.time);
+  append_by_pen(out, 64, [&](Pen& pen) { put_time(pen, line.time); });
   fmt::format_to(std::back_inserter(out), " {:<7} ", to_string(line.level));
   // A newline in a message would let input forge lines, an escape sequence what the terminal shows.
   std::string valid;
@@ -126,24 +187,23 @@ void append_text_line(std::string& out, const LogLine& line) {
   for (const char c : valid) out += (c >= 0 && c < 0x20) || c == 0x7f ? ' ' : c;
   for (const LogField& field : line.fields) {
     fmt::format_to(std::back_inserter(out), " {}=", field.key);
-    append_value(out, field.value);
+    append_by_pen(out, longest_value(field.value), [&](Pen& pen) { put_value(pen, field.value); });
   }
   if (!line.trace_id.empty()) {
     out += " trace_id=";
-    append_string(out, line.trace_id);
+    append_by_pen(out, longest_string(line.trace_id), [&](Pen& pen) { put_string(pen, line.trace_id); });
   }
 }
 
 std::optional<LogLevel> level_of(std::string_view line, LogFormat format) {
   // A time is as long in every line, and the level stands right behind it.
-  constexpr std::string_view kTime = "2000-01-01T00:00:00.000000Z";
   constexpr std::string_view kBefore = R"({"timestamp":")";
   constexpr std::string_view kBetween = R"(","level":")";
   const bool json = format == LogFormat::kJson;
-  const std::size_t at = json ? kBefore.size() + kTime.size() + kBetween.size() : kTime.size() + 1;
+  const std::size_t at = json ? kBefore.size() + kTimeShape.size() + kBetween.size() : kTimeShape.size() + 1;
   if (line.size() <= at) return std::nullopt;
   const bool ours = json ? line.starts_with(kBefore) && line.ends_with('}')
-                         : line[10] == 'T' && line[kTime.size() - 1] == 'Z';
+                         : line[10] == 'T' && line[kTimeShape.size() - 1] == 'Z';
   if (!ours) return std::nullopt;
   for (const auto level : {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning, LogLevel::kError}) {
     if (line.substr(at).starts_with(to_string(level))) return level;
