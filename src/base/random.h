@@ -28,6 +28,8 @@ class Random {
   static constexpr result_type min() { return 0; }
   static constexpr result_type max() { return ~result_type{0}; }
   result_type operator()();
+  /// All 128 bits of a draw, for ids.
+  std::array<std::uint32_t, 4> block() { return philox(seed_, counter_++); }
 
   /// Uniform in [0, 1).
   double uniform() { return static_cast<double>((*this)() >> 11U) * 0x1.0p-53; }

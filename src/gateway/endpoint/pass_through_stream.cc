@@ -71,11 +71,9 @@ Task<Result<EventBatch>> PassThroughStream::read_document() {
   }
   EventBatch batch;
   if (shape_.protocol != WireBody::Protocol::kGenerate) {
-    auto frame = openai::read_frame(buffer_);
-    if (!frame) co_return fail(frame.error());
-    if (frame->error) co_return fail(*frame->error);
-    batch.events = std::move(frame->events);
-    usage_ = frame->usage.value_or(usage_);
+    auto usage = openai::read_answer(buffer_);
+    if (!usage) co_return fail(std::move(usage).error());
+    usage_ = *usage;
   }
   batch.raw = std::move(buffer_);
   batch.usage = usage_;

@@ -8,6 +8,8 @@
 #include "gateway/resilience/retry_budget.h"
 #include "gateway/routing/balancer.h"
 
+#include <boost/container/small_vector.hpp>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -101,7 +103,7 @@ class Dispatch {
   RetryBudget::Token active_;
   RetryBudget::Token retry_;
   std::vector<std::uint64_t> prefix_;
-  std::vector<std::size_t> tried_;
+  boost::container::small_vector<std::size_t, 4> tried_;
   std::uint32_t attempts_ = 0;
   std::uint32_t attempts_allowed_;
   std::uint32_t rounds_ = 0;

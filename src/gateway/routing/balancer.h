@@ -1,9 +1,9 @@
 #pragma once
 
+#include "base/function_ref.h"
 #include "gateway/routing/member.h"
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -20,7 +20,7 @@ struct RoutingFacts {
 
 using Members = std::span<const Member>;
 /// Whether a member may be asked: healthy, enabled, not full, not tried yet.
-using Eligible = std::function<bool(std::size_t)>;
+using Eligible = FunctionRef<bool(std::size_t)>;
 
 /// Says which endpoint to ask. Failover is to ask again without those that were tried. One object a loop, so
 /// it needs no locks; pure but for its own memory.

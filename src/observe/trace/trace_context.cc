@@ -1,6 +1,7 @@
 #include "observe/trace/trace_context.h"
 
 #include <algorithm>
+#include <cstring>
 #include <span>
 
 namespace autoglm::observe {
@@ -34,12 +35,11 @@ bool all_zero(std::span<const std::uint8_t> bytes) {
   return std::ranges::all_of(bytes, [](std::uint8_t byte) { return byte == 0; });
 }
 
+/// At most sixteen.
 void fill(std::span<std::uint8_t> bytes, Random& random) {
   do {
-    for (std::size_t i = 0; i < bytes.size(); i += 8) {
-      const std::uint64_t word = random();
-      for (std::size_t j = 0; j < 8; ++j) bytes[i + j] = static_cast<std::uint8_t>(word >> (8 * j));
-    }
+    const auto block = random.block();
+    std::memcpy(bytes.data(), block.data(), bytes.size());
   } while (all_zero(bytes));
 }
 

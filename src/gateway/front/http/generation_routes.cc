@@ -130,7 +130,7 @@ std::optional<std::string> Generation::load_header(std::string_view format, cons
 }
 
 void Generation::note(const EventBatch& batch) {
-  if (record_.first_token == Duration::zero() && !batch.events.empty()) {
+  if (record_.first_token == Duration::zero() && (!batch.events.empty() || batch.last())) {
     record_.first_token = std::chrono::steady_clock::now() - began_;
   }
   if (batch.usage) record_.usage = *batch.usage;

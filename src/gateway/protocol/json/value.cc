@@ -124,6 +124,13 @@ Result<std::string> JsonValue::as_string() const {
   return std::string(value);
 }
 
+Result<void> JsonValue::read_string(std::string& text) const {
+  std::string_view value;
+  if (element_.get(value) != simdjson::SUCCESS) return fail(wrong("a string"));
+  text = value;
+  return {};
+}
+
 Result<std::vector<std::string>> JsonValue::as_strings(std::size_t limit) const {
   std::vector<std::string> strings;
   if (is_string()) {
@@ -152,7 +159,7 @@ std::size_t JsonValue::item_count() const {
   return array.size();
 }
 
-Result<void> JsonValue::for_each_item(const std::function<Result<void>(const JsonValue&)>& visit) const {
+Result<void> JsonValue::for_each_item(FunctionRef<Result<void>(const JsonValue&)> visit) const {
   simdjson::dom::array array;
   if (element_.get(array) != simdjson::SUCCESS) return fail(wrong("a list"));
   std::int64_t index = 0;
@@ -164,7 +171,7 @@ Result<void> JsonValue::for_each_item(const std::function<Result<void>(const Jso
 }
 
 Result<void> JsonValue::for_each_member(
-    const std::function<Result<void>(std::string_view, const JsonValue&)>& visit) const {
+    FunctionRef<Result<void>(std::string_view, const JsonValue&)> visit) const {
   simdjson::dom::object object;
   if (element_.get(object) != simdjson::SUCCESS) return fail(wrong("an object"));
   for (const auto member : object) {
@@ -175,7 +182,7 @@ Result<void> JsonValue::for_each_member(
 }
 
 Result<void> visit_json_object(std::string_view body,
-                               const std::function<Result<void>(std::string_view, const JsonValue&)>& visit) {
+                               FunctionRef<Result<void>(std::string_view, const JsonValue&)> visit) {
   thread_local simdjson::dom::parser parser;
   if (parser.capacity() > kKeptCapacity && body.size() < kKeptCapacity) parser = simdjson::dom::parser();
   simdjson::error_code code = simdjson::SUCCESS;

@@ -1,11 +1,11 @@
 #pragma once
 
+#include "base/function_ref.h"
 #include "base/result.h"
 
 #include <simdjson.h>
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,14 +37,15 @@ class JsonValue {
   Result<double> as_number(double min, double max) const;
   Result<std::int64_t> as_integer(std::int64_t min, std::int64_t max) const;
   Result<std::string> as_string() const;
+  /// The same, into `text`, which keeps its memory.
+  Result<void> read_string(std::string& text) const;
   /// A string, or a list of at most `limit` strings.
   Result<std::vector<std::string>> as_strings(std::size_t limit) const;
 
   /// Calls `visit` for every item; stops at the first error.
-  Result<void> for_each_item(const std::function<Result<void>(const JsonValue&)>& visit) const;
+  Result<void> for_each_item(FunctionRef<Result<void>(const JsonValue&)> visit) const;
   /// Calls `visit` for every member, in order.
-  Result<void> for_each_member(
-      const std::function<Result<void>(std::string_view, const JsonValue&)>& visit) const;
+  Result<void> for_each_member(FunctionRef<Result<void>(std::string_view, const JsonValue&)> visit) const;
   std::size_t item_count() const;
   /// The value as JSON, without white space.
   std::string as_json() const { return simdjson::minify(element_); }
@@ -63,6 +64,6 @@ class JsonValue {
 /// Parses `body`, which must be one JSON object, and visits its members. The visited values are
 /// valid only during the call. Errors: what is wrong with the document, in words.
 Result<void> visit_json_object(std::string_view body,
-                               const std::function<Result<void>(std::string_view, const JsonValue&)>& visit);
+                               FunctionRef<Result<void>(std::string_view, const JsonValue&)> visit);
 
 }  // namespace autoglm::protocol

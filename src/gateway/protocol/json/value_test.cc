@@ -7,7 +7,9 @@
 namespace autoglm::protocol {
 namespace {
 
-Result<void> visit_nothing(std::string_view /*key*/, const JsonValue& /*value*/) { return {}; }
+constexpr auto visit_nothing = [](std::string_view /*key*/, const JsonValue& /*value*/) -> Result<void> {
+  return {};
+};
 
 std::string error_of(std::string_view body) {
   const auto result = visit_json_object(body, visit_nothing);

@@ -21,11 +21,8 @@ Result<std::string> read_part(const JsonValue& part) {
   bool has_text = false;
   auto visited = part.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
     if (key != "type" && key != "text") return {};
-    auto word = item.as_string();
-    if (!word) return fail(word.error());
     has_text |= key == "text";
-    (key == "type" ? type : text) = std::move(*word);
-    return {};
+    return item.read_string(key == "type" ? type : text);
   });
   if (!visited) return fail(visited.error());
   if (type != "text" || !has_text) {
@@ -37,19 +34,17 @@ Result<std::string> read_part(const JsonValue& part) {
   return text;
 }
 
-Result<std::string> read_content(const JsonValue& value) {
-  if (value.is_null()) return std::string();  // an assistant's turn that was only a tool call
-  if (value.is_string()) return value.as_string();
+Result<void> read_content(const JsonValue& value, std::string& content) {
+  content.clear();
+  if (value.is_null()) return {};  // an assistant's turn that was only a tool call
+  if (value.is_string()) return value.read_string(content);
   if (!value.is_array()) return fail(value.wrong("a string or a list of text parts"));
-  std::string content;
-  auto visited = value.for_each_item([&](const JsonValue& part) -> Result<void> {
+  return value.for_each_item([&](const JsonValue& part) -> Result<void> {
     auto text = read_part(part);
     if (!text) return fail(text.error());
     content += *text;
     return {};
   });
-  if (!visited) return fail(visited.error());
-  return content;
 }
 
 /// The {name, …} of a function in `value`: each member goes to the text of its name.
@@ -57,10 +52,7 @@ Result<void> read_strings(const JsonValue& value,
                           std::initializer_list<std::pair<std::string_view, std::string*>> texts) {
   return value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
     for (const auto& [name, target] : texts) {
-      if (key != name || item.is_null()) continue;
-      auto text = item.as_string();
-      if (!text) return fail(text.error());
-      *target = std::move(*text);
+      if (key == name && !item.is_null()) return item.read_string(*target);
     }
     return {};
   });
@@ -74,11 +66,7 @@ Result<void> read_tool_calls(const JsonValue& value, std::vector<ToolCall>& call
   return value.for_each_item([&](const JsonValue& item) -> Result<void> {
     ToolCall call;
     auto visited = item.for_each_member([&](std::string_view key, const JsonValue& member) -> Result<void> {
-      if (key == "id") {
-        auto id = member.as_string();
-        if (!id) return fail(id.error());
-        call.id = std::move(*id);
-      }
+      if (key == "id") return member.read_string(call.id);
       if (key != "function") return {};
       return read_strings(member, {{"name", &call.name}, {"arguments", &call.arguments}});
     });
@@ -89,39 +77,27 @@ Result<void> read_tool_calls(const JsonValue& value, std::vector<ToolCall>& call
   });
 }
 
-Result<ChatMessage> read_message(const JsonValue& value) {
-  ChatMessage message;
+Result<void> read_message(const JsonValue& value, ChatMessage& message) {
   bool has_content = false;
   auto visited = value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
     if (key == "role") {
-      auto role = item.as_string();
-      if (!role || std::ranges::find(kRoles, *role) == kRoles.end()) {
+      if (!item.read_string(message.role) || std::ranges::find(kRoles, message.role) == kRoles.end())
         return fail(item.wrong("one of system, developer, user, assistant, tool"));
-      }
-      message.role = *role == "developer" ? "system" : std::move(*role);  // OpenAI's newer word for it
-    } else if (key == "content") {
-      auto content = read_content(item);
-      if (!content) return fail(content.error());
-      message.content = std::move(*content);
-      has_content = true;
-    } else if (key == "name" && !item.is_null()) {
-      auto name = item.as_string();
-      if (!name) return fail(name.error());
-      message.name = std::move(*name);
-    } else if (key == "reasoning_content" && !item.is_null()) {
-      auto reasoning = item.as_string();
-      if (!reasoning) return fail(reasoning.error());
-      message.reasoning = std::move(*reasoning);
-    } else if (key == "tool_call_id" && !item.is_null()) {
-      auto id = item.as_string();
-      if (!id) return fail(id.error());
-      message.tool_call_id = std::move(*id);
-    } else if (key == "tool_calls" && !item.is_null()) {
-      return read_tool_calls(item, message.tool_calls);
+      if (message.role == "developer") message.role = "system";  // OpenAI's newer word for it
+      return {};
     }
+    if (key == "content") {
+      has_content = true;
+      return read_content(item, message.content);
+    }
+    if (item.is_null()) return {};
+    if (key == "name") return item.read_string(message.name);
+    if (key == "reasoning_content") return item.read_string(message.reasoning);
+    if (key == "tool_call_id") return item.read_string(message.tool_call_id);
+    if (key == "tool_calls") return read_tool_calls(item, message.tool_calls);
     return {};
   });
-  if (!visited) return fail(visited.error());
+  if (!visited) return visited;
   for (const auto& [missing, field] :
        {std::pair(message.role.empty(), "role"), std::pair(!has_content, "content")}) {
     if (missing && !(message.role == "assistant" && field == std::string_view("content"))) {
@@ -130,7 +106,7 @@ Result<ChatMessage> read_message(const JsonValue& value) {
                                 "missing_required_parameter"));
     }
   }
-  return message;
+  return {};
 }
 
 void append_member(std::string& out, std::string_view name, const std::string& text) {
@@ -145,10 +121,7 @@ Result<ChatPrompt> read_messages(const JsonValue& value) {
   ChatPrompt prompt;
   prompt.messages.reserve(value.item_count());
   auto visited = value.for_each_item([&](const JsonValue& item) -> Result<void> {
-    auto message = read_message(item);
-    if (!message) return fail(message.error());
-    prompt.messages.push_back(std::move(*message));
-    return {};
+    return read_message(item, prompt.messages.emplace_back());
   });
   if (!visited) return fail(visited.error());
   if (prompt.messages.empty()) {
@@ -185,11 +158,7 @@ Result<void> read_tools(const JsonValue& value, std::vector<Tool>& tools) {
     Tool tool{.parameters = R"({"type":"object","properties":{}})"};
     std::string type = "function";
     auto visited = item.for_each_member([&](std::string_view key, const JsonValue& member) -> Result<void> {
-      if (key == "type") {
-        auto word = member.as_string();
-        if (!word) return fail(word.error());
-        type = std::move(*word);
-      }
+      if (key == "type") return member.read_string(type);
       if (key != "function") return {};
       if (auto read = read_strings(member, {{"name", &tool.name}, {"description", &tool.description}}); !read)
         return read;

@@ -64,6 +64,28 @@ TokenEvent event_of(const element& choice, bool& has_tokens) {
   return event;
 }
 
+/// Valid until the thread parses again.
+Result<element> parse(std::string_view json, const char* or_else) {
+  thread_local simdjson::dom::parser parser;
+  element document;
+  if (parser.parse(json.data(), json.size()).get(document) == simdjson::SUCCESS && document.is_object())
+    return document;
+  return fail(Error{.code = ErrorCode::kBadGateway,
+                    .origin = Origin::kEndpoint,
+                    .retry = Retry::kElsewhere,
+                    .message = or_else,
+                    .reason = "bad_stream"});
+}
+
+Error said_error(const element& said, const char* or_else) {
+  std::string message = said.is_object() ? text_at(said, "message") : std::string();
+  return Error{.code = ErrorCode::kBadGateway,
+               .origin = Origin::kEndpoint,
+               .retry = Retry::kElsewhere,
+               .message = message.empty() ? or_else : std::move(message),
+               .reason = "endpoint_failed"};
+}
+
 ErrorCode code_of(int status) {
   switch (status) {
     case 404:
@@ -86,32 +108,32 @@ ErrorCode code_of(int status) {
 }  // namespace
 
 Result<Frame> read_frame(std::string_view json) {
-  thread_local simdjson::dom::parser parser;
-  element document;
-  if (parser.parse(json.data(), json.size()).get(document) != simdjson::SUCCESS || !document.is_object()) {
-    return fail(Error{.code = ErrorCode::kBadGateway,
-                      .origin = Origin::kEndpoint,
-                      .retry = Retry::kElsewhere,
-                      .message = "the endpoint sent an event that is no JSON object",
-                      .reason = "bad_stream"});
-  }
+  const auto document = parse(json, "the endpoint sent an event that is no JSON object");
+  if (!document) return fail(document.error());
   Frame frame;
   element part;
-  if (document["error"].get(part) == simdjson::SUCCESS && !part.is_null()) {
-    std::string message = part.is_object() ? text_at(part, "message") : std::string();
-    frame.error = Error{.code = ErrorCode::kBadGateway,
-                        .origin = Origin::kEndpoint,
-                        .retry = Retry::kElsewhere,
-                        .message = message.empty() ? "the endpoint ended the stream with an error" : message,
-                        .reason = "endpoint_failed"};
+  if ((*document)["error"].get(part) == simdjson::SUCCESS && !part.is_null()) {
+    frame.error = said_error(part, "the endpoint ended the stream with an error");
     return frame;
   }
   simdjson::dom::array choices;
-  if (document["choices"].get(choices) == simdjson::SUCCESS) {
+  if ((*document)["choices"].get(choices) == simdjson::SUCCESS) {
     for (const element choice : choices) frame.events.push_back(event_of(choice, frame.has_tokens));
   }
-  if (document["usage"].get(part) == simdjson::SUCCESS && part.is_object()) frame.usage = usage_of(part);
+  if ((*document)["usage"].get(part) == simdjson::SUCCESS && part.is_object()) frame.usage = usage_of(part);
   return frame;
+}
+
+Result<Usage> read_answer(std::string_view json) {
+  const auto document = parse(json, "the endpoint sent an answer that is no JSON object");
+  if (!document) return fail(document.error());
+  Usage usage;
+  for (const auto [key, part] : simdjson::dom::object(*document)) {
+    if (key == "error" && !part.is_null())
+      return fail(said_error(part, "the endpoint answered with an error"));
+    if (key == "usage" && part.is_object()) usage = usage_of(part);
+  }
+  return usage;
 }
 
 Error read_error(int status, std::string_view body, std::string_view retry_after) {

@@ -10,7 +10,7 @@
 
 namespace autoglm::protocol::openai {
 
-/// What a frame of somebody's stream, or a whole answer, says, as far as a gateway needs it.
+/// What a frame of somebody's stream says, as far as a gateway needs it.
 struct Frame {
   std::vector<TokenEvent> events;  ///< a choice each; text of deltas and of completions
   bool has_tokens = false;         ///< some choice told its token ids
@@ -18,8 +18,11 @@ struct Frame {
   std::optional<Error> error;  ///< the frame is an error event
 };
 
-/// Reads `json`, a chunk or a document of OpenAI's. Errors: kBadGateway when it is none.
+/// Reads `json`, a chunk of OpenAI's. Errors: kBadGateway when it is none.
 Result<Frame> read_frame(std::string_view json);
+/// The usage that a whole answer tells. Errors: what it says instead of an answer; kBadGateway when it is no
+/// JSON object.
+Result<Usage> read_answer(std::string_view json);
 
 /// The error that an endpoint answered with, as its client should see it. 4xx are the client's own,
 /// everything else the endpoint's, which somebody else may do better.
