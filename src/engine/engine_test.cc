@@ -198,10 +198,11 @@ TEST(Engine, AFailingBackendEndsRequestsWithOneErrorAndGoesOn) {
 }
 
 TEST(Engine, EndsStreamsWhenItIsDestroyed) {
-  FakeEngine engine;
+  FakeEngine engine({.context = 4096, .cells = 8192});
   engine.fixture->run([](FakeEngine& e) -> Task<void> {
     co_await e.fixture->loaded();
-    auto stream = (co_await e.fixture->open(ask("Hello", 400))).value();
+    // Far more than waits for a reader, so it cannot have ended by itself.
+    auto stream = (co_await e.fixture->open(ask("Hello", 3000))).value();
     const auto begun = co_await stream->next();
     e.fixture->end_engine();
     const auto from = static_cast<std::uint32_t>(begun->events.size());
