@@ -74,51 +74,51 @@ class TimedStream final : public EventStream {
 
 }  // namespace
 
-Task<Result<Pipeline::Answer>> Pipeline::generate(Call call) const {
+Task<Result<Pipeline::Answer>> Pipeline::generate(std::unique_ptr<InferenceRequest> request,
+                                                  CallContext context) const {
   // 1. The model that the name stands for now; it stays until the answer has ended, whatever is configured
   // meanwhile.
   const std::shared_ptr<const ModelDirectory> models = models_.of_loop(EventLoop::current().index());
-  const auto found = models->find(call.model);
+  const auto found = models->find(request->model);
   if (!found) co_return fail(found.error());
   const std::shared_ptr<Endpoint>& endpoint = (*found)->endpoint;
 
   // 2. The time it may take.
+  const bool streamed = request->wire.stream;
   CallTimeouts timeouts = (*found)->timeouts;
-  if (!call.context.deadline.is_never()) {  // the caller's own
-    const auto left = std::chrono::floor<std::chrono::milliseconds>(call.context.deadline.remaining());
+  if (!context.deadline.is_never()) {  // the caller's own
+    const auto left = std::chrono::floor<std::chrono::milliseconds>(context.deadline.remaining());
     timeouts.request = std::min<Duration>(timeouts.request, left);
     timeouts.first_token = std::min<Duration>(timeouts.first_token, left);
   }
-  const Deadline total = call.stream ? Deadline::after(timeouts.total) : Deadline::never();
-  call.context.deadline = earlier(earlier(call.context.deadline, total),
-                                  Deadline::after(call.stream ? timeouts.first_token : timeouts.request));
+  const Deadline total = streamed ? Deadline::after(timeouts.total) : Deadline::never();
+  context.deadline = earlier(earlier(context.deadline, total),
+                             Deadline::after(streamed ? timeouts.first_token : timeouts.request));
 
   // 3. The endpoint does the work.
   if (endpoint->passes_through()) {
     // Whoever goes on with a broken stream must draw as the first one did.
-    if (!call.work.sampling.seed) call.work.sampling.seed = thread_random()() >> 1U;
+    auto& seed = std::get<GenerateRequest>(request->work).sampling.seed;
+    if (!seed) seed = thread_random()() >> 1U;
   } else {
-    call.wire.bytes = {};  // a long generation need not hold it
+    request->wire.bytes = {};  // a long generation need not hold it
   }
-  call.wire.names_model = !call.model.empty();
-  std::string model = call.model.empty() ? (*found)->name : std::move(call.model);
-  auto request = std::make_shared<const InferenceRequest>(InferenceRequest{.id = std::move(call.id),
-                                                                           .model = model,
-                                                                           .work = std::move(call.work),
-                                                                           .wire = std::move(call.wire),
-                                                                           .created = call.created});
-  const Deadline deadline = call.context.deadline;
-  auto events = co_await with_deadline(deadline, endpoint->generate(std::move(request), call.context),
-                                       "starting the generation");
+  request->wire.names_model = !request->model.empty();
+  if (request->model.empty()) request->model = (*found)->name;
+  std::string model = request->model;
+  const Deadline deadline = context.deadline;
+  auto events =
+      co_await with_deadline(deadline, endpoint->generate(InferenceRequestPtr(std::move(request)), context),
+                             "starting the generation");
   if (!events) {
     // Of an endpoint elsewhere the wait for a whole answer ends here.
     const bool late = events.error().code == ErrorCode::kDeadlineExceeded && events.error().reason.empty();
-    if (late && deadline.passed()) co_return fail(timed_out(timeouts, call.stream, false, total.passed()));
+    if (late && deadline.passed()) co_return fail(timed_out(timeouts, streamed, false, total.passed()));
     co_return fail(std::move(events).error());
   }
 
   // 4. Its events come in time, or the call ends.
-  co_return Answer{std::move(model), std::make_unique<TimedStream>(endpoint, std::move(*events), call.stream,
+  co_return Answer{std::move(model), std::make_unique<TimedStream>(endpoint, std::move(*events), streamed,
                                                                    timeouts, deadline, total)};
 }
 

@@ -16,16 +16,6 @@ namespace autoglm::gateway {
 /// serves all loops; thread-safe.
 class Pipeline {
  public:
-  struct Call {
-    std::string id;
-    std::string model;  ///< as the client named it; empty: the default
-    GenerateRequest work;
-    WireBody wire;
-    std::int64_t created = 0;
-    bool stream = false;
-    CallContext context;
-  };
-
   struct Answer {
     std::string model;  ///< as resolved
     std::unique_ptr<EventStream> events;
@@ -33,8 +23,9 @@ class Pipeline {
 
   explicit Pipeline(const LiveDirectory& models) : models_(models) {}
 
-  /// Errors: what any stage refuses with; kDeadlineExceeded.
-  Task<Result<Answer>> generate(Call call) const;
+  /// `request` is nobody else's yet, and its model as the client named it; empty: the default. Errors: what
+  /// any stage refuses with; kDeadlineExceeded.
+  Task<Result<Answer>> generate(std::unique_ptr<InferenceRequest> request, CallContext context) const;
 
   const LiveDirectory& models() const { return models_; }
 

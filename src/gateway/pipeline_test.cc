@@ -15,8 +15,8 @@ using namespace std::chrono_literals;
 class PipelineTest : public ::testing::Test {
  protected:
   /// The text of a whole generation, or its error.
-  static Task<Result<std::string>> text_of(const Pipeline& pipeline, Pipeline::Call call) {
-    auto answer = co_await pipeline.generate(std::move(call));
+  static Task<Result<std::string>> text_of(const Pipeline& pipeline, InferenceRequest request) {
+    auto answer = co_await pipeline.generate(std::make_unique<InferenceRequest>(std::move(request)), {});
     if (!answer) co_return fail(answer.error());
     std::string text;
     while (true) {
@@ -27,12 +27,12 @@ class PipelineTest : public ::testing::Test {
     }
   }
 
-  Result<std::string> run(Pipeline::Call call, CallTimeouts timeouts = {}) {
+  Result<std::string> run(InferenceRequest request, CallTimeouts timeouts = {}) {
     const LiveDirectory models(
         1, std::make_shared<const ModelDirectory>(std::vector<ModelDirectory::Entry>{
                {"alpha", unowned(alpha_), timeouts}, {"beta", unowned(beta_), timeouts}}));
     const Pipeline pipeline(models);
-    return run_task(loop_, text_of(pipeline, std::move(call)));
+    return run_task(loop_, text_of(pipeline, std::move(request)));
   }
 
   FakeEndpoint alpha_{"alpha"};
@@ -71,7 +71,7 @@ TEST_F(PipelineTest, SaysHowToGetAModelWhenThereIsNone) {
 
 TEST_F(PipelineTest, EndsAStreamThatStandsStillAndCancelsTheWork) {
   alpha_.hang_after_words = true;
-  const auto result = run({.stream = true}, {.idle = 5ms});
+  const auto result = run({.wire = {.stream = true}}, {.idle = 5ms});
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::kDeadlineExceeded);
   EXPECT_NE(result.error().message.find("stood still"), std::string::npos) << result.error().message;
@@ -82,7 +82,7 @@ TEST_F(PipelineTest, EndsAStreamThatStandsStillAndCancelsTheWork) {
 TEST_F(PipelineTest, EndsAStreamWhoseFirstTokenDoesNotCome) {
   alpha_.words.clear();
   alpha_.hang_after_words = true;
-  const auto result = run({.stream = true}, {.first_token = 5ms});
+  const auto result = run({.wire = {.stream = true}}, {.first_token = 5ms});
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::kDeadlineExceeded);
   EXPECT_NE(result.error().message.find("no token came"), std::string::npos) << result.error().message;
@@ -91,7 +91,7 @@ TEST_F(PipelineTest, EndsAStreamWhoseFirstTokenDoesNotCome) {
 
 TEST_F(PipelineTest, BoundsAWholeAnswerFromBeginningToEnd) {
   alpha_.hang_after_words = true;
-  const auto result = run({.stream = false}, {.request = 5ms});
+  const auto result = run({}, {.request = 5ms});
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::kDeadlineExceeded);
   EXPECT_NE(result.error().message.find("API_TIMEOUT"), std::string::npos) << result.error().message;

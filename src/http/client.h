@@ -130,7 +130,8 @@ class Client {
 
   Task<Result<std::unique_ptr<ClientResponse>>> exchange(const ClientRequest& request, Idle connection,
                                                          bool& any_byte);
-  Task<Result<std::unique_ptr<ByteStream>>> connect(const ClientRequest& request);
+  // Most find a kept connection: inlined, its frame would be a part of every request's.
+  [[gnu::noinline]] Task<Result<std::unique_ptr<ByteStream>>> connect(const ClientRequest& request);
   Idle take_idle(const std::string& key);
   void give_back(const std::string& key, std::unique_ptr<ByteStream> stream, MonotonicTime reuse_until);
   void close_old();

@@ -137,32 +137,39 @@ Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceReque
                          .reason = "no_resume"});
   }
   const bool ours = kind == ServerKind::kOurs;
-  const std::string& base = options_.url.target;
-  const std::string prefix = wire.protocol == Protocol::kGenerate ? root() : base == "/" ? "" : base;
-  http::ClientRequest outgoing = to("POST", prefix + std::string(path_of(wire.protocol)));
-  outgoing.headers.reserve(192);
-  outgoing.headers.add("X-Request-Id", request->id);
-  outgoing.headers.add("Traceparent", context.span.traceparent());
-  if (options_.part_of_us) tell_context(outgoing, context);
-  outgoing.body = body_for(*request, ours);
-  // The dispatcher's and the pipeline's deadlines stand around each wait for the answer; further ones within
-  // would only cost timers.
-  outgoing.head_timeout = outgoing.read_timeout = Duration::max();
   const PassThroughStream::Shape shape{
       .protocol = wire.protocol,
       .stream = wire.stream,
       .whole_steps = ours && options_.ask_tokens && wire.stream && wire.protocol != Protocol::kGenerate,
       .resumed = !std::get<GenerateRequest>(request->work).resume.empty()};
-  auto response = co_await clients_.of_this_loop().send(std::move(outgoing));
-  if (!response) co_return fail(response.error());
-  if ((*response)->status() != 200) {
-    const auto retry_after = (*response)->headers().find("retry-after").value_or("");
-    const std::string after(retry_after);
-    const int status = (*response)->status();
-    auto body = co_await (*response)->read_all(kMaxErrorBody);
-    co_return fail(protocol::openai::read_error(status, body ? *body : std::string(), after));
-  }
+  auto sending = clients_.of_this_loop().send(outgoing(*request, context, ours));
+  auto response = co_await std::move(sending);
+  if (!response) co_return fail(std::move(response).error());
+  if ((*response)->status() != 200) co_return fail(co_await read_refusal(**response));
   co_return std::make_unique<PassThroughStream>(std::move(*response), shape);
+}
+
+http::ClientRequest HttpEndpoint::outgoing(const InferenceRequest& request, const CallContext& context,
+                                           bool ours) const {
+  const WireBody& wire = request.wire;
+  const std::string& base = options_.url.target;
+  const std::string prefix = wire.protocol == Protocol::kGenerate ? root() : base == "/" ? "" : base;
+  http::ClientRequest outgoing = to("POST", prefix + std::string(path_of(wire.protocol)));
+  outgoing.headers.reserve(192);
+  outgoing.headers.add("X-Request-Id", request.id);
+  outgoing.headers.add("Traceparent", context.span.traceparent());
+  if (options_.part_of_us) tell_context(outgoing, context);
+  outgoing.body = body_for(request, ours);
+  // The dispatcher's and the pipeline's deadlines stand around each wait for the answer; further ones within
+  // would only cost timers.
+  outgoing.head_timeout = outgoing.read_timeout = Duration::max();
+  return outgoing;
+}
+
+Task<Error> HttpEndpoint::read_refusal(http::ClientResponse& response) {
+  const std::string retry_after(response.headers().find("retry-after").value_or(""));
+  auto body = co_await response.read_all(kMaxErrorBody);
+  co_return protocol::openai::read_error(response.status(), body ? *body : std::string(), retry_after);
 }
 
 /// What is in no body. A tenant is a key or a certificate's name, so it goes as a number: whose it is

@@ -74,6 +74,9 @@ class HttpEndpoint final : public Endpoint {
 
  private:
   http::ClientRequest to(std::string method, std::string target) const;
+  http::ClientRequest outgoing(const InferenceRequest& request, const CallContext& context, bool ours) const;
+  // Rare: inlined, its frame would be a part of every request's.
+  [[gnu::noinline]] static Task<Error> read_refusal(http::ClientResponse& response);
   std::string body_for(const InferenceRequest& request, bool ours) const;
   Continuation continuation(const InferenceRequest& request, ServerKind kind) const;
   std::string root() const;

@@ -73,9 +73,12 @@ class ModelPool final : public Endpoint {
   Result<void> make_endpoints();
   Task<Result<Opened>> open(InferenceRequestPtr request, const CallContext& context, Dispatch& dispatch);
   Task<Result<Opened>> open_at(std::size_t member, InferenceRequestPtr request, CallContext context);
-  Task<Result<Dispatch::Step>> wait_for_place(Dispatch& dispatch, Deadline deadline, std::uint64_t& number);
-  Task<Result<std::unique_ptr<EventStream>>> fall_back(InferenceRequestPtr request,
-                                                       const CallContext& context, Error error);
+  // Rare: inlined, their frames would be a part of every request's.
+  [[gnu::noinline]] Task<Result<Dispatch::Step>> wait_for_place(Dispatch& dispatch, Deadline deadline,
+                                                                std::uint64_t& number);
+  [[gnu::noinline]] Task<Result<std::unique_ptr<EventStream>>> fall_back(InferenceRequestPtr request,
+                                                                         const CallContext& context,
+                                                                         Error error);
   std::optional<Duration> hedge_after();
   Task<void> watch_member(std::size_t member, Random random);
   Dispatcher::Loop& loop() { return loops_[EventLoop::current().index()]; }

@@ -32,7 +32,8 @@ class PooledStream final : public EventStream {
 
  private:
   void adopt(Opened opened);
-  Task<Result<void>> reopen();
+  [[gnu::noinline]] Task<Result<void>>
+  reopen();  // rare: inlined, its frame would be a part of every stream's
   InferenceRequestPtr remainder(Continuation from) const;
   void note(EventBatch& batch);
   void note_text(EventBatch& batch);

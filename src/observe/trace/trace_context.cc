@@ -9,15 +9,21 @@ namespace autoglm::observe {
 namespace {
 
 constexpr std::string_view kDigits = "0123456789abcdef";
+constexpr std::size_t kTraceparentLength = 55;  // of version 00
 
-void append_hex(std::string& out, std::span<const std::uint8_t> bytes) {
-  std::array<char, 32> text;
-  char* at = text.data();
+/// Two digits a byte; where they end.
+char* put_hex(char* at, std::span<const std::uint8_t> bytes) {
   for (const std::uint8_t byte : bytes) {
     *at++ = kDigits[byte >> 4U];
     *at++ = kDigits[byte & 15U];
   }
-  out.append(text.data(), at);
+  return at;
+}
+
+std::string hex(std::span<const std::uint8_t> bytes) {
+  std::string text(2 * bytes.size(), '\0');
+  put_hex(text.data(), bytes);
+  return text;
 }
 
 /// Lower-case digits only, as the specification demands.
@@ -47,7 +53,8 @@ void fill(std::span<std::uint8_t> bytes, Random& random) {
 
 std::optional<TraceContext> TraceContext::parse(std::string_view text) {
   // 00-<32 hex>-<16 hex>-<2 hex>; a later version may append more behind another dash.
-  if (text.size() < 55 || text[2] != '-' || text[35] != '-' || text[52] != '-') return std::nullopt;
+  if (text.size() < kTraceparentLength || text[2] != '-' || text[35] != '-' || text[52] != '-')
+    return std::nullopt;
   std::array<std::uint8_t, 1> version{};
   std::array<std::uint8_t, 1> flags{};
   TraceContext context;
@@ -55,7 +62,8 @@ std::optional<TraceContext> TraceContext::parse(std::string_view text) {
       !read_hex(text.substr(36, 16), context.span_id) || !read_hex(text.substr(53, 2), flags)) {
     return std::nullopt;
   }
-  if (version[0] == 0xff || (version[0] == 0 && text.size() != 55) || (text.size() > 55 && text[55] != '-')) {
+  if (version[0] == 0xff || (version[0] == 0 && text.size() != kTraceparentLength) ||
+      (text.size() > kTraceparentLength && text[kTraceparentLength] != '-')) {
     return std::nullopt;
   }
   if (all_zero(context.trace_id) || all_zero(context.span_id)) return std::nullopt;
@@ -77,29 +85,20 @@ TraceContext TraceContext::child(Random& random) const {
 }
 
 std::string TraceContext::traceparent() const {
-  std::string text;
-  text.reserve(55);
-  text = "00-";
-  append_hex(text, trace_id);
-  text += '-';
-  append_hex(text, span_id);
-  text += '-';
-  append_hex(text, std::array<std::uint8_t, 1>{flags});
+  std::string text(kTraceparentLength, '-');
+  text[0] = text[1] = '0';
+  char* at = put_hex(text.data() + 3, trace_id);
+  at = put_hex(at + 1, span_id);
+  put_hex(at + 1, {&flags, 1});
   return text;
 }
 
-std::string TraceContext::trace_id_hex() const {
-  std::string text;
-  append_hex(text, trace_id);
-  return text;
-}
+std::string TraceContext::trace_id_hex() const { return hex(trace_id); }
 
 std::string new_request_id(Random& random) {
   std::array<std::uint8_t, 16> bytes{};
   fill(bytes, random);
-  std::string text;
-  append_hex(text, bytes);
-  return text;
+  return hex(bytes);
 }
 
 }  // namespace autoglm::observe

@@ -56,7 +56,9 @@ class HttpFront final : public http::Handler {
 };
 
 /// Sends `error` in OpenAI's form, with `Retry-After` where it applies, and notes it in `record`.
-Task<void> send_error(http::ResponseWriter& response, const Error& error, RequestRecord& record);
+// Inlined, its frame would be a part of every answer's.
+[[gnu::noinline]] Task<void> send_error(http::ResponseWriter& response, const Error& error,
+                                        RequestRecord& record);
 
 /// The routes that generate text: each a codec at a path. `ignored_fields` counts members of bodies that no
 /// protocol of ours knows.

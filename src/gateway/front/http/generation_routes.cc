@@ -51,7 +51,15 @@ class Generation {
   Task<void> run(const protocol::Codec& codec, http::Request& request, observe::Counter& ignored_fields);
 
  private:
-  // Its frame holds the decoded request and goes with it; inlined it would stay as long as the answer.
+  struct Accepted {
+    std::unique_ptr<InferenceRequest> request;
+    CallContext context;
+    std::int64_t created;
+    std::move_only_function<std::unique_ptr<protocol::AnswerEncoder>(protocol::AnswerFacts)> make_encoder;
+  };
+  Result<Accepted> accept(const protocol::Codec& codec, http::Request& request,
+                          observe::Counter& ignored_fields);
+  // Its frame goes when the answer begins; inlined it would stay as long as that.
   [[gnu::noinline]] Task<bool> open(const protocol::Codec& codec, http::Request& request,
                                     observe::Counter& ignored_fields);
   Task<void> send_whole();
@@ -81,27 +89,40 @@ Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
   }
 }
 
+/// The request for the pipeline, and what it takes to write the answer.
+Result<Generation::Accepted> Generation::accept(const protocol::Codec& codec, http::Request& request,
+                                                observe::Counter& ignored_fields) {
+  auto call = codec.decode(request.body);
+  if (!call) return fail(std::move(call).error());
+  if (call->unknown_fields > 0) ignored_fields.add(call->unknown_fields);
+  const std::int64_t created = call->created.value_or(std::time(nullptr));
+  streamed_ = call->stream;
+  tells_usage_ = call->protocol != WireBody::Protocol::kGenerate &&
+                 request.headers.find("x-autoglm-tell-usage").has_value();
+  return Accepted{
+      .request = std::make_unique<InferenceRequest>(InferenceRequest{
+          .id = record_.id,
+          .model = std::move(call->model),
+          .work = std::move(call->work),
+          .wire = {.protocol = call->protocol, .stream = call->stream, .bytes = std::move(request.body)},
+          .created = created}),
+      .context = {.deadline = deadline_of(request),
+                  .tenant = tenant_of(request),
+                  .priority = call->priority,
+                  .span = record_.span},
+      .created = created,
+      .make_encoder = std::move(call->make_encoder)};
+}
+
 /// Up to where the answer begins; false when an error has been sent.
 Task<bool> Generation::open(const protocol::Codec& codec, http::Request& request,
                             observe::Counter& ignored_fields) {
-  auto call = codec.decode(request.body);
-  if (!call) {
-    co_await send_error(response_, call.error(), record_);
+  auto accepted = accept(codec, request, ignored_fields);
+  if (!accepted) {
+    co_await send_error(response_, accepted.error(), record_);
     co_return false;
   }
-  if (call->unknown_fields > 0) ignored_fields.add(call->unknown_fields);
-  const std::int64_t created = call->created.value_or(std::time(nullptr));
-  auto answer = co_await pipeline_.generate(
-      {.id = record_.id,
-       .model = std::move(call->model),
-       .work = std::move(call->work),
-       .wire = {.protocol = call->protocol, .stream = call->stream, .bytes = std::move(request.body)},
-       .created = created,
-       .stream = call->stream,
-       .context = {.deadline = deadline_of(request),
-                   .tenant = tenant_of(request),
-                   .priority = call->priority,
-                   .span = record_.span}});
+  auto answer = co_await pipeline_.generate(std::move(accepted->request), std::move(accepted->context));
   if (!answer) {
     co_await send_error(response_, answer.error(), record_);
     co_return false;
@@ -116,10 +137,8 @@ Task<bool> Generation::open(const protocol::Codec& codec, http::Request& request
     if (!origin->fallback.empty()) response_.add_header("x-autoglm-fallback", origin->fallback);
   }
   events_ = std::move(answer->events);
-  encoder_ = call->make_encoder({.id = record_.id, .model = std::move(answer->model), .created = created});
-  streamed_ = call->stream;
-  tells_usage_ = call->protocol != WireBody::Protocol::kGenerate &&
-                 request.headers.find("x-autoglm-tell-usage").has_value();
+  encoder_ = accepted->make_encoder(
+      {.id = record_.id, .model = std::move(answer->model), .created = accepted->created});
   co_return true;
 }
 
