@@ -10,7 +10,7 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BINARY = os.path.join(ROOT, "build", "release", "bin", "open-autoglm")
+BINARY = os.environ.get("AUTOGLM_BENCH_BINARY") or os.path.join(ROOT, "build", "release", "bin", "open-autoglm")
 LLAMA_SERVER = os.path.join(ROOT, "build", "llama", "out", "bin", "llama-server")
 MAKE_MODEL = os.path.join(ROOT, "build", "release", "bin", "make_model")
 

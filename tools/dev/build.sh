@@ -31,7 +31,7 @@ build() {
   local preset="${1:-release}" directory stamp
   (($# == 0)) || shift
   case "$preset" in
-    release | debug | asan | tsan | fuzz) ;;
+    release | profile | debug | asan | tsan | fuzz) ;;
     *) fail "there is no preset \"$preset\": release, debug, asan, tsan, fuzz" ;;
   esac
   directory="build/$preset"
