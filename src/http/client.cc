@@ -256,7 +256,7 @@ void Client::give_back(const std::string& key, std::unique_ptr<ByteStream> strea
   auto& idle = idle_[key];
   const MonotonicTime until = std::min(now + limits_.idle_time, reuse_until);
   idle.push_back({std::move(stream), reuse_until, until});
-  if (idle.size() > limits_.idle_per_origin) idle.pop_front();
+  if (idle.size() > limits_.idle_per_origin) idle.erase(idle.begin());
   if (!closing_.armed() || until < closing_.at()) closing_.arm(until);
 }
 

@@ -14,14 +14,14 @@
 #include "runtime/tls.h"
 
 #include <cstdint>
-#include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
+#include <vector>
 
 namespace autoglm::http {
 
@@ -139,8 +139,8 @@ class Client {
   BlockingPool& pool_;
   std::shared_ptr<const TlsClientContext> tls_;
   Limits limits_;
-  std::map<std::string, std::deque<Idle>> idle_;
-  Timer closing_{[this] { close_old(); }};  // of connections that nobody asks for any more
+  std::unordered_map<std::string, std::vector<Idle>> idle_;  // by origin, the one used last at the end
+  Timer closing_{[this] { close_old(); }};                   // of connections that nobody asks for any more
 };
 
 }  // namespace autoglm::http

@@ -139,7 +139,7 @@ TEST_F(BalancerTest, LeastConnectionsNoticesWhatOtherLoopsDoAmongMany) {
   members[700].state->in_flight = 0;  // another loop's requests ended
   std::size_t picks = 1;
   while (pick(balancer) != 700U) ++picks;
-  EXPECT_LE(picks, 1000 / Lightest::kLooked + 1);
+  EXPECT_LE(picks, 1000 / Lightest::kLookedAt + 1);
   for (auto& member : members) member.state->in_flight = 9;  // and many began
   members[3].state->in_flight = 8;
   for (int i = 0; i < 50; ++i) pick(balancer);

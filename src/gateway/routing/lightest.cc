@@ -65,7 +65,8 @@ std::optional<std::size_t> Lightest::pick(Members members, const Eligible& eligi
     for (std::size_t i = 0; i < leaves; ++i) play(i);
     look_at_all();
   }
-  for (std::size_t i = 0; i < std::min(kLooked, members.size()); ++i) {
+  const bool exact = members.size() <= kExact;
+  for (std::size_t i = 0; i < (exact ? members.size() : kLookedAt); ++i) {
     next_ = next_ + 1 < members.size() ? next_ + 1 : 0;
     look(members, eligible, facts, next_);
   }
@@ -73,7 +74,7 @@ std::optional<std::size_t> Lightest::pick(Members members, const Eligible& eligi
     if (i == kSurprises) look_at_all();
   }
   if (known_[winner()].load == kOut) {
-    if (members.size() > kLooked) look_at_all();
+    if (!exact) look_at_all();
     if (known_[winner()].load == kOut) return std::nullopt;
   }
   const std::size_t picked = winner();

@@ -9,14 +9,15 @@
 namespace autoglm::gateway {
 
 /// The eligible member with the smallest load for its weight, found among any number at about the same cost;
-/// equals take turns by weight. A tournament of what was last known of each member: every pick looks at the
-/// next `kLooked` of them again, and at the winner until it is what it was thought to be. So up to `kLooked`
-/// members the choice is exact, and beyond that nobody is chosen who is heavier or less eligible than
-/// believed. Belongs to a loop.
+/// equals take turns by weight. A tournament of what was last known of each member: every pick looks at some
+/// of them again, in turn, and at the winner until it is what it was thought to be. So up to `kExact` members
+/// the choice is exact, and beyond that nobody is chosen who is heavier or less eligible than believed.
+/// Belongs to a loop.
 class Lightest {
  public:
   using Load = std::uint64_t (*)(const Member&);
-  static constexpr std::size_t kLooked = 32;
+  static constexpr std::size_t kExact = 32;    ///< members, all of which are looked at for each pick
+  static constexpr std::size_t kLookedAt = 8;  ///< of more: none of them is in the processor's cache
 
   explicit Lightest(Load load) : load_(load) {}
 
