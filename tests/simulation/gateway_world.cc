@@ -344,7 +344,7 @@ void World::change_mood(std::size_t member) {
   if (left_ == 0 && live_.empty()) return;
   const bool was_well = moods_[member] == Mood::kWell;
   moods_[member] = was_well ? static_cast<Mood>(1 + random_.below(5)) : Mood::kWell;
-  endpoints_[member]->current_load.running = static_cast<std::uint32_t>(random_.below(5));
+  members()[member].state->reported = static_cast<std::uint32_t>(random_.below(5));
   const bool drain = random_.below(8) == 0;
   if (drain) ++tally_[kDrain];
   dispatcher_->endpoints().set_enabled(members()[member].name(), !drain);

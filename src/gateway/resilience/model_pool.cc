@@ -266,7 +266,11 @@ Task<void> ModelPool::watch_member(std::size_t index, Random random) {
         config_.balance == Balance::kLeastLoad || config_.balance == Balance::kPrefixAffinity;
     if (checked && needs_load) {
       const std::uint32_t in_flight = state.in_flight.load();
-      if (co_await endpoint.scrape_load(health.timeout)) state.in_flight_at_report.store(in_flight);
+      if (co_await endpoint.scrape_load(health.timeout)) {
+        const LoadReport load = endpoint.load();
+        state.reported.store(load.running + load.waiting);
+        state.in_flight_at_report.store(in_flight);
+      }
     }
     co_await sleep_for(
         std::chrono::duration_cast<Duration>(health.interval * (0.9 + 0.2 * random.uniform())));

@@ -153,8 +153,8 @@ TEST_F(BalancerTest, LeastConnectionsNoticesWhatOtherLoopsDoAmongMany) {
 TEST_F(BalancerTest, LeastLoadBelievesReportsAndCountsWhatWasSentSince) {
   add();
   add();
-  endpoints_[0]->current_load = {.running = 3, .waiting = 2};
-  endpoints_[1]->current_load = {.running = 1};
+  members[0].state->reported = 5;
+  members[1].state->reported = 1;
   LeastLoadBalancer balancer;
   EXPECT_EQ(pick(balancer), 1U);
   members[1].state->in_flight_at_report = 1;

@@ -15,11 +15,14 @@ namespace autoglm::gateway {
 struct MemberState {
   explicit MemberState(std::string shown) : name(std::move(shown)) {}
 
-  const std::string name;                   ///< for logs, metrics and headers
+  // First what each pick looks at, of many members: it costs as often as it is not in the processor's cache.
   std::atomic<std::uint32_t> in_flight{0};  ///< requests of ours that it works on
   std::atomic<bool> enabled{true};          ///< by the operator
+  /// Sequences that it runs and queues, as it said last, and how many of ours were among them.
+  std::atomic<std::uint32_t> reported{0};
   std::atomic<std::uint32_t> in_flight_at_report{0};
   cluster::EndpointHealth health;
+  const std::string name;  ///< for logs, metrics and headers
 };
 
 /// One endpoint of a pool, as balancers see it: what the configuration says of it, and what is known.
@@ -41,10 +44,9 @@ struct Member {
 
   /// Sequences that it runs and queues: what it said last, and what we have sent it since.
   std::uint32_t load() const {
-    const LoadReport report = endpoint.load();
     const std::uint32_t ours = in_flight();
     const std::uint32_t then = state->in_flight_at_report.load(std::memory_order_relaxed);
-    return report.running + report.waiting + (ours > then ? ours - then : 0);
+    return state->reported.load(std::memory_order_relaxed) + (ours > then ? ours - then : 0);
   }
 };
 
