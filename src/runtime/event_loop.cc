@@ -46,6 +46,14 @@ class EnterLoop {
 
 MonotonicTime look_at_clock() { return detail::t_loop_time = std::chrono::steady_clock::now(); }
 
+/// Looks only if a tick of the kernel's has passed since, which costs a quarter of a look: somebody blocked.
+void keep_up_with_clock() {
+  timespec tick{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &tick);
+  const auto since_boot = std::chrono::seconds(tick.tv_sec) + std::chrono::nanoseconds(tick.tv_nsec);
+  if (MonotonicTime(since_boot) > detail::t_loop_time) look_at_clock();
+}
+
 /// Sleeps to the nanosecond where the kernel can (Linux 5.11), else to the millisecond, rounded up.
 int wait_for_events(int epoll, std::array<epoll_event, kEvents>& events, Duration timeout) {
   static std::atomic<bool> precise{true};
@@ -96,10 +104,8 @@ void EventLoop::run() {
   while (!stopped()) {
     run_posted();
     core_->yielded = false;
-    for (int pass = 0; pass < kPasses && !core_->ready.empty() && !core_->yielded && !stopped(); ++pass) {
-      if (pass > 0) look_at_clock();
+    for (int pass = 0; pass < kPasses && !core_->ready.empty() && !core_->yielded && !stopped(); ++pass)
       drain_ready();
-    }
     if (stopped()) break;
     poll();
     look_at_clock();
@@ -131,6 +137,7 @@ void EventLoop::run_posted() {
     core_->has_posted.store(false, std::memory_order_relaxed);
   }
   for (auto& function : batch) {
+    keep_up_with_clock();
     function();
     function = nullptr;  // what it holds dies before the next one runs
   }
@@ -157,6 +164,7 @@ void EventLoop::drain_ready() {
   while (!batch.empty()) {
     Waiter& waiter = batch.front();
     batch.pop_front();
+    keep_up_with_clock();
     waiter.handle.resume();
   }
 }

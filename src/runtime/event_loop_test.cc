@@ -1,8 +1,10 @@
 #include "runtime/event_loop.h"
 
+#include "runtime/deadline.h"
 #include "runtime/frame_memory.h"
 #include "runtime/mailbox.h"
 #include "runtime/os_signals.h"
+#include "runtime/scope.h"
 #include "runtime/testing/run_task.h"
 #include "runtime/worker_pool.h"
 
@@ -73,6 +75,27 @@ TEST(EventLoop, ItsTimersFireWhileCoroutinesKeepEachOtherBusy) {
     }
   }());
   EXPECT_TRUE(fired);
+}
+
+TEST(EventLoop, WhoBlocksDoesNotShortenTheDeadlinesOfOthers) {
+  EventLoop loop;
+  Scope scope;
+  const auto block = []() -> Task<void> {
+    co_await yield_to_loop();
+    const auto until = std::chrono::steady_clock::now() + 200ms;
+    while (std::chrono::steady_clock::now() < until) {
+    }
+  };
+  // Resumed in the same pass, behind it.
+  const auto ask = []() -> Task<Deadline> {
+    co_await yield_to_loop();
+    co_return Deadline::after(100ms);
+  };
+  const auto both = [&]() -> Task<void> {
+    scope.spawn(block());
+    EXPECT_FALSE((co_await ask()).passed());
+  };
+  run_task(loop, both());
 }
 
 TEST(OsSignals, CallBackOnTheLoopForEachDelivery) {
