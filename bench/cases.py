@@ -18,6 +18,7 @@ from ratios import Ratio, percentile
 from sameness import overcommit, resume
 from schemas import schema
 from servers import BINARY, ROOT, LlamaServer, Ours, Process, free_port, llama_configurations, model_path
+from slow_endpoint import slow_endpoint
 from streams import affinity, streams
 from tls import tls
 from trace_replay import mooncake
@@ -250,4 +251,4 @@ def soak(_pairs):
 
 
 CASES = {case.__name__: case for case in (
-    generate, prefix, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, streams, affinity, tls, http2, idle, slow_readers, hostile, isolation, soak)}
+    generate, prefix, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, slow_endpoint, streams, affinity, tls, http2, idle, slow_readers, hostile, isolation, soak)}
