@@ -70,7 +70,10 @@ HttpEndpoint::HttpEndpoint(HttpEndpointOptions options, HttpClients& clients)
   http::ClientRequest any{.url = options_.url, .headers = {}};
   any.tls = options_.tls;
   any.tls_name = options_.tls_name;
-  for (const auto& [name, value] : options_.headers) any.headers.add(name, value);
+  for (const auto& [name, value] : options_.headers) {
+    if (!http::equals_ignoring_case(name, "accept-encoding"))
+      any.headers.add(name, value);  // answers are read
+  }
   if (!options_.api_key.empty()) any.headers.add("Authorization", "Bearer " + options_.api_key);
   http::OriginHead head = any.origin_head();
   head.lines.add(any.headers);
