@@ -188,6 +188,19 @@ class Shares(HealthTest):
                 else:
                     self.assertLess(share, 0.25)
 
+    def test_least_load_believes_what_servers_report(self):
+        pages = [{"/metrics": b"vllm:num_requests_running{model_name=\"m\"} 4\nvllm:num_requests_waiting 5\n"}, {"/metrics": b"vllm:num_requests_waiting 0\n"}]
+        servers = self.start(*(Foreign(pages=page) for page in pages))
+        front = self.front(*(s.url for s in servers), balance="least_load", health={"interval": "20ms", "slow_start": "0s"})
+        for busy, free in (servers, servers[::-1]):
+            wait_for(lambda busy=busy: members(front)[busy.name]["waiting"] == 5, "the report")
+            seen = [s.gets.count("/metrics") for s in servers]  # one more of each, and the last is believed
+            wait_for(lambda seen=seen: all(s.gets.count("/metrics") > n + 1 for s, n in zip(servers, seen)), "the next one")
+            before = len(busy.requests), len(free.requests)
+            self.check_all_answered(front, 10)
+            self.assertEqual((len(busy.requests), len(free.requests)), (before[0], before[1] + 10))
+            busy.pages, free.pages = free.pages, busy.pages
+
     def test_who_comes_back_begins_with_little(self):
         a, b = self.switched(False, False)
         front = self.front(a.url, b.url, health={"interval": "20ms", "unhealthy_after": 1, "slow_start": "1h"})

@@ -22,7 +22,10 @@ class RecordingHandler final : public http::Handler {
     path = request.path;
     body = request.body;
     headers.clear();
-    for (const char* name : {"x-api-key", "x-autoglm-timeout-ms", "x-autoglm-tell-usage", "x-request-id"}) {
+    encodings = request.headers.count("accept-encoding");
+    encoding = request.headers.find("accept-encoding").value_or("");
+    for (const char* name : {"x-api-key", "x-autoglm-timeout-ms", "x-autoglm-tell-usage", "x-request-id",
+                             "x-team", "authorization"}) {
       if (const auto value = request.headers.find(name)) headers[name] = *value;
     }
     co_await response.send(200, "text/event-stream", answer);
@@ -35,6 +38,8 @@ class RecordingHandler final : public http::Handler {
   std::string path;
   std::string body;
   std::map<std::string, std::string> headers;
+  std::size_t encodings = 0;
+  std::string encoding;
 };
 
 class HttpEndpointTest : public ::testing::Test {
@@ -114,6 +119,20 @@ TEST_F(HttpEndpointTest, TellsServersElsewhereNothingOfIt) {
   stream(endpoint, {.deadline = Deadline::after(1h), .tenant = "Bearer secret"});
   EXPECT_EQ(handler_.headers.size(), 1U);  // the request's id
   EXPECT_NE(handler_.body.find(R"("return_token_ids":true)"), std::string::npos);
+}
+
+TEST_F(HttpEndpointTest, SaysWhatIsConfiguredButForPackedAnswers) {
+  HttpEndpointOptions configured = options(false);
+  configured.api_key = "k";
+  configured.headers = {{"X-Team", "a\r\nX-Forged: b"}, {"accept-Encoding", "gzip"}};
+  HttpEndpoint endpoint(std::move(configured), clients_);
+  for (int i = 0; i < 2; ++i) {
+    stream(endpoint, {});
+    EXPECT_EQ(handler_.headers["x-team"], "a  X-Forged: b");
+    EXPECT_EQ(handler_.headers["authorization"], "Bearer k");
+    EXPECT_EQ(handler_.encodings, 1U);
+    EXPECT_EQ(handler_.encoding, "identity");
+  }
 }
 
 TEST_F(HttpEndpointTest, LetsAPartOfThisServerTokenize) {

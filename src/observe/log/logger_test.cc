@@ -72,6 +72,16 @@ TEST(JsonLine, WritesNumbersAsPrintfWould) {
   }
 }
 
+TEST(JsonLine, HasRoomForTheLongestEscapes) {
+  for (const char byte : {'\x01', '\xff', '"', 'x'}) {
+    const std::string text(3000, byte);
+    std::string out;
+    append_json_line(out, {.service_name = text, .message = text, .trace_id = text, .fields = {{"k", text}}});
+    EXPECT_NO_THROW(boost::json::parse(out)) << int{byte};
+    EXPECT_LE(out.size(), 4 * 6 * text.size() + 256);
+  }
+}
+
 TEST(TextLine, StaysOneLine) {
   std::string out;
   append_text_line(

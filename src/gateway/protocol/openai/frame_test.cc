@@ -41,6 +41,23 @@ TEST(ReadFrame, TellsTextTokensAndEnds) {
     EXPECT_EQ(read_frame(garbage).error().code, ErrorCode::kBadGateway) << garbage;
 }
 
+TEST(ReadAnswer, TellsUsageOrWhatIsSaidInsteadOfAnAnswer) {
+  const auto answer = read_answer(
+      R"({"error":null,"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":3,"completion_tokens":4,)"
+      R"("prompt_tokens_details":{"cached_tokens":2}}})");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->prompt_tokens, 3U);
+  EXPECT_EQ(answer->completion_tokens, 4U);
+  EXPECT_EQ(answer->cached_tokens, 2U);
+  EXPECT_EQ(read_answer(R"({"choices":[],"usage":null})")->completion_tokens, 0U);
+  const auto refused = read_answer(R"({"choices":[],"error":{"message":"out of memory"}})");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "out of memory");
+  EXPECT_EQ(refused.error().retry, Retry::kElsewhere);
+  for (const char* garbage : {"", "{", "[]", "7", "\xff\xfe", R"({"choices":[)", R"({"choices":[}]})"})
+    EXPECT_EQ(read_answer(garbage).error().reason, "bad_stream") << garbage;
+}
+
 TEST(ReadError, KeepsWhatTheEndpointSaid) {
   const Error wrong =
       read_error(400, R"({"error":{"message":"no such field","param":"x","code":"invalid_value"}})", "");
