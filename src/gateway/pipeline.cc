@@ -76,8 +76,8 @@ class TimedStream final : public EventStream {
 
 Task<Result<Pipeline::Answer>> Pipeline::generate(std::unique_ptr<InferenceRequest> request,
                                                   CallContext context) const {
-  // 1. The model that the name stands for now; it stays until the answer has ended, whatever is configured
-  // meanwhile.
+  // 1. The model that the name stands for at this moment; it stays until the answer has ended, whatever is
+  // configured meanwhile.
   const std::shared_ptr<const ModelDirectory> models = models_.of_loop(EventLoop::current().index());
   const auto found = models->find(request->model);
   if (!found) co_return fail(found.error());

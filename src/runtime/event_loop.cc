@@ -46,7 +46,7 @@ class EnterLoop {
 
 MonotonicTime look_at_clock() { return detail::t_loop_time = std::chrono::steady_clock::now(); }
 
-/// Looks only if a tick of the kernel's has passed since, which costs a quarter of a look: somebody blocked.
+/// Looks only if a tick of the kernel's has passed since, which costs an eighth of a look: somebody blocked.
 void keep_up_with_clock() {
   timespec tick{};
   ::clock_gettime(CLOCK_MONOTONIC_COARSE, &tick);

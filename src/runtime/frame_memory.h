@@ -17,7 +17,7 @@ namespace autoglm::detail {
 /// microseconds: a thread keeps a few of every size. Freed on another thread a block just moves there.
 struct FrameMemory {
   static constexpr std::size_t kStep = 128;
-  static constexpr std::size_t kClasses = 64;
+  static constexpr std::size_t kClasses = 32;
   static constexpr std::uint8_t kKept = 64;  ///< blocks of a class
 
   struct Block {

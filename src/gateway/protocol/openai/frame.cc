@@ -38,8 +38,7 @@ Usage usage_of(const element& object) {
 TokenEvent event_of(const element& choice, bool& has_tokens) {
   TokenEvent event{.choice = number_at(choice, "index"), .text = text_at(choice, "text")};
   element part;
-  for (const std::string_view key : {"delta", "message"}) {
-    if (choice[key].get(part) != simdjson::SUCCESS) continue;
+  if (choice["delta"].get(part) == simdjson::SUCCESS) {
     event.text = text_at(part, "content");
     event.reasoning = text_at(part, "reasoning_content");
     if (event.reasoning.empty()) event.reasoning = text_at(part, "reasoning");  // newer vLLM
@@ -138,11 +137,9 @@ Result<Usage> read_answer(std::string_view json) {
 
 Error read_error(int status, std::string_view body, std::string_view retry_after) {
   Error error{.code = code_of(status), .origin = Origin::kEndpoint, .retry = Retry::kElsewhere};
-  thread_local simdjson::dom::parser parser;
-  element document;
   element part;
-  if (parser.parse(body.data(), body.size()).get(document) == simdjson::SUCCESS && document.is_object() &&
-      document["error"].get(part) == simdjson::SUCCESS && part.is_object()) {
+  const auto document = parse(body, "");
+  if (document && (*document)["error"].get(part) == simdjson::SUCCESS && part.is_object()) {
     error.message = text_at(part, "message");
     error.param = text_at(part, "param");
     error.reason = text_at(part, "code");
