@@ -65,6 +65,7 @@ void Engine::run() {
   EngineWorker worker(*backend_, dependencies_.samplers,
                       {.max_sequences = facts.max_sequences,
                        .max_batch = facts.max_batch,
+                       .tile_rows = facts.tile_rows,
                        .max_stall = config_.max_stall,
                        .saved_tokens = facts.cell_bytes == 0 ? 0 : config_.saved_memory / facts.cell_bytes,
                        .kv = {.cells = facts.cache_cells,

@@ -40,6 +40,7 @@ struct BackendFacts {
   bool shares_prefixes = false;      ///< whether cells may belong to several sequences, for good
   std::uint64_t cell_bytes = 0;      ///< of a saved token, about; 0: nothing can be saved
   std::uint32_t max_batch = 0;       ///< rows of one step
+  std::uint32_t tile_rows = 0;       ///< that matrices are multiplied by at a time; 0: no tiles
   std::uint32_t vocabulary_size = 0;
   std::uint32_t longest_token = 0;  ///< bytes of text that one may stand for, at most; 0: unknown
   bool has_chat_template = false;

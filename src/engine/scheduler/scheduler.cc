@@ -18,8 +18,9 @@ constexpr std::uint32_t kMinChunk = 8;
 constexpr std::uint32_t kWorthSaving = 2 * KvCache::kBlock;
 // A beginning this much longer than what is cached is worth waiting for while another computes it.
 constexpr std::uint32_t kWorthWaiting = 2 * KvCache::kBlock;
-// While streams run, a prompt may make a step this many times longer.
-constexpr int kStretch = 4;
+// While streams run, a prompt may make a step this many times longer. It is then read at 1 - 1/3.5 = 0.71 of
+// the speed that it would have alone.
+constexpr double kStretch = 3.5;
 constexpr Duration kMinStall = std::chrono::milliseconds(20);
 // While at least one in so many sequences still has a prompt to be read, reading goes first.
 constexpr std::size_t kStarters = 4;
@@ -31,9 +32,11 @@ constexpr Duration kMaxYield = std::chrono::seconds(2);
 // Without a deadline a request is due after this time; bounded, so that none is passed over forever.
 constexpr Duration kPatience = std::chrono::seconds(30);
 
+Duration stretched(Duration step) { return std::chrono::duration_cast<Duration>(step * kStretch); }
+
 /// What a step may take while streams run: little while they run fast, so that nobody sees a prompt go by.
 Duration stall_budget(Duration max_stall, Duration decode_time) {
-  return std::clamp(decode_time * kStretch, std::min(kMinStall, max_stall), max_stall);
+  return std::clamp(stretched(decode_time), std::min(kMinStall, max_stall), max_stall);
 }
 
 /// Matrices are multiplied four rows at a time; rows left over cost a pass over all weights each.
@@ -45,7 +48,8 @@ std::uint32_t aligned(std::uint32_t decode_rows, std::uint32_t prefill_rows) {
 
 }  // namespace
 
-Scheduler::Scheduler(const SchedulerLimits& limits) : limits_(limits), cache_(limits.kv) {
+Scheduler::Scheduler(const SchedulerLimits& limits)
+    : limits_(limits), cache_(limits.kv), cost_(limits.tile_rows) {
   AUTOGLM_ASSERT(limits.kv.sequences >= limits.max_sequences * (limits.kv.keep_prefixes ? 2 : 1),
                  "every running sequence needs an id, and its prefix another");
 }
@@ -284,16 +288,17 @@ std::uint32_t Scheduler::prefill_budget(const Step& step, const std::vector<Sequ
   const std::uint32_t room = limits_.max_batch - step.decode_rows;
   // Alone nobody waits for the step: the largest chunk is the fastest, and a cancel aborts it.
   if (running_.size() + queue_.size() == 1) return room;
-  const Duration decode = cost_.step(step.decode_rows, 0);
+  const Duration decode = cost_.step({.decode = step.decode_rows});
+  const std::uint32_t depth = readers.front()->lease.computed;
   const bool eager = step.decode_rows == 0 || is_starting(readers);
   const Duration stall = eager ? limits_.max_stall : stall_budget(limits_.max_stall, decode);
-  std::uint32_t rows = cost_.prompt_rows_in(stall, step.decode_rows, room);
+  std::uint32_t rows = cost_.prompt_rows_in(stall, step.decode_rows, room, depth);
   // Nobody waits for a step of an urgent prompt's: pieces would only make it slower.
   if (still > stall) {
     std::uint32_t urgent = 0;
     for (const Sequence* reader : readers)
       if (reader->spec.priority == readers.front()->spec.priority) urgent += reader->missing();
-    rows = std::max(rows, cost_.prompt_rows_in(still, step.decode_rows, std::min(urgent, room)));
+    rows = std::max(rows, cost_.prompt_rows_in(still, step.decode_rows, std::min(urgent, room), depth));
   }
   return aligned(step.decode_rows, std::clamp(rows, std::min(kMinChunk, room), room));
 }
@@ -306,7 +311,7 @@ Duration Scheduler::add_decode(MonotonicTime now, const std::vector<Sequence*>& 
   const int urgent = readers.empty() ? -1 : static_cast<int>(readers.front()->spec.priority);
   const Duration starting = is_starting(readers) ? kStartYield : Duration::zero();
   const Duration token = decode_step_time();
-  const Duration for_urgent = token + std::clamp<Duration>(token * kStretch, kMinYield, kMaxYield);
+  const Duration for_urgent = token + std::clamp(stretched(token), kMinYield, kMaxYield);
   const auto yields = [urgent](const Sequence& sequence) { return sequence.spec.priority < urgent; };
   std::optional<Duration> less_urgent;  // those of lower priority stand still for so long yet
   std::optional<Duration> others;
@@ -337,6 +342,7 @@ void Scheduler::add_prefill(MonotonicTime now, const std::vector<Sequence*>& rea
     step.slices.push_back({sequence->spec.key, sequence->lease.sequence, sequence->lease.computed, count,
                            count == sequence->missing()});
     step.prefill_rows += count;
+    step.prefill_cells += StepRows::cells_of(count, sequence->lease.computed);
     budget -= count;
   }
 }
@@ -371,7 +377,7 @@ void Scheduler::complete(const Step& step, Duration took) {
     if (Sequence* sequence = find_running(slice.sequence))
       cache_.advance(sequence->lease, sequence->spec.salt, *sequence->spec.tokens, slice.count, operations_);
   }
-  cost_.observe(step.decode_rows, step.prefill_rows, took);
+  cost_.observe({step.decode_rows, step.prefill_rows, step.prefill_cells}, took);
   if (step.decode_rows > 0) decode_rows_ = step.decode_rows;
 }
 

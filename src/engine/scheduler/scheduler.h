@@ -15,6 +15,7 @@ namespace autoglm::engine {
 struct SchedulerLimits {
   std::uint32_t max_sequences = 32;  ///< running at a time
   std::uint32_t max_batch = 512;     ///< tokens of one step
+  std::uint32_t tile_rows = 0;       ///< see BackendFacts
   /// That a step may take while others wait for it; while streams run fast it is less.
   Duration max_stall = std::chrono::milliseconds(200);
   /// Tokens of preempted sequences that may be saved, to be restored instead of computed again.
@@ -74,6 +75,7 @@ class Scheduler {
     std::vector<Slice> slices;
     std::uint32_t decode_rows = 0;
     std::uint32_t prefill_rows = 0;
+    std::uint64_t prefill_cells = 0;  ///< that these rows look at
   };
 
   explicit Scheduler(const SchedulerLimits& limits);
@@ -102,7 +104,7 @@ class Scheduler {
   std::uint64_t saved_tokens() const { return saved_tokens_; }
   /// What the next token takes those who generate, while no prompt is read. Zero: nobody has generated.
   Duration decode_step_time() const {
-    return decode_rows_ == 0 ? Duration::zero() : cost_.step(decode_rows_, 0);
+    return decode_rows_ == 0 ? Duration::zero() : cost_.step({.decode = decode_rows_});
   }
 
  private:

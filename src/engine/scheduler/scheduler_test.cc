@@ -92,14 +92,14 @@ TEST_F(SchedulerTest, ComputesAPromptAndThenOneTokenAStep) {
 TEST_F(SchedulerTest, BoundsPromptsByTimeWhileOthersGenerate) {
   start_streams(4, 20ms);
   add(kB, 5000);
+  std::uint32_t rows = 0;  // the most: some steps take fewer, to see what they take
   for (int i = 0; i < 30; ++i) {
     const auto planned = plan();
     EXPECT_EQ(planned.decode_rows, 4U);
     take_tokens(planned, 20ms + 2ms * planned.prefill_rows);  // prefill: 2 ms a token
-    if (i > 20) {
-      EXPECT_NEAR(planned.prefill_rows, 28, 4);  // (4 × 20 - 20) / 2, all rows in fours
-    }
+    if (i > 20) rows = std::max(rows, planned.prefill_rows);
   }
+  EXPECT_NEAR(rows, 25, 4);  // (3.5 × 20 - 20) / 2, all rows in fours
 }
 
 TEST_F(SchedulerTest, ReadsManyPromptsBeforeItGenerates) {
@@ -114,16 +114,16 @@ TEST_F(SchedulerTest, ReadsManyPromptsBeforeItGenerates) {
   EXPECT_GE(alone, 180U);
 }
 
-TEST_F(SchedulerTest, StepsTakeFourTimesWhatStreamsTakeAndNoLongerThanTheMost) {
-  for (const auto& [streams, step] : {std::pair(20ms, 80ms), {45ms, 180ms}, {100ms, 200ms}}) {
+TEST_F(SchedulerTest, StepsAreStretchedAndTakeNoLongerThanTheMost) {
+  for (const auto& [streams, step] : {std::pair(20ms, 70ms), {45ms, 157ms}, {100ms, 200ms}}) {
     use(limits_of(8192, 200ms));
     start_streams(4, streams);
     add(kB, 5000);
-    std::uint32_t rows = 0;
+    std::uint32_t rows = 0;  // the most: some steps take fewer, to see what they take
     for (int i = 0; i < 100; ++i) {
       const auto planned = plan();
-      rows = planned.prefill_rows;
-      take_tokens(planned, streams + 4ms * rows);
+      if (i >= 90) rows = std::max(rows, planned.prefill_rows);
+      take_tokens(planned, streams + 4ms * planned.prefill_rows);
     }
     EXPECT_NEAR(rows * 4.0, static_cast<double>((step - streams) / 1ms), 25) << streams / 1ms;
   }
@@ -271,7 +271,7 @@ TEST_F(SchedulerTest, AnUrgentPromptIsReadInAsFewStepsAsStreamsStandStillFor) {
   }
   EXPECT_LE(all, 1500ms * 3 / 2) << "alone it takes 1.5 s";
   EXPECT_GE(longest, 400ms);
-  EXPECT_LE(longest, 1100ms);  // four tokens of the streams, and one that is under way
+  EXPECT_LE(longest, 1400ms);  // five tokens of the streams; what rows take is known from one step of a few
 }
 
 TEST_F(SchedulerTest, StreamsOutOfPhaseStandStillTogether) {

@@ -21,6 +21,8 @@ constexpr std::uint32_t kPass = 16;
 constexpr std::uint32_t kShortPass = 4;
 // In shares of a row, what an odd one costs more.
 constexpr double kOddGuess = 0.33;
+// Cells are counted in thousands, so that they cost about what a row does.
+constexpr double kCells = 1000;
 // Every so many steps the kind that seems dearer is tried: what is never done teaches nothing.
 constexpr std::uint64_t kTryOther = 16;
 constexpr double kLeast = 0.001;  // milliseconds, of what cannot cost nothing
@@ -34,8 +36,8 @@ Duration of_milliseconds(double ms) {
 /// All of the first step could be its rows or its fixed part.
 void StepCost::begin(double took, double rows) {
   const double row = std::max(took / rows, kLeast);
-  cost_ = {0, row, row, row * kOddGuess};
-  unsure_ = {std::max(took, kLeast), row, row, row / 2};
+  cost_ = {0, row, row, row * kOddGuess, 0};
+  unsure_ = {std::max(took, kLeast), row, row, row / 2, row / 2};
   for (std::size_t i = 0; i < kParts; ++i) covariance_[i][i] = unsure_[i] * unsure_[i];
 }
 
@@ -55,12 +57,11 @@ void StepCost::drift() {
   }
 }
 
-void StepCost::observe(std::uint32_t decode_rows, std::uint32_t prefill_rows, Duration took) {
-  const std::uint32_t rows = decode_rows + prefill_rows;
-  if (rows == 0) return;
+void StepCost::observe(const StepRows& rows, Duration took) {
+  if (rows.decode + rows.prefill == 0) return;
   const double measured = std::chrono::duration<double, std::milli>(took).count();
-  if (observed_++ == 0) begin(measured, rows);
-  const Vector has = parts_of(decode_rows, prefill_rows);
+  if (observed_++ == 0) begin(measured, rows.decode + rows.prefill);
+  const Vector has = parts_of(rows);
   double expected = 0;
   Vector gain{};
   double variance = 0;
@@ -80,32 +81,39 @@ void StepCost::observe(std::uint32_t decode_rows, std::uint32_t prefill_rows, Du
   drift();
 }
 
-StepCost::Vector StepCost::parts_of(std::uint32_t decode_rows, std::uint32_t prefill_rows) {
-  return {1, double(decode_rows), double(prefill_rows), double((decode_rows + prefill_rows) % kPass)};
+StepCost::Vector StepCost::parts_of(const StepRows& rows) const {
+  return {1, double(rows.decode), double(rows.prefill), double(odd_rows(rows.decode + rows.prefill)),
+          double(rows.cells) / kCells};
 }
 
-double StepCost::milliseconds(std::uint32_t decode_rows, std::uint32_t prefill_rows) const {
-  if (observed_ == 0) return kFirstGuess * prefill_rows;
-  const Vector has = parts_of(decode_rows, prefill_rows);
+std::uint32_t StepCost::odd_rows(std::uint32_t rows) const {
+  return tile_rows_ == 0 ? rows % kPass : (tile_rows_ - rows % tile_rows_) % tile_rows_;
+}
+
+double StepCost::milliseconds(const StepRows& rows) const {
+  if (observed_ == 0) return kFirstGuess * rows.prefill;
+  const Vector has = parts_of(rows);
   return std::inner_product(has.begin(), has.end(), cost_.begin(), 0.0);
 }
 
-Duration StepCost::step(std::uint32_t decode_rows, std::uint32_t prefill_rows) const {
-  return of_milliseconds(milliseconds(decode_rows, prefill_rows));
-}
+Duration StepCost::step(const StepRows& rows) const { return of_milliseconds(milliseconds(rows)); }
 
-std::uint32_t StepCost::prompt_rows_in(Duration time, std::uint32_t decode_rows, std::uint32_t most) const {
+std::uint32_t StepCost::prompt_rows_in(Duration time, std::uint32_t decode_rows, std::uint32_t most,
+                                       std::uint32_t depth) const {
   const double ms = std::chrono::duration<double, std::milli>(time).count();
-  // The most of each kind that fit: one of them is cheapest, since the more rows share what the step costs.
-  std::uint32_t even = 0;
-  std::uint32_t odd = 0;
+  const auto cost = [&](std::uint32_t rows) {
+    return milliseconds(StepRows::of_prompt(decode_rows, rows, depth));
+  };
+  const auto is_even = [&](std::uint32_t rows) { return odd_rows(decode_rows + rows) == 0; };
+  std::uint32_t best = 0;
+  std::uint32_t other = 0;  // of the other kind, and fewer
   for (std::uint32_t rows = kShortPass - decode_rows % kShortPass; rows <= most; rows += kShortPass) {
-    if (milliseconds(decode_rows, rows) > ms) continue;
-    ((decode_rows + rows) % kPass == 0 ? even : odd) = rows;
+    if (cost(rows) > ms) continue;
+    if (best != 0 && cost(rows) * best > cost(best) * rows) continue;
+    if (is_even(rows) != is_even(best)) other = best;
+    best = rows;
   }
-  if (even == 0 || odd == 0) return std::max(even, odd);
-  const bool even_is_cheaper = milliseconds(decode_rows, even) * odd <= milliseconds(decode_rows, odd) * even;
-  return even_is_cheaper == (observed_ % kTryOther != 0) ? even : odd;
+  return observed_ % kTryOther == 0 && other != 0 ? other : best;
 }
 
 }  // namespace autoglm::engine

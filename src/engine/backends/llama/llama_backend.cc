@@ -168,6 +168,7 @@ Result<void> LlamaBackend::make_context(const LlamaOptions& options) {
   }
   facts_.shares_prefixes = shares;
   facts_.max_batch = llama_n_batch(context_.get());
+  facts_.tile_rows = ggml_cpu_has_amx_int8() != 0 ? 32 : 0;
   facts_.vocabulary_size = static_cast<std::uint32_t>(llama_vocab_n_tokens(vocab_));
   facts_.adds_bos = llama_vocab_get_add_bos(vocab_);
   return {};
