@@ -47,8 +47,9 @@ config::Descriptor<EngineConfig> describe_engine() {
       .field(
           "saved_memory", &C::saved_memory,
           {.doc =
-               "Memory for what requests had computed that a full cache sent back to the queue; it is taken "
-               "when it is needed. Beyond it, and with 0, they compute it again."})
+               "Memory for what a full cache has no room for: what requests had computed that were sent back "
+               "to the queue, and prefixes that nobody uses at the moment. It is taken when it is needed. "
+               "Beyond it, and with 0, it is computed again."})
       .field("prefix_cache", &C::prefix_cache,
              {.doc = "Keep what was computed while there is room, for later requests that begin alike. Not "
                      "possible "
@@ -56,7 +57,8 @@ config::Descriptor<EngineConfig> describe_engine() {
       .field(
           "max_stall", &C::max_stall,
           {.doc = "How long a step that reads prompts may take while others wait for their next token. While "
-                  "those run fast it is less: four times as long as a step without a prompt. They wait "
+                  "those run fast it is less: three and a half times as long as a step without a prompt. "
+                  "They wait "
                   "longer for prompts of a higher priority, and while many requests begin at once.",
            .min = 0.001,
            .max = 60})

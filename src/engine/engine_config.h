@@ -25,7 +25,7 @@ struct EngineConfig {
   std::uint32_t max_waiting = 256;   ///< requests beyond those; further ones are told 429
   std::uint32_t threads = 0;         ///< compute threads; 0: what the event loops leave of the CPUs
   std::uint32_t max_batch = 512;     ///< tokens of one step
-  std::size_t saved_memory = 256 * 1024 * 1024;  ///< for what preempted requests had computed
+  std::size_t saved_memory = 256 * 1024 * 1024;  ///< for what the cache has no room for
   bool prefix_cache = true;                      ///< keep what was computed for requests that begin alike
   Duration max_stall = std::chrono::milliseconds(200);  ///< that a prompt may hold up others' next token
 

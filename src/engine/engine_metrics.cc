@@ -38,6 +38,10 @@ EngineMetrics::EngineMetrics(MetricRegistry& registry, const std::string& model,
       restored_tokens(registry.counter(
           "autoglm_engine_restored_tokens_total",
           "Tokens of preempted sequences that were restored, not computed again.", {{"model_name", model}})),
+      reloaded_tokens(registry.counter("autoglm_engine_reloaded_tokens_total",
+                                       "Prompt tokens that were found among spilled prefixes; "
+                                       "vllm:prefix_cache_hits_total counts them, too.",
+                                       {{"model_name", model}})),
       prefix_cache_queries(registry.counter("vllm:prefix_cache_queries_total",
                                             "Prompt tokens that were looked up among computed prefixes.",
                                             {{"model_name", model}})),

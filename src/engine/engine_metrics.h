@@ -22,6 +22,7 @@ class EngineMetrics {
   observe::Counter& generation_tokens;
   observe::Counter& preemptions;
   observe::Counter& restored_tokens;       ///< that need not be computed again after a preemption
+  observe::Counter& reloaded_tokens;       ///< of prefixes that the cache had no room for
   observe::Counter& prefix_cache_queries;  ///< prompt tokens looked up
   observe::Counter& prefix_cache_hits;     ///< and found
   observe::Counter& stopped;               ///< vllm:request_success_total{finished_reason="stop"}

@@ -168,6 +168,7 @@ void EngineWorker::apply(const Scheduler::Step& step) {
   for (const Scheduler::Admission& admission : step.admitted) {
     Choice& choice = *choices_.at(admission.sequence);
     metrics_.restored_tokens.add(admission.restored);
+    metrics_.reloaded_tokens.add(admission.reloaded);
     if (std::exchange(choice.admitted, true)) continue;
     Generation& generation = *choice.generation;
     const std::uint32_t cached = std::min(admission.cached, choice.prompt_tokens);

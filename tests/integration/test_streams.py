@@ -117,6 +117,22 @@ class SmallCache(ServerTest):
         self.assertGreater(self.server.metric("vllm:num_preemptions_total"), 0)
         self.assertGreater(self.server.metric("autoglm_engine_restored_tokens_total"), 0)
 
+    def test_prefixes_that_were_crowded_out_come_back(self):
+        def ask(prompt):
+            answer = self.server.post("/v1/completions", {"prompt": prompt, "max_tokens": 20, "temperature": 0,
+                                                          "ignore_eos": True}).json()
+            usage = answer["usage"]
+            return answer["choices"][0]["text"], usage["prompt_tokens"], usage["prompt_tokens_details"]["cached_tokens"]
+
+        prompts = [f"{i}: " + "the quick brown fox " * 12 for i in range(6)]  # together more than the cache holds
+        texts = [ask(prompt)[0] for prompt in prompts]
+        before = self.server.metric("autoglm_engine_reloaded_tokens_total")
+        for prompt, text in zip(prompts, texts):
+            again, tokens, cached = ask(prompt)
+            self.assertEqual(again, text)
+            self.assertGreaterEqual(cached, tokens - 16)
+        self.assertGreater(self.server.metric("autoglm_engine_reloaded_tokens_total"), before)
+
 
 class Overload(unittest.TestCase):
     def test_every_request_ends_in_one_answer(self):

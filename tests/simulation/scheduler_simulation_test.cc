@@ -97,7 +97,7 @@ struct Simulation {
     scheduler.complete(planned, took);
     ASSERT_LE(scheduler.cache().used_cells() + scheduler.cache().kept_cells(), limits.kv.cells);
     ASSERT_LE(scheduler.running(), limits.max_sequences);
-    ASSERT_LE(scheduler.saved_tokens(), limits.saved_tokens);
+    ASSERT_LE(scheduler.saved_tokens() + scheduler.cache().spilled_tokens(), limits.saved_tokens);
     for (const auto& slice : planned.slices) {
       if (slice.completes) advance(slice.sequence);
     }

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "engine/kv/kv_cache.h"
+#include "engine/kv/kv_operation.h"
 #include "inference/events.h"
 #include "inference/request.h"
 

@@ -7,20 +7,10 @@
 
 namespace autoglm::engine {
 
-namespace {
-
-/// FNV-1a over tokens; equality is checked beside it, so that a collision costs time and nothing else.
-std::uint64_t hash_block(std::uint64_t salt, std::span<const TokenId> block) {
-  std::uint64_t hash = 14695981039346656037ULL ^ salt;
-  for (const TokenId token : block) hash = (hash ^ static_cast<std::uint32_t>(token)) * 1099511628211ULL;
-  return hash ^ (hash >> 29);
-}
-
-}  // namespace
-
 class KvCache::Node {
  public:
   Node* parent = nullptr;
+  std::uint64_t serial = 0;
   std::uint64_t salt = 0;
   std::uint64_t hash = 0;
   std::vector<TokenId> tokens;
@@ -61,7 +51,8 @@ KvCache::~KvCache() {
 
 KvCache::Node* KvCache::find_child(const Node& parent, std::uint64_t salt,
                                    std::span<const TokenId> block) const {
-  const auto [begin, end] = parent.children.equal_range(hash_block(salt, block));
+  const BlockKey key{.parent = parent.serial, .salt = salt, .tokens = block};
+  const auto [begin, end] = parent.children.equal_range(key.hash());
   for (auto it = begin; it != end; ++it) {
     if (it->second->salt == salt && std::ranges::equal(it->second->tokens, block)) return it->second.get();
   }
@@ -120,6 +111,8 @@ bool KvCache::evict_one(KvOperations& operations) {
   Node* victim = evictable_.begin()->second;
   evictable_.erase(evictable_.begin());
   Node* parent = victim->parent;
+  spilled_.put({.parent = parent->serial, .salt = victim->salt, .tokens = victim->tokens}, victim->serial,
+               victim->id, parent->depth * kBlock, operations);
   const bool last_child = parent->children.size() == 1;
   if (last_child && !parent->is_root()) {
     parent->id = victim->id;
@@ -156,6 +149,7 @@ bool KvCache::make_room(std::uint32_t count, KvOperations& operations) {
 void KvCache::clear(KvOperations& operations) {
   while (evict_one(operations)) {
   }
+  spilled_.clear(operations);
 }
 
 KvCache::Lease KvCache::open(std::uint64_t salt, std::span<const TokenId> tokens, KvOperations& operations) {
@@ -177,6 +171,47 @@ KvCache::Lease KvCache::open(std::uint64_t salt, std::span<const TokenId> tokens
                           .end = lease.shared});
   }
   return lease;
+}
+
+std::vector<std::uint64_t> KvCache::spilled_behind(const Node& node, std::uint64_t salt,
+                                                   std::span<const TokenId> tokens) const {
+  std::vector<std::uint64_t> serials;
+  std::uint64_t parent = node.serial;
+  for (std::size_t begin = std::size_t{node.depth} * kBlock; begin + kBlock < tokens.size();
+       begin += kBlock) {
+    const auto serial = spilled_.find({parent, salt, tokens.subspan(begin, kBlock)});
+    if (!serial) break;
+    serials.push_back(parent = *serial);
+  }
+  return serials;
+}
+
+std::uint32_t KvCache::known(std::uint64_t salt, std::span<const TokenId> tokens) const {
+  const Node* node = deepest_match(salt, tokens);
+  return kBlock * (node->depth + static_cast<std::uint32_t>(spilled_behind(*node, salt, tokens).size()));
+}
+
+void KvCache::reload(Lease& lease, std::uint64_t salt, std::span<const TokenId> tokens,
+                     KvOperations& operations) {
+  const std::vector<std::uint64_t> serials = spilled_behind(*lease.deepest, salt, tokens);
+  // Before room is made: what goes for that is spilled, too, and must not push them out.
+  for (const std::uint64_t serial : serials) spilled_.take(serial);
+  bool room = true;
+  for (const std::uint64_t serial : serials) {
+    const std::uint64_t state = SpilledBlocks::state_of(serial);
+    room = room && make_room(kBlock + KvOperation::kPiece, operations);
+    if (room) {
+      operations.push_back({.kind = KvOperation::Kind::kRestore,
+                            .to = lease.sequence,
+                            .begin = lease.computed,
+                            .end = lease.computed + kBlock,
+                            .state = state});
+      advance(lease, salt, tokens, kBlock, operations);
+      // What was spilled behind it is found by its number.
+      if (lease.shared == lease.computed) lease.deepest->serial = serial;
+    }
+    operations.push_back({.kind = KvOperation::Kind::kDrop, .state = state});
+  }
 }
 
 KvCache::Lease KvCache::fork(const Lease& parent, KvOperations& operations) {
@@ -213,8 +248,11 @@ KvCache::Node* KvCache::add_child(Node& parent, std::span<const TokenId> block, 
   operations.push_back(share);
   auto node = std::make_unique<Node>();
   node->parent = &parent;
+  const BlockKey key{.parent = parent.serial, .salt = salt, .tokens = block};
+  node->serial = spilled_.find(key).value_or(serials_ + 1);
+  serials_ = std::max(serials_, node->serial);
   node->salt = salt;
-  node->hash = hash_block(salt, block);
+  node->hash = key.hash();
   node->tokens.assign(block.begin(), block.end());
   node->depth = parent.depth + 1;
   node->id = share.to;

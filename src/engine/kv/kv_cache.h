@@ -1,5 +1,7 @@
 #pragma once
 
+#include "engine/kv/kv_operation.h"
+#include "engine/kv/spilled_blocks.h"
 #include "inference/request.h"
 
 #include <cstdint>
@@ -11,30 +13,6 @@
 #include <vector>
 
 namespace autoglm::engine {
-
-/// Something to do to the backend's cells. Sharing and forgetting are metadata only and cost microseconds;
-/// saving and restoring copy.
-struct KvOperation {
-  enum class Kind : std::uint8_t {
-    kShare,    ///< `to` gets the cells that `from` has at positions begin … end-1
-    kForget,   ///< `from` gives up its cells at positions begin … end-1
-    kSave,     ///< what `from` has at positions begin … end-1 is copied aside, as `state`
-    kRestore,  ///< `to` gets cells of its own at positions begin … end-1, filled from `state`
-    kDrop      ///< `state` is not needed any more
-  };
-  static constexpr std::uint32_t kToTheEnd = ~0U;
-  /// Cells that a kRestore may need beyond those that it fills, for a moment.
-  static constexpr std::uint32_t kPiece = 64;
-
-  Kind kind = Kind::kForget;
-  std::int32_t from = 0;
-  std::int32_t to = -1;
-  std::uint32_t begin = 0;
-  std::uint32_t end = kToTheEnd;
-  std::uint64_t state = 0;
-  friend bool operator==(const KvOperation&, const KvOperation&) = default;
-};
-using KvOperations = std::vector<KvOperation>;
 
 struct KvLimits {
   std::uint32_t cells = 8192;     ///< tokens, of all sequences and of what is kept together
@@ -49,7 +27,8 @@ struct KvLimits {
 ///
 /// The tree's nodes are blocks of 16 tokens. A leaf owns a sequence id that has the cells of its whole path;
 /// inner nodes borrow a descendant's. A running sequence pins its deepest node, and has an id of its own that
-/// also has these cells. Unpinned leaves go, least recently used first, when cells or ids run out.
+/// also has these cells. Unpinned leaves go, least recently used first, when cells or ids run out; they may
+/// be spilled, to come back when they are wanted.
 class KvCache {
  public:
   static constexpr std::uint32_t kBlock = 16;
@@ -72,10 +51,14 @@ class KvCache {
   /// How many of `tokens` are in the tree, in whole blocks; never all of them, since the last has to be
   /// computed for its logits. `salt` keeps apart what must not be shared (tenants, adapters).
   std::uint32_t match(std::uint64_t salt, std::span<const TokenId> tokens) const;
+  /// How many need not be computed: those in the tree, and those behind them that were spilled.
+  std::uint32_t known(std::uint64_t salt, std::span<const TokenId> tokens) const;
 
   /// Begins a sequence with the longest prefix that the tree has. Fails (a closed lease) when all ids are in
   /// use.
   Lease open(std::uint64_t salt, std::span<const TokenId> tokens, KvOperations& operations);
+  /// Brings back what was spilled of its beginning, as far as there is room.
+  void reload(Lease& lease, std::uint64_t salt, std::span<const TokenId> tokens, KvOperations& operations);
   /// A further sequence that continues from all cells of `parent`; likewise.
   Lease fork(const Lease& parent, KvOperations& operations);
   /// `count` more tokens of it were computed; whole blocks of `tokens` go to the tree, for others to share.
@@ -88,6 +71,8 @@ class KvCache {
   bool make_room(std::uint32_t count, KvOperations& operations);
   /// Forgets everything that no sequence uses.
   void clear(KvOperations& operations);
+  /// From now on up to so many tokens of what is forgotten are kept aside: spilled. At first none.
+  void spill(std::uint64_t tokens, KvOperations& operations) { spilled_.limit(tokens, operations); }
 
   std::uint32_t capacity() const { return limits_.cells; }
   /// Cells of running sequences, shared ones counted once.
@@ -98,11 +83,15 @@ class KvCache {
     const std::uint32_t taken = private_cells_ + kBlock * blocks_;
     return taken < limits_.cells ? limits_.cells - taken : 0;  // a fork may count a block twice for a moment
   }
+  std::uint64_t spilled_tokens() const { return spilled_.tokens(); }
   std::size_t free_sequences() const { return free_ids_.size(); }
 
  private:
   Node* find_child(const Node& parent, std::uint64_t salt, std::span<const TokenId> block) const;
   Node* deepest_match(std::uint64_t salt, std::span<const TokenId> tokens) const;
+  /// The serial numbers of the blocks behind a node's that were spilled.
+  std::vector<std::uint64_t> spilled_behind(const Node& node, std::uint64_t salt,
+                                            std::span<const TokenId> tokens) const;
   Node* add_child(Node& parent, std::span<const TokenId> block, std::uint64_t salt, std::int32_t from,
                   KvOperations& operations);
   void pin(Node* node);
@@ -112,9 +101,11 @@ class KvCache {
   std::int32_t take_id(KvOperations& operations);
 
   KvLimits limits_;
+  SpilledBlocks spilled_;
   std::unique_ptr<Node> root_;
   std::vector<std::int32_t> free_ids_;
   std::map<std::uint64_t, Node*> evictable_;  // unpinned leaves by last use
+  std::uint64_t serials_ = 0;                 // of blocks, so far
   std::uint64_t clock_ = 0;                   // counts uses
   std::uint32_t blocks_ = 0;                  // in the tree
   std::uint32_t pinned_blocks_ = 0;           // of those: on the path of a running sequence

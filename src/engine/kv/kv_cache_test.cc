@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bitset>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -18,11 +20,24 @@ class Cells {
  public:
   void apply(KvOperations& operations) {
     for (const KvOperation& operation : operations) {
+      if (operation.kind == KvOperation::Kind::kDrop) {
+        ASSERT_EQ(states_.erase(operation.state), 1U) << "what is dropped has been saved";
+        continue;
+      }
+      if (operation.kind == KvOperation::Kind::kRestore) {
+        for (const Cell& saved : states_.at(operation.state))
+          compute(operation.to, saved.position, saved.token);
+        continue;
+      }
+      if (operation.kind == KvOperation::Kind::kSave)
+        ASSERT_TRUE(states_.emplace(operation.state, std::vector<Cell>()).second) << "saved twice";
       for (Cell& cell : cells_) {
         const bool meant = cell.owners.test(static_cast<std::size_t>(operation.from)) &&
                            cell.position >= operation.begin && cell.position < operation.end;
         if (!meant) continue;
-        if (operation.kind == KvOperation::Kind::kShare) {
+        if (operation.kind == KvOperation::Kind::kSave) {
+          states_[operation.state].push_back(cell);
+        } else if (operation.kind == KvOperation::Kind::kShare) {
           cell.owners.set(static_cast<std::size_t>(operation.to));
         } else {
           cell.owners.reset(static_cast<std::size_t>(operation.from));
@@ -53,6 +68,7 @@ class Cells {
     return tokens;
   }
   std::size_t size() const { return cells_.size(); }
+  std::size_t saved() const { return states_.size(); }
 
  private:
   struct Cell {
@@ -61,6 +77,7 @@ class Cells {
     std::bitset<64> owners;
   };
   std::vector<Cell> cells_;
+  std::map<std::uint64_t, std::vector<Cell>> states_;
 };
 
 std::vector<TokenId> tokens_from(TokenId first, std::uint32_t count) {
@@ -155,11 +172,66 @@ TEST_F(KvCacheTest, OneCopyIsEnoughWhenTwoComputeTheSame) {
   EXPECT_EQ(cache.used_cells(), 32U + 8 + 8);
 }
 
+TEST_F(KvCacheTest, SpillsWhatItForgetsAndReloadsIt) {
+  KvCache cache({.cells = 128, .sequences = 8});
+  KvOperations operations;
+  cache.spill(64, operations);
+  const auto a = tokens_from(0, 65);
+  run(cache, a);
+  ASSERT_TRUE(cache.make_room(128, operations));
+  EXPECT_EQ(cache.match(0, a), 0U);
+  EXPECT_EQ(cache.known(0, a), 64U);
+  EXPECT_EQ(cache.known(0, tokens_from(0, 64)), 48U);
+  EXPECT_EQ(cache.known(1, a), 0U) << "of another salt";
+  auto lease = cache.open(0, a, operations);
+  operations.clear();
+  cache.reload(lease, 0, a, operations);
+  EXPECT_EQ(lease.computed, 64U);
+  EXPECT_EQ(std::ranges::count(operations, KvOperation::Kind::kRestore, &KvOperation::kind), 4);
+  cache.close(lease, operations);
+  operations.clear();
+  EXPECT_EQ(cache.spilled_tokens(), 0U) << "it is back";
+  EXPECT_EQ(cache.match(0, a), 64U);
+  ASSERT_TRUE(cache.make_room(128, operations));
+  EXPECT_EQ(cache.known(0, a), 64U);
+}
+
+TEST_F(KvCacheTest, WhatComesBackIsFoundByWhatWasSpilledBehindIt) {
+  KvCache cache({.cells = 256, .sequences = 8});
+  KvOperations operations;
+  cache.spill(128, operations);
+  const auto a = tokens_from(0, 65);
+  auto b = tokens_from(0, 65);
+  for (std::size_t i = 32; i < b.size(); ++i) b[i] += 1000;
+  run(cache, a);
+  run(cache, b);
+  ASSERT_TRUE(cache.make_room(256, operations));
+  for (const auto& tokens : {a, b}) {
+    auto lease = cache.open(0, tokens, operations);
+    cache.reload(lease, 0, tokens, operations);
+    EXPECT_EQ(lease.computed, 64U);
+    cache.close(lease, operations);
+  }
+}
+
+TEST_F(KvCacheTest, WhatIsComputedAgainIsFoundByWhatWasSpilledBehindIt) {
+  KvCache cache({.cells = 128, .sequences = 8});
+  KvOperations operations;
+  cache.spill(48, operations);
+  const auto a = tokens_from(0, 65);
+  run(cache, a);
+  ASSERT_TRUE(cache.make_room(128, operations));  // the deepest of four blocks has no room
+  EXPECT_EQ(cache.known(0, a), 48U);
+  run(cache, tokens_from(0, 17));
+  EXPECT_EQ(cache.match(0, a), 16U);
+  EXPECT_EQ(cache.known(0, a), 48U);
+}
+
 /// Sequences that share beginnings open, advance, fork and close at random in a cache far too small; a model
 /// of the backend applies every operation and is looked at after each.
 class Simulation {
  public:
-  explicit Simulation(std::uint64_t seed) : random_(seed) {}
+  explicit Simulation(std::uint64_t seed) : random_(seed) { cache_.spill(spilled_, operations_); }
 
   struct Live {
     std::uint64_t salt;
@@ -168,6 +240,7 @@ class Simulation {
   };
 
   void step() {
+    if (random_.below(100) == 0) cache_.spill(spilled_ = random_.below(3) * 200, operations_);
     switch (random_.below(8)) {
       case 0:
       case 1:
@@ -192,9 +265,10 @@ class Simulation {
     ASSERT_EQ(cells_.size(), 0U);
     ASSERT_EQ(cache_.free_cells(), cache_.capacity());
     ASSERT_EQ(cache_.free_sequences(), 12U);
+    ASSERT_EQ(cells_.saved(), 0U);
   }
 
-  std::uint64_t hits = 0, forks = 0, refused = 0;
+  std::uint64_t hits = 0, forks = 0, refused = 0, reloads = 0;
 
  private:
   void open() {
@@ -208,6 +282,11 @@ class Simulation {
       return;
     }
     hits += live.lease.shared > 0 ? 1 : 0;
+    const std::uint32_t shared = live.lease.computed;
+    const std::uint32_t known = cache_.known(live.salt, live.tokens);
+    cache_.reload(live.lease, live.salt, live.tokens, operations_);
+    ASSERT_LE(live.lease.computed, known);
+    reloads += live.lease.computed > shared ? 1 : 0;
     live_.push_back(std::move(live));
   }
   void advance() {
@@ -250,6 +329,8 @@ class Simulation {
     cells_.apply(operations_);
     ASSERT_LE(cells_.size(), cache_.used_cells() + cache_.kept_cells());
     ASSERT_LE(cache_.used_cells() + cache_.kept_cells(), cache_.capacity());
+    ASSERT_LE(cache_.spilled_tokens(), spilled_);
+    ASSERT_EQ(cells_.saved() * kBlock, cache_.spilled_tokens());
     for (const Live& live : live_) {
       const auto seen = cells_.seen_by(live.lease.sequence);
       ASSERT_TRUE(seen.has_value()) << "a gap or a duplicate";
@@ -261,12 +342,13 @@ class Simulation {
   Random random_;
   KvCache cache_{{.cells = 400, .sequences = 12}};
   Cells cells_;
+  std::uint64_t spilled_ = 400;
   KvOperations operations_;
   std::vector<Live> live_;
 };
 
 TEST(KvCache, SimulationGivesEverySequenceItsOwnTokens) {
-  std::uint64_t hits = 0, forks = 0, refused = 0;
+  std::uint64_t hits = 0, forks = 0, refused = 0, reloads = 0;
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Simulation simulation(seed);
@@ -275,10 +357,12 @@ TEST(KvCache, SimulationGivesEverySequenceItsOwnTokens) {
     hits += simulation.hits;
     forks += simulation.forks;
     refused += simulation.refused;
+    reloads += simulation.reloads;
   }
   EXPECT_GT(hits, 1000U);
   EXPECT_GT(forks, 1000U);
   EXPECT_GT(refused, 1000U);
+  EXPECT_GT(reloads, 300U);
 }
 
 }  // namespace

@@ -50,6 +50,7 @@ std::uint32_t aligned(std::uint32_t decode_rows, std::uint32_t prefill_rows) {
 
 Scheduler::Scheduler(const SchedulerLimits& limits)
     : limits_(limits), cache_(limits.kv), cost_(limits.tile_rows) {
+  share_saved_tokens();
   AUTOGLM_ASSERT(limits.kv.sequences >= limits.max_sequences * (limits.kv.keep_prefixes ? 2 : 1),
                  "every running sequence needs an id, and its prefix another");
 }
@@ -156,6 +157,7 @@ void Scheduler::save(Sequence& sequence) {
   sequence.state = ++states_;
   sequence.saved_tokens = tokens;
   saved_tokens_ += tokens;
+  share_saved_tokens();
   operations_.push_back({.kind = KvOperation::Kind::kSave,
                          .from = sequence.lease.sequence,
                          .begin = 0,
@@ -183,6 +185,7 @@ void Scheduler::drop_state(Sequence& sequence) {
   if (sequence.state == 0) return;
   operations_.push_back({.kind = KvOperation::Kind::kDrop, .state = std::exchange(sequence.state, 0)});
   saved_tokens_ -= std::exchange(sequence.saved_tokens, 0);
+  share_saved_tokens();
 }
 
 std::optional<std::size_t> Scheduler::least_important() const {
@@ -221,7 +224,7 @@ bool Scheduler::waits_for_prefix(SequenceKey key) {
         std::mismatch(own.begin(), own.begin() + static_cast<std::ptrdiff_t>(reach), theirs.begin()).first;
     const auto common = static_cast<std::uint32_t>(end - own.begin()) / KvCache::kBlock * KvCache::kBlock;
     if (common <= other.lease.computed) continue;
-    if (!cached) cached = cache_.match(spec.salt, own);
+    if (!cached) cached = cache_.known(spec.salt, own);
     if (common < *cached + kWorthWaiting) continue;
     waiting.blocked = Blocked{other.spec.key, common};
     return true;
@@ -248,9 +251,14 @@ bool Scheduler::try_admit(SequenceKey key, MonotonicTime now, Step& step) {
     return false;
   }
   sequence.last_work = now;
-  const std::uint32_t shared = sequence.lease.shared;
+  const std::uint32_t in_cache = sequence.lease.computed;
+  cache_.reload(sequence.lease, sequence.spec.salt, *sequence.spec.tokens, operations_);
+  const std::uint32_t shared = sequence.lease.computed;
   restore(sequence);
-  step.admitted.push_back({key, shared, sequence.lease.computed - shared});
+  step.admitted.push_back({.sequence = key,
+                           .cached = shared,
+                           .reloaded = shared - in_cache,
+                           .restored = sequence.lease.computed - shared});
   queue_.take(key);
   waiting_.erase(key);
   running_.push_back(std::move(sequence));

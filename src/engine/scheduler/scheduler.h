@@ -18,7 +18,8 @@ struct SchedulerLimits {
   std::uint32_t tile_rows = 0;       ///< see BackendFacts
   /// That a step may take while others wait for it; while streams run fast it is less.
   Duration max_stall = std::chrono::milliseconds(200);
-  /// Tokens of preempted sequences that may be saved, to be restored instead of computed again.
+  /// Tokens that may be saved, to be restored instead of computed again: of preempted sequences, and of
+  /// prefixes that the cache has no room for.
   std::uint64_t saved_tokens = 0;
   KvLimits kv;  ///< of ids at least two for each of max_sequences, if prefixes are kept
 };
@@ -66,6 +67,7 @@ class Scheduler {
   struct Admission {
     SequenceKey sequence;
     std::uint32_t cached = 0;    ///< tokens that need not be computed, since somebody else did
+    std::uint32_t reloaded = 0;  ///< of these: since they had been spilled
     std::uint32_t restored = 0;  ///< likewise, since they were saved
   };
   struct Step {
@@ -139,6 +141,10 @@ class Scheduler {
   void save(Sequence& sequence);
   void restore(Sequence& sequence);
   void drop_state(Sequence& sequence);
+  /// What preempted sequences leave is for prefixes.
+  void share_saved_tokens() {
+    if (limits_.kv.keep_prefixes) cache_.spill(limits_.saved_tokens - saved_tokens_, operations_);
+  }
   std::optional<std::size_t> least_important() const;
   void relieve(Step& step);
   void admit(MonotonicTime now, Step& step);

@@ -291,6 +291,23 @@ TEST_F(SchedulerTest, StreamsOutOfPhaseStandStillTogether) {
   EXPECT_GE(alone, 8);
 }
 
+TEST_F(SchedulerTest, BringsBackPrefixesThatWereCrowdedOut) {
+  for (const std::uint64_t saved : {0, 100}) {
+    SchedulerLimits limits = limits_of(256, 200ms);
+    limits.saved_tokens = saved;
+    use(limits);
+    std::uint32_t cached = 0;
+    for (const auto key : {kA, kB, kC}) {
+      add(key, key == kB ? 230 : 70, 1, 0, key == kB ? 0 : 70);
+      for (auto planned = step(); !planned.slices.empty(); planned = step()) {
+        if (!planned.admitted.empty()) cached = planned.admitted[0].cached;
+      }
+      scheduler_->remove(key);
+    }
+    EXPECT_EQ(cached, saved == 0 ? 16U : 64U) << "of A's tokens, which B's pushed out";
+  }
+}
+
 TEST_F(SchedulerTest, TakesOverWhatAnotherHasComputed) {
   add(kA, 100, 1, 0, 64);
   step();

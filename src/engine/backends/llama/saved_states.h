@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/kv/kv_cache.h"
+#include "engine/kv/kv_operation.h"
 
 #include <llama-cpp.h>
 
