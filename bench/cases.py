@@ -14,7 +14,7 @@ from hostile_inputs import hostile
 from http2_answers import http2
 from isolation import isolation
 from load import Stream, run_together, words
-from ratios import Ratio, percentile
+from ratios import Ratio, compared, percentile
 from sameness import overcommit, resume
 from schemas import schema
 from servers import BINARY, ROOT, LlamaServer, Ours, Process, free_port, llama_configurations, model_path
@@ -158,6 +158,37 @@ def stall(pairs):
         "the gap is between two tokens of a stream, while prompts are read.")
 
 
+def conversations(pairs):
+    """Twelve conversations in turn, together more than twice what the cache holds."""
+    def run(server):
+        prompts = [words(700, next(_seeds)) for _ in range(12)]
+        first_tokens = []
+        for turn in range(2):
+            cpu = server.cpu_seconds()
+            for i, prompt in enumerate(prompts):
+                stream = Stream(server.port, prompt, 16)
+                stream.start()
+                stream.join()
+                prompts[i] = f"{prompt} {words(20, next(_seeds))}"
+                first_tokens.append(stream.first_token)
+        return {"TTFT s of second turns": statistics.median(first_tokens[len(prompts):]), "CPU s of second turns": server.cpu_seconds() - cpu}
+
+    peers = {"llama-server": lambda: LlamaServer("default", [], 2, 4096),
+             "ours, `saved_memory: 0`": lambda: Ours("default", cache_tokens=4096, saved_memory=0)}
+    rows = []
+    for name, make in peers.items():
+        with Ours("default", cache_tokens=4096) as ours, make() as theirs:
+            runs = []
+            for i in range(pairs):
+                both = {server: run(server) for server in [(ours, theirs), (theirs, ours)][i % 2]}
+                runs.append((both[ours], both[theirs]))
+        rows.append([name, *compared(runs, 0, 1, list(runs[0][0]))])
+        print("  " + " | ".join(rows[-1]), flush=True)
+    return "Conversations in turn", ["Against", *runs[0][0]], rows, (
+        "Twelve conversations that begin with 700 words take two turns each, one after the other; the cache has 4,096 tokens, "
+        "together they need some 9,000. The default model; llama-server with its defaults, among them 8 GiB for prompts in memory.")
+
+
 def priority(pairs):
     """One urgent request among 32 others, against the same request on an idle server."""
     rows = []
@@ -251,4 +282,4 @@ def soak(_pairs):
 
 
 CASES = {case.__name__: case for case in (
-    generate, prefix, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, slow_endpoint, streams, affinity, tls, http2, idle, slow_readers, hostile, isolation, soak)}
+    generate, prefix, conversations, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, slow_endpoint, streams, affinity, tls, http2, idle, slow_readers, hostile, isolation, soak)}
