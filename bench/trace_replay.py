@@ -9,6 +9,7 @@ from servers import Ours
 
 BLOCK = 16  # tokens of a block of our cache; the trace's blocks have 512
 SCALE = 512 // BLOCK
+TOKEN_BYTES = 256  # of the model of one layer, in the cache
 REQUESTS = 1000
 VARIABLE = "AUTOGLM_MOONCAKE_TRACE"
 
@@ -69,8 +70,8 @@ def mooncake(_pairs, width=4):
     """Prefixes of 1,000 real conversations: tokens found in the cache, against an offline LRU"""
     requests = read_trace()
     rows = []
-    for cells in (32768, 65536):
-        with Ours("1layer", cache_tokens=cells) as server:
+    for cells, saved in ((32768, 0), (65536, 0), (32768, 98304)):
+        with Ours("1layer", cache_tokens=cells, saved_memory=saved * TOKEN_BYTES) as server:
             def ask(request):
                 length, ids, answer = request
                 return post(server.port, "/v1/completions", {"prompt": tokens_of(length, ids), "max_tokens": answer, "ignore_eos": True})
@@ -79,10 +80,11 @@ def mooncake(_pairs, width=4):
             share = server.metric("vllm:prefix_cache_hits_total") / queries
         if queries != sum(length for length, _, _ in requests):
             raise RuntimeError(f"{queries} tokens of prompts were counted, not those that were sent")
-        offline = offline_share(requests, cells)
-        rows.append([f"{cells:,}", f"{100 * share:.2f} %", f"{100 * offline:.2f} %", f"{share / offline:.3f}×"])
+        offline = offline_share(requests, cells + saved)
+        rows.append([f"{cells:,}" + (f", and {saved:,} in memory" if saved else ""), f"{100 * share:.2f} %", f"{100 * offline:.2f} %", f"{share / offline:.3f}×"])
         print("  " + " | ".join(rows[-1]), flush=True)
     return "Prefixes of real conversations: ours / an offline LRU", ["tokens of cache", "hits", "of the LRU", "ratio"], rows, (
         f"The first {len(requests):,} requests of Mooncake's conversation trace, lengths and blocks a {SCALE}nd, {width} at a time in "
         f"their order, a model of one layer. The LRU sees prompts and answers one by one, in blocks of {BLOCK} tokens. The library tells "
-        "256 sequences apart, so no more ends of prompts are kept: as short as these are, that is less than 100,000 tokens.")
+        "256 sequences apart, so no more ends of prompts are kept: as short as these are, that is less than 100,000 tokens. In memory (`saved_memory`) it "
+        "is blocks, and no such limit.")
