@@ -75,10 +75,23 @@ void StepCost::observe(const StepRows& rows, Duration took) {
   double surprise = measured - expected;
   if (observed_ > kTrusted) surprise = std::min(surprise, expected);
   for (std::size_t i = 0; i < kParts; ++i) {
-    cost_[i] = std::max(cost_[i] + gain[i] / variance * surprise, i == kPrefillRow ? kLeast : 0);
+    cost_[i] += gain[i] / variance * surprise;
     for (std::size_t j = 0; j < kParts; ++j) covariance_[i][j] -= gain[i] * gain[j] / variance;
   }
+  bound();
   drift();
+}
+
+/// Nothing costs less than nothing. What a part that would have is short of moves the others, too, as much as
+/// they go together: merely cut off, it would be lost from every step's sum, and the others would wander.
+void StepCost::bound() {
+  const auto least = [](std::size_t part) { return part == kPrefillRow ? kLeast : 0; };
+  for (std::size_t i = 0; i < kParts; ++i) {
+    if (cost_[i] >= least(i) || covariance_[i][i] <= 0) continue;
+    const double short_of = (least(i) - cost_[i]) / covariance_[i][i];
+    for (std::size_t j = 0; j < kParts; ++j) cost_[j] += covariance_[j][i] * short_of;
+  }
+  for (std::size_t i = 0; i < kParts; ++i) cost_[i] = std::max(cost_[i], least(i));
 }
 
 StepCost::Vector StepCost::parts_of(const StepRows& rows) const {

@@ -48,6 +48,7 @@ class StepCost {
   using Vector = std::array<double, kParts>;
 
   void begin(double took, double rows);
+  void bound();
   void drift();
   double milliseconds(const StepRows& rows) const;
   Vector parts_of(const StepRows& rows) const;

@@ -114,6 +114,24 @@ TEST(StepCost, FillsTiles) {
   }
 }
 
+TEST(StepCost, KnowsStreamsWhoAreNeverWithoutPrompts) {
+  for (const double cell : {0.0, 0.5}) {
+    Machine machine{.fixed = 18, .decode_row = 0.5, .prefill_row = 0.5, .noise = 0.1, .cell = cell};
+    StepCost cost;
+    machine.run(cost, {4, 0}, 3);
+    std::uint32_t depth = 0;
+    for (int i = 0; i < 400; ++i) {
+      const Duration streams = cost.step({.decode = 4});
+      if (i > 50)
+        ASSERT_NEAR(ms(streams), 20, 6) << "after " << i << " steps, a thousand cells cost " << cell;
+      const StepRows step =
+          StepRows::of_prompt(4, std::max(8U, cost.prompt_rows_in(streams * 7 / 2, 4, 508, depth)), depth);
+      machine.run(cost, step);
+      depth = depth > 5000 ? 0 : depth + step.prefill;
+    }
+  }
+}
+
 TEST(StepCost, KnowsThatDeeperRowsTakeLonger) {
   Machine machine{.fixed = 5, .decode_row = 1.2, .prefill_row = 0.6, .noise = 0.1, .cell = 0.4};
   StepCost cost;
