@@ -167,9 +167,11 @@ void EngineWorker::apply(const Scheduler::Step& step) {
   metrics_.preemptions.add(step.preempted.size());
   for (const Scheduler::Admission& admission : step.admitted) {
     Choice& choice = *choices_.at(admission.sequence);
-    metrics_.restored_tokens.add(admission.restored);
+    if (std::exchange(choice.admitted, true)) {  // it was preempted
+      metrics_.restored_tokens.add(admission.restored + admission.reloaded);
+      continue;
+    }
     metrics_.reloaded_tokens.add(admission.reloaded);
-    if (std::exchange(choice.admitted, true)) continue;
     Generation& generation = *choice.generation;
     const std::uint32_t cached = std::min(admission.cached, choice.prompt_tokens);
     generation.usage.cached_tokens += cached;

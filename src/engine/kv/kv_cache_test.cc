@@ -98,6 +98,13 @@ class KvCacheTest : public ::testing::Test {
     cache.advance(lease, 0, tokens, count, operations);
     cache.close(lease, operations);
   }
+  /// Runs them and forgets them for want of room; so many tokens are kept aside.
+  void spill(KvCache& cache, std::uint64_t kept, const std::vector<std::vector<TokenId>>& all) {
+    KvOperations operations;
+    cache.spill(kept, operations);
+    for (const auto& tokens : all) run(cache, tokens);
+    ASSERT_TRUE(cache.make_room(cache.capacity(), operations));
+  }
 };
 
 TEST_F(KvCacheTest, KeepsWholeBlocksAndFindsThemAgain) {
@@ -174,22 +181,18 @@ TEST_F(KvCacheTest, OneCopyIsEnoughWhenTwoComputeTheSame) {
 
 TEST_F(KvCacheTest, SpillsWhatItForgetsAndReloadsIt) {
   KvCache cache({.cells = 128, .sequences = 8});
-  KvOperations operations;
-  cache.spill(64, operations);
   const auto a = tokens_from(0, 65);
-  run(cache, a);
-  ASSERT_TRUE(cache.make_room(128, operations));
+  spill(cache, 64, {a});
   EXPECT_EQ(cache.match(0, a), 0U);
   EXPECT_EQ(cache.known(0, a), 64U);
   EXPECT_EQ(cache.known(0, tokens_from(0, 64)), 48U);
   EXPECT_EQ(cache.known(1, a), 0U) << "of another salt";
+  KvOperations operations;
   auto lease = cache.open(0, a, operations);
-  operations.clear();
   cache.reload(lease, 0, a, operations);
   EXPECT_EQ(lease.computed, 64U);
   EXPECT_EQ(std::ranges::count(operations, KvOperation::Kind::kRestore, &KvOperation::kind), 4);
   cache.close(lease, operations);
-  operations.clear();
   EXPECT_EQ(cache.spilled_tokens(), 0U) << "it is back";
   EXPECT_EQ(cache.match(0, a), 64U);
   ASSERT_TRUE(cache.make_room(128, operations));
@@ -198,14 +201,11 @@ TEST_F(KvCacheTest, SpillsWhatItForgetsAndReloadsIt) {
 
 TEST_F(KvCacheTest, WhatComesBackIsFoundByWhatWasSpilledBehindIt) {
   KvCache cache({.cells = 256, .sequences = 8});
-  KvOperations operations;
-  cache.spill(128, operations);
   const auto a = tokens_from(0, 65);
   auto b = tokens_from(0, 65);
   for (std::size_t i = 32; i < b.size(); ++i) b[i] += 1000;
-  run(cache, a);
-  run(cache, b);
-  ASSERT_TRUE(cache.make_room(256, operations));
+  spill(cache, 128, {a, b});
+  KvOperations operations;
   for (const auto& tokens : {a, b}) {
     auto lease = cache.open(0, tokens, operations);
     cache.reload(lease, 0, tokens, operations);
@@ -216,11 +216,8 @@ TEST_F(KvCacheTest, WhatComesBackIsFoundByWhatWasSpilledBehindIt) {
 
 TEST_F(KvCacheTest, WhatIsComputedAgainIsFoundByWhatWasSpilledBehindIt) {
   KvCache cache({.cells = 128, .sequences = 8});
-  KvOperations operations;
-  cache.spill(48, operations);
   const auto a = tokens_from(0, 65);
-  run(cache, a);
-  ASSERT_TRUE(cache.make_room(128, operations));  // the deepest of four blocks has no room
+  spill(cache, 48, {a});  // the deepest of four blocks has no room
   EXPECT_EQ(cache.known(0, a), 48U);
   run(cache, tokens_from(0, 17));
   EXPECT_EQ(cache.match(0, a), 16U);
