@@ -1,78 +1,13 @@
 #include "engine/scheduler/scheduler.h"
 
-#include <gtest/gtest.h>
+#include "engine/testing/scheduler_fixture.h"
 
 #include <algorithm>
-#include <map>
-#include <memory>
 
 namespace autoglm::engine {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr SequenceKey kA{1};
-constexpr SequenceKey kB{2};
-constexpr SequenceKey kC{3};
-
-SchedulerLimits limits_of(std::uint32_t cells, Duration max_stall = 100ms) {
-  return {.max_stall = max_stall, .kv = {.cells = cells}};
-}
-
-/// A scheduler, the tokens that it looks at, and a clock.
-class SchedulerTest : public ::testing::Test {
- protected:
-  void use(const SchedulerLimits& limits) { scheduler_ = std::make_unique<Scheduler>(limits); }
-
-  /// `count` tokens that begin with `shared` zeros and go on like nobody else's.
-  void add(SequenceKey key, std::uint32_t count, std::uint32_t slots = 1, std::uint8_t priority = 0,
-           std::uint32_t shared = 0) {
-    auto tokens = std::make_unique<std::vector<TokenId>>(count);
-    for (std::uint32_t i = 0; i < count; ++i) {
-      (*tokens)[i] = i < shared ? 0 : static_cast<TokenId>(key.value * 100'000 + i);
-    }
-    scheduler_->add(
-        {.key = key, .tokens = tokens.get(), .slots = slots, .priority = priority, .arrived = now_});
-    tokens_[key] = std::move(tokens);
-  }
-  void append(SequenceKey key) {
-    tokens_[key]->push_back(7);
-    scheduler_->append(key);
-  }
-  void fork(SequenceKey parent, SequenceKey child) {
-    tokens_[child] = std::make_unique<std::vector<TokenId>>(*tokens_[parent]);
-    scheduler_->fork(parent, child, tokens_[child].get());
-  }
-  Scheduler::Step plan() { return scheduler_->plan(now_); }
-  Scheduler::Step step(Duration took = 1ms) {
-    auto planned = plan();
-    scheduler_->complete(planned, took);
-    now_ += took;
-    return planned;
-  }
-  /// The step was done; every sequence that completed gets its next token.
-  void take_tokens(const Scheduler::Step& planned, Duration took) {
-    scheduler_->complete(planned, took);
-    now_ += took;
-    for (const auto& slice : planned.slices) {
-      if (slice.completes) append(slice.sequence);
-    }
-  }
-  /// So many sequences that generate, a step of theirs taking so long.
-  void start_streams(std::uint64_t count, Duration took) {
-    for (std::uint64_t key = 100; key < 100 + count; ++key) add(SequenceKey{key}, 1);
-    for (int i = 0; i < 3; ++i) take_tokens(plan(), took);
-  }
-  static std::vector<SequenceKey> admitted(const Scheduler::Step& step) {
-    std::vector<SequenceKey> keys;
-    for (const auto& admission : step.admitted) keys.push_back(admission.sequence);
-    return keys;
-  }
-
-  std::unique_ptr<Scheduler> scheduler_ = std::make_unique<Scheduler>(SchedulerLimits{});
-  std::map<SequenceKey, std::unique_ptr<std::vector<TokenId>>> tokens_;
-  MonotonicTime now_{};
-};
 
 TEST_F(SchedulerTest, ComputesAPromptAndThenOneTokenAStep) {
   add(kA, 10);

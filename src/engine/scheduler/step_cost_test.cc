@@ -2,6 +2,7 @@
 
 #include "base/random.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace autoglm::engine {
@@ -115,19 +116,26 @@ TEST(StepCost, FillsTiles) {
 }
 
 TEST(StepCost, KnowsStreamsWhoAreNeverWithoutPrompts) {
-  for (const double cell : {0.0, 0.5}) {
-    Machine machine{.fixed = 18, .decode_row = 0.5, .prefill_row = 0.5, .noise = 0.1, .cell = cell};
-    StepCost cost;
-    machine.run(cost, {4, 0}, 3);
-    std::uint32_t depth = 0;
-    for (int i = 0; i < 400; ++i) {
-      const Duration streams = cost.step({.decode = 4});
-      if (i > 50)
-        ASSERT_NEAR(ms(streams), 20, 6) << "after " << i << " steps, a thousand cells cost " << cell;
-      const StepRows step =
-          StepRows::of_prompt(4, std::max(8U, cost.prompt_rows_in(streams * 7 / 2, 4, 508, depth)), depth);
-      machine.run(cost, step);
-      depth = depth > 5000 ? 0 : depth + step.prefill;
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    for (const double cell : {0.0, 0.5}) {
+      SCOPED_TRACE(fmt::format("seed {}, a thousand cells cost {}", seed, cell));
+      Machine machine{.fixed = 18,
+                      .decode_row = 0.5,
+                      .prefill_row = 0.5,
+                      .noise = 0.1,
+                      .cell = cell,
+                      .random = Random(seed)};
+      StepCost cost;
+      machine.run(cost, {4, 0}, 3);
+      std::uint32_t depth = 0;
+      for (int i = 0; i < 400; ++i) {
+        const Duration streams = cost.step({.decode = 4});
+        if (i > 50) ASSERT_NEAR(ms(streams), 20, 5) << "after " << i << " steps";
+        const StepRows step =
+            StepRows::of_prompt(4, std::max(8U, cost.prompt_rows_in(streams * 7 / 2, 4, 508, depth)), depth);
+        machine.run(cost, step);
+        depth = depth > 5000 ? 0 : depth + step.prefill;
+      }
     }
   }
 }
