@@ -15,8 +15,9 @@ import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Small enough that overload and preemption happen all the time.
-ENGINE = {"context": 1024, "cache_tokens": 2048, "max_sequences": 8, "max_waiting": 8}
+# Small enough that overload and preemption happen all the time, and that the saved blocks' memory is full in no time: what
+# grows afterwards is a leak.
+ENGINE = {"context": 1024, "cache_tokens": 2048, "max_sequences": 8, "max_waiting": 8, "saved_memory": 8 * 1024 * 1024}
 SERVER = {"request_timeout": "5s"}
 CLIENTS = 24
 
