@@ -197,6 +197,37 @@ TEST(Engine, AFailingBackendEndsRequestsWithOneErrorAndGoesOn) {
   }(engine));
 }
 
+TEST(Engine, AFormatWithoutAWayOnEndsItsRequestAlone) {
+  const auto engine = make_tiny(2048);
+  std::vector<GenerateRequest> all = {ask("free", 40), ask("dead", 40, 7), ask("free", 40)};
+  all[1].n = 3;  // in one step: the first to fail takes its siblings along
+  // Two letters, then a token that the vocabulary does not have.
+  all[1].format = {OutputFormat::Kind::kGrammar, "root ::= [a-z] [a-z] <[999999]>"};
+  const auto outcomes = engine->run_together(all);
+  ASSERT_TRUE(outcomes[1].error);
+  EXPECT_EQ(outcomes[1].error->code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(outcomes[1].error->param, "grammar");
+  const Outcome alone = engine->run(ask("free", 40));
+  for (const std::size_t free : {0UL, 2UL}) {
+    EXPECT_FALSE(outcomes[free].error);
+    EXPECT_EQ(outcomes[free].texts, alone.texts);
+  }
+  engine->run(EngineFixture::eventually([&engine] { return engine->idle(); }));
+}
+
+TEST(Engine, AnAnswerThatIsCompleteEndsBeforeMinTokens) {
+  const auto engine = make_tiny(2048);
+  for (const auto seed : {std::optional<std::uint64_t>(), std::optional<std::uint64_t>(3)}) {
+    GenerateRequest work = ask("Say", 40, seed);
+    work.stop.min_tokens = 30;
+    work.format = {OutputFormat::Kind::kGrammar, R"(root ::= "ab")"};
+    const Outcome outcome = engine->run(work);
+    ASSERT_FALSE(outcome.error);
+    EXPECT_EQ(outcome.texts.at(0), "ab");
+    EXPECT_EQ(outcome.reasons.at(0), FinishReason::kStop);
+  }
+}
+
 TEST(Engine, EndsStreamsWhenItIsDestroyed) {
   FakeEngine engine({.context = 4096, .cells = 8192});
   engine.fixture->run([](FakeEngine& e) -> Task<void> {

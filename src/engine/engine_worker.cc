@@ -216,7 +216,9 @@ void EngineWorker::choose_tokens(const Scheduler::Step& step, MonotonicTime now)
   std::size_t row = 0;
   for (const Scheduler::Slice& slice : step.slices) {
     const std::size_t first_row = std::exchange(row, row + slice.count);
-    Choice& choice = *choices_.at(slice.sequence);
+    const auto found = choices_.find(slice.sequence);
+    if (found == choices_.end()) continue;  // another choice of its request has failed
+    Choice& choice = *found->second;
     if (choice.generation->work->prompt_logprobs) report_prompt(choice, slice, first_row);
     if (!slice.completes) continue;
     const std::span<float> logits = backend_.logits(row - 1);
@@ -294,7 +296,9 @@ void EngineWorker::add_token(Choice& choice, std::span<float> logits, MonotonicT
     for (const TokenId end : backend_.end_tokens()) logits[static_cast<std::size_t>(end)] = -INFINITY;
     for (const TokenId end : stop.stop_tokens) logits[static_cast<std::size_t>(end)] = -INFINITY;
   }
-  const TokenId token = choice.sampler->sample(logits, index);
+  const std::optional<TokenId> chosen = choice.sampler->sample(logits, index);
+  if (!chosen) return fail(generation, generation.dead_end());
+  const TokenId token = *chosen;
   choice.sampler->accept(token);
   event.choice = choice.number;
   event.index = index;
@@ -366,13 +370,15 @@ void EngineWorker::give_up_on(DecodeStatus status) {
                  .reason = "engine_failed"});
 }
 
+void EngineWorker::fail(Generation& generation, const Error& error) {
+  for (const auto& choice : generation.choices) drop_choice(choice->key);
+  outbox_.fail(generation.submission.delivery, error);
+  metrics_.failed.add();
+  forget(generation.submission.id);
+}
+
 void EngineWorker::fail_all(const Error& error) {
-  for (auto& [id, generation] : generations_) {
-    for (const auto& choice : generation->choices) drop_choice(choice->key);
-    outbox_.fail(generation->submission.delivery, error);
-    metrics_.failed.add();
-  }
-  while (!generations_.empty()) forget(generations_.begin()->first);
+  while (!generations_.empty()) fail(*generations_.begin()->second, error);
 }
 
 void EngineWorker::publish_load() {

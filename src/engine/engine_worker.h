@@ -87,6 +87,7 @@ class EngineWorker {
   void drop_choice(SequenceKey key);
   void forget(GenerationId id);
   void give_up_on(DecodeStatus status);
+  void fail(Generation& generation, const Error& error);
   void fail_all(const Error& error);
   void publish_load();
 

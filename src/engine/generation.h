@@ -2,6 +2,8 @@
 
 #include "engine/engine_worker.h"
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -39,6 +41,17 @@ struct EngineWorker::Generation {
 
   const std::string& echo_of(const Choice& choice) const {
     return submission.prompts[choice.number / work->n].echo;
+  }
+
+  /// That its format allows no further token.
+  Error dead_end() const {
+    const char* field = work->format.kind == OutputFormat::Kind::kText      ? "tools"
+                        : work->format.kind == OutputFormat::Kind::kGrammar ? "grammar"
+                                                                            : "response_format";
+    return invalid_field(
+        field, fmt::format(
+                   "{} leaves no token to go on with: it contradicts itself, or allows too many ways at once",
+                   field));
   }
 };
 

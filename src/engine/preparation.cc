@@ -36,8 +36,9 @@ Result<void> check_fields(const Backend& backend, const GenerateRequest& work) {
   const BackendFacts& facts = backend.facts();
   if (work.n > facts.max_sequences) {
     return fail(invalid_field(
-        "n", fmt::format("n must be at most {}, the sequences this server runs at a time, got {}",
-                         facts.max_sequences, work.n)));
+        "n",
+        fmt::format("n, or best_of, must be at most {}, the sequences this server runs at a time, got {}",
+                    facts.max_sequences, work.n)));
   }
   if (auto checked = check_tokens(backend, "stop_token_ids", work.stop.stop_tokens); !checked) return checked;
   std::vector<TokenId> biased;
@@ -72,7 +73,7 @@ Result<void> check_bytes(const Backend& backend, std::size_t bytes) {
   return fail(invalid_field(
       "prompt",
       fmt::format(
-          "this model's context is {} tokens; the prompt's {} bytes are more than {}: shorten the prompt",
+          "this model's context is {} tokens; the prompt's {} bytes are {} or more: shorten the prompt",
           facts.context_length, bytes, bytes / facts.longest_token),
       "context_length_exceeded"));
 }

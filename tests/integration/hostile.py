@@ -149,6 +149,61 @@ BODIES = [
     ("a logit bias for a million tokens", json_body(json.dumps({"prompt": "x", "logit_bias": {str(i): 1 for i in range(300_000)}})), (400,), True),
 ]
 
+def grammar(text):
+    return json_body(json.dumps({"prompt": "x", "max_tokens": 8, "grammar": text}))
+
+
+def schema(schema, **fields):
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    return json_body(json.dumps({"prompt": "x", "max_tokens": 8, "response_format": form, **fields}))
+
+
+def tool(parameters):
+    function = {"name": "f", "parameters": parameters}
+    return json_body(json.dumps({"messages": [{"role": "user", "content": "x"}], "max_tokens": 8, "tool_choice": "required",
+                                 "tools": [{"type": "function", "function": function}]}), "/v1/chat/completions")
+
+
+def rules(count, form, last):
+    return "root ::= r0\n" + "\n".join(form.format(i, i + 1) for i in range(count)) + f"\nr{count} ::= {last}"
+
+
+def doubled(times):
+    return {"type": ["object", "array"], "properties": {"a": doubled(times - 1)}} if times else {}
+
+
+IMPOSSIBLE = {"type": "integer", "minimum": 5, "maximum": 1}
+CIRCLE = {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}
+
+# What the answer is to keep to. Most of these once ended the process, or kept a thread or gigabytes for good.
+FORMATS = [
+    ("a schema whose bounds exclude each other", schema(IMPOSSIBLE)),
+    ("a string at least 5 and at most 1 long", schema({"type": "string", "minLength": 5, "maxLength": 1})),
+    ("a list of at least a billion", schema({"type": "array", "minItems": 1_000_000_000})),
+    ("a bound beyond 64 bits", schema({"type": "integer", "minimum": 1e300})),
+    ("references in a circle", schema({"$ref": "#/$defs/a", "$defs": CIRCLE})),
+    ("references in a circle, joined", schema({"allOf": [{"$ref": "#/$defs/a"}], "$defs": CIRCLE})),
+    ("lists of types that double 30 times", schema(doubled(30))),
+    ("3,000 properties of which none is required", schema({"properties": {f"k{i}": {} for i in range(3000)}})),
+    ("a range of a pattern that is empty", schema({"type": "string", "pattern": "^[z-a]$"})),
+    ("a pattern of 200,000 groups", schema({"type": "string", "pattern": "^" + "(" * 200_000 + "$"}), (200, 400)),
+    ("a pattern that looks like a log", schema({"type": "string", "pattern": 'x\n{"level":"error"}'}), (200, 400)),
+    ("a name of a megabyte", schema({"properties": {"é" * 500_000: {}}})),
+    ("a tool that nobody can call", tool({"type": "object", "properties": {"a": IMPOSSIBLE}, "required": ["a"]})),
+    ("a tool with references in a circle", tool({"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": CIRCLE})),
+    ("a repetition of at least 5 and at most 1", grammar('root ::= "a"{5,1}')),
+    ("a way that ends nowhere", grammar('root ::= "a" <[99999999]>')),
+    ("a range that is empty", grammar('root ::= "a" [z-a]')),
+    ("300,000 groups", grammar("root ::= " + "(" * 300_000)),
+    ("30,000 rules in a chain", grammar(rules(30_000, "r{0} ::= r{1}", '"a"'))),
+    ("30 rules that double", grammar(rules(30, "r{0} ::= r{1} r{1}", '"a"?'))),
+    ("60 rules that double and are searched", grammar(rules(60, "r{0} ::= r{1} | r{1}", '"a"')), (200,)),
+    ("recursion behind what may be empty", grammar('root ::= e root "a" | "b"\ne ::= f f\nf ::= "x"?')),
+    ("400 KB, 2,000 times", grammar('root ::= "' + "a" * 400_000 + '"{2000}')),
+    ("50,000 ways to begin", grammar("root ::= " + " | ".join(f'"{i}"' for i in range(50_000)))),
+    ("an end that must not come yet", json_body(json.dumps({"prompt": "x", "grammar": 'root ::= "a"', "min_tokens": 20, "max_tokens": 30})), (200,)),
+]
+
 RESET, CLOSED, TOO_MUCH = ("reset 1",), ("goaway 1",), ("goaway 11", None)
 
 # Those that break the connection.
@@ -222,6 +277,7 @@ CASES = [Hostile("smuggling", *case) for case in SMUGGLING]
 CASES += [Hostile("chunks", name, post(CHUNKED, body)) for name, body in CHUNKS]
 CASES += [Hostile("heads", *case) for case in HEADS]
 CASES += [Hostile("bodies", *case) for case in BODIES]
+CASES += [Hostile("formats", case[0], case[1], *case[2:], stays=True) for case in FORMATS]
 CASES += [Hostile("HTTP/2 connections", *case, http2=True) for case in CONNECTIONS]
 CASES += [Hostile("HTTP/2 streams", name, behind_hello(data), outcome, stays=True, answers=2, http2=True) for name, data, outcome in STREAMS]
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,8 +54,10 @@ class TokenConstraint {
   virtual ~TokenConstraint() = default;
   virtual std::unique_ptr<TokenConstraint> clone() const = 0;
   virtual bool allows(TokenId token) const = 0;
-  /// Sets the logits of what is not allowed to minus infinity.
-  virtual void mask(std::span<float> logits) const = 0;
+  /// Sets the logits of what is not allowed to minus infinity. One token that is; nothing: the format
+  /// contradicts itself, there is no way on.
+  virtual std::optional<TokenId> mask(std::span<float> logits) const = 0;
+  /// Only what it allows.
   virtual void accept(TokenId token) = 0;
 };
 
@@ -120,8 +123,8 @@ class TokenSampler {
 
   /// The next token after `logits` (of the whole vocabulary; changed). `index` counts the tokens of the
   /// choice: the draw is a function of seed, choice and index alone, so that a generation does not depend on
-  /// what else runs and can be continued by anybody.
-  virtual TokenId sample(std::span<float> logits, std::uint64_t index) = 0;
+  /// what else runs and can be continued by anybody. Nothing: the constraint allows none.
+  virtual std::optional<TokenId> sample(std::span<float> logits, std::uint64_t index) = 0;
   /// Tells penalties what was chosen.
   virtual void accept(TokenId token) = 0;
 };

@@ -245,29 +245,6 @@ TEST(LlamaBackendChat, JsonBeginsWithJsonAndNotWithMarksAroundIt) {
   EXPECT_FALSE(rendered->constraint->allows(backend->tokenize("`", false, false).value().front()));
 }
 
-TEST(LlamaBackendChat, AMaskLeavesJustWhatIsAllowedTokenByToken) {
-  const auto backend = make_llama();
-  const std::string schema = R"({"type": "object", "properties": {"né": {"type": "string", "maxLength": 5},
-      "number": {"type": "number"}}, "required": ["né", "number"]})";
-  const auto vocabulary = static_cast<TokenId>(backend->facts().vocabulary_size);
-  for (const OutputFormat& format : {OutputFormat{OutputFormat::Kind::kJsonSchema, schema},
-                                     OutputFormat{OutputFormat::Kind::kGrammar, "root ::= <[70]> | [^<]*"}}) {
-    const auto constraint = backend->make_constraint(format).value();
-    const bool json = format.kind == OutputFormat::Kind::kJsonSchema;
-    const auto answer =
-        backend->tokenize(json ? R"({"né": "aé", "number": 10.5})" : "any text", false, false);
-    for (std::size_t done = 0; done <= answer->size(); ++done) {
-      std::vector<float> logits(static_cast<std::size_t>(vocabulary), 2.0F);
-      constraint->mask(logits);
-      for (TokenId token = 0; token < vocabulary; ++token) {
-        ASSERT_EQ(logits[static_cast<std::size_t>(token)] == 2.0F, constraint->allows(token))
-            << backend->piece(token) << " behind " << done << " tokens";
-      }
-      if (done < answer->size()) constraint->accept((*answer)[done]);
-    }
-  }
-}
-
 INSTANTIATE_TEST_SUITE_P(All, BackendConformance,
                          ::testing::Values(Implementation{"Fake", make_fake},
                                            Implementation{"Llama", make_llama}),

@@ -21,10 +21,16 @@ class LetterConstraint final : public TokenConstraint {
   bool allows(TokenId token) const override {
     return token < 256 && letters_.find(static_cast<char>(token)) != std::string::npos;
   }
-  void mask(std::span<float> logits) const override {
+  std::optional<TokenId> mask(std::span<float> logits) const override {
+    std::optional<TokenId> allowed;
     for (std::size_t i = 0; i < logits.size(); ++i) {
-      if (!allows(static_cast<TokenId>(i))) logits[i] = -INFINITY;
+      if (allows(static_cast<TokenId>(i))) {
+        allowed = static_cast<TokenId>(i);
+      } else {
+        logits[i] = -INFINITY;
+      }
     }
+    return allowed;
   }
   void accept(TokenId token) override {
     AUTOGLM_ASSERT(allows(token), "a token was chosen that is not allowed");

@@ -1,6 +1,8 @@
 #include "engine/backends/llama/chat_renderer.h"
 
+#include "base/utf8.h"
 #include "engine/backends/llama/grammar_constraint.h"
+#include "engine/backends/llama/schema_check.h"
 
 #include <chat.h>
 #include <llama.h>
@@ -101,7 +103,7 @@ std::string without_preamble(const std::string& grammar) {
   return std::regex_replace("\n" + grammar, kPreamble, "$1$2").substr(1);
 }
 
-Result<GrammarSpec> grammar_of(const common_chat_params& params, ToolUse use) {
+GrammarSpec template_grammar(const common_chat_params& params, ToolUse use) {
   GrammarSpec spec{.grammar = use == ToolUse::kRequired ? without_preamble(params.grammar) : params.grammar,
                    .lazy = params.grammar_lazy};
   if (!params.grammar_lazy) spec.prefill = params.generation_prompt;
@@ -113,6 +115,16 @@ Result<GrammarSpec> grammar_of(const common_chat_params& params, ToolUse use) {
     }
   }
   return spec;
+}
+
+Result<void> check_tools(const ChatPrompt& chat) {
+  for (const Tool& tool : chat.tools) {
+    const auto checked = check_schema(tool.parameters);
+    if (checked) continue;
+    return fail(invalid_field("tools", fmt::format("the parameters of the tool {} cannot be kept to: {}",
+                                                   excerpt(tool.name, 100), checked.error().message)));
+  }
+  return {};
 }
 
 }  // namespace
@@ -139,6 +151,11 @@ Result<RenderedChat> ChatRenderer::render(const ChatPrompt& chat, const OutputFo
     return fail(invalid_field(
         "tools", "this model's chat template has no place for tools; use a model made for calling them"));
   }
+  if (auto checked = check_tools(chat); !checked) return fail(checked.error());
+  // Now, since these errors are clearer than what a template makes of them.
+  Result<GrammarSpec> own;
+  if (format.kind != OutputFormat::Kind::kText) own = grammar_of(format);
+  if (!own) return fail(own.error());
   RenderedChat rendered;
   try {
     const common_chat_params params =
@@ -152,9 +169,8 @@ Result<RenderedChat> ChatRenderer::render(const ChatPrompt& chat, const OutputFo
     // where nothing else needs that parser, the answer is the JSON itself.
     const bool direct = own_grammar || (plain && format.kind != OutputFormat::Kind::kText);
     if (direct || !params.grammar.empty()) {
-      const auto spec = direct ? grammar_of(format) : grammar_of(params, chat.tool_use);
-      if (!spec) return fail(spec.error());
-      auto constraint = make_grammar_constraint(*state_->tree, *spec);
+      const GrammarSpec spec = direct ? std::move(*own) : template_grammar(params, chat.tool_use);
+      auto constraint = make_grammar_constraint(*state_->tree, spec);
       if (!constraint) {
         return fail(invalid_field(own_grammar          ? "grammar"
                                   : chat.tools.empty() ? "response_format"

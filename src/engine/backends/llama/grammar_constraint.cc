@@ -1,5 +1,9 @@
 #include "engine/backends/llama/grammar_constraint.h"
 
+#include "base/utf8.h"
+#include "engine/backends/llama/library_log.h"
+#include "engine/backends/llama/schema_check.h"
+
 #include <common.h>
 #include <json-schema-to-grammar.h>
 #include <json.h>
@@ -20,21 +24,25 @@ namespace {
 class GrammarConstraint final : public TokenConstraint {
  public:
   /// Without `tree` every token is looked at.
-  GrammarConstraint(llama_sampler_ptr grammar, const TokenTree* tree)
-      : grammar_(std::move(grammar)), tree_(tree) {}
+  GrammarConstraint(llama_sampler_ptr grammar, const TokenTree* tree, bool lazy)
+      : grammar_(std::move(grammar)), tree_(tree), lazy_(lazy) {}
 
   std::unique_ptr<TokenConstraint> clone() const override {
-    return std::make_unique<GrammarConstraint>(llama_sampler_ptr(llama_sampler_clone(grammar_.get())), tree_);
+    auto copy = std::make_unique<GrammarConstraint>(llama_sampler_ptr(llama_sampler_clone(grammar_.get())),
+                                                    tree_, lazy_);
+    copy->state_ = state_;
+    return copy;
   }
 
   bool allows(TokenId token) const override {
+    if (state_ == State::kLeft) return true;
     llama_token_data data{token, 1.0F, 0.0F};
-    llama_token_data_array one{&data, 1, -1, false};
-    llama_sampler_apply(grammar_.get(), &one);
+    apply({&data, 1});
     return data.logit == 1.0F;
   }
 
-  void mask(std::span<float> logits) const override {
+  std::optional<TokenId> mask(std::span<float> logits) const override {
+    if (state_ == State::kLeft) return 0;
     // A token that is looked at costs 0.1 to 1 us, and a vocabulary has up to 150,000.
     thread_local std::vector<llama_token_data> level;
     thread_local std::vector<llama_token_data> next;
@@ -51,8 +59,7 @@ class GrammarConstraint final : public TokenConstraint {
         level.push_back({static_cast<llama_token>(i), 1.0F, 0.0F});
     }
     while (!level.empty()) {
-      llama_token_data_array candidates{level.data(), level.size(), -1, false};
-      llama_sampler_apply(grammar_.get(), &candidates);
+      apply(level);
       next.clear();
       for (const llama_token_data& candidate : level) {
         if (candidate.logit != 1.0F) continue;
@@ -63,19 +70,44 @@ class GrammarConstraint final : public TokenConstraint {
     }
     std::ranges::fill(logits, -std::numeric_limits<float>::infinity());
     for (const auto& [token, logit] : kept) logits[static_cast<std::size_t>(token)] = logit;
+    if (kept.empty()) return std::nullopt;
+    return kept.front().first;
   }
 
   void accept(TokenId token) override {
-    // It throws at a token that it does not allow, which nobody chooses unless nothing at all is allowed.
+    if (state_ != State::kKept) return;
     try {
       llama_sampler_accept(grammar_.get(), token);
     } catch (const std::exception&) {
+      state_ = lazy_ ? State::kLeft : State::kBroken;
     }
   }
 
  private:
+  /// The library throws when a grammar can go on in too many ways, and when a text leaves it; asked once more
+  /// afterwards, it ends the process.
+  enum class State : std::uint8_t {
+    kKept,
+    kLeft,  ///< what woke a lazy grammar goes on, in the same token, as it does not allow: no call, but text
+    kBroken,  ///< nothing is allowed
+  };
+
+  /// Sets the logits of what is not allowed to minus infinity.
+  void apply(std::span<llama_token_data> tokens) const {
+    llama_token_data_array array{tokens.data(), tokens.size(), -1, false};
+    try {
+      if (state_ == State::kKept) llama_sampler_apply(grammar_.get(), &array);
+    } catch (const std::exception&) {
+      state_ = State::kBroken;
+    }
+    if (state_ == State::kKept) return;
+    for (llama_token_data& token : tokens) token.logit = -std::numeric_limits<float>::infinity();
+  }
+
   llama_sampler_ptr grammar_;
   const TokenTree* tree_;
+  bool lazy_;
+  mutable State state_ = State::kKept;
 };
 
 }  // namespace
@@ -83,6 +115,7 @@ class GrammarConstraint final : public TokenConstraint {
 Result<std::unique_ptr<TokenConstraint>> make_grammar_constraint(const TokenTree& tree,
                                                                  const GrammarSpec& spec) {
   const llama_vocab* vocab = tree.vocab();
+  const LibraryLog log;
   llama_sampler_ptr grammar;
   if (spec.lazy) {
     std::vector<const char*> patterns;
@@ -93,32 +126,42 @@ Result<std::unique_ptr<TokenConstraint>> make_grammar_constraint(const TokenTree
   } else {
     grammar.reset(llama_sampler_init_grammar(vocab, spec.grammar.c_str(), "root"));
   }
-  if (!grammar)
+  if (!grammar) {
     return fail(ErrorCode::kInvalidArgument,
-                "the grammar cannot be parsed; it needs GBNF with a rule called root");
-  try {
-    for (const llama_token token : common_tokenize(vocab, spec.prefill, false, true)) {
-      llama_sampler_accept(grammar.get(), token);
-    }
-  } catch (const std::exception& exception) {
-    return fail(ErrorCode::kInternal,
-                fmt::format("the template's beginning does not fit its grammar: {}", exception.what()));
+                fmt::format("the grammar cannot be used: {}", excerpt(log.reason(), 200)));
   }
-  // Grammars may name tokens, in angle brackets; these are allowed whatever their texts begin with.
-  const bool by_text = spec.grammar.find('<') == std::string::npos;
-  return std::make_unique<GrammarConstraint>(std::move(grammar), by_text ? &tree : nullptr);
+  try {
+    // Grammars may name tokens, in angle brackets; these are allowed whatever their texts begin with.
+    const bool by_text = spec.grammar.find('<') == std::string::npos;
+    auto constraint =
+        std::make_unique<GrammarConstraint>(std::move(grammar), by_text ? &tree : nullptr, spec.lazy);
+    for (const llama_token token : common_tokenize(vocab, spec.prefill, false, true)) {
+      if (!constraint->allows(token))
+        return fail(
+            ErrorCode::kInvalidArgument,
+            fmt::format("the answer begins as its format does not allow: {}", excerpt(spec.prefill, 100)));
+      constraint->accept(token);
+    }
+    return constraint;
+  } catch (const std::exception& exception) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("the answer's beginning cannot be taken apart: {}", exception.what()));
+  }
 }
 
 Result<GrammarSpec> grammar_of(const OutputFormat& format) {
   if (format.kind == OutputFormat::Kind::kGrammar) return GrammarSpec{.grammar = format.definition};
-  const bool any = format.kind == OutputFormat::Kind::kJsonObject;
+  const std::string schema =
+      format.kind == OutputFormat::Kind::kJsonObject ? R"({"type": "object"})" : format.definition;
+  const auto refuse = [](std::string_view why) {
+    return fail(invalid_field("response_format",
+                              fmt::format("response_format has a schema that cannot be kept to: {}", why)));
+  };
+  if (auto checked = check_schema(schema); !checked) return refuse(checked.error().message);
   try {
-    const common_json schema = common_json::parse(any ? R"({"type": "object"})" : format.definition);
-    return GrammarSpec{.grammar = json_schema_to_grammar(schema)};
+    return GrammarSpec{.grammar = json_schema_to_grammar(common_json::parse(schema))};
   } catch (const std::exception& exception) {
-    return fail(invalid_field(
-        "response_format",
-        fmt::format("response_format has a schema that cannot be kept to: {}", exception.what())));
+    return refuse(excerpt(exception.what(), 300));
   }
 }
 

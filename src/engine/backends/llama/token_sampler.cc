@@ -71,7 +71,7 @@ class FilteredSampler final : public TokenSampler {
     if (params.top_p < 1) add(llama_sampler_init_top_p(static_cast<float>(params.top_p), 1));
   }
 
-  TokenId sample(std::span<float> logits, std::uint64_t index) override {
+  std::optional<TokenId> sample(std::span<float> logits, std::uint64_t index) override {
     for (const auto& [token, bias] : bias_) logits[static_cast<std::size_t>(token)] += bias;
     TokenId token = choose(logits, index);
     if (!constraint_ || constraint_->allows(token)) return token;
@@ -82,8 +82,11 @@ class FilteredSampler final : public TokenSampler {
       token = choose(logits, index);
       if (constraint_->allows(token)) return token;
     }
-    constraint_->mask(logits);
-    return choose(logits, index);
+    const std::optional<TokenId> allowed = constraint_->mask(logits);
+    if (!allowed) return std::nullopt;
+    token = choose(logits, index);
+    // It is not one of the allowed ones if these are ruled out otherwise: the end, before min_tokens.
+    return logits[static_cast<std::size_t>(token)] == -INFINITY ? allowed : token;
   }
 
   void accept(TokenId token) override {

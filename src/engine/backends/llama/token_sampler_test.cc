@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -16,7 +17,7 @@ std::unique_ptr<TokenSampler> make(const SamplingParams& params, std::uint32_t v
 }
 
 TokenId sample_once(TokenSampler& sampler, std::vector<float> logits, std::uint64_t index = 0) {
-  return sampler.sample(logits, index);
+  return sampler.sample(logits, index).value();
 }
 
 TEST(TokenSampler, GreedyTakesTheFirstOfTheLargest) {
@@ -96,6 +97,44 @@ INSTANTIATE_TEST_SUITE_P(All, Filters,
                                            SamplingParams{.top_p = 0.7}, SamplingParams{.min_p = 0.2},
                                            SamplingParams{
                                                .temperature = 1.3, .top_p = 0.9, .top_k = 6, .min_p = 0.05}));
+
+/// Allows what it is told.
+class Allowed final : public TokenConstraint {
+ public:
+  explicit Allowed(std::vector<TokenId> tokens) : tokens_(std::move(tokens)) {}
+  std::unique_ptr<TokenConstraint> clone() const override { return std::make_unique<Allowed>(*this); }
+  bool allows(TokenId token) const override { return std::ranges::find(tokens_, token) != tokens_.end(); }
+  std::optional<TokenId> mask(std::span<float> logits) const override {
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      if (!allows(static_cast<TokenId>(i))) logits[i] = -INFINITY;
+    }
+    return tokens_.empty() ? std::nullopt : std::optional(tokens_.front());
+  }
+  void accept(TokenId token) override { EXPECT_TRUE(allows(token)); }
+
+ private:
+  std::vector<TokenId> tokens_;
+};
+
+TEST(TokenSampler, TakesWhatAConstraintAllowsOrNothing) {
+  for (const double temperature : {0.0, 1.0}) {
+    const SamplingParams params{.temperature = temperature};
+    const auto sample = [&](std::vector<TokenId> allowed, std::vector<float> logits) {
+      const auto sampler = make_token_sampler({.params = &params,
+                                               .seed = 1,
+                                               .choice = 0,
+                                               .vocabulary_size = 100,
+                                               .constraint = std::make_unique<Allowed>(std::move(allowed))});
+      return sampler->sample(logits, 0);
+    };
+    std::vector<float> logits(100, 1.0F);
+    EXPECT_EQ(sample({70}, logits), 70);
+    EXPECT_EQ(sample({}, logits), std::nullopt);
+    logits[70] = -INFINITY;  // the end, before min_tokens
+    EXPECT_EQ(sample({70}, logits), 70);
+    EXPECT_EQ(sample({70, 80}, logits), 80);
+  }
+}
 
 TEST(TokenSampler, PenaltiesAndBiasChangeLogitsAsDocumented) {
   // Greedy over two close tokens shows which side of the other a changed logit is on.

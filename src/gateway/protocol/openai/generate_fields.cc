@@ -142,13 +142,22 @@ Result<void> read_stop_tokens(const JsonValue& value, GenerateBody& body) {
   return read_token_list(value, body.work.stop.stop_tokens);
 }
 
-Result<void> read_json_schema(const JsonValue& value, GenerateBody& body) {
+Result<void> set_format(OutputFormat format, GenerateBody& body) {
+  if (body.work.format.kind != OutputFormat::Kind::kText) {
+    return fail(invalid_field(format.kind == OutputFormat::Kind::kGrammar ? "grammar" : "response_format",
+                              "grammar and response_format exclude each other: leave one of them out"));
+  }
+  body.work.format = std::move(format);
+  return {};
+}
+
+Result<void> read_json_schema(const JsonValue& value, std::string& schema) {
   bool found = false;
   auto visited = value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
     if (key != "schema") return {};  // name, description, strict: always kept to strictly
     if (!item.is_object()) return fail(item.wrong("a JSON schema, an object"));
     found = true;
-    body.work.format = {OutputFormat::Kind::kJsonSchema, item.as_json()};
+    schema = item.as_json();
     return {};
   });
   if (!visited) return visited;
@@ -159,19 +168,17 @@ Result<void> read_json_schema(const JsonValue& value, GenerateBody& body) {
 
 Result<void> read_response_format(const JsonValue& value, GenerateBody& body) {
   std::string type;
-  bool has_schema = false;
+  std::string schema;
   auto visited = value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
     if (key == "type") return assign(item.as_string(), type);
     if (key != "json_schema" || item.is_null()) return {};
-    has_schema = true;
-    return read_json_schema(item, body);
+    return read_json_schema(item, schema);
   });
   if (!visited) return visited;
-  if (type == "json_schema" && has_schema) return {};
-  if (type == "text" || type == "json_object") {
-    body.work.format = {type == "text" ? OutputFormat::Kind::kText : OutputFormat::Kind::kJsonObject, ""};
-    return {};
-  }
+  if (type == "json_schema" && !schema.empty())
+    return set_format({OutputFormat::Kind::kJsonSchema, std::move(schema)}, body);
+  if (type == "text") return {};
+  if (type == "json_object") return set_format({OutputFormat::Kind::kJsonObject, ""}, body);
   return fail(invalid_field(
       value.path() + (type == "json_schema" ? ".json_schema" : ".type"),
       value.path() + R"( must be {"type": "text"}, {"type": "json_object"} or {"type": "json_schema", )"
@@ -186,8 +193,8 @@ Result<void> read_prompt_logprobs(const JsonValue& value, GenerateBody& body) {
 Result<void> read_grammar(const JsonValue& value, GenerateBody& body) {
   auto grammar = value.as_string();
   if (!grammar) return fail(grammar.error());
-  if (!grammar->empty()) body.work.format = {OutputFormat::Kind::kGrammar, std::move(*grammar)};
-  return {};
+  if (grammar->empty()) return {};
+  return set_format({OutputFormat::Kind::kGrammar, std::move(*grammar)}, body);
 }
 
 constexpr auto kGenerateFields = std::to_array<JsonField<GenerateBody>>({
@@ -341,6 +348,12 @@ Result<void> settle_fields(GenerateBody& body) {
     return fail(invalid_field(
         "max_tokens",
         "max_tokens must be at least 1, unless echo or prompt_logprobs ask for the prompt, got 0"));
+  }
+  const StopConditions& stop = body.work.stop;
+  if (stop.min_tokens > stop.max_tokens.value_or(stop.min_tokens)) {
+    return fail(
+        invalid_field("min_tokens", fmt::format("min_tokens must be at most max_tokens, which is {}, got {}",
+                                                *stop.max_tokens, stop.min_tokens)));
   }
   return {};
 }

@@ -1,0 +1,120 @@
+#include "engine/backends/llama/llama_backend.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace autoglm::engine {
+namespace {
+
+std::unique_ptr<Backend> make_llama() {
+  const LlamaOptions options{.path = AUTOGLM_TINY_MODEL,
+                             .context = 256,
+                             .cache_cells = 256,
+                             .max_sequences = 8,
+                             .max_batch = 64,
+                             .threads = 1};
+  return load_llama_backend(options, [](double) { return true; }).value();
+}
+
+TEST(GrammarConstraint, AMaskLeavesJustWhatIsAllowedTokenByToken) {
+  const auto backend = make_llama();
+  const std::string schema = R"({"type": "object", "properties": {"né": {"type": "string", "maxLength": 5},
+      "number": {"type": "number"}}, "required": ["né", "number"]})";
+  const auto vocabulary = static_cast<TokenId>(backend->facts().vocabulary_size);
+  for (const OutputFormat& format : {OutputFormat{OutputFormat::Kind::kJsonSchema, schema},
+                                     OutputFormat{OutputFormat::Kind::kGrammar, "root ::= <[70]> | [^<]*"}}) {
+    const auto constraint = backend->make_constraint(format).value();
+    const bool json = format.kind == OutputFormat::Kind::kJsonSchema;
+    const auto answer =
+        backend->tokenize(json ? R"({"né": "aé", "number": 10.5})" : "any text", false, false);
+    for (std::size_t done = 0; done <= answer->size(); ++done) {
+      std::vector<float> logits(static_cast<std::size_t>(vocabulary), 2.0F);
+      constraint->mask(logits);
+      for (TokenId token = 0; token < vocabulary; ++token) {
+        ASSERT_EQ(logits[static_cast<std::size_t>(token)] == 2.0F, constraint->allows(token))
+            << backend->piece(token) << " behind " << done << " tokens";
+      }
+      if (done < answer->size()) constraint->accept((*answer)[done]);
+    }
+  }
+}
+
+/// Grammars come from clients. Each of these once ended the process, or kept a thread or gigabytes for good.
+TEST(GrammarConstraint, WhatWouldNeverEndIsRefused) {
+  const auto backend = make_llama();
+  const auto repeat = [](std::string_view what, int times) {
+    std::string out;
+    for (int i = 0; i < times; ++i) out += what;
+    return out;
+  };
+  const auto rules = [](int count, const char* rule, const char* last) {
+    std::string out = "root ::= r0\n";
+    for (int i = 0; i < count; ++i) out += fmt::format(fmt::runtime(rule), i, i + 1) + "\n";
+    return out + fmt::format("r{} ::= {}\n", count, last);
+  };
+  struct Case {
+    std::string grammar;
+    const char* says;
+  };
+  const Case cases[] = {
+      {R"(root ::= "a"{5,1})", "maximum is below its minimum"},
+      {R"(root ::= "a" [z-a])", "ends before it begins"},
+      {"root ::= " + repeat("(", 300'000), "nested too deeply"},
+      {"root ::= \"" + repeat("a", 400'000) + "\"{2000}", "too many elements"},
+      {"root ::= " + repeat("\"a\"{2000} ", 50'000), "too many elements"},
+      {rules(30'000, "r{} ::= r{}", "\"a\""), "left recursion"},
+      {rules(30, "r{0} ::= r{1} r{1}", "\"a\"?"), "too many ways"},
+      {"root ::= e root \"a\" | \"b\"\ne ::= f f\nf ::= \"x\"?", "too many ways"},
+      {rules(3000, "r{0} ::= r{1} | \"b{0}\"", "\"a\""), "too many ways"},
+      {"a ::= [a]", "does not contain a 'root'"},
+  };
+  for (const auto& [grammar, says] : cases) {
+    const auto made = backend->make_constraint({OutputFormat::Kind::kGrammar, grammar});
+    ASSERT_FALSE(made) << grammar.substr(0, 80);
+    EXPECT_EQ(made.error().param, "grammar");
+    EXPECT_NE(made.error().message.find(says), std::string::npos) << made.error().message;
+  }
+  // The search for left recursion visited what it knew again, twice as often with every rule.
+  EXPECT_TRUE(
+      backend->make_constraint({OutputFormat::Kind::kGrammar, rules(60, "r{0} ::= r{1} | r{1}", "\"a\"")}));
+}
+
+TEST(GrammarConstraint, ADeadEndAllowsNothingAndStaysOne) {
+  const auto backend = make_llama();
+  const std::vector<TokenId> a = backend->tokenize("a", false, false).value();
+  ASSERT_EQ(a.size(), 1U);
+  // A token that the vocabulary does not have; and what goes on in too many ways behind a letter.
+  std::string wide = R"(root ::= "a" ("b")";
+  for (int i = 0; i < 3000; ++i) wide += fmt::format(R"( | "b{}")", i);
+  wide += ")";
+  for (const std::string& grammar : {std::string("root ::= [a] <[999999]>"), wide}) {
+    auto constraint = backend->make_constraint({OutputFormat::Kind::kGrammar, grammar}).value();
+    EXPECT_EQ(constraint->allows(a[0]), grammar != wide);
+    constraint->accept(a[0]);
+    for (int again = 0; again < 2; ++again) {
+      std::vector<float> logits(backend->facts().vocabulary_size, 1.0F);
+      EXPECT_FALSE(constraint->mask(logits)) << grammar.substr(0, 40);
+      EXPECT_EQ(std::ranges::count(logits, 1.0F), 0);
+      EXPECT_FALSE(constraint->allows(a[0]));
+      constraint = constraint->clone();
+    }
+  }
+}
+
+TEST(GrammarConstraint, AnAnswerThatBeginsWithItsEndIsRefused) {
+  const auto backend = make_llama();
+  ChatPrompt chat;
+  chat.messages.push_back({.role = "user", .content = "hello"});
+  chat.messages.push_back({.role = "assistant", .content = "<|im_end|>"});
+  chat.continue_final_message = true;
+  const auto rendered =
+      backend->render_chat(chat, {OutputFormat::Kind::kJsonSchema, R"({"type": "object"})"});
+  if (!rendered) EXPECT_EQ(rendered.error().param, "response_format");
+}
+
+}  // namespace
+}  // namespace autoglm::engine

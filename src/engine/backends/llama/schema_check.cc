@@ -1,0 +1,257 @@
+#include "engine/backends/llama/schema_check.h"
+
+#include "base/utf8.h"
+
+#include <boost/json.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <optional>
+#include <set>
+#include <string>
+
+namespace autoglm::engine {
+
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t kMostNodes = 10'000;
+constexpr std::size_t kMostDepth = 500;       // of the call stack, through references too
+constexpr std::size_t kMostOptional = 500;    // the conversion's time is the third power of it
+constexpr double kMostRepeats = 2000;         // that a grammar may ask for
+constexpr std::size_t kMostPathBytes = 4096;  // rules are called as their place is
+constexpr std::size_t kMostJsonDepth = 200;
+
+/// Where a schema stands in another: lists and objects of schemas are steps of their own.
+struct Place {
+  const Place* parent = nullptr;
+  std::string_view step = "#";
+  std::size_t bytes = 0;
+  std::size_t depth = 0;  // of the call stack
+
+  Place below(std::string_view next) const { return {this, next, bytes + next.size(), depth + 1}; }
+  std::string text() const {
+    return parent == nullptr ? std::string(step) : fmt::format("{}/{}", parent->text(), step);
+  }
+};
+
+std::optional<double> number_at(const json::object& node, std::string_view key) {
+  const json::value* value = node.if_contains(key);
+  if (value == nullptr || !value->is_number()) return std::nullopt;
+  return value->to_number<double>();
+}
+
+std::string_view string_at(const json::object& node, std::string_view key) {
+  const json::value* value = node.if_contains(key);
+  const json::string* text = value != nullptr ? value->if_string() : nullptr;
+  return text != nullptr ? std::string_view(*text) : std::string_view();
+}
+
+bool has_any(const json::object& node, std::initializer_list<std::string_view> keys) {
+  return std::ranges::any_of(keys, [&](std::string_view key) { return node.contains(key); });
+}
+
+/// Walks a schema as the conversion does: what is referred to once for each spelling of its place.
+class SchemaCheck {
+ public:
+  explicit SchemaCheck(const json::value& root) : root_(root) {}
+
+  /// `copies`: how many schemas it stands for.
+  Result<void> walk(const json::value& value, const Place& place, std::size_t copies) {
+    const json::object* node = value.if_object();
+    if (node == nullptr) return {};  // the conversion says so
+    const json::value* type = node->if_contains("type");
+    if (type != nullptr && type->is_array()) copies *= std::max<std::size_t>(type->get_array().size(), 1);
+    nodes_ += copies;
+    if (nodes_ > kMostNodes) return refuse(place, fmt::format("it has over {} schemas in it", kMostNodes));
+    if (place.depth > kMostDepth)
+      return refuse(place, fmt::format("it is nested over {} levels deep", kMostDepth));
+    if (place.bytes > kMostPathBytes)
+      return refuse(place, fmt::format("names are over {} bytes long together", kMostPathBytes));
+    if (node->contains("$ref")) return reference(value, place);
+    if (auto checked = bounds(*node, place); !checked) return checked;
+    if (auto checked = counts(*node, place); !checked) return checked;
+    if (auto checked = required(*node, place); !checked) return checked;
+    if (auto checked = all_of(*node, place); !checked) return checked;
+    return children(*node, place, copies);
+  }
+
+ private:
+  static std::unexpected<Error> refuse(const Place& place, std::string_view why) {
+    return fail(ErrorCode::kInvalidArgument, fmt::format("at {}: {}", excerpt(place.text(), 200), why));
+  }
+
+  Result<void> children(const json::object& node, const Place& place, std::size_t copies) {
+    if (const json::value* named = node.if_contains("properties"); named != nullptr && named->is_object()) {
+      const Place list = place.below("properties");
+      for (const auto& [name, value] : named->get_object()) {
+        if (auto checked = walk(value, list.below(name), copies); !checked) return checked;
+      }
+    }
+    for (const std::string_view key :
+         {"items", "prefixItems", "additionalProperties", "anyOf", "oneOf", "allOf"}) {
+      const json::value* value = node.if_contains(key);
+      if (value == nullptr) continue;
+      const Place below = place.below(key);
+      if (!value->is_array()) {
+        if (auto checked = walk(*value, below, copies); !checked) return checked;
+        continue;
+      }
+      std::size_t i = 0;
+      for (const json::value& each : value->get_array()) {
+        const std::string number = std::to_string(i++);
+        if (auto checked = walk(each, below.below(number), copies); !checked) return checked;
+      }
+    }
+    return {};
+  }
+
+  /// As the conversion reads pointers, which is not quite RFC 6901: numbers may have zeros in front, and no
+  /// character is escaped.
+  const json::value* find(std::string_view pointer) const {
+    const json::value* target = &root_;
+    while (target != nullptr) {
+      const std::size_t end = std::min(pointer.find('/'), pointer.size());
+      const std::string step(pointer.substr(0, end));
+      if (const json::object* object = target->if_object()) {
+        target = object->if_contains(step);
+      } else if (const json::array* array = target->if_array()) {
+        target = array->if_contains(std::strtoull(step.c_str(), nullptr, 10));
+      } else {
+        target = nullptr;
+      }
+      if (end == pointer.size()) break;
+      pointer.remove_prefix(end + 1);
+    }
+    return target;
+  }
+
+  /// What `value` refers to in the end; null: what the conversion cannot find either.
+  Result<const json::value*> resolve(const json::value& value, const Place& place) const {
+    const json::value* target = &value;
+    for (std::size_t hops = 0; target->is_object() && target->get_object().contains("$ref"); ++hops) {
+      if (hops > kMostDepth) return refuse(place, "$ref refers to itself");
+      const std::string_view pointer = string_at(target->get_object(), "$ref");
+      target = pointer.starts_with("#/") ? find(pointer.substr(2)) : nullptr;
+      if (target == nullptr) break;
+    }
+    return target;
+  }
+
+  Result<void> reference(const json::value& value, const Place& place) {
+    const auto target = resolve(value, place);
+    if (!target) return fail(target.error());
+    const auto [pointer, is_new] = seen_.emplace(string_at(value.get_object(), "$ref"));
+    if (*target == nullptr || !is_new) return {};
+    const Place there{.parent = nullptr, .step = *pointer, .bytes = place.bytes, .depth = place.depth + 1};
+    return walk(**target, there, 1);
+  }
+
+  static Result<void> bounds(const json::object& node, const Place& place) {
+    const bool integer = string_at(node, "type") == "integer";
+    double lowest = -std::numeric_limits<double>::infinity();
+    double highest = std::numeric_limits<double>::infinity();
+    bool open = false;  // whether one of the bounds is not allowed itself
+    for (const std::string_view key : {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}) {
+      const auto bound = number_at(node, key);
+      if (!bound) continue;
+      // Beyond 64 bits the conversion's integers wrap around.
+      if (integer && !node.at(key).is_int64() && std::abs(*bound) > 9.2e18)
+        return refuse(place, fmt::format("{} is beyond 64 bits", key));
+      const bool excluded = key.starts_with("exclusive");
+      const bool lower = key.ends_with("inimum");
+      const double whole = lower ? (excluded ? std::floor(*bound) + 1 : std::ceil(*bound))
+                                 : (excluded ? std::ceil(*bound) - 1 : std::floor(*bound));
+      const double limit = integer ? whole : *bound;
+      if (lower) lowest = std::max(lowest, limit);
+      if (!lower) highest = std::min(highest, limit);
+      open |= excluded && !integer;
+    }
+    if (lowest > highest || (open && lowest == highest))
+      return refuse(place, "no number is within its bounds");
+    return {};
+  }
+
+  static Result<void> counts(const json::object& node, const Place& place) {
+    for (const std::string_view what : {"Length", "Items", "Properties"}) {
+      const auto least = number_at(node, fmt::format("min{}", what));
+      const auto most = number_at(node, fmt::format("max{}", what));
+      if (least.value_or(0) > kMostRepeats)
+        return refuse(place, fmt::format("min{} is at most {} here", what, kMostRepeats));
+      if (most.value_or(0) > std::numeric_limits<int>::max())
+        return refuse(place, fmt::format("max{} is at most {} here", what, std::numeric_limits<int>::max()));
+      if (least && most && *least > *most) return refuse(place, fmt::format("min{0} is above max{0}", what));
+    }
+    return {};
+  }
+
+  static Result<void> required(const json::object& node, const Place& place) {
+    const json::value* named = node.if_contains("properties");
+    const json::object* properties = named != nullptr ? named->if_object() : nullptr;
+    std::set<std::string_view> names;
+    if (const json::value* list = node.if_contains("required")) {
+      if (!list->is_array()) return refuse(place, "required must be a list of names");
+      for (const json::value& name : list->get_array()) {
+        if (!name.is_string()) return refuse(place, "required must be a list of names");
+        names.insert(name.get_string());
+      }
+    }
+    if (properties == nullptr || has_any(node, {"anyOf", "oneOf", "allOf"})) return {};
+    for (const std::string_view name : names) {
+      if (!properties->contains(name))
+        return refuse(place, fmt::format("{} is required, but not one of its properties", name));
+    }
+    if (properties->size() - names.size() > kMostOptional)
+      return refuse(place, fmt::format("over {} of its properties are not required", kMostOptional));
+    return {};
+  }
+
+  /// The conversion joins objects, and intersects lists of values. Of anything else it makes an empty object.
+  Result<void> all_of(const json::object& node, const Place& place) const {
+    if (const json::value* parts = node.if_contains("allOf"); parts != nullptr && parts->is_array()) {
+      for (const json::value& part : parts->get_array()) {
+        const json::value* alternatives = part.is_object() ? part.get_object().if_contains("anyOf") : nullptr;
+        const json::array one = {part};
+        const json::array& all =
+            alternatives != nullptr && alternatives->is_array() ? alternatives->get_array() : one;
+        for (const json::value& each : all) {
+          const auto target = resolve(each, place);
+          if (!target) return fail(target.error());
+          if (*target != nullptr && (*target)->is_object() && !joins((*target)->get_object()))
+            return refuse(place, "allOf joins only objects with properties, and enums");
+        }
+      }
+    }
+    return {};
+  }
+
+  static bool joins(const json::object& part) {
+    if (part.contains("enum")) return true;
+    if (has_any(part, {"const", "allOf", "anyOf", "oneOf", "items", "prefixItems", "pattern"})) return false;
+    const json::value* type = part.if_contains("type");
+    return type == nullptr || string_at(part, "type") == "object";
+  }
+
+  const json::value& root_;
+  std::size_t nodes_ = 0;
+  std::set<std::string> seen_;  // references
+};
+
+}  // namespace
+
+Result<void> check_schema(std::string_view schema) {
+  boost::system::error_code error;
+  json::parse_options options;
+  options.max_depth = kMostJsonDepth;
+  const json::value root = json::parse(schema, error, {}, options);
+  if (error) return fail(ErrorCode::kInvalidArgument, fmt::format("it is not JSON: {}", error.message()));
+  return SchemaCheck(root).walk(root, {}, 1);
+}
+
+}  // namespace autoglm::engine

@@ -1,0 +1,123 @@
+#include "engine/backends/llama/schema_check.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace autoglm::engine {
+namespace {
+
+/// What is wrong with it; empty: nothing.
+std::string refusal(std::string_view schema) {
+  const auto checked = check_schema(schema);
+  return checked ? "" : checked.error().message;
+}
+
+/// `count` members, each of them `member` with its number for "{}".
+std::string list(int count, fmt::format_string<int&> member) {
+  std::string out;
+  for (int i = 0; i < count; ++i) out += (i == 0 ? "" : ",") + fmt::format(member, i);
+  return out;
+}
+
+TEST(SchemaCheck, LetsTheUsualThrough) {
+  for (
+      const std::string_view schema : {
+          R"({})",
+          R"({"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991})",
+          R"({"type":"integer","minimum":-9223372036854775808,"maximum":9223372036854775807})",
+          R"({"type":"integer","exclusiveMinimum":4,"exclusiveMaximum":6})",
+          R"({"type":"number","minimum":1,"maximum":1})",
+          R"({"type":"string","minLength":2,"maxLength":2,"pattern":"^[a-z]*$"})",
+          R"({"type":["object","null"],"properties":{"a":{"type":["string","null"]}},"required":["a"]})",
+          R"({"type":"object","required":["a"],"allOf":[{"properties":{"a":{"type":"null"}}}]})",
+          R"({"allOf":[{"$ref":"#/$defs/e"}],"$defs":{"e":{"enum":["x","y"]}}})",
+          R"({"$ref":"#/$defs/n","$defs":{"n":{"type":"object","properties":{"next":{"anyOf":[{"$ref":"#/$defs/n"},{"type":"null"}]}}}}})",
+          R"({"$ref":"#/$defs/absent"})",
+          R"({"properties":{"a":{"minimum":5,"maximum":1,"$ref":"#/$defs/n"}},"$defs":{"n":{"type":"null"}}})",
+      }) {
+    EXPECT_EQ(refusal(schema), "") << schema;
+  }
+}
+
+TEST(SchemaCheck, SaysWhereASchemaContradictsItself) {
+  struct Case {
+    const char* schema;
+    const char* says;
+  };
+  for (const auto& [schema, says] : {
+           Case{R"({"type":"integer","minimum":5,"maximum":1})", "at #: no number is within its bounds"},
+           Case{R"({"type":"integer","exclusiveMinimum":5,"exclusiveMaximum":6})", "no number"},
+           Case{R"({"type":"integer","minimum":1.2,"maximum":1.8})", "no number"},
+           Case{R"({"type":"number","exclusiveMinimum":5,"maximum":5})", "no number"},
+           Case{R"({"type":"integer","maximum":18446744073709551615})", "maximum is beyond 64 bits"},
+           Case{R"({"type":"integer","minimum":-1e300})", "minimum is beyond 64 bits"},
+           Case{R"({"type":"string","minLength":5,"maxLength":1})", "minLength is above maxLength"},
+           Case{R"({"type":"array","minItems":2001})", "minItems is at most 2000"},
+           Case{R"({"type":"array","maxItems":4294967296})", "maxItems is at most"},
+           Case{R"({"minProperties":5,"maxProperties":1})", "minProperties is above"},
+           Case{R"({"properties":{"a":{"items":[{},{"type":"string","minLength":5,"maxLength":1}]}}})",
+                "at #/properties/a/items/1: minLength"},
+           Case{R"({"anyOf":[{"$ref":"#/$defs/b"}],"$defs":{"b":{"minItems":5,"maxItems":1}}})",
+                "at #/$defs/b: minItems"},
+           Case{R"({"properties":{"a":{}},"required":["b"]})",
+                "b is required, but not one of its properties"},
+           Case{R"({"required":"a"})", "required must be a list"},
+           Case{R"({"required":[1]})", "required must be a list"},
+           Case{R"({"allOf":[{"type":"integer"},{"type":"string"}]})", "allOf joins only"},
+           Case{R"({"allOf":[{"$ref":"#/$defs/b"}],"$defs":{"b":{"allOf":[{}]}}})", "allOf joins only"},
+           Case{R"({"allOf":[{"anyOf":[{"properties":{}},{"type":"null"}]}]})", "allOf joins only"},
+           Case{"{", "not JSON"},
+       }) {
+    EXPECT_NE(refusal(schema).find(says), std::string::npos)
+        << schema << " is refused with: " << refusal(schema);
+  }
+}
+
+TEST(SchemaCheck, RefusesWhatTheConversionWouldNeverEndWith) {
+  const std::string circle = R"("$defs":{"a":{"$ref":"#/$defs/b"},"b":{"$ref":"#/$defs/a"}})";
+  EXPECT_NE(refusal(R"({"allOf":[{"$ref":"#/$defs/a"}],)" + circle + "}").find("refers to itself"),
+            std::string::npos);
+  EXPECT_NE(refusal(R"({"$ref":"#/$defs/a",)" + circle + "}").find("refers to itself"), std::string::npos);
+
+  // Each list of types doubles what is below it.
+  std::string doubling = "{}";
+  for (int i = 0; i < 20; ++i)
+    doubling = R"({"type":["object","array"],"properties":{"a":)" + doubling + "}}";
+  EXPECT_NE(refusal(doubling).find("over 10000 schemas"), std::string::npos);
+
+  // The same place, spelled in many ways, is converted as often.
+  const std::string big = R"({"properties":{)" + list(100, R"("p{}":{{}})") + "}}";
+  const auto spelled = [&](int count) {
+    std::string out;
+    std::string zeros;
+    for (int i = 0; i < count; ++i, zeros += "0") out += R"({"$ref":"#/prefixItems/)" + zeros + R"(0"},)";
+    return R"({"prefixItems":[)" + big.substr(0, big.size()) + "],\"anyOf\":[" + out + "{}]}";
+  };
+  EXPECT_NE(refusal(spelled(200)).find("over 10000 schemas"), std::string::npos);
+
+  EXPECT_EQ(refusal(R"({"properties":{)" + list(500, R"("p{}":{{}})") + "}}"), "");
+  EXPECT_NE(refusal(R"({"properties":{)" + list(501, R"("p{}":{{}})") + "}}").find("over 500"),
+            std::string::npos);
+  EXPECT_EQ(refusal(R"({"properties":{)" + list(3000, R"("p{}":{{}})") + R"(},"required":[)" +
+                    list(3000, R"("p{}")") + "]}"),
+            "");
+
+  const std::string chain = R"({"$ref":"#/$defs/r0","$defs":{)" +
+                            list(600, R"("r{0}":{{"items":{{"$ref":"#/$defs/s{0}"}}}})") + "}}";
+  std::string linked = chain;
+  for (int i = 0; i < 600; ++i) {
+    const std::string from = fmt::format("#/$defs/s{}\"", i);
+    linked.replace(linked.find(from), from.size(), fmt::format("#/$defs/r{}\"", i + 1));
+  }
+  EXPECT_NE(refusal(linked).find("over 500 levels deep"), std::string::npos);
+
+  const std::string name(3000, 'n');
+  EXPECT_NE(refusal(R"({"properties":{")" + name + R"(":{"properties":{")" + name + R"(":{}}}}})")
+                .find("over 4096 bytes"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace autoglm::engine
