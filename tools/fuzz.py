@@ -17,7 +17,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(ROOT, "build", "fuzz")
 FOLDER = os.path.join(ROOT, "tests", "fuzz")
 FINDINGS = os.path.join(BUILD, "findings")
-DICTIONARIES = {"http_request": "http", "http_response": "http", "http2_session": "http2", "config_yaml": "yaml", "gguf_header": "gguf"}
+DICTIONARIES = {"http_request": "http", "http_response": "http", "http2_session": "http2", "config_yaml": "yaml", "gguf_header": "gguf",
+                "grammar": "gbnf", "schema": "schema"}
 ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
 
 

@@ -1,16 +1,12 @@
 #include "engine/backends/llama/grammar_constraint.h"
 
 #include "engine/backends/llama/llama_backend.h"
-
-#include <common.h>
-#include <llama-cpp.h>
-#include <llama.h>
+#include "engine/backends/llama/testing/tiny_vocabulary.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -112,57 +108,44 @@ TEST(GrammarConstraint, ADeadEndAllowsNothingAndStaysOne) {
   }
 }
 
-/// The vocabulary alone, for grammars as only a template makes them.
-class TemplateGrammar : public ::testing::Test {
- protected:
-  TemplateGrammar() {
-    llama_model_params params = llama_model_default_params();
-    params.vocab_only = true;
-    model_.reset(llama_model_load_from_file(AUTOGLM_TINY_MODEL, params));
-    tree_.emplace(llama_model_get_vocab(model_.get()));
-  }
-  std::vector<TokenId> tokens_of(const std::string& text) const {
-    return common_tokenize(tree_->vocab(), text, false, true);
-  }
+// Grammars as only templates make them.
 
-  llama_model_ptr model_;
-  std::optional<TokenTree> tree_;
-};
-
-TEST_F(TemplateGrammar, KnowsWhatThePromptEndsWith) {
+TEST(TemplateGrammar, KnowsWhatThePromptEndsWith) {
+  const TinyVocabulary tiny;
   const std::string grammar = R"(root ::= "the" " water")";
-  const auto rest = make_grammar_constraint(*tree_, {.grammar = grammar, .prefill = "the"}).value();
-  EXPECT_TRUE(rest->allows(tokens_of(" water")[0]));
-  EXPECT_FALSE(rest->allows(tokens_of("the")[0]));
+  const auto rest = make_grammar_constraint(tiny.tree(), {.grammar = grammar, .prefill = "the"}).value();
+  EXPECT_TRUE(rest->allows(tiny.tokens_of(" water")[0]));
+  EXPECT_FALSE(rest->allows(tiny.tokens_of("the")[0]));
   // The library ends the process at an end that is too early.
   for (const char* wrong : {"<|im_end|>", "a river"}) {
-    const auto made = make_grammar_constraint(*tree_, {.grammar = grammar, .prefill = wrong});
+    const auto made = make_grammar_constraint(tiny.tree(), {.grammar = grammar, .prefill = wrong});
     ASSERT_FALSE(made) << wrong;
     EXPECT_NE(made.error().message.find(wrong), std::string::npos) << made.error().message;
   }
 }
 
-TEST_F(TemplateGrammar, WhatOnlyLookedLikeACallIsText) {
-  const auto water = tokens_of(" water");
+TEST(TemplateGrammar, WhatOnlyLookedLikeACallIsText) {
+  const TinyVocabulary tiny;
+  const auto water = tiny.tokens_of(" water");
   ASSERT_EQ(water.size(), 1U);
   const auto woken_by = [&](const char* trigger) {
     auto constraint =
         make_grammar_constraint(
-            *tree_, {.grammar = R"(root ::= " wa" "ve")", .lazy = true, .trigger_patterns = {trigger}})
+            tiny.tree(), {.grammar = R"(root ::= " wa" "ve")", .lazy = true, .trigger_patterns = {trigger}})
             .value();
-    EXPECT_TRUE(constraint->allows(tokens_of("the")[0])) << "it sleeps";
+    EXPECT_TRUE(constraint->allows(tiny.tokens_of("the")[0])) << "it sleeps";
     constraint->accept(water[0]);
     return constraint->clone();
   };
   const auto asleep = woken_by("river");
   const auto contradicted = woken_by(" wa");  // the token goes on with "ter"
   for (const auto* constraint : {asleep.get(), contradicted.get()}) {
-    std::vector<float> logits(static_cast<std::size_t>(llama_vocab_n_tokens(tree_->vocab())), 1.0F);
-    EXPECT_TRUE(constraint->allows(tokens_of("the")[0]));
+    std::vector<float> logits(tiny.size(), 1.0F);
+    EXPECT_TRUE(constraint->allows(tiny.tokens_of("the")[0]));
     EXPECT_TRUE(constraint->mask(logits));
     EXPECT_EQ(logits[static_cast<std::size_t>(water[0])], 1.0F);
   }
-  contradicted->accept(tokens_of("the")[0]);
+  contradicted->accept(tiny.tokens_of("the")[0]);
 }
 
 }  // namespace
