@@ -78,6 +78,22 @@ Result<void> check_bytes(const Backend& backend, std::size_t bytes) {
       "context_length_exceeded"));
 }
 
+/// A template takes 60 us for each message, and a token at least.
+Result<void> check_messages(const Backend& backend, std::span<const ChatMessage> messages) {
+  if (messages.size() <= backend.facts().context_length) return {};
+  return fail(invalid_field(
+      "messages",
+      fmt::format("this model's context is {} tokens, fewer than these {} messages: leave some out",
+                  backend.facts().context_length, messages.size()),
+      "context_length_exceeded"));
+}
+
+std::size_t bytes_of(std::span<const ChatMessage> messages) {
+  std::size_t bytes = 0;
+  for (const ChatMessage& message : messages) bytes += message.content.size();
+  return bytes;
+}
+
 std::string text_of(const Backend& backend, const Prompt& prompt, std::span<const TokenId> tokens) {
   if (const auto* text = std::get_if<TextPrompt>(&prompt)) return text->text;
   std::string bytes;
@@ -92,6 +108,8 @@ Result<Preparation::PromptTokens> prepare_prompt(const Backend& backend, const G
   Preparation::PromptTokens prepared;
   Result<std::vector<TokenId>> tokens;
   if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) {
+    if (auto checked = check_messages(backend, chat->messages); !checked) return fail(checked.error());
+    if (auto checked = check_bytes(backend, bytes_of(chat->messages)); !checked) return fail(checked.error());
     auto rendered = backend.render_chat(*chat, work.format);
     if (!rendered) return fail(rendered.error());
     if (auto checked = check_bytes(backend, rendered->text.size()); !checked) return fail(checked.error());
@@ -145,6 +163,7 @@ Result<std::vector<TokenId>> tokens_of(const Backend& backend, const Prompt& pro
   if (const auto* text = std::get_if<TextPrompt>(&prompt))
     return backend.tokenize(text->text, add_special, false);
   if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) {
+    if (auto checked = check_messages(backend, chat->messages); !checked) return fail(checked.error());
     const auto rendered = backend.render_chat(*chat, {});
     if (!rendered) return fail(rendered.error());
     return backend.tokenize(rendered->text, false, true);

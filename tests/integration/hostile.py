@@ -158,10 +158,20 @@ def schema(schema, **fields):
     return json_body(json.dumps({"prompt": "x", "max_tokens": 8, "response_format": form, **fields}))
 
 
-def tool(parameters):
-    function = {"name": "f", "parameters": parameters}
-    return json_body(json.dumps({"messages": [{"role": "user", "content": "x"}], "max_tokens": 8, "tool_choice": "required",
-                                 "tools": [{"type": "function", "function": function}]}), "/v1/chat/completions")
+def chat(*messages, **fields):
+    asks = {"role": "user", "content": "x"}
+    return json_body(json.dumps({"messages": [asks, *messages], "max_tokens": 8, **fields}), "/v1/chat/completions")
+
+
+def tool(parameters, name="f", count=1, messages=(), **fields):
+    tools = [{"type": "function", "function": {"name": f"{name}{i}", "parameters": parameters}} for i in range(count)]
+    return chat(*messages, tools=tools, tool_choice="required", **fields)
+
+
+def called(arguments):
+    function = {"name": "f0", "arguments": arguments}
+    return [{"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function", "function": function}]},
+            {"role": "tool", "tool_call_id": "1", "content": "x"}]
 
 
 def rules(count, form, last):
@@ -202,6 +212,21 @@ FORMATS = [
     ("400 KB, 2,000 times", grammar('root ::= "' + "a" * 400_000 + '"{2000}')),
     ("50,000 ways to begin", grammar("root ::= " + " | ".join(f'"{i}"' for i in range(50_000)))),
     ("an end that must not come yet", json_body(json.dumps({"prompt": "x", "grammar": 'root ::= "a"', "min_tokens": 20, "max_tokens": 30})), (200,)),
+]
+
+# What a chat's template takes apart, once for each message, tool and argument.
+CHATS = [
+    ("100,000 messages", chat(*[{"role": "user", "content": "x"}] * 100_000)),
+    ("100,000 empty messages", chat(*[{"role": "user", "content": ""}] * 100_000)),
+    ("arguments of a call, 50,000 deep", tool({}, messages=called('{"a":' + "[" * 50_000 + "]" * 50_000 + "}"))),
+    ("arguments of a call that are cut", tool({}, messages=called('{"a":'))),
+    ("a tool's name of 200 KB", tool({}, name="é" * 100_000)),
+    ("a tool's name that goes on as grammar", tool({}, name="f\nroot ::= [z-a]"), (200, 400)),
+    ("a tool's name that is an expensive expression", tool({}, name="((((((a*)*)*)*)*)*)*b"), (200, 400)),
+    ("3,000 tools", tool({}, count=3000)),
+    ("100,000 arguments of the template", chat(chat_template_kwargs={f"k{i}": i for i in range(100_000)})),
+    ("a beginning that is an end", tool({}, messages=[{"role": "assistant", "content": "<|im_end|>"}], continue_final_message=True)),
+    ("a text that is a template", chat({"role": "user", "content": "{% for i in range(10**9) %}x{% endfor %}"}), (200,)),
 ]
 
 RESET, CLOSED, TOO_MUCH = ("reset 1",), ("goaway 1",), ("goaway 11", None)
@@ -277,7 +302,8 @@ CASES = [Hostile("smuggling", *case) for case in SMUGGLING]
 CASES += [Hostile("chunks", name, post(CHUNKED, body)) for name, body in CHUNKS]
 CASES += [Hostile("heads", *case) for case in HEADS]
 CASES += [Hostile("bodies", *case) for case in BODIES]
-CASES += [Hostile("formats", case[0], case[1], *case[2:], stays=True) for case in FORMATS]
+CASES += [Hostile("formats", *case, stays=True) for case in FORMATS]
+CASES += [Hostile("chats", *case, stays=True) for case in CHATS]
 CASES += [Hostile("HTTP/2 connections", *case, http2=True) for case in CONNECTIONS]
 CASES += [Hostile("HTTP/2 streams", name, behind_hello(data), outcome, stays=True, answers=2, http2=True) for name, data, outcome in STREAMS]
 

@@ -7,6 +7,8 @@
 #include <chat.h>
 #include <llama.h>
 
+#include <boost/json.hpp>
+
 #include <fmt/format.h>
 
 #include <exception>
@@ -16,6 +18,10 @@
 namespace autoglm::engine {
 
 namespace {
+
+constexpr std::size_t kMostJsonDepth = 128;
+constexpr std::size_t kMostNameBytes = 256;
+constexpr std::size_t kMostTools = 512;  // half a millisecond each
 
 class LlamaChatParser final : public ChatParser {
  public:
@@ -66,7 +72,7 @@ common_chat_templates_inputs inputs_of(const ChatPrompt& chat, const OutputForma
     target.tool_name = message.name;
     target.tool_call_id = message.tool_call_id;
     for (const ToolCall& call : message.tool_calls)
-      target.tool_calls.push_back({call.name, call.arguments, call.id});
+      target.tool_calls.push_back({call.name, call.arguments.empty() ? "{}" : call.arguments, call.id});
   }
   for (const Tool& tool : chat.tools) inputs.tools.push_back({tool.name, tool.description, tool.parameters});
   inputs.tool_choice = chat.tool_use == ToolUse::kNone       ? COMMON_CHAT_TOOL_CHOICE_NONE
@@ -117,8 +123,35 @@ GrammarSpec template_grammar(const common_chat_params& params, ToolUse use) {
   return spec;
 }
 
+/// The library takes arguments apart without a look at how deep they nest.
+Result<void> check_calls(const ChatPrompt& chat) {
+  boost::json::parse_options options;
+  options.max_depth = kMostJsonDepth;
+  for (std::size_t i = 0; i < chat.messages.size(); ++i) {
+    const auto& calls = chat.messages[i].tool_calls;
+    for (std::size_t k = 0; k < calls.size(); ++k) {
+      boost::system::error_code error;
+      boost::json::parse(calls[k].arguments, error, {}, options);
+      if (!error || calls[k].arguments.empty()) continue;
+      const std::string field = fmt::format("messages[{}].tool_calls[{}].function.arguments", i, k);
+      return fail(invalid_field(field, fmt::format("{} must be JSON, at most {} levels deep: {}", field,
+                                                   kMostJsonDepth, error.message())));
+    }
+  }
+  return {};
+}
+
 Result<void> check_tools(const ChatPrompt& chat) {
+  if (chat.tools.size() > kMostTools) {
+    return fail(invalid_field(
+        "tools", fmt::format("there may be at most {} tools, got {}", kMostTools, chat.tools.size())));
+  }
   for (const Tool& tool : chat.tools) {
+    // Rules are called as the tool is, and the library's regular expressions take a stack frame for each
+    // byte.
+    if (tool.name.size() > kMostNameBytes)
+      return fail(invalid_field("tools", fmt::format("the tool {} has a name of over {} bytes",
+                                                     excerpt(tool.name, 100), kMostNameBytes)));
     const auto checked = check_schema(tool.parameters);
     if (checked) continue;
     return fail(invalid_field("tools", fmt::format("the parameters of the tool {} cannot be kept to: {}",
@@ -151,6 +184,7 @@ Result<RenderedChat> ChatRenderer::render(const ChatPrompt& chat, const OutputFo
     return fail(invalid_field(
         "tools", "this model's chat template has no place for tools; use a model made for calling them"));
   }
+  if (auto checked = check_calls(chat); !checked) return fail(checked.error());
   if (auto checked = check_tools(chat); !checked) return fail(checked.error());
   // Now, since these errors are clearer than what a template makes of them.
   Result<GrammarSpec> own;

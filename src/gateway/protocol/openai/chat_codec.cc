@@ -48,10 +48,15 @@ Result<void> read_chat_flag(const JsonValue& value, ChatBody& body) {
   return {};
 }
 
+// A template that knows of ten is a rich one, and the library's time grows as their square.
+constexpr std::size_t kMostTemplateArguments = 64;
+
 Result<void> read_template_arguments(const JsonValue& value, ChatBody& body) {
   return value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
     body.chat.template_arguments[std::string(key)] = item.as_json();
-    return {};
+    if (body.chat.template_arguments.size() <= kMostTemplateArguments) return {};
+    return fail(invalid_field(
+        value.path(), fmt::format("{} takes at most {} arguments", value.path(), kMostTemplateArguments)));
   });
 }
 
