@@ -98,6 +98,23 @@ class Replicas(GatewayTest):
             self.assertEqual(deltas(front), alone)
         self.assertGreater(spoiler.spoilt, 0)
 
+    def test_a_request_that_cannot_end_well_is_nobodys_failure(self):
+        a, b = self.start(replica(), replica())
+        (front,) = self.start(gateway(pool(url(a), url(b), retry={}, breaker={"request_volume": 4}, ejection={})))
+        wait_until_known(front, 2)
+        # Behind three letters nothing is allowed: the stream has begun when that comes out.
+        dead_end = {"prompt": "x", "max_tokens": 50, "grammar": "root ::= [a-z] [a-z] [a-z] <[99999999]>"}
+        for i in range(12):
+            connection, response = front.stream("/v1/completions", {**dead_end, "seed": i})
+            self.assertEqual(response.status, 200)
+            last = json.loads(response.read().decode().strip().rpartition("data: ")[2])
+            connection.close()
+            self.assertEqual((last["error"]["type"], last["error"]["param"]), ("invalid_request_error", "grammar"))
+        self.assertEqual(front.metric("autoglm_resumes_total", outcome="failed"), 0)
+        self.assertEqual(front.metric("autoglm_retries_total"), 0)
+        self.assertEqual(front.metric("autoglm_endpoint_attempts_total", outcome="failed"), 0)
+        self.assertEqual({member["breaker"] for member in members(front).values()}, {"closed"})
+
     def test_a_stopped_process(self):
         a, b = self.start(replica(), replica())
         (front,) = self.start(gateway(pool(url(a), url(b), timeouts={"first_token": "2s", "idle": "1s"})))

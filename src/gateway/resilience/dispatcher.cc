@@ -177,6 +177,10 @@ void Dispatch::failed(Ask ask, const Error& error, MonotonicTime now) {
 }
 
 void Dispatch::broke(std::size_t member, const Error& error, bool got_on, MonotonicTime now) {
+  if (error.origin == Origin::kClient) {
+    dispatcher_.endpoints_.record(member).count(Outcome::kRefused);
+    return;
+  }
   dispatcher_.endpoints_.breaker(member).count_failure(now);
   count_failure(member, error, now);
   tried_ = {member};

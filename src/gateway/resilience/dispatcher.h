@@ -83,6 +83,7 @@ class Dispatch {
   void failed(Ask ask, const Error& error, MonotonicTime now);
   /// The stream broke behind its first token. What comes now is an attempt at something else, the rest of the
   /// answer; unless it had not `got_on` at all, or one that begins and breaks would be asked for ever.
+  /// Nothing comes, and nobody has failed, when the request is to blame.
   void broke(std::size_t member, const Error& error, bool got_on, MonotonicTime now);
   /// What they must be able to do.
   void require(Continuation continuation, const InferenceRequest& request);

@@ -156,6 +156,7 @@ Task<Result<EventBatch>> PooledStream::next() {
     inner_.reset();
     place_.reset();
     dispatch_->broke(member_, *broken_, got_on_, std::chrono::steady_clock::now());
+    if (broken_->origin == Origin::kClient) co_return fail(*broken_);  // wherever it goes on
   }
 }
 

@@ -76,13 +76,24 @@ Result<element> parse(std::string_view json, const char* or_else) {
                     .reason = "bad_stream"});
 }
 
+/// An error behind a status that said all is well. The request's own, by the type that OpenAI and
+/// llama-server give it, or vLLM: others would say the same.
 Error said_error(const element& said, const char* or_else) {
-  std::string message = said.is_object() ? text_at(said, "message") : std::string();
-  return Error{.code = ErrorCode::kBadGateway,
-               .origin = Origin::kEndpoint,
-               .retry = Retry::kElsewhere,
-               .message = message.empty() ? or_else : std::move(message),
-               .reason = "endpoint_failed"};
+  Error error{.code = ErrorCode::kBadGateway,
+              .origin = Origin::kEndpoint,
+              .retry = Retry::kElsewhere,
+              .message = or_else,
+              .reason = "endpoint_failed"};
+  if (!said.is_object()) return error;
+  if (std::string message = text_at(said, "message"); !message.empty()) error.message = std::move(message);
+  const std::string type = text_at(said, "type");
+  if (type != "invalid_request_error" && type != "BadRequestError") return error;
+  error.code = ErrorCode::kInvalidArgument;
+  error.origin = Origin::kClient;
+  error.retry = Retry::kNever;
+  error.param = text_at(said, "param");
+  error.reason = text_at(said, "code");
+  return error;
 }
 
 ErrorCode code_of(int status) {

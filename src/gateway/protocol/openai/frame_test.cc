@@ -37,6 +37,18 @@ TEST(ReadFrame, TellsTextTokensAndEnds) {
   EXPECT_EQ(end->usage->completion_tokens, 4U);
   const auto error = read_frame(R"({"error":{"message":"out of memory"}})");
   EXPECT_EQ(error->error->message, "out of memory");
+  EXPECT_EQ(error->error->origin, Origin::kEndpoint);
+  const auto own = read_frame(
+      R"({"error":{"message":"dead end","type":"invalid_request_error","param":"grammar","code":"invalid_value"}})");
+  EXPECT_EQ(own->error->origin, Origin::kClient);
+  EXPECT_EQ(own->error->retry, Retry::kNever);
+  EXPECT_EQ(own->error->code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(own->error->param, "grammar");
+  EXPECT_EQ(own->error->reason, "invalid_value");
+  // vLLM and llama-server have a number for a code.
+  const auto theirs =
+      read_frame(R"({"error":{"message":"m","type":"BadRequestError","param":null,"code":400}})");
+  EXPECT_EQ(theirs->error->origin, Origin::kClient);
   for (const char* garbage : {"", "{", "[]", "7", "\xff\xfe", R"({"choices":[)"})
     EXPECT_EQ(read_frame(garbage).error().code, ErrorCode::kBadGateway) << garbage;
 }
