@@ -43,6 +43,9 @@ enum class Retry : std::uint8_t {
   kLater,      ///< the same endpoint may succeed after `retry_after`
 };
 
+/// The reason of an error that is nobody else's: this process can open no more sockets.
+inline constexpr std::string_view kOutOfSockets = "out_of_sockets";
+
 /// An error as a value. `message` is for the person who made the request: what is wrong, and what
 /// to do. Copyable; immutable by convention once it has been returned.
 struct Error {

@@ -155,7 +155,7 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::send(ClientRequest request
   }
   auto stream = co_await connect(request);
   if (!stream) {
-    stream.error().reason = "connect_failed";
+    if (stream.error().reason != kOutOfSockets) stream.error().reason = "connect_failed";
     co_return fail(std::move(stream).error());
   }
   bool any_byte = false;
@@ -227,7 +227,7 @@ Task<Result<std::unique_ptr<ByteStream>>> Client::connect(const ClientRequest& r
 Task<Result<void>> Client::probe(ClientRequest request) {
   auto stream = co_await connect(request);
   if (!stream) {
-    stream.error().reason = "connect_failed";
+    if (stream.error().reason != kOutOfSockets) stream.error().reason = "connect_failed";
     co_return fail(std::move(stream).error());
   }
   co_return Result<void>();

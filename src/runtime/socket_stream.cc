@@ -13,6 +13,14 @@
 namespace autoglm {
 
 Error connection_error(std::string_view what, int error) {
+  if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == EADDRNOTAVAIL) {
+    return Error{.code = ErrorCode::kUnavailable,
+                 .retry = Retry::kLater,
+                 .message = std::string(what) + ": " + std::system_category().message(error) +
+                            "; raise this server's limits (ulimit -n, LimitNOFILE)",
+                 .reason = std::string(kOutOfSockets),
+                 .retry_after = std::chrono::seconds(1)};
+  }
   return Error{.code = ErrorCode::kUnavailable,
                .origin = Origin::kEndpoint,
                .retry = Retry::kElsewhere,

@@ -1,16 +1,45 @@
 """Servers of any kind behind the gateway fail in every way: the clients get answers, or an error that says what to do."""
 
 import json
+import resource
 import threading
 import unittest
 
 from gateway_fixture import Crowd, GatewayTest, gateway, members, pool
-from server import TINY_MODEL, wait_for
+from server import NEVER, TINY_MODEL, wait_for
 from upstream import DONE, Blackhole, Foreign, chunk, completion
 
 
 class Faults(GatewayTest):
     """Servers of any kind: whatever one of them does, the clients get answers, or an error that says what to do."""
+
+    def test_having_no_descriptors_left_is_nobody_elses_failure(self):
+        (foreign,) = self.start(Foreign(lambda *_: (200, {"Connection": "close"}, completion())))
+        health = {"interval": "50ms", "timeout": "1s"}
+        (front,) = self.start(gateway(pool(foreign.url, breaker={"request_volume": 4}, health=health, retry={}, ejection={})))
+        wait_for(lambda: front.post("/v1/completions", {"prompt": "Hi"}).status == 200, "an answer")
+        failed = front.metric("autoglm_endpoint_attempts_total", outcome="failed")
+        pid = front.process.pid
+        client = front.connect()
+        client.request("GET", "/livez")
+        client.getresponse().read()
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))  # what is open stays
+        seen = set()
+        for _ in range(12):
+            client.request("POST", "/v1/completions", json.dumps({"prompt": "Hi"}))
+            answer = client.getresponse()
+            seen.add((answer.status, json.loads(answer.read())["error"]["code"], answer.headers["retry-after"]))
+        NEVER.wait(0.3)  # for some checks of its health
+        checks = len(foreign.requests)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        client.close()
+        self.assertEqual(seen, {(503, "out_of_sockets", "1")})
+        self.assertEqual(checks, len(foreign.requests), "nobody came")
+        self.assertEqual(front.post("/v1/completions", {"prompt": "Hi"}).status, 200)
+        self.assertEqual(front.metric("autoglm_endpoint_attempts_total", outcome="failed"), failed)
+        (member,) = members(front).values()
+        self.assertEqual((member["breaker"], member["healthy"], member["ejected_for_s"]), ("closed", True, 0))
 
     def test_body_and_answer_pass_through_byte_for_byte(self):
         (foreign,) = self.start(Foreign(lambda *_: (200, {}, completion())))

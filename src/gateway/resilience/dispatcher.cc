@@ -162,7 +162,7 @@ void Dispatch::failed(Ask ask, const Error& error, MonotonicTime now) {
   // A 4xx is the client's own, and a 429 is no failure but a sign of life.
   if (error.origin == Origin::kClient || error.code == ErrorCode::kResourceExhausted) {
     dispatcher_.endpoints_.record(ask.member).count(Outcome::kRefused);
-  } else {
+  } else if (error.reason != kOutOfSockets) {
     ask.attempt.failure(now);
     count_failure(ask.member, error, now);
   }
@@ -203,7 +203,10 @@ void Dispatch::require(Continuation continuation, const InferenceRequest& reques
 
 /// What the client is told. Which address refused is for the log; what a server said is for the client.
 Error Dispatch::nobody_left(MonotonicTime now) {
-  if (last_ && last_->code != ErrorCode::kUnavailable) return std::move(*last_);
+  if (last_ && last_->reason == kOutOfSockets)
+    last_->message = "this server can open no more connections now; try again shortly";
+  if (last_ && (last_->code != ErrorCode::kUnavailable || last_->reason == kOutOfSockets))
+    return std::move(*last_);
   const EndpointSet& set = dispatcher_.endpoints_;
   Duration soonest = dispatcher_.config_.breaker.sleep_window;
   for (std::size_t i = 0; i < set.members().size(); ++i)

@@ -256,7 +256,8 @@ Task<void> ModelPool::watch_member(std::size_t index, Random random) {
   co_await sleep_for(std::chrono::milliseconds(index));
   while (true) {
     const Result<void> checked = co_await endpoint.check(health.path, health.timeout);
-    if (set.checked(index, result_of(checked), std::chrono::steady_clock::now())) {
+    const bool told = checked || checked.error().reason != kOutOfSockets;
+    if (told && set.checked(index, result_of(checked), std::chrono::steady_clock::now())) {
       dependencies_.log.warning(state.health.well() ? "endpoint is back" : "endpoint is out",
                                 {{"model", name_},
                                  {"endpoint", state.name},
