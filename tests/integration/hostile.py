@@ -179,7 +179,7 @@ def rules(count, form, last):
 
 
 def doubled(times):
-    return {"type": ["object", "array"], "properties": {"a": doubled(times - 1)}} if times else {}
+    return {"type": ["object", "object"], "properties": {"a": doubled(times - 1)}} if times else {}
 
 
 IMPOSSIBLE = {"type": "integer", "minimum": 5, "maximum": 1}

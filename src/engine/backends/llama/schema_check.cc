@@ -53,23 +53,29 @@ std::string_view string_at(const json::object& node, std::string_view key) {
   return text != nullptr ? std::string_view(*text) : std::string_view();
 }
 
+/// By its type, or one of its types.
+bool may_be(const json::object& node, std::string_view type) {
+  const json::value* types = node.if_contains("type");
+  if (types == nullptr || !types->is_array()) return string_at(node, "type") == type;
+  return std::ranges::any_of(types->get_array(), [type](const json::value& each) {
+    return each.is_string() && std::string_view(each.get_string()) == type;
+  });
+}
+
 bool has_any(const json::object& node, std::initializer_list<std::string_view> keys) {
   return std::ranges::any_of(keys, [&](std::string_view key) { return node.contains(key); });
 }
 
-/// Walks a schema as the conversion does: what is referred to once for each spelling of its place.
+/// Walks a schema as the conversion does, in its order: what is referred to once for each spelling of its
+/// place, what has several types once for each.
 class SchemaCheck {
  public:
   explicit SchemaCheck(const json::value& root) : root_(root) {}
 
-  /// `copies`: how many schemas it stands for.
-  Result<void> walk(const json::value& value, const Place& place, std::size_t copies) {
+  Result<void> walk(const json::value& value, const Place& place) {
     const json::object* node = value.if_object();
     if (node == nullptr) return {};  // the conversion says so
-    const json::value* type = node->if_contains("type");
-    if (type != nullptr && type->is_array()) copies *= std::max<std::size_t>(type->get_array().size(), 1);
-    nodes_ += copies;
-    if (nodes_ > kMostNodes) return refuse(place, fmt::format("it has over {} schemas in it", kMostNodes));
+    if (++nodes_ > kMostNodes) return refuse(place, fmt::format("it has over {} schemas in it", kMostNodes));
     if (place.depth > kMostDepth)
       return refuse(place, fmt::format("it is nested over {} levels deep", kMostDepth));
     if (place.bytes > kMostPathBytes)
@@ -79,7 +85,16 @@ class SchemaCheck {
     if (auto checked = counts(*node, place); !checked) return checked;
     if (auto checked = required(*node, place); !checked) return checked;
     if (auto checked = all_of(*node, place); !checked) return checked;
-    return children(*node, place, copies);
+    for (const std::string_view key : {"oneOf", "anyOf"}) {
+      if (node->contains(key)) return below(*node, key, place);
+    }
+    const json::value* types = node->if_contains("type");
+    if (types == nullptr || !types->is_array()) return children(*node, string_at(*node, "type"), place);
+    for (const json::value& type : types->get_array()) {
+      if (!type.is_string()) continue;
+      if (auto checked = children(*node, type.get_string(), place); !checked) return checked;
+    }
+    return {};
   }
 
  private:
@@ -87,27 +102,39 @@ class SchemaCheck {
     return fail(ErrorCode::kInvalidArgument, fmt::format("at {}: {}", excerpt(place.text(), 200), why));
   }
 
-  Result<void> children(const json::object& node, const Place& place, std::size_t copies) {
-    if (const json::value* named = node.if_contains("properties"); named != nullptr && named->is_object()) {
-      const Place list = place.below("properties");
-      for (const auto& [name, value] : named->get_object()) {
-        if (auto checked = walk(value, list.below(name), copies); !checked) return checked;
-      }
+  /// The schemas that one of `type`, if it has any, is made of.
+  Result<void> children(const json::object& node, std::string_view type, const Place& place) {
+    if (has_any(node, {"const", "enum"})) return {};
+    const bool any = type.empty();
+    const json::value* more = node.if_contains("additionalProperties");
+    const bool has_properties =
+        node.contains("properties") || (more != nullptr && *more != json::value(true));
+    if (has_properties && (any || type == "object")) {
+      if (auto checked = below(node, "properties", place); !checked) return checked;
+      return below(node, "additionalProperties", place);
     }
-    for (const std::string_view key :
-         {"items", "prefixItems", "additionalProperties", "anyOf", "oneOf", "allOf"}) {
-      const json::value* value = node.if_contains(key);
-      if (value == nullptr) continue;
-      const Place below = place.below(key);
-      if (!value->is_array()) {
-        if (auto checked = walk(*value, below, copies); !checked) return checked;
-        continue;
+    if (node.contains("allOf") && (any || type == "object" || type == "string"))
+      return below(node, "allOf", place);
+    if (any || type == "array") return below(node, node.contains("items") ? "items" : "prefixItems", place);
+    return {};
+  }
+
+  /// A schema, a list of schemas, or, in "properties", an object of them.
+  Result<void> below(const json::object& node, std::string_view key, const Place& place) {
+    const json::value* value = node.if_contains(key);
+    if (value == nullptr) return {};
+    const Place here = place.below(key);
+    if (key == "properties" && value->is_object()) {
+      for (const auto& [name, each] : value->get_object()) {
+        if (auto checked = walk(each, here.below(name)); !checked) return checked;
       }
-      std::size_t i = 0;
-      for (const json::value& each : value->get_array()) {
-        const std::string number = std::to_string(i++);
-        if (auto checked = walk(each, below.below(number), copies); !checked) return checked;
+    } else if (value->is_array()) {
+      for (std::size_t i = 0; i < value->get_array().size(); ++i) {
+        const std::string number = std::to_string(i);
+        if (auto checked = walk(value->get_array()[i], here.below(number)); !checked) return checked;
       }
+    } else {
+      return walk(*value, here);
     }
     return {};
   }
@@ -150,11 +177,11 @@ class SchemaCheck {
     const auto [pointer, is_new] = seen_.emplace(string_at(value.get_object(), "$ref"));
     if (*target == nullptr || !is_new) return {};
     const Place there{.parent = nullptr, .step = *pointer, .bytes = place.bytes, .depth = place.depth + 1};
-    return walk(**target, there, 1);
+    return walk(**target, there);
   }
 
   static Result<void> bounds(const json::object& node, const Place& place) {
-    const bool integer = string_at(node, "type") == "integer";
+    const bool integer = may_be(node, "integer");
     double lowest = -std::numeric_limits<double>::infinity();
     double highest = std::numeric_limits<double>::infinity();
     bool open = false;  // whether one of the bounds is not allowed itself
@@ -202,30 +229,46 @@ class SchemaCheck {
         names.insert(name.get_string());
       }
     }
-    if (properties == nullptr || has_any(node, {"anyOf", "oneOf", "allOf"})) return {};
+    if (properties == nullptr) return {};
+    const bool joined = has_any(node, {"anyOf", "oneOf", "allOf"});
+    std::size_t optional = properties->size();
     for (const std::string_view name : names) {
-      if (!properties->contains(name))
+      if (properties->contains(name)) {
+        --optional;
+      } else if (!joined) {
         return refuse(place, fmt::format("{} is required, but not one of its properties", name));
+      }
     }
-    if (properties->size() - names.size() > kMostOptional)
+    if (optional > kMostOptional)
       return refuse(place, fmt::format("over {} of its properties are not required", kMostOptional));
     return {};
   }
 
   /// The conversion joins objects, and intersects lists of values. Of anything else it makes an empty object.
   Result<void> all_of(const json::object& node, const Place& place) const {
-    if (const json::value* parts = node.if_contains("allOf"); parts != nullptr && parts->is_array()) {
-      for (const json::value& part : parts->get_array()) {
-        const json::value* alternatives = part.is_object() ? part.get_object().if_contains("anyOf") : nullptr;
-        const json::array one = {part};
-        const json::array& all =
-            alternatives != nullptr && alternatives->is_array() ? alternatives->get_array() : one;
-        for (const json::value& each : all) {
-          const auto target = resolve(each, place);
-          if (!target) return fail(target.error());
-          if (*target != nullptr && (*target)->is_object() && !joins((*target)->get_object()))
-            return refuse(place, "allOf joins only objects with properties, and enums");
-        }
+    const json::value* parts = node.if_contains("allOf");
+    if (parts == nullptr || !parts->is_array()) return {};
+    std::size_t properties = 0;
+    const auto join = [&](const json::value& part) -> Result<void> {
+      const auto target = resolve(part, place);
+      if (!target) return fail(target.error());
+      if (*target == nullptr || !(*target)->is_object()) return {};
+      const json::object& object = (*target)->get_object();
+      if (!joins(object)) return refuse(place, "allOf joins only objects with properties, and enums");
+      const json::value* named = object.if_contains("properties");
+      if (named != nullptr && named->is_object()) properties += named->get_object().size();
+      if (properties > kMostOptional)
+        return refuse(place, fmt::format("allOf joins over {} properties", kMostOptional));
+      return {};
+    };
+    for (const json::value& part : parts->get_array()) {
+      const json::value* alternatives = part.is_object() ? part.get_object().if_contains("anyOf") : nullptr;
+      if (alternatives == nullptr || !alternatives->is_array()) {
+        if (auto joined = join(part); !joined) return joined;
+        continue;
+      }
+      for (const json::value& each : alternatives->get_array()) {
+        if (auto joined = join(each); !joined) return joined;
       }
     }
     return {};
@@ -251,7 +294,7 @@ Result<void> check_schema(std::string_view schema) {
   options.max_depth = kMostJsonDepth;
   const json::value root = json::parse(schema, error, {}, options);
   if (error) return fail(ErrorCode::kInvalidArgument, fmt::format("it is not JSON: {}", error.message()));
-  return SchemaCheck(root).walk(root, {}, 1);
+  return SchemaCheck(root).walk(root, {});
 }
 
 }  // namespace autoglm::engine

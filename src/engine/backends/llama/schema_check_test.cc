@@ -1,5 +1,8 @@
 #include "engine/backends/llama/schema_check.h"
 
+#include <json-schema.h>
+#include <json.h>
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -52,7 +55,7 @@ TEST(SchemaCheck, SaysWhereASchemaContradictsItself) {
            Case{R"({"type":"integer","minimum":1.2,"maximum":1.8})", "no number"},
            Case{R"({"type":"number","exclusiveMinimum":5,"maximum":5})", "no number"},
            Case{R"({"type":"integer","maximum":18446744073709551615})", "maximum is beyond 64 bits"},
-           Case{R"({"type":"integer","minimum":-1e300})", "minimum is beyond 64 bits"},
+           Case{R"({"type":["null","integer"],"minimum":-1e300})", "minimum is beyond 64 bits"},
            Case{R"({"type":"string","minLength":5,"maxLength":1})", "minLength is above maxLength"},
            Case{R"({"type":"array","minItems":2001})", "minItems is at most 2000"},
            Case{R"({"type":"array","maxItems":4294967296})", "maxItems is at most"},
@@ -84,7 +87,7 @@ TEST(SchemaCheck, RefusesWhatTheConversionWouldNeverEndWith) {
   // Each list of types doubles what is below it.
   std::string doubling = "{}";
   for (int i = 0; i < 20; ++i)
-    doubling = R"({"type":["object","array"],"properties":{"a":)" + doubling + "}}";
+    doubling = R"({"type":["object","object"],"properties":{"a":)" + doubling + "}}";
   EXPECT_NE(refusal(doubling).find("over 10000 schemas"), std::string::npos);
 
   // The same place, spelled in many ways, is converted as often.
@@ -104,6 +107,11 @@ TEST(SchemaCheck, RefusesWhatTheConversionWouldNeverEndWith) {
                     list(3000, R"("p{}")") + "]}"),
             "");
 
+  EXPECT_NE(refusal(R"({"allOf":[{"properties":{)" + list(300, R"("p{}":{{}})") + R"(}},{"properties":{)" +
+                    list(300, R"("q{}":{{}})") + "}}]}")
+                .find("allOf joins over 500"),
+            std::string::npos);
+
   const std::string chain = R"({"$ref":"#/$defs/r0","$defs":{)" +
                             list(600, R"("r{0}":{{"items":{{"$ref":"#/$defs/s{0}"}}}})") + "}}";
   std::string linked = chain;
@@ -113,10 +121,34 @@ TEST(SchemaCheck, RefusesWhatTheConversionWouldNeverEndWith) {
   }
   EXPECT_NE(refusal(linked).find("over 500 levels deep"), std::string::npos);
 
+  // What the conversion does not look at may have been met first, and less deep.
+  linked.insert(linked.size() - 1,
+                R"(,"properties":{)" + list(400, R"("p{0}":{{"$ref":"#/$defs/r{0}"}})") + "}");
+  linked.replace(0, linked.find(','), R"({"anyOf":[{"$ref":"#/$defs/r0"}])");
+  EXPECT_NE(refusal(linked).find("over 500 levels deep"), std::string::npos);
+
   const std::string name(3000, 'n');
   EXPECT_NE(refusal(R"({"properties":{")" + name + R"(":{"properties":{")" + name + R"(":{}}}}})")
                 .find("over 4096 bytes"),
             std::string::npos);
+}
+
+/// Templates whose calls are not JSON ask this of every argument; it doubled with every definition.
+TEST(SchemaCheck, WhetherASchemaMayBeAStringIsKnownInNoTime) {
+  const std::string schema =
+      R"({"$ref":"#/$defs/r0","$defs":{)" +
+      list(60, R"("r{0}":{{"anyOf":[{{"$ref":"#/$defs/s{0}"}},{{"$ref":"#/$defs/s{0}"}}]}})");
+  for (const char* last : {"null", "string"}) {
+    std::string doubled = schema + fmt::format(R"(,"r60":{{"type":"{}"}}}}}})", last);
+    for (int i = 0; i < 60; ++i) {
+      const std::string from = fmt::format("#/$defs/s{}\"", i);
+      for (std::size_t at; (at = doubled.find(from)) != std::string::npos;)
+        doubled.replace(at, from.size(), fmt::format("#/$defs/r{}\"", i + 1));
+    }
+    EXPECT_EQ(refusal(doubled), "");
+    const auto document = common_chat_schema_from_json(common_json::parse(doubled));
+    EXPECT_EQ(document.root->may_be_string(), std::string_view(last) == "string");
+  }
 }
 
 }  // namespace
