@@ -68,6 +68,7 @@ class GrammarConstraint final : public TokenConstraint {
       }
       std::swap(level, next);
     }
+    if (state_ == State::kBroken) kept.clear();  // at a later level
     std::ranges::fill(logits, -std::numeric_limits<float>::infinity());
     for (const auto& [token, logit] : kept) logits[static_cast<std::size_t>(token)] = logit;
     if (kept.empty()) return std::nullopt;
