@@ -197,6 +197,8 @@ FORMATS = [
     ("3,000 properties of which none is required", schema({"properties": {f"k{i}": {} for i in range(3000)}})),
     ("a range of a pattern that is empty", schema({"type": "string", "pattern": "^[z-a]$"})),
     ("a pattern of 200,000 groups", schema({"type": "string", "pattern": "^" + "(" * 200_000 + "$"}), (200, 400)),
+    ("a pattern of 15 MB", schema({"type": "string", "pattern": "^" + "a.b" * 5_000_000 + "$"})),
+    ("a million and a half values", schema({"enum": [str(i) for i in range(1_500_000)]})),
     ("a pattern that looks like a log", schema({"type": "string", "pattern": 'x\n{"level":"error"}'}), (200, 400)),
     ("a name of a megabyte", schema({"properties": {"é" * 500_000: {}}})),
     ("a tool that nobody can call", tool({"type": "object", "properties": {"a": IMPOSSIBLE}, "required": ["a"]})),
@@ -210,6 +212,7 @@ FORMATS = [
     ("60 rules that double and are searched", grammar(rules(60, "r{0} ::= r{1} | r{1}", '"a"')), (200,)),
     ("recursion behind what may be empty", grammar('root ::= e root "a" | "b"\ne ::= f f\nf ::= "x"?')),
     ("400 KB, 2,000 times", grammar('root ::= "' + "a" * 400_000 + '"{2000}')),
+    ("a word of 15 MB", grammar('root ::= "' + "a" * 15_000_000 + '"')),
     ("50,000 ways to begin", grammar("root ::= " + " | ".join(f'"{i}"' for i in range(50_000)))),
     ("an end that must not come yet", json_body(json.dumps({"prompt": "x", "grammar": 'root ::= "a"', "min_tokens": 20, "max_tokens": 30})), (200,)),
 ]

@@ -21,6 +21,8 @@ namespace autoglm::engine {
 
 namespace {
 
+constexpr std::size_t kMostGrammarBytes = 1 << 20;  // its rules take twenty times as much
+
 class GrammarConstraint final : public TokenConstraint {
  public:
   /// Without `tree` every token is looked at.
@@ -151,7 +153,10 @@ Result<std::unique_ptr<TokenConstraint>> make_grammar_constraint(const TokenTree
 }
 
 Result<GrammarSpec> grammar_of(const OutputFormat& format) {
-  if (format.kind == OutputFormat::Kind::kGrammar) return GrammarSpec{.grammar = format.definition};
+  if (format.kind == OutputFormat::Kind::kGrammar) {
+    if (format.definition.size() <= kMostGrammarBytes) return GrammarSpec{.grammar = format.definition};
+    return fail(invalid_field("grammar", fmt::format("grammar is over {} bytes", kMostGrammarBytes)));
+  }
   const std::string schema =
       format.kind == OutputFormat::Kind::kJsonObject ? R"({"type": "object"})" : format.definition;
   const auto refuse = [](std::string_view why) {

@@ -26,6 +26,7 @@ constexpr std::size_t kMostDepth = 500;       // of the call stack, through refe
 constexpr std::size_t kMostOptional = 500;    // the conversion's time is the third power of it
 constexpr double kMostRepeats = 2000;         // that a grammar may ask for
 constexpr std::size_t kMostPathBytes = 4096;  // rules are called as their place is
+constexpr std::size_t kMostTextBytes = 1 << 20;
 constexpr std::size_t kMostJsonDepth = 200;
 
 /// Where a schema stands in another: lists and objects of schemas are steps of their own.
@@ -51,6 +52,15 @@ std::string_view string_at(const json::object& node, std::string_view key) {
   const json::value* value = node.if_contains(key);
   const json::string* text = value != nullptr ? value->if_string() : nullptr;
   return text != nullptr ? std::string_view(*text) : std::string_view();
+}
+
+/// The bytes that its grammar repeats, about.
+std::size_t text_of(const json::object& node) {
+  std::size_t bytes = 0;
+  for (const std::string_view key : {"pattern", "const", "enum"}) {
+    if (const json::value* value = node.if_contains(key)) bytes += json::serialize(*value).size();
+  }
+  return bytes;
 }
 
 /// By its type, or one of its types.
@@ -80,6 +90,8 @@ class SchemaCheck {
       return refuse(place, fmt::format("it is nested over {} levels deep", kMostDepth));
     if (place.bytes > kMostPathBytes)
       return refuse(place, fmt::format("names are over {} bytes long together", kMostPathBytes));
+    if ((text_ += place.bytes + text_of(*node)) > kMostTextBytes)
+      return refuse(place, fmt::format("its names, values and patterns are over {} bytes", kMostTextBytes));
     if (node->contains("$ref")) return reference(value, place);
     if (auto checked = bounds(*node, place); !checked) return checked;
     if (auto checked = counts(*node, place); !checked) return checked;
@@ -123,7 +135,8 @@ class SchemaCheck {
   Result<void> below(const json::object& node, std::string_view key, const Place& place) {
     const json::value* value = node.if_contains(key);
     if (value == nullptr) return {};
-    const Place here = place.below(key);
+    Place here = place.below(key);
+    here.bytes = place.bytes;  // no part of a rule's name
     if (key == "properties" && value->is_object()) {
       for (const auto& [name, each] : value->get_object()) {
         if (auto checked = walk(each, here.below(name)); !checked) return checked;
@@ -283,6 +296,7 @@ class SchemaCheck {
 
   const json::value& root_;
   std::size_t nodes_ = 0;
+  std::size_t text_ = 0;
   std::set<std::string> seen_;  // references
 };
 

@@ -127,6 +127,13 @@ TEST(SchemaCheck, RefusesWhatTheConversionWouldNeverEndWith) {
   linked.replace(0, linked.find(','), R"({"anyOf":[{"$ref":"#/$defs/r0"}])");
   EXPECT_NE(refusal(linked).find("over 500 levels deep"), std::string::npos);
 
+  const std::string megabyte(1 << 20, 'a');
+  for (const char* key : {"pattern", "const", "enum"}) {
+    const std::string value =
+        std::string_view(key) == "enum" ? "[\"" + megabyte + "\"]" : "\"" + megabyte + "\"";
+    EXPECT_NE(refusal(fmt::format(R"({{"{}":{}}})", key, value)).find("are over 1048576 bytes"),
+              std::string::npos);
+  }
   const std::string name(3000, 'n');
   EXPECT_NE(refusal(R"({"properties":{")" + name + R"(":{"properties":{")" + name + R"(":{}}}}})")
                 .find("over 4096 bytes"),
