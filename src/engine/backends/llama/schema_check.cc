@@ -27,6 +27,7 @@ constexpr std::size_t kMostOptional = 500;    // the conversion's time is the th
 constexpr double kMostRepeats = 2000;         // that a grammar may ask for
 constexpr std::size_t kMostPathBytes = 4096;  // rules are called as their place is
 constexpr std::size_t kMostTextBytes = 1 << 20;
+constexpr std::size_t kMostBytes = 4 << 20;  // descriptions included
 constexpr std::size_t kMostJsonDepth = 200;
 
 /// Where a schema stands in another: lists and objects of schemas are steps of their own.
@@ -303,6 +304,8 @@ class SchemaCheck {
 }  // namespace
 
 Result<void> check_schema(std::string_view schema) {
+  if (schema.size() > kMostBytes)
+    return fail(ErrorCode::kInvalidArgument, fmt::format("it is over {} bytes", kMostBytes));
   boost::system::error_code error;
   json::parse_options options;
   options.max_depth = kMostJsonDepth;

@@ -134,6 +134,8 @@ TEST(SchemaCheck, RefusesWhatTheConversionWouldNeverEndWith) {
     EXPECT_NE(refusal(fmt::format(R"({{"{}":{}}})", key, value)).find("are over 1048576 bytes"),
               std::string::npos);
   }
+  const std::string spaces(4 << 20, ' ');
+  EXPECT_NE(refusal("{" + spaces + "}").find("over 4194304 bytes"), std::string::npos);
   const std::string name(3000, 'n');
   EXPECT_NE(refusal(R"({"properties":{")" + name + R"(":{"properties":{")" + name + R"(":{}}}}})")
                 .find("over 4096 bytes"),
