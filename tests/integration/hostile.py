@@ -185,7 +185,7 @@ def doubled(times):
 IMPOSSIBLE = {"type": "integer", "minimum": 5, "maximum": 1}
 CIRCLE = {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}
 
-# What the answer is to keep to. Most of these once ended the process, or kept a thread or gigabytes for good.
+# What the answer is to keep to. Many of these once ended the process, or kept a thread or gigabytes for good.
 FORMATS = [
     ("a schema whose bounds exclude each other", schema(IMPOSSIBLE)),
     ("a string at least 5 and at most 1 long", schema({"type": "string", "minLength": 5, "maxLength": 1})),

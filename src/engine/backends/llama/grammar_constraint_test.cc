@@ -46,7 +46,8 @@ TEST(GrammarConstraint, AMaskLeavesJustWhatIsAllowedTokenByToken) {
   }
 }
 
-/// Grammars come from clients. Each of these once ended the process, or kept a thread or gigabytes for good.
+/// Grammars come from clients. Most of these ended the process, or kept a thread or gigabytes, before patch
+/// 0005.
 TEST(GrammarConstraint, WhatWouldNeverEndIsRefused) {
   const auto backend = make_llama();
   const auto repeat = [](std::string_view what, int times) {
