@@ -47,6 +47,17 @@ class SocketTest : public ::testing::Test {
   BlockingPool pool_{1, 8};
 };
 
+TEST(ConnectionError, IsOursWhenWeHaveNothingLeftAndTheirsOtherwise) {
+  for (const int error : {EMFILE, ENFILE, ENOBUFS, ENOMEM}) {
+    const Error ours = connection_error("connecting", error);
+    EXPECT_EQ(ours.origin, Origin::kLocal);
+    EXPECT_EQ(ours.reason, kOutOfSockets);
+  }
+  // Without IPv6, "localhost" may still be ::1: nobody is there.
+  for (const int error : {EADDRNOTAVAIL, ECONNREFUSED, EHOSTUNREACH})
+    EXPECT_EQ(connection_error("connecting", error).origin, Origin::kEndpoint);
+}
+
 TEST_F(SocketTest, CarriesManyPartsInOrder) {
   const auto scenario = [&]() -> Task<std::string> {
     Pair pair = co_await connect();
