@@ -167,7 +167,11 @@ Result<GrammarSpec> grammar_of(const OutputFormat& format) {
   try {
     return GrammarSpec{.grammar = json_schema_to_grammar(common_json::parse(schema))};
   } catch (const std::exception& exception) {
-    return refuse(excerpt(exception.what(), 300));
+    std::string_view why = exception.what();
+    constexpr std::string_view kPlaced = "JSON schema error ";  // "at #/…" follows, as in ours
+    if (const std::size_t at = why.find(kPlaced); at != std::string_view::npos)
+      why.remove_prefix(at + kPlaced.size());
+    return refuse(excerpt(why, 300));
   }
 }
 

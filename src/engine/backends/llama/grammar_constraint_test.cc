@@ -109,6 +109,15 @@ TEST(GrammarConstraint, ADeadEndAllowsNothingAndStaysOne) {
   }
 }
 
+TEST(GrammarConstraint, SaysWhereASchemaIsNone) {
+  const auto made = make_llama()->make_constraint(
+      {OutputFormat::Kind::kJsonSchema, R"({"properties": {"a": {"enum": []}}})"});
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().message,
+            "response_format has a schema that cannot be kept to: at #/properties/a: enum must be a "
+            "non-empty array");
+}
+
 // Grammars as only templates make them.
 
 TEST(TemplateGrammar, KnowsWhatThePromptEndsWith) {
