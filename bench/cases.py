@@ -8,6 +8,7 @@ import sys
 import time
 
 from connections import idle, slow_readers
+from defaults import default_rows, threads
 from endpoints import endpoints
 from gateway import gateway
 from hostile_inputs import hostile
@@ -17,7 +18,7 @@ from load import Stream, run_together, words
 from ratios import Ratio, compared, percentile
 from sameness import overcommit, resume
 from schemas import schema
-from servers import BINARY, ROOT, LlamaServer, Ours, Process, free_port, llama_configurations, model_path
+from servers import BINARY, ROOT, LlamaServer, Ours, Process, free_port, in_turn, llama_configurations, model_path
 from slow_endpoint import slow_endpoint
 from streams import affinity, streams
 from tls import tls
@@ -60,18 +61,9 @@ def versus_llama(title, make_streams, keys, pairs, model="default", slots=8, thr
     if options is None:
         options = best_of(model, slots, make_streams, keys[0], cache_tokens, threads)
     with Ours(model, threads, cache_tokens=cache_tokens) as ours, LlamaServer(model, options, threads, cache_tokens) as theirs:
-        for server in (ours, theirs) if pairs > 3 else ():
-            measure(server, make_streams)  # pages and buffers; where few pairs are made a run takes minutes
-        runs = []
-        for i in range(pairs):
-            both = {}
-            for server in [(ours, theirs), (theirs, ours)][i % 2]:
-                both[server] = measure(server, make_streams)
-            runs.append((both[ours], both[theirs]))
-    row = [title]
-    for key in keys:
-        mine, other = (statistics.median(run[side][key] for run in runs) for side in (0, 1))
-        row.append(f"{mine:.3g} / {other:.3g} = {Ratio([(a[key], b[key]) for a, b in runs])}")
+        # Where few pairs are made a run takes minutes.
+        runs = in_turn([ours, theirs], lambda server: measure(server, make_streams), pairs, warm=pairs > 3)
+    row = [title, *compared(runs, ours, theirs, keys)]
     row.append(" ".join(options) or "defaults")
     return row
 
@@ -79,7 +71,7 @@ def versus_llama(title, make_streams, keys, pairs, model="default", slots=8, thr
 def generate(pairs):
     """Distinct streams: tokens/s, time to first token and CPU time, against llama-server's best."""
     keys = ["tokens/s", "TTFT p50", "CPU ms a token"]
-    rows = []
+    rows = default_rows(pairs)
     for model in ("default", "0.5b"):
         for count, tokens in ((1, 256), (8, 64), (32, 24)):
             def streams(server, count=count, tokens=tokens):
@@ -87,7 +79,8 @@ def generate(pairs):
             rows.append(versus_llama(f"{model}, {count} stream{'s' if count > 1 else ''}", streams, keys, pairs, model, count))
             print("  " + " | ".join(rows[-1]), flush=True)
     return "Generating: ours / theirs", ["", *keys, "theirs is"], rows, (
-        "Streamed completions of 20-word prompts, greedy, 256, 64 or 24 tokens each; two compute threads, 8,192 cache tokens.")
+        "Streamed completions of 20-word prompts, greedy, 256, 64 or 24 tokens each; two compute threads, 8,192 cache tokens. Rows that say "
+        "defaults: the default model, nothing set on either side but llama-server's slots where it would have too few.")
 
 
 def prefix(pairs):
@@ -282,4 +275,4 @@ def soak(_pairs):
 
 
 CASES = {case.__name__: case for case in (
-    generate, prefix, conversations, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, slow_endpoint, streams, affinity, tls, http2, idle, slow_readers, hostile, isolation, soak)}
+    generate, threads, prefix, conversations, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, slow_endpoint, streams, affinity, tls, http2, idle, slow_readers, hostile, isolation, soak)}

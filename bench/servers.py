@@ -81,6 +81,13 @@ class Process:
             fields = file.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def rest(self):
+        """Until it uses no CPU: llama-server's compute threads poll for a good while after an answer, at the next one's cost."""
+        before = None
+        while (now := self.cpu_seconds()) != before:
+            before = now
+            time.sleep(0.1)
+
     def resident_mib(self, key="VmRSS"):
         with open(f"/proc/{self.process.pid}/status") as file:
             return next(int(line.split()[1]) for line in file if line.startswith(key + ":")) / 1024
@@ -93,6 +100,11 @@ class Process:
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name + "{"))
 
 
+def given(**settings):
+    """But for those that are None: these are left to the server's defaults."""
+    return {key: value for key, value in settings.items() if value is not None}
+
+
 class Ours(Process):
     name = "Open-AutoGLM"
 
@@ -101,8 +113,8 @@ class Ours(Process):
         self.config = tempfile.NamedTemporaryFile("w", suffix=".yaml")
         json.dump({
             "server": {"listen": f"127.0.0.1:{port}", "admin_listen": "127.0.0.1:0", "request_timeout": "600s"},
-            "models": [{"name": "m", "engine": {"path": model_path(model), "threads": threads, "context": context,
-                                                "cache_tokens": cache_tokens, **engine}}],
+            "models": [{"name": "m", "engine": {"path": model_path(model), **given(threads=threads, context=context,
+                                                                                   cache_tokens=cache_tokens, **engine)}}],
             "telemetry": {"log": {"level": "warning"}},
         }, self.config)
         self.config.flush()
@@ -113,9 +125,21 @@ class LlamaServer(Process):
     def __init__(self, model, options, threads=2, cache_tokens=8192):
         self.name = "llama-server " + (" ".join(options) or "(defaults)")
         port = free_port()
-        super().__init__([LLAMA_SERVER, "-m", model_path(model), "--host", "127.0.0.1", "--port", str(port), "-t",
-                          str(threads), "-c", str(cache_tokens), *options], port)
+        numbers = [word for flag, number in given(**{"-t": threads, "-c": cache_tokens}).items() for word in (flag, str(number))]
+        super().__init__([LLAMA_SERVER, "-m", model_path(model), "--host", "127.0.0.1", "--port", str(port), *numbers, *options], port)
 
 
 def llama_configurations(slots):
     return [[], ["-np", str(slots), "-kvu", "-b", "512", "-ub", "512"], ["-np", str(slots), "-no-kvu"]]
+
+
+def in_turn(servers, run, turns, warm=True):
+    """What `run` says of each server, one behind the other in an order that turns, each when all are at rest: {server: result} a turn."""
+    def alone(server):
+        for each in servers:
+            each.rest()
+        return run(server)
+
+    for server in servers if warm else ():
+        alone(server)  # pages, buffers, and what is learnt
+    return [{server: alone(server) for server in servers[i % len(servers):] + servers[:i % len(servers)]} for i in range(turns)]

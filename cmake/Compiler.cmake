@@ -1,9 +1,18 @@
 # Compilers, flags and sanitizers for our own code. llama.cpp has flags of its own (third_party/llama).
 
+list(GET clang_versions 0 oldest_clang)
+set(compiler "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION} (${CMAKE_CXX_COMPILER})")
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   message(FATAL_ERROR
-    "gcc ${CMAKE_CXX_COMPILER_VERSION} miscompiles coroutines (docs/adr/0001-compiler.md). "
-    "Use clang 19: `./dev build`, or -DCMAKE_CXX_COMPILER=clang++-19.")
+    "${compiler} is too old: gcc before 13 miscompiles coroutines (docs/adr/0001-compiler.md). "
+    "Use clang ${oldest_clang}: `./dev build`, or unset CC and CXX.")
+elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS oldest_clang)
+  message(FATAL_ERROR "${compiler} is too old: clang ${oldest_clang} or newer is needed. `./dev build` installs and takes one; or unset CC and CXX.")
+endif()
+include(CheckCXXSourceCompiles)
+check_cxx_source_compiles("#include <expected>\nint main() { return std::expected<int, int>(0).value(); }" AUTOGLM_HAS_EXPECTED)
+if(NOT AUTOGLM_HAS_EXPECTED)
+  message(FATAL_ERROR "The standard library that ${compiler} uses is too old: it has no std::expected. libstdc++ 12 or newer is needed (libstdc++-12-dev).")
 endif()
 
 find_program(AUTOGLM_CCACHE ccache)
@@ -24,6 +33,13 @@ target_compile_options(autoglm_flags INTERFACE
   # Designated initializers are how options are passed here; the rest is what its struct says.
   -Wno-missing-designated-field-initializers)
 target_compile_definitions(autoglm_flags INTERFACE AUTOGLM_VERSION="${PROJECT_VERSION}")
+# gcc looks for "ld.lld", which Debian has in clang's own folder alone.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  list(TRANSFORM clang_versions REPLACE "^(.*)$" "/usr/lib/llvm-\\1/bin" OUTPUT_VARIABLE lld_folders)
+  find_program(AUTOGLM_LLD ld.lld PATHS ${lld_folders} REQUIRED)
+  cmake_path(GET AUTOGLM_LLD PARENT_PATH lld_folder)
+  target_link_options(autoglm_flags INTERFACE "-B${lld_folder}")
+endif()
 target_link_options(autoglm_flags INTERFACE -fuse-ld=lld)
 
 if(AUTOGLM_SANITIZE)
@@ -34,13 +50,24 @@ endif()
 # docs/adr/0013-profile.md). Functions that the profile does not know, or that have changed since, are compiled as without it.
 set(AUTOGLM_PROFILE "" CACHE STRING "use: optimize by cmake/open-autoglm.profdata; make: count for a new one; empty: neither")
 set(AUTOGLM_PROFILE_DATA "${CMAKE_CURRENT_SOURCE_DIR}/cmake/open-autoglm.profdata")
-if(AUTOGLM_PROFILE AND NOT (CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 19))
+# Local functions go by their file's name without its folders, which all united sources share (cmake/Unity.cmake).
+set(profile_names -mllvm -static-func-full-module-prefix=false)
+if(AUTOGLM_PROFILE AND NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   message(STATUS "The profile is clang's: this build goes without")
 elseif(AUTOGLM_PROFILE STREQUAL "make")
-  add_compile_options(-fprofile-generate)
+  add_compile_options(-fprofile-generate ${profile_names})
   add_link_options(-fprofile-generate)
-elseif(AUTOGLM_PROFILE STREQUAL "use" AND EXISTS "${AUTOGLM_PROFILE_DATA}")
-  add_compile_options("-fprofile-use=${AUTOGLM_PROFILE_DATA}" -Wno-profile-instr-unprofiled -Wno-profile-instr-out-of-date -Wno-backend-plugin)
+elseif(AUTOGLM_PROFILE STREQUAL "use")
+  # Its format is clang 19's: older ones cannot read it, and a newer one may cease to.
+  set(CMAKE_REQUIRED_FLAGS "\"-fprofile-use=${AUTOGLM_PROFILE_DATA}\" -mllvm -static-func-full-module-prefix=false")
+  check_cxx_source_compiles("int main() {}" AUTOGLM_READS_PROFILE)
+  unset(CMAKE_REQUIRED_FLAGS)
+  if(AUTOGLM_READS_PROFILE)
+    add_compile_options("-fprofile-use=${AUTOGLM_PROFILE_DATA}" ${profile_names}
+      -Wno-profile-instr-unprofiled -Wno-profile-instr-out-of-date -Wno-backend-plugin)
+  else()
+    message(STATUS "${compiler} does not read cmake/open-autoglm.profdata: this build goes without the profile")
+  endif()
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${AUTOGLM_PROFILE_DATA}")
 endif()
 

@@ -1,7 +1,7 @@
 # Everything here is a Debian package; `./dev setup` installs what is missing.
 find_package(Threads REQUIRED)
 find_package(OpenSSL REQUIRED)
-find_package(Boost 1.81 REQUIRED COMPONENTS json url)
+find_package(Boost 1.81 CONFIG REQUIRED COMPONENTS json url)
 find_package(fmt REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(simdjson REQUIRED)
@@ -15,6 +15,7 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(brotli REQUIRED IMPORTED_TARGET libbrotlienc libbrotlidec)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
+pkg_check_modules(edit REQUIRED IMPORTED_TARGET libedit)
 
 # yaml-cpp 0.7 exports a plain name; give it the form of the others.
 if(NOT TARGET yaml-cpp::yaml-cpp)

@@ -225,7 +225,7 @@ class Tidy:
         for match in re.finditer(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"\n]+)[>"]', plain, re.MULTILINE):
             self.check_include(path, line_at(plain, match.start()), match.group(1) == '"', match.group(2))
         if path.endswith("_test.cc") and not path.startswith("tests/"):
-            subject = path.removesuffix("_test.cc")
+            subject = path.removesuffix("_test.cc").removesuffix("_conformance")
             if f"{subject}.cc" not in self.known and f"{subject}.h" not in self.known:
                 self.say(path, 1, f"there is no {Path(subject).name}.cc or .h beside it",
                          "name the test for the file it tests, or move it to tests/")

@@ -180,6 +180,7 @@ class TidyTest(unittest.TestCase):
 
     def test_test_without_its_subject(self):
         self.fires("src/http/lost_test.cc", "\n", "src/http/lost_test.cc:1:", "there is no lost.cc or .h beside it")
+        self.fires("src/http/lost_conformance_test.cc", "\n", "src/http/lost_conformance_test.cc:1:", "there is no lost.cc")
         self.silent("tests/simulation/storm_test.cc", "\n")
 
     def test_sleeping_tests(self):

@@ -1,5 +1,9 @@
 #include "app/app_config.h"
 
+#include "app/app_warnings.h"
+
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
@@ -13,6 +17,9 @@ config::Descriptor<ModelConfig> describe_model() {
              "model", "The models that clients can ask for; the first is what they get without asking.")
       .field("name", &C::name,
              {.doc = "What clients call it. Unset: the name of its file.", .example = "smollm2"})
+      .field("aliases", &C::aliases,
+             {.doc = "What else clients may call it. Answers have its name.",
+              .example = "[gpt-4o-mini, default]"})
       .section("engine", &C::engine, engine::describe_engine())
       .include(&C::pool, gateway::describe_pool())
       .check([](const C& c) {
@@ -82,6 +89,16 @@ std::vector<config::Violation> check_app(const AppConfig& config) {
           {"models[" + std::to_string(i) + "].name", "another model is called \"" + name + "\" already"});
     }
   }
+  for (std::size_t i = 0; i < config.models.size(); ++i) {
+    const auto& aliases = config.models[i].aliases;
+    for (std::size_t k = 0; k < aliases.size(); ++k) {
+      const std::string path = fmt::format("models[{}].aliases[{}]", i, k);
+      if (aliases[k].empty())
+        wrong.push_back({path, "is empty, and clients that name no model get the first"});
+      if (!names.insert(aliases[k]).second)
+        wrong.push_back({path, "a model is called \"" + aliases[k] + "\" already"});
+    }
+  }
   if (config.server.listen == config.server.admin_listen && config.server.listen.port != 0) {
     wrong.push_back({"server.admin_listen", "is the same as server.listen; give the operator another port"});
   }
@@ -98,9 +115,10 @@ config::Descriptor<AppConfig> describe_app() {
   using C = AppConfig;
   return config::Descriptor<C>("open-autoglm", "The configuration of `open-autoglm serve`.")
       .section("server", &C::server, describe_server())
-      .section("models", &C::models, describe_model())
+      .section("models", &C::models, describe_model(), {.live = true, .identity = "name"})
       .section("telemetry", &C::telemetry, describe_telemetry())
-      .check(check_app);
+      .check(check_app)
+      .warn(app_warnings);
 }
 
 }  // namespace autoglm::app

@@ -17,6 +17,7 @@ namespace autoglm::app {
 /// One of `models:`: an engine in this process, or a pool of servers elsewhere.
 struct ModelConfig {
   std::string name;
+  std::vector<std::string> aliases;
   std::optional<engine::EngineConfig> engine;
   gateway::PoolConfig pool;
 

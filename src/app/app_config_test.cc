@@ -1,11 +1,16 @@
 #include "app/app_config.h"
+#include "config/change.h"
 #include "config/load.h"
 #include "config/render.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
 #include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace autoglm::app {
 namespace {
@@ -24,6 +29,60 @@ TEST(AppConfig, HasAnUpToDateSchema) {
   EXPECT_EQ(file("docs/reference/config.schema.json"),
             config::json_schema(*describe_app().description(), "Open-AutoGLM"))
       << "run: build/release/bin/open-autoglm validate --schema > docs/reference/config.schema.json";
+}
+
+AppConfig app_config(const std::string& text) {
+  auto read = config::load(describe_app(),
+                           {.file_name = "f.yaml", .file_text = text, .environment = {}, .overrides = {}});
+  EXPECT_TRUE(read) << to_string(read.error());
+  return read ? std::move(*read) : AppConfig{};
+}
+
+/// The keys that are other ones in `after`, as a reload tells them: which wait for a restart.
+std::vector<std::string> waiting(const std::string& before, const std::string& after) {
+  std::vector<std::string> keys;
+  for (const auto& each : config::differences(describe_app(), app_config(before), app_config(after)))
+    keys.push_back(each.path + (each.live ? "" : " waits"));
+  return keys;
+}
+
+TEST(AppConfig, ItsKeysSayWhetherTheyWaitForARestart) {
+  using ::testing::ElementsAre;
+  EXPECT_THAT(waiting("server: { http2: true }", "server: { http2: false, http2_streams: 7 }"),
+              ElementsAre("server.http2 waits", "server.http2_streams waits"));
+  EXPECT_THAT(waiting("{}", "server: { request_timeout: 1s, drain_timeout: 1s, write_timeout: 1s }"),
+              ElementsAre("server.drain_timeout", "server.request_timeout", "server.write_timeout waits"));
+  EXPECT_THAT(waiting("{}", "telemetry: { metrics: false, log: { level: debug } }"),
+              ElementsAre("telemetry.log.level waits", "telemetry.metrics waits"));
+  const std::string pool = "models: [{ name: a, endpoints: [{ url: 'http://h/v1' }]";
+  EXPECT_THAT(waiting(pool + " }]", pool + ", retry: { max_attempts: 1 } }]"),
+              ElementsAre("models[a].retry.max_attempts"));
+  const std::string engine = "models: [{ name: a, engine: { path: x";
+  EXPECT_THAT(waiting(engine + " } }]", engine + ", sampling: { top_k: 3 }, threads: 2 } }]"),
+              ElementsAre("models[a].engine.sampling.top_k waits", "models[a].engine.threads waits"));
+  EXPECT_THAT(waiting(engine + " } }]", pool + " }, { name: b, engine: { path: x } }]"),
+              ElementsAre("models[a].endpoints[0]", "models[a].engine", "models[b]"));
+}
+
+TEST(AppConfig, WhatWaitsForARestartStaysAsItIs) {
+  const AppConfig running = app_config("models: [{ name: a, engine: { path: x } }]");
+  AppConfig next = app_config(
+      "server: { http2: false, request_timeout: 1s }\n"
+      "models: [{ name: b, engine: { path: y } }, { name: a, engine: { path: z } }]");
+  config::keep_until_restart(describe_app(), running, next);
+  EXPECT_TRUE(next.server.http2);
+  EXPECT_EQ(next.server.request_timeout, Duration(std::chrono::seconds(1)));
+  EXPECT_EQ(next.models.at(0).engine->path, "y");
+  EXPECT_EQ(next.models.at(1), running.models.at(0));
+}
+
+TEST(AppConfig, PrintsNoSecrets) {
+  const AppConfig config = app_config(
+      "models:\n- name: a\n  endpoints:\n  - { url: 'https://h/v1?token=hush', api_key: hush, headers: { "
+      "X-Key: hush } }\n- { name: b, engine: { path: 'https://h/m.gguf?sig=hush' } }\n");
+  const std::string text = config::print(describe_app(), config);
+  EXPECT_THAT(text, ::testing::Not(::testing::HasSubstr("hush")));
+  EXPECT_THAT(text, ::testing::HasSubstr("X-Key: \"<hidden>\""));
 }
 
 TEST(AppConfig, RoomForBodiesMustTakeTheLargest) {

@@ -3,11 +3,14 @@
 #include "base/assert.h"
 #include "engine/backends/llama/llama_backend.h"
 #include "engine/backends/llama/token_sampler.h"
+#include "engine/sampling_defaults.h"
 #include "gateway/routing/least_connections/least_connections_balancer.h"
 #include "gateway/routing/least_load/least_load_balancer.h"
 #include "gateway/routing/power_of_two/power_of_two_balancer.h"
 #include "gateway/routing/prefix_affinity/prefix_affinity_balancer.h"
 #include "gateway/routing/round_robin/round_robin_balancer.h"
+
+#include <fmt/format.h>
 
 #include <iterator>
 #include <utility>
@@ -22,22 +25,24 @@ void append(std::vector<gateway::Route>& routes, std::vector<gateway::Route> mor
 
 void append_health(std::vector<gateway::Route>& routes, const gateway::LiveDirectory& models,
                    const gateway::Readiness& readiness, observe::MetricRegistry& metrics,
-                   bool expose_metrics) {
-  append(routes, gateway::load_routes(models));
+                   const Shown& shown) {
+  append(routes, gateway::load_routes(models, shown.prefix_key));
   append(routes, gateway::health_routes(models, readiness));
-  if (expose_metrics) append(routes, gateway::metrics_routes(metrics, models));
+  if (shown.metrics) append(routes, gateway::metrics_routes(metrics, models));
 }
 
 }  // namespace
 
 engine::BackendLoader backend_loader(const engine::EngineConfig& config, const std::string& path,
-                                     unsigned threads) {
+                                     unsigned compute_threads) {
   const engine::LlamaOptions options{.path = path,
                                      .context = config.context,
                                      .cache_cells = config.cache_tokens,
                                      .max_sequences = config.max_sequences,
                                      .max_batch = config.max_batch,
-                                     .threads = threads};
+                                     .threads = config.threads != 0 ? config.threads : compute_threads,
+                                     .chat_template = config.chat_template,
+                                     .system_message = engine::default_system_message(config)};
   return [options](const engine::LoadProgress& progress) {
     return engine::load_llama_backend(options, progress);
   };
@@ -45,7 +50,7 @@ engine::BackendLoader backend_loader(const engine::EngineConfig& config, const s
 
 engine::SamplerFactory sampler_factory() { return engine::make_token_sampler; }
 
-gateway::BalancerFactory balancer_factory(gateway::Balance balance) {
+gateway::BalancerFactory balancer_factory(gateway::Balance balance, std::optional<PrefixKey> key) {
   switch (balance) {
     case gateway::Balance::kRoundRobin:
     case gateway::Balance::kWeightedRoundRobin:  // weights count in both: nginx knows one name, HAProxy two
@@ -57,32 +62,42 @@ gateway::BalancerFactory balancer_factory(gateway::Balance balance) {
     case gateway::Balance::kPowerOfTwo:
       return gateway::make_power_of_two;
     case gateway::Balance::kPrefixAffinity:
-      return gateway::make_prefix_affinity;
+      return gateway::make_prefix_affinity(std::move(key));
   }
   AUTOGLM_ASSERT(false, "an unknown policy");
 }
 
+std::optional<PrefixKey> prefix_key(const ServerConfig& config) {
+  return config.peer_key.empty() ? std::nullopt : std::optional(PrefixKey(config.peer_key));
+}
+
 std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
                                           const gateway::Readiness& readiness,
-                                          observe::MetricRegistry& metrics, bool expose_metrics) {
+                                          observe::MetricRegistry& metrics, const Shown& shown,
+                                          std::shared_ptr<http::BodyMemory> answer_memory) {
   std::vector<gateway::Route> routes;
   append(routes, gateway::generation_routes(
-                     pipeline, metrics.counter("autoglm_ignored_fields_total",
-                                               "Members of request bodies that no protocol of ours knows.")));
+                     pipeline,
+                     metrics.counter("autoglm_ignored_fields_total",
+                                     "Members of request bodies that no protocol of ours knows."),
+                     std::move(answer_memory), fmt::format("fp_{}_{}", version(), engine::llama_release())));
   append(routes, gateway::model_routes(pipeline.models(), version()));
-  append_health(routes, pipeline.models(), readiness, metrics, expose_metrics);
+  append_health(routes, pipeline.models(), readiness, metrics, shown);
+  append(routes, gateway::welcome_routes(pipeline.models(), readiness,
+                                         {.version = version(), .tls = shown.tls, .metrics = shown.metrics}));
+  append(routes, gateway::passing_routes(pipeline));
   return routes;
 }
 
-std::vector<gateway::Route> admin_routes(const ModelSet& models,
-                                         std::function<Result<std::vector<std::string>>()> reload,
+std::vector<gateway::Route> admin_routes(const ModelSet& models, gateway::Reload reload,
                                          const gateway::Readiness& readiness,
-                                         observe::MetricRegistry& metrics, bool expose_metrics) {
+                                         observe::MetricRegistry& metrics, const Shown& shown,
+                                         const gateway::AdminAccess& access) {
   std::vector<gateway::Route> routes = gateway::model_routes(models.directory(), version());
   append(routes, gateway::endpoint_routes([&models] { return models.pools(); }));
   append(routes, gateway::reload_routes(std::move(reload)));
-  append_health(routes, models.directory(), readiness, metrics, expose_metrics);
-  return routes;
+  append_health(routes, models.directory(), readiness, metrics, shown);
+  return gateway::for_operators(std::move(routes), access);
 }
 
 std::string version() { return AUTOGLM_VERSION; }

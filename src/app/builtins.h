@@ -1,13 +1,17 @@
 #pragma once
 
 #include "app/model_set.h"
+#include "app/server_config.h"
 #include "engine/backends/backend.h"
 #include "engine/engine_config.h"
+#include "gateway/front/http/admin_access.h"
 #include "gateway/front/http/front.h"
 #include "gateway/resilience/pool_config.h"
 #include "gateway/routing/balancer.h"
 
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,21 +21,31 @@ namespace autoglm::app {
 
 /// Loads `path` with the backend that its format asks for.
 engine::BackendLoader backend_loader(const engine::EngineConfig& config, const std::string& path,
-                                     unsigned threads);
+                                     unsigned compute_threads);
 engine::SamplerFactory sampler_factory();
 
 /// The policies of balancing.
-gateway::BalancerFactory balancer_factory(gateway::Balance balance);
+gateway::BalancerFactory balancer_factory(gateway::Balance balance, std::optional<PrefixKey> key);
 
-/// Everything that clients can call.
+/// What of this process is shown.
+struct Shown {
+  bool metrics = true;
+  bool tls = false;  ///< clients reach it so
+  std::optional<PrefixKey> prefix_key = std::nullopt;
+};
+/// `server.peer_key`.
+std::optional<PrefixKey> prefix_key(const ServerConfig& config);
+
+/// Everything that clients can call; `answer_memory`: for whole answers.
 std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
                                           const gateway::Readiness& readiness,
-                                          observe::MetricRegistry& metrics, bool expose_metrics);
+                                          observe::MetricRegistry& metrics, const Shown& shown,
+                                          std::shared_ptr<http::BodyMemory> answer_memory);
 /// What the operator can call, on the admin address.
-std::vector<gateway::Route> admin_routes(const ModelSet& models,
-                                         std::function<Result<std::vector<std::string>>()> reload,
+std::vector<gateway::Route> admin_routes(const ModelSet& models, gateway::Reload reload,
                                          const gateway::Readiness& readiness,
-                                         observe::MetricRegistry& metrics, bool expose_metrics);
+                                         observe::MetricRegistry& metrics, const Shown& shown,
+                                         const gateway::AdminAccess& access);
 
 std::string version();
 

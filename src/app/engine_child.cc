@@ -83,7 +83,7 @@ void EngineChild::open() {
           .pool = *pool_,
           .metrics = metrics_,
           .log = *log_,
-          .load = model_loader(config_.engine, config_.engine.threads,
+          .load = model_loader(config_.engine, config_.compute_threads,
                                {.cache = config_.cache, .environment = process_environment()}, *log_),
           .samplers = sampler_factory()});
   models_.emplace(1,
@@ -91,8 +91,9 @@ void EngineChild::open() {
                       std::vector<gateway::ModelDirectory::Entry>{{config_.name, engine_, no_timeouts()}}));
   pipeline_.emplace(*models_);
   // Its requests are in the parent's access log.
-  front_.emplace(public_routes(*pipeline_, readiness_, metrics_, true), readiness_, metrics_, *log_,
-                 observe::LogLevel::kDebug);
+  front_.emplace(public_routes(*pipeline_, readiness_, metrics_, Shown(),
+                               std::make_shared<http::BodyMemory>(ServerConfig().answer_memory)),
+                 readiness_, metrics_, *log_, observe::LogLevel::kDebug);
   auto listener = std::make_unique<HandoverListener>(loop_, ChildProcess::kHandover, [this] {
     // Nothing is lost, and what loads may take long to see that nobody wants it.
     if (engine_->status().state == EndpointStatus::State::kLoading) ::_exit(0);

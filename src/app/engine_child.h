@@ -17,7 +17,8 @@ inline constexpr std::string_view kEngineCommand = "engine-process";
 struct EngineChildConfig {
   std::string name;  ///< of the model
   engine::EngineConfig engine;
-  std::string cache;  ///< of models that have to be fetched
+  unsigned compute_threads = 1;  ///< at most, of an engine that does not say
+  std::string cache;             ///< of models that have to be fetched
   observe::LogConfig log;
   std::string trace_id;  ///< of the log's lines that belong to no request
 };

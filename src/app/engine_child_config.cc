@@ -14,6 +14,8 @@ config::Descriptor<EngineChildConfig> describe() {
   return config::Descriptor<C>("engine-process", "What the process of an engine is told.")
       .field("name", &C::name, {.doc = "What clients call the model.", .required = true})
       .section("engine", &C::engine, engine::describe_engine())
+      .field("compute_threads", &C::compute_threads,
+             {.doc = "Of an engine that does not say, at most.", .min = 1})
       .field("cache", &C::cache, {.doc = "Where fetched models are."})
       .section("log", &C::log, observe::describe_log())
       .field("trace_id", &C::trace_id, {.doc = "Of lines that belong to no request."});

@@ -11,9 +11,13 @@ TEST(EngineChildConfig, ReadsWhatItWrites) {
   before.engine.context = 4096;
   before.engine.cache_tokens = 8192;
   before.engine.threads = 3;
+  before.compute_threads = 12;
   before.engine.saved_memory = 123'456;
   before.engine.prefix_cache = false;
   before.engine.max_stall = std::chrono::microseconds(1500);
+  before.engine.sampling.temperature = 0.1;
+  before.engine.sampling.top_k = 7;
+  before.engine.generation_defaults = engine::GenerationDefaults::kNone;
   before.engine.isolation = engine::Isolation::kProcess;
   before.log.level = observe::LogLevel::kDebug;
   before.log.format = observe::LogFormat::kText;
@@ -22,6 +26,7 @@ TEST(EngineChildConfig, ReadsWhatItWrites) {
   ASSERT_TRUE(after) << after.error().message;
   EXPECT_EQ(after->name, before.name);
   EXPECT_EQ(after->engine, before.engine);
+  EXPECT_EQ(after->compute_threads, before.compute_threads);
   EXPECT_EQ(after->cache, before.cache);
   EXPECT_EQ(after->log, before.log);
   EXPECT_EQ(after->trace_id, before.trace_id);

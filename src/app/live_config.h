@@ -1,13 +1,14 @@
 #pragma once
 
-#include "app/file_stamp.h"
 #include "app/load_config.h"
 #include "app/model_loader.h"
+#include "app/watched_file.h"
 #include "base/result.h"
 
 #include <filesystem>
+#include <optional>
 #include <string>
-#include <vector>
+#include <utility>
 
 namespace autoglm::app {
 
@@ -15,35 +16,32 @@ namespace autoglm::app {
 class LiveConfig {
  public:
   /// `loaded` is what `load_config` made of `options` and `environment`, its models resolved.
-  LiveConfig(ServeOptions options, Environment environment, std::filesystem::path cache, AppConfig loaded)
+  LiveConfig(ServeOptions options, Environment environment, std::filesystem::path cache, LoadedConfig loaded)
       : options_(std::move(options)),
         environment_(std::move(environment)),
         cache_(std::move(cache)),
-        current_(std::move(loaded)) {
-    changed_on_disk();
-  }
+        current_(std::move(loaded)),
+        file_(options_.config_file) {}
 
-  const AppConfig& current() const { return current_; }
-  void set(AppConfig config) { current_ = std::move(config); }
+  const AppConfig& current() const { return current_.config; }
+  /// Of the current one.
+  const config::Diagnostics& warnings() const { return current_.warnings; }
+  void set(LoadedConfig loaded) { current_ = std::move(loaded); }
   bool has_file() const { return !options_.config_file.empty(); }
+  WatchedFile& file() { return file_; }
   /// For models that have to be fetched.
   ModelSources sources() const { return {cache_, environment_}; }
-  const std::string& file() const { return options_.config_file; }
 
-  /// Reads it again, whole; changes nothing here. Errors: every mistake, with its place.
-  Result<AppConfig> read() const;
-  /// Whether the file is another one than when this was asked last.
-  bool changed_on_disk();
+  /// Reads it again, whole, from such a text of its file; changes nothing here. Errors: every mistake, with
+  /// its place.
+  Result<LoadedConfig> read(std::string file_text) const;
 
  private:
   ServeOptions options_;
   Environment environment_;
   std::filesystem::path cache_;
-  AppConfig current_;
-  FileStamp stamp_;
+  LoadedConfig current_;
+  WatchedFile file_;
 };
-
-/// The keys in which `after` differs that only a restart can change.
-std::vector<std::string> keys_for_restart(const AppConfig& before, const AppConfig& after);
 
 }  // namespace autoglm::app

@@ -1,6 +1,8 @@
 #include "app/load_config.h"
 
+#include "app/watched_file.h"
 #include "config/load.h"
+#include "config/yaml.h"
 #include "engine/models/catalogue.h"
 
 #include <unistd.h>
@@ -10,7 +12,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 
 namespace autoglm::app {
 
@@ -36,7 +37,12 @@ std::expected<std::string, std::string> read_file(const std::string& path) {
     return std::unexpected(path + ": is a folder; name the file\n");
   std::ifstream file(path, std::ios::binary);
   if (!file) return std::unexpected(path + ": cannot be read: " + std::strerror(errno) + "\n");
-  return std::string(std::istreambuf_iterator<char>(file), {});
+  return read_config_text(file);
+}
+
+/// The model that a flag or the environment names; empty for none, and `none` for the wish to have none.
+std::string named_model(const ServeOptions& options, const Environment& environment) {
+  return options.model.empty() ? lookup(environment, "MODEL_NAME") : options.model;
 }
 
 /// Which model a name in a flag or the environment means: one of the file's, or a further one.
@@ -49,6 +55,48 @@ void put_first(std::vector<ModelConfig>& models, const std::string& name) {
   ModelConfig model;
   model.engine.emplace().path = name;
   models.insert(models.begin(), std::move(model));
+}
+
+/// `with_default`: the default model is served when nothing names one.
+std::expected<LoadedConfig, std::string> load_text(const ServeOptions& options,
+                                                   const Environment& environment, std::string file_text,
+                                                   bool with_default) {
+  config::Sources sources{
+      .file_name = options.config_file, .file_text = std::move(file_text), .environment = environment};
+  for (const auto& [variable, path] : kAliases) {
+    const std::string value = lookup(environment, variable);
+    if (value.empty()) continue;
+    sources.overrides.push_back(
+        {path, value, std::string("environment variable ") + variable, config::ValueOrigin::kEnvironment});
+  }
+  if (!options.generation_defaults.empty()) {
+    sources.overrides.push_back({"server.generation_defaults", options.generation_defaults,
+                                 "--generation-defaults", config::ValueOrigin::kFlag});
+  }
+  LoadedConfig loaded;
+  config::Diagnostics problems;
+  auto config = config::load(describe_app(), sources, &loaded.warnings);
+  if (!config) return std::unexpected(config::to_string(config.error()));
+  loaded.config = std::move(*config);
+  config::merge(*describe_app().description(), sources, loaded.tree, problems);
+
+  const std::string model = named_model(options, environment);
+  std::vector<ModelConfig>& models = loaded.config.models;
+  if (!model.empty() && model != kNoModel) {
+    put_first(models, model);
+  } else if (with_default && models.empty() && model != kNoModel) {
+    put_first(models, std::string(engine::kDefaultModel));
+    loaded.default_model = true;
+  }
+  ServerConfig& server = loaded.config.server;
+  for (ModelConfig& each : models) {
+    if (each.engine && !each.engine->generation_defaults)
+      each.engine->generation_defaults = server.generation_defaults;
+  }
+  if (options.host) server.listen.host = *options.host;
+  if (options.port) server.listen.port = static_cast<std::uint16_t>(*options.port);
+  if (options.admin_port) server.admin_listen.port = static_cast<std::uint16_t>(*options.admin_port);
+  return loaded;
 }
 
 }  // namespace
@@ -64,40 +112,36 @@ Environment process_environment() {
   return environment;
 }
 
+std::expected<std::string, std::string> read_config_file(const ServeOptions& options) {
+  return options.config_file.empty() ? std::string() : read_file(options.config_file);
+}
+
 std::expected<LoadedConfig, std::string> load_config(const ServeOptions& options,
                                                      const Environment& environment) {
-  config::Sources sources{.environment = environment};
-  if (!options.config_file.empty()) {
-    auto text = read_file(options.config_file);
-    if (!text) return std::unexpected(std::move(text.error()));
-    sources.file_name = options.config_file;
-    sources.file_text = std::move(*text);
-  }
-  for (const auto& [variable, path] : kAliases) {
-    const std::string value = lookup(environment, variable);
-    if (value.empty()) continue;
-    sources.overrides.push_back(
-        {path, value, std::string("environment variable ") + variable, config::ValueOrigin::kEnvironment});
-  }
-  LoadedConfig loaded;
-  config::Diagnostics problems;
-  auto config = config::load(describe_app(), sources);
-  if (!config) return std::unexpected(config::to_string(config.error()));
-  loaded.config = std::move(*config);
-  config::merge(*describe_app().description(), sources, loaded.tree, problems);
+  auto text = read_config_file(options);
+  if (!text) return std::unexpected(std::move(text.error()));
+  return load_text(options, environment, std::move(*text), true);
+}
 
-  const std::string named = lookup(environment, "MODEL_NAME");
-  const std::string& model = options.model.empty() ? named : options.model;
-  std::vector<ModelConfig>& models = loaded.config.models;
-  if (!model.empty() && model != kNoModel) {
-    put_first(models, model);
-  } else if (models.empty() && model != kNoModel) {
-    put_first(models, std::string(engine::kDefaultModel));
+std::expected<LoadedConfig, std::string> reload_config(const ServeOptions& options,
+                                                       const Environment& environment, std::string file_text,
+                                                       bool serves_default_model) {
+  if (!options.config_file.empty()) {
+    config::Diagnostics mistakes;  // load_text finds them, too
+    const auto tree = config::parse_yaml(options.config_file, file_text, mistakes);
+    if (const auto cut = tree ? config::find_cut(options.config_file, file_text, *tree) : std::nullopt)
+      return std::unexpected(cut->to_string() + "\n");
   }
-  ServerConfig& server = loaded.config.server;
-  if (options.host) server.listen.host = *options.host;
-  if (options.port) server.listen.port = static_cast<std::uint16_t>(*options.port);
-  if (options.admin_port) server.admin_listen.port = static_cast<std::uint16_t>(*options.admin_port);
+  auto loaded = load_text(options, environment, std::move(file_text), serves_default_model);
+  if (!loaded || !loaded->config.models.empty() || named_model(options, environment) == kNoModel)
+    return loaded;
+  const config::Node::Member* models = loaded->tree.member("models");
+  const bool said = models != nullptr && models->value.kind == config::Node::Kind::kSequence;
+  if (!said) {
+    return std::unexpected(options.config_file +
+                           ": models: names none, and the default one is not fetched for that while a server "
+                           "runs; write `models: []` to serve none\n");
+  }
   return loaded;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/app_config.h"
+#include "config/diagnostic.h"
 #include "config/node.h"
 
 #include <expected>
@@ -17,11 +18,14 @@ struct ServeOptions {
   std::optional<std::string> host;
   std::optional<int> port;  ///< 0 to 65535
   std::optional<int> admin_port;
+  std::string generation_defaults;  ///< "model" or "none"; empty: not said
 };
 
 struct LoadedConfig {
   AppConfig config;
-  config::Node tree;  ///< says where each value comes from
+  config::Node tree;             ///< says where each value comes from
+  config::Diagnostics warnings;  ///< what is valid and will surprise
+  bool default_model = false;    ///< nothing names a model, so that the default one is served
 };
 
 using Environment = std::map<std::string, std::string>;
@@ -32,5 +36,15 @@ Environment process_environment();
 /// model the default one does, unless MODEL_NAME is `none`.
 std::expected<LoadedConfig, std::string> load_config(const ServeOptions& options,
                                                      const Environment& environment);
+
+/// The text of the file that `options` name; empty when they name none.
+std::expected<std::string, std::string> read_config_file(const ServeOptions& options);
+
+/// The same for a process that runs and reads its file again, of which this is the text. Refused, too, is
+/// what looks like a part of a file; and the default model is served only by who serves it already: a model
+/// is not fetched since a file has lost its own. Who wants none writes `models: []`.
+std::expected<LoadedConfig, std::string> reload_config(const ServeOptions& options,
+                                                       const Environment& environment, std::string file_text,
+                                                       bool serves_default_model);
 
 }  // namespace autoglm::app

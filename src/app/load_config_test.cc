@@ -76,6 +76,37 @@ TEST_F(LoadConfig, ANameOfTheFilesModelsChoosesTheDefault) {
   EXPECT_EQ(config.models[0].engine->path, "b.gguf");
 }
 
+TEST_F(LoadConfig, EnginesThatDoNotSayHaveTheServersGenerationDefaults) {
+  using engine::GenerationDefaults;
+  ServeOptions options = with_file(
+      "models:\n  - { name: a, engine: { path: a.gguf } }\n"
+      "  - { name: b, engine: { path: b.gguf, generation_defaults: model } }\n");
+  const auto of = [&](std::size_t i, const Environment& environment) {
+    return load_config(options, environment)->config.models.at(i).engine->generation_defaults;
+  };
+  EXPECT_EQ(of(0, {}), GenerationDefaults::kModel);
+  const Environment none = {{"OPEN_AUTOGLM_SERVER_GENERATION_DEFAULTS", "none"}};
+  EXPECT_EQ(of(0, none), GenerationDefaults::kNone);
+  EXPECT_EQ(of(1, none), GenerationDefaults::kModel);
+  options.generation_defaults = "model";  // a flag wins over the environment
+  EXPECT_EQ(of(0, none), GenerationDefaults::kModel);
+  options.generation_defaults = "none";
+  options.model = "c.gguf";
+  EXPECT_EQ(of(0, {}), GenerationDefaults::kNone);
+}
+
+TEST_F(LoadConfig, SamplingHasRanges) {
+  const auto error = [&](const std::string& sampling) {
+    return load_config(with_file("models:\n  - engine: { path: a.gguf, sampling: { " + sampling + " } }\n"),
+                       {})
+        .error();
+  };
+  EXPECT_THAT(error("temperature: 3"),
+              HasSubstr("yaml:2:54: models[0].engine.sampling.temperature: must be"));
+  EXPECT_THAT(error("top_p: 0"), HasSubstr("models[0].engine.sampling.top_p: must be above 0"));
+  EXPECT_THAT(error("top_k: 1.5"), HasSubstr("must be a whole number, got 1.5"));
+}
+
 TEST_F(LoadConfig, NamesTheVariableThatIsWrong) {
   EXPECT_THAT(load_config({}, {{"API_TIMEOUT", "soon"}}).error(),
               HasSubstr("environment variable API_TIMEOUT"));
@@ -91,6 +122,33 @@ TEST_F(LoadConfig, NamesFileLineAndKey) {
   const auto twice =
       with_file("models:\n  - { name: a, engine: { path: x } }\n  - { name: a, engine: { path: y } }\n");
   EXPECT_THAT(load_config(twice, {}).error(), HasSubstr("another model is called \"a\" already"));
+}
+
+constexpr const char* kOneModel = "models:\n  - { name: a, engine: { path: a.gguf } }\n";
+
+TEST_F(LoadConfig, AReloadTakesOnlyTheWholeOfAFile) {
+  const ServeOptions options = with_file(kOneModel);
+  const auto reload = [&](const std::string& text) { return reload_config(options, {}, text, false); };
+  EXPECT_EQ(reload(kOneModel)->config.models.size(), 1U);
+  EXPECT_THAT(reload("").error(), HasSubstr(".yaml:1:1: the file is empty"));
+  EXPECT_THAT(reload("# models follow\n").error(), HasSubstr("the file is empty"));
+  EXPECT_THAT(reload("models:\n").error(), HasSubstr(":1:1: the file ends with \"models:\""));
+  EXPECT_THAT(reload(std::string(kOneModel) + "server:").error(), HasSubstr(":3:1: the file ends with"));
+  EXPECT_THAT(reload("models: [").error(), HasSubstr(".yaml:1:"));
+}
+
+TEST_F(LoadConfig, AReloadNeverBringsTheDefaultModel) {
+  const ServeOptions options = with_file(kOneModel);
+  const std::string without = "server: { workers: 1 }\n";
+  EXPECT_THAT(reload_config(options, {}, without, false).error(), HasSubstr("write `models: []`"));
+  EXPECT_TRUE(reload_config(options, {}, "models: []\n", false)->config.models.empty());
+  EXPECT_TRUE(reload_config(options, {{"MODEL_NAME", "none"}}, without, false)->config.models.empty());
+  // Who serves it, since nothing else was ever named, goes on.
+  EXPECT_TRUE(load_config(with_file(without), {})->default_model);
+  const auto again = reload_config(options, {}, without, true);
+  EXPECT_EQ(again->config.models.at(0).engine->path, "smollm2-135m-instruct");
+  EXPECT_TRUE(again->default_model);
+  EXPECT_FALSE(load_config(with_file(kOneModel), {})->default_model);
 }
 
 TEST_F(LoadConfig, SaysThatAFileIsMissing) {

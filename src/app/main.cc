@@ -1,10 +1,11 @@
 #include "app/builtins.h"
-#include "app/chat.h"
+#include "app/chat/chat.h"
 #include "app/engine_child.h"
 #include "app/live_config.h"
 #include "app/load_config.h"
 #include "app/model_commands.h"
 #include "app/model_set.h"
+#include "app/probe.h"
 #include "app/server.h"
 #include "base/suggest.h"
 #include "config/render.h"
@@ -16,6 +17,7 @@
 #include <csignal>
 #include <cstdio>
 #include <ctime>
+#include <iterator>
 
 namespace {
 
@@ -34,8 +36,8 @@ int serve(const app::ServeOptions& options) {
     fmt::print(stderr, "open-autoglm: {}\n", resolved.error().message);
     return 1;
   }
-  auto server = app::Server::create(
-      app::LiveConfig(options, app::process_environment(), cache, std::move(loaded->config)));
+  auto server =
+      app::Server::create(app::LiveConfig(options, app::process_environment(), cache, std::move(*loaded)));
   if (!server) {
     fmt::print(stderr, "open-autoglm: {}\n", server.error().message);
     return 1;
@@ -45,7 +47,14 @@ int serve(const app::ServeOptions& options) {
 
 enum class Show : std::uint8_t { kVerdict, kConfig, kSchema, kReference };
 
-int validate(const app::ServeOptions& options, Show show) {
+struct ValidateOptions {
+  Show show = Show::kVerdict;
+  bool strict = false;  ///< what will surprise is a mistake
+  bool probe = false;   ///< ask the endpoints
+};
+
+int validate(const app::ServeOptions& options, ValidateOptions how) {
+  const Show show = how.show;
   const auto descriptor = app::describe_app();
   if (show == Show::kSchema) {
     fmt::print("{}", config::json_schema(*descriptor.description(), "Open-AutoGLM"));
@@ -60,23 +69,27 @@ int validate(const app::ServeOptions& options, Show show) {
     fmt::print(stderr, "{}", loaded.error());
     return 1;
   }
+  config::Diagnostics warnings = loaded->warnings;
+  if (how.probe) std::ranges::move(app::probe(*loaded), std::back_inserter(warnings));
+  fmt::print(stderr, "{}", config::to_string(warnings));
   if (show == Show::kConfig) {
     fmt::print("{}", config::print(descriptor, loaded->config, &loaded->tree));
   } else {
-    fmt::print("{}: valid\n", options.config_file.empty() ? "the environment" : options.config_file);
+    const std::size_t count = warnings.size();
+    fmt::print("{}: valid{}\n", options.config_file.empty() ? "the environment" : options.config_file,
+               count == 0 ? "" : fmt::format(", with {} warning{}", count, count == 1 ? "" : "s"));
   }
-  return 0;
+  return how.strict && !warnings.empty() ? 1 : 0;
 }
 
-void add_config_option(CLI::App& command, app::ServeOptions& options) {
-  command
-      .add_option("--config,-c", options.config_file, "A YAML file; docs/reference/config.md has its keys")
+void add_config_option(CLI::App& command, const std::string& names, app::ServeOptions& options) {
+  command.add_option(names, options.config_file, "A YAML file; docs/reference/config.md has its keys")
       ->type_name("FILE");
 }
 
 void add_serve(CLI::App& program, app::ServeOptions& options, int& code) {
   CLI::App* command = program.add_subcommand("serve", "Load models and answer requests");
-  add_config_option(*command, options);
+  add_config_option(*command, "--config,-c", options);
   command
       ->add_option("--model,-m,model", options.model,
                    "A .gguf file, a folder with one, a name (see `models`), hf:ORG/REPO,\n"
@@ -89,21 +102,29 @@ void add_serve(CLI::App& program, app::ServeOptions& options, int& code) {
   command->add_option("--admin-port", options.admin_port, "The operator's port; default 8081")
       ->type_name("PORT")
       ->check(CLI::Range(0, 65535));
+  command
+      ->add_option(
+          "--generation-defaults", options.generation_defaults,
+          "For what requests do not say about sampling: model, its own\ndefaults; none, plain sampling")
+      ->type_name("WHOSE")
+      ->check(CLI::IsMember({"model", "none"}));
   command->final_callback([&] { code = serve(options); });
 }
 
-void add_validate(CLI::App& program, app::ServeOptions& options, Show& show, int& code) {
-  CLI::App* command =
-      program.add_subcommand("validate", "Check a configuration, naming each mistake's file, line and key");
-  add_config_option(*command, options);
-  command->add_option("config", options.config_file, "The same")->type_name("FILE");
-  const auto choose = [&show](Show what) { return [&show, what] { show = what; }; };
+void add_validate(CLI::App& program, app::ServeOptions& options, ValidateOptions& how, int& code) {
+  CLI::App* command = program.add_subcommand(
+      "validate", "Check a configuration: each mistake and warning with its file,\nline and key");
+  add_config_option(*command, "--config,-c,config", options);
+  const auto choose = [&how](Show what) { return [&how, what] { how.show = what; }; };
   command->add_flag_callback("--print", choose(Show::kConfig),
                              "Print it as it would be used, and where each value is from");
   command->add_flag_callback("--schema", choose(Show::kSchema), "Print the JSON Schema, for editors");
   command->add_flag_callback("--reference", choose(Show::kReference),
                              "Print the reference of all keys, in Markdown");
-  command->final_callback([&] { code = validate(options, show); });
+  command->add_flag("--strict", how.strict, "Exit with 1 for warnings, too");
+  command->add_flag("--probe", how.probe,
+                    "Ask each endpoint whether it is there, healthy, and has the model");
+  command->final_callback([&] { code = validate(options, how); });
 }
 
 void add_models(CLI::App& program, std::string& model, int& code) {
@@ -132,7 +153,7 @@ void add_chat(CLI::App& program, app::ChatOptions& options, int& code) {
   command->add_option("--api-key", options.api_key, "Sent as a bearer token")
       ->envname("OPENAI_API_KEY")
       ->type_name("KEY");
-  command->final_callback([&] { code = app::chat(options); });
+  command->final_callback([&] { code = app::chat(options, app::process_environment()); });
 }
 
 /// A first word that is no command deserves better than "a subcommand is required".
@@ -166,9 +187,9 @@ int main(int argc, char** argv) {
   int code = 0;
   app::ServeOptions options;
   app::ChatOptions talk;
-  Show show = Show::kVerdict;
+  ValidateOptions how;
   add_serve(program, options, code);
-  add_validate(program, options, show, code);
+  add_validate(program, options, how, code);
   std::string model;
   add_models(program, model, code);
   add_chat(program, talk, code);

@@ -2,6 +2,7 @@
 
 #include "app/pull_progress.h"
 #include "base/clock.h"
+#include "base/terminal.h"
 #include "engine/models/catalogue.h"
 #include "engine/models/partial_file.h"
 #include "engine/models/puller.h"
@@ -10,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -17,7 +19,7 @@ namespace autoglm::app {
 
 namespace {
 
-using State = engine::ModelStore::Item::State;
+using ItemState = engine::ModelStore::Item::State;
 
 std::string variable(const Environment& environment, const char* name) {
   const auto found = environment.find(name);
@@ -31,7 +33,7 @@ int complain(const Error& error) {
 
 /// Of the terminal that the standard error is; 0: it is none.
 unsigned terminal_columns() {
-  if (::isatty(STDERR_FILENO) != 1) return 0;
+  if (!is_terminal(STDERR_FILENO)) return 0;
   winsize size{};
   return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
@@ -44,13 +46,13 @@ void write(const std::string& text) {
 std::string state_of(const engine::ModelStore::Item& item) {
   const std::string percent = item.percent ? fmt::format(" {} %", *item.percent) : "";
   switch (item.state) {
-    case State::kReady:
+    case ItemState::kReady:
       return "ready";
-    case State::kPartial:
+    case ItemState::kPartial:
       return "partial" + percent;
-    case State::kPulling:
+    case ItemState::kPulling:
       return "pulling" + percent;
-    case State::kAbsent:
+    case ItemState::kAbsent:
       break;
   }
   return "-";
@@ -94,17 +96,25 @@ int pull(const std::string& model, const Environment& environment) {
 
 int list_models(const Environment& environment) {
   const engine::ModelStore store(model_cache(environment));
-  fmt::print("{:<24} {:>9}  {:<12} {}\n", "NAME", "SIZE", "STATE", "ABOUT");
-  for (const auto& item : store.items()) {
+  const Paint paint(shows_colours(STDOUT_FILENO));
+  const auto items = store.items();
+  std::size_t width = 4;
+  for (const auto& item : items) width = std::max(width, item.name.size());
+  fmt::print("{}\n", paint(Style::kBold,
+                           fmt::format("{:<{}}  {:>9}  {:<11}  ABOUT", "NAME", width, "SIZE", "STATE")));
+  for (const auto& item : items) {
     const std::string size = item.bytes > 0 ? engine::shown_bytes(item.bytes) : "-";
-    std::string line = fmt::format("{:<24} {:>9}  {:<12} {}", item.name, size, state_of(item), item.about);
-    line.resize(line.find_last_not_of(' ') + 1);
-    fmt::print("{}\n", line);
+    const std::string state = fmt::format("{:<11}", state_of(item));
+    const std::string shown = item.state == ItemState::kReady    ? paint(Style::kGreen, state)
+                              : item.state == ItemState::kAbsent ? paint(Style::kDim, state)
+                                                                 : paint(Style::kYellow, state);
+    fmt::print("{:<{}}  {:>9}  {}{}{}\n", item.name, width, size, shown, item.about.empty() ? "" : "  ",
+               item.about);
   }
   fmt::print(
-      "\nThey are kept in {}.\n`open-autoglm pull NAME` fetches one, `open-autoglm rm NAME` removes it; "
-      "hf:ORG/REPO, "
-      "modelscope:ORG/REPO\nand https://… are names too.\n",
+      "\nThey are kept in {}.\n"
+      "`open-autoglm pull NAME` fetches one, `open-autoglm rm NAME` removes it;\n"
+      "hf:ORG/REPO, modelscope:ORG/REPO and https://… are names too.\n",
       store.root().string());
   return 0;
 }

@@ -18,7 +18,7 @@ Result<engine::PulledModel> pull(const engine::ModelStore& store, const engine::
                                  const engine::LoadProgress& progress) {
   const auto settings = engine::HubSettings::from(environment);
   if (!settings) return fail(settings.error());
-  log.info("model is not here; pulling it", {{"model", name.text}, {"cache", store.root().string()}});
+  log.info("model is not here; pulling it", {{"model", name.shown()}, {"cache", store.root().string()}});
   std::uint64_t tenth = 0;
   const engine::PullHooks hooks{
       .progress =
@@ -27,33 +27,33 @@ Result<engine::PulledModel> pull(const engine::ModelStore& store, const engine::
                 total && *total > 0 ? static_cast<double>(done) / static_cast<double>(*total) : 0.0;
             if (const auto now = static_cast<std::uint64_t>(10 * share); now > tenth) {
               tenth = now;
-              log.info("pulling", {{"model", name.text}, {"percent", 10 * now}, {"bytes", done}});
+              log.info("pulling", {{"model", name.shown()}, {"percent", 10 * now}, {"bytes", done}});
             }
             return progress(kPullShare * share);
           },
       .say =
           [&](std::string_view line) {
-            log.info("pulling", {{"model", name.text}, {"note", std::string(line)}});
+            log.info("pulling", {{"model", name.shown()}, {"note", std::string(line)}});
           }};
   return engine::pull_model(store, name, *settings, hooks);
 }
 
 }  // namespace
 
-engine::BackendLoader model_loader(const engine::EngineConfig& config, unsigned threads, ModelSources sources,
-                                   observe::Logger& log) {
-  return [config, threads, sources = std::move(sources),
+engine::BackendLoader model_loader(const engine::EngineConfig& config, unsigned compute_threads,
+                                   ModelSources sources, observe::Logger& log) {
+  return [config, compute_threads, sources = std::move(sources),
           &log](const engine::LoadProgress& progress) -> Result<std::unique_ptr<engine::Backend>> {
     const engine::ModelStore store(sources.cache);
     const auto name = engine::ModelStore::name(config.path);
     if (!name) return fail(name.error());
     auto path = store.find(*name);
     if (!path) return fail(path.error());
-    if (*path) return backend_loader(config, (*path)->string(), threads)(progress);
+    if (*path) return backend_loader(config, (*path)->string(), compute_threads)(progress);
     const auto pulled = pull(store, *name, sources.environment, log, progress);
     if (!pulled) return fail(pulled.error());
-    log.info("pulled", {{"model", name->text}, {"path", pulled->path.string()}});
-    return backend_loader(config, pulled->path.string(), threads)(
+    log.info("pulled", {{"model", name->shown()}, {"path", pulled->path.string()}});
+    return backend_loader(config, pulled->path.string(), compute_threads)(
         [&progress](double share) { return progress(kPullShare + (1 - kPullShare) * share); });
   };
 }

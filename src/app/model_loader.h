@@ -17,7 +17,7 @@ struct ModelSources {
 
 /// Finds the file of the model that `config.path` names, pulls it if it is not here, and loads it. Nine
 /// tenths of the progress are the pull's, if there is one. `log` outlives it.
-engine::BackendLoader model_loader(const engine::EngineConfig& config, unsigned threads, ModelSources sources,
-                                   observe::Logger& log);
+engine::BackendLoader model_loader(const engine::EngineConfig& config, unsigned compute_threads,
+                                   ModelSources sources, observe::Logger& log);
 
 }  // namespace autoglm::app

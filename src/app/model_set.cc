@@ -2,6 +2,7 @@
 
 #include "app/builtins.h"
 #include "app/engine_child.h"
+#include "base/redact.h"
 #include "engine/engine.h"
 #include "engine/models/model_store.h"
 #include "gateway/endpoint/process/engine_process.h"
@@ -42,7 +43,10 @@ Result<void> resolve(std::vector<ModelConfig>& models, const std::filesystem::pa
       if (!file) return fail(file.error());
       if (!name->is_fetched()) model.engine->path = (*file)->string();
     }
-    const auto same = [&](const ModelConfig& other) { return &other < &model && other.name == model.name; };
+    const auto same = [&](const ModelConfig& other) {
+      return (&other < &model && other.name == model.name) ||
+             std::ranges::find(other.aliases, model.name) != other.aliases.end();
+    };
     if (std::ranges::any_of(models, same)) {
       return fail(
           ErrorCode::kInvalidArgument,
@@ -52,17 +56,14 @@ Result<void> resolve(std::vector<ModelConfig>& models, const std::filesystem::pa
   return {};
 }
 
-Result<std::vector<std::string>> ModelSet::apply(const std::vector<ModelConfig>& models,
-                                                 Duration request_timeout) {
+Result<void> ModelSet::apply(const std::vector<ModelConfig>& models, Duration request_timeout) {
   Slots slots;
-  std::vector<std::string> need_restart;
   for (const ModelConfig& model : models) {
     const auto before = slots_.find(model.name);
     if (before != slots_.end()) {
       const Slot& slot = before->second;
       const bool same = slot.config == model && slot.request_timeout == request_timeout;
       const bool stays = slot.engine && model.engine;
-      if (stays && slot.config.engine != model.engine) need_restart.push_back(model.name);
       if (same || stays) {
         slots.emplace(model.name, slot).first->second.request_timeout = request_timeout;
         continue;
@@ -73,7 +74,7 @@ Result<std::vector<std::string>> ModelSet::apply(const std::vector<ModelConfig>&
     slots.emplace(model.name, std::move(*slot));
   }
   adopt(std::move(slots), models);
-  return need_restart;
+  return {};
 }
 
 Result<ModelSet::Slot> ModelSet::make(const ModelConfig& model, Duration request_timeout) {
@@ -101,15 +102,18 @@ void ModelSet::adopt(Slots slots, const std::vector<ModelConfig>& order) {
       endpoint = slot.pool;
     }
     // What a request waits for changes at once, even where the engine does not.
-    entries.push_back({model.name, std::move(endpoint), timeouts_of(slot.config, slot.request_timeout)});
+    entries.push_back({.name = model.name,
+                       .endpoint = std::move(endpoint),
+                       .timeouts = timeouts_of(slot.config, slot.request_timeout),
+                       .aliases = model.aliases});
   }
   for (auto& [name, slot] : std::exchange(slots_, std::move(slots))) {
     const auto after = slots_.find(name);
     if (after != slots_.end() && after->second.engine == slot.engine && after->second.pool == slot.pool)
       continue;
     slot.watch.reset();
-    if (slot.engine) retired_.push_back(std::move(slot.engine));
-    if (slot.pool) retired_.push_back(std::move(slot.pool));
+    if (slot.engine) retired_engines_.add(std::move(slot.engine));
+    if (slot.pool) retired_pools_.push_back(std::move(slot.pool));
   }
   directory_.set(std::make_shared<const gateway::ModelDirectory>(std::move(entries)));
   dependencies_.workers.on_each([this](EventLoop& loop) { directory_.refresh(loop.index()); });
@@ -121,9 +125,10 @@ Result<void> ModelSet::make_clients() {
   auto tls = TlsClientContext::create();
   if (!tls) return fail(tls.error());
   const auto make = [this, context = *tls] {
-    return std::make_unique<http::Client>(dependencies_.pool, context,
+    return std::make_unique<http::Client>(dependencies_.names, context,
                                           http::Client::Limits{.idle_per_origin = kIdlePerOrigin});
   };
+  clients_.share(dependencies_.answer_memory, &dependencies_.pool);
   clients_.reserve(dependencies_.control);
   for (std::size_t i = 0; i < dependencies_.workers.size(); ++i)
     clients_.reserve(dependencies_.workers.loop(i));
@@ -134,26 +139,24 @@ Result<void> ModelSet::make_clients() {
 
 Result<std::shared_ptr<Endpoint>> ModelSet::make_engine(const ModelConfig& model) {
   if (model.engine->isolation == engine::Isolation::kProcess) return make_engine_process(model);
-  const unsigned threads = model.engine->threads != 0 ? model.engine->threads : dependencies_.compute_threads;
   return std::make_shared<engine::Engine>(
       model.name, *model.engine,
-      engine::Engine::Dependencies{
-          .pool = dependencies_.pool,
-          .metrics = dependencies_.metrics,
-          .log = dependencies_.log,
-          .load = model_loader(*model.engine, threads, dependencies_.sources, dependencies_.log),
-          .samplers = sampler_factory()});
+      engine::Engine::Dependencies{.pool = dependencies_.pool,
+                                   .metrics = dependencies_.metrics,
+                                   .log = dependencies_.log,
+                                   .load = model_loader(*model.engine, dependencies_.compute_threads,
+                                                        dependencies_.sources, dependencies_.log),
+                                   .samplers = sampler_factory()});
 }
 
 Result<std::shared_ptr<Endpoint>> ModelSet::make_engine_process(const ModelConfig& model) {
   if (auto made = make_clients(); !made) return fail(made.error());
   EngineChildConfig child{.name = model.name,
                           .engine = *model.engine,
+                          .compute_threads = dependencies_.compute_threads,
                           .cache = dependencies_.sources.cache.string(),
                           .log = dependencies_.log_config,
                           .trace_id = dependencies_.trace_id};
-  // Its event loop needs a CPU's share as ours do.
-  if (child.engine.threads == 0) child.engine.threads = std::max(1U, dependencies_.compute_threads - 1);
   // What it says goes through our log.
   child.log.file.clear();
   child.log.format = dependencies_.log.format();
@@ -162,7 +165,7 @@ Result<std::shared_ptr<Endpoint>> ModelSet::make_engine_process(const ModelConfi
           .process = {.model = model.name,
                       .arguments = {"open-autoglm", std::string(kEngineCommand), model.name},
                       .input = write_engine_child_config(child)},
-          .source = model.engine->path,
+          .source = without_secrets(model.engine->path),
           .max_waiting = model.engine->max_sequences + model.engine->max_waiting},
       clients_, dependencies_.metrics, dependencies_.log);
 }
@@ -176,7 +179,7 @@ Result<std::shared_ptr<gateway::ModelPool>> ModelSet::make_pool(const ModelConfi
       {.clients = clients_,
        .metrics = dependencies_.metrics,
        .log = dependencies_.log,
-       .balancer = balancer_factory(model.pool.balance),
+       .balancer = balancer_factory(model.pool.balance, dependencies_.prefix_key),
        .records = records->second,
        .loops = dependencies_.workers.size(),
        .request_timeout = request_timeout,
@@ -197,6 +200,12 @@ std::vector<std::shared_ptr<gateway::ModelPool>> ModelSet::pools() const {
   return pools;
 }
 
+bool ModelSet::in_own_process(const std::string& name) const {
+  const auto slot = slots_.find(name);
+  return slot != slots_.end() && slot->second.config.engine &&
+         slot->second.config.engine->isolation == engine::Isolation::kProcess;
+}
+
 void ModelSet::watch_pools() {
   if (!watching_) return;
   for (auto& [name, slot] : slots_) {
@@ -206,10 +215,9 @@ void ModelSet::watch_pools() {
   }
 }
 
-/// Engines join their threads when they die, which no loop of requests shall wait for: so they die here, when
-/// the last request has let go of them.
 void ModelSet::bury() {
-  std::erase_if(retired_, [](const auto& endpoint) { return endpoint.use_count() == 1; });
+  retired_engines_.sweep();
+  std::erase_if(retired_pools_, [](const auto& pool) { return pool.use_count() == 1; });
   for (auto& [name, records] : records_) records.sweep();
 }
 
@@ -238,7 +246,8 @@ void ModelSet::stop() {
   directory_.set(
       std::make_shared<const gateway::ModelDirectory>(std::vector<gateway::ModelDirectory::Entry>()));
   dependencies_.workers.on_each([this](EventLoop& loop) { directory_.refresh(loop.index()); });
-  retired_.clear();
+  retired_engines_.finish();
+  retired_pools_.clear();
   slots_.clear();
 }
 

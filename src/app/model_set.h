@@ -2,6 +2,7 @@
 
 #include "app/app_config.h"
 #include "app/model_loader.h"
+#include "app/retired_endpoints.h"
 #include "gateway/endpoint/http_clients.h"
 #include "gateway/model_directory.h"
 #include "gateway/resilience/model_pool.h"
@@ -13,6 +14,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,20 +26,23 @@ namespace autoglm::app {
 Result<void> resolve(std::vector<ModelConfig>& models, const std::filesystem::path& cache);
 
 /// The models of a process: engines in it, pools of servers elsewhere, and what clients call them, as
-/// configured now. What a request uses lives until it has ended, and dies on the main thread; only that one
-/// uses this.
+/// configured now. What a request uses lives until it has ended, and dies on no loop of requests. Main
+/// thread.
 class ModelSet {
  public:
   struct Dependencies {
     WorkerPool& workers;  ///< running
     EventLoop& control;   ///< of the main thread; checks the health of servers
-    BlockingPool& pool;
+    BlockingPool& pool;   ///< prepares requests
+    BlockingPool& names;  ///< looks up names of servers
     observe::MetricRegistry& metrics;
     observe::Logger& log;
-    unsigned compute_threads;       ///< of an engine that does not say
+    unsigned compute_threads;       ///< of an engine that does not say, at most
     observe::LogConfig log_config;  ///< of engines in processes of their own
     std::string trace_id;           ///< likewise
     ModelSources sources;
+    std::optional<PrefixKey> prefix_key;  ///< of what servers of ours say to have read
+    std::shared_ptr<http::BodyMemory> answer_memory;
   };
 
   explicit ModelSet(Dependencies dependencies)
@@ -45,13 +50,14 @@ class ModelSet {
   ~ModelSet();
 
   /// Makes these the models, all at once: those that are as before stay as they are, a pool that changed
-  /// keeps what is known of its servers, a new engine starts loading. `models` is resolved. Returns the names
-  /// of engines that were changed, which takes a restart: two of them may not fit into memory. Errors: why
-  /// nothing was changed.
-  Result<std::vector<std::string>> apply(const std::vector<ModelConfig>& models, Duration request_timeout);
+  /// keeps what is known of its servers, a new engine starts loading; one that is there stays, since two of
+  /// them may not fit into memory. `models` is resolved. Errors: why nothing was changed.
+  Result<void> apply(const std::vector<ModelConfig>& models, Duration request_timeout);
 
   const gateway::LiveDirectory& directory() const { return directory_; }
   std::vector<std::shared_ptr<gateway::ModelPool>> pools() const;
+  /// Whether that model's engine runs in a process of its own.
+  bool in_own_process(const std::string& name) const;
   /// Watches the pools' servers, and buries what is no longer used, for as long as the task lives; on the
   /// control loop.
   Task<void> watch();
@@ -83,7 +89,8 @@ class ModelSet {
   gateway::HttpClients clients_;
   std::map<std::string, gateway::EndpointRecords> records_;  // of each pool's name
   Slots slots_;
-  std::vector<std::shared_ptr<Endpoint>> retired_;  // perhaps in use by requests still
+  RetiredEndpoints retired_engines_;
+  std::vector<std::shared_ptr<gateway::ModelPool>> retired_pools_;  // perhaps in use by requests still
   gateway::LiveDirectory directory_;
 };
 

@@ -26,8 +26,11 @@ std::string PullProgress::bar(std::uint64_t done, std::uint64_t total, double se
       seconds > 0 ? static_cast<double>(done - std::min(done, begun_at_.value_or(0))) / seconds : 0;
   const std::string left =
       speed > 0 && done < total ? " " + left_time(static_cast<double>(total - done) / speed) + " left" : "";
-  const std::string words = fmt::format(" {:3.0f} % of {}, {}/s{}", 100 * share, engine::shown_bytes(total),
-                                        engine::shown_bytes(static_cast<std::uint64_t>(speed)), left);
+  // Before anything has come, or while nothing comes, there is no speed worth a word.
+  const std::string pace =
+      speed >= 1 ? fmt::format(", {}/s", engine::shown_bytes(static_cast<std::uint64_t>(speed))) : "";
+  const std::string words =
+      fmt::format(" {:3.0f} % of {}{}{}", 100 * share, engine::shown_bytes(total), pace, left);
   const std::size_t room =
       columns_ > words.size() + 3 ? std::min<std::size_t>(columns_ - words.size() - 3, 40) : 0;
   const auto full = std::min(room, static_cast<std::size_t>(share * static_cast<double>(room)));

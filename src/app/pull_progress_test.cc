@@ -36,6 +36,12 @@ TEST(PullProgress, DrawsABarThatFitsItsTerminal) {
   EXPECT_EQ(PullProgress(20).next(513, 1024, 1).find('#'), std::string::npos);
 }
 
+TEST(PullProgress, SaysNothingAboutASpeedThatIsNotKnown) {
+  PullProgress progress(80);
+  const std::string resumed = progress.next(512, 1024, 1);  // of an earlier pull
+  EXPECT_TRUE(resumed.ends_with(" 50 % of 1.0 KiB\x1b[K")) << resumed;
+}
+
 TEST(PullProgress, MakesRoomForOtherWords) {
   PullProgress progress(80);
   EXPECT_EQ(progress.clear(), "");

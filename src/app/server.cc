@@ -1,10 +1,13 @@
 #include "app/server.h"
 
+#include "app/announcement.h"
 #include "app/builtins.h"
 #include "app/cpu_budget.h"
+#include "app/descriptors.h"
 #include "app/live_tls.h"
 #include "app/model_set.h"
 #include "app/process_metrics.h"
+#include "config/change.h"
 #include "gateway/front/http/front.h"
 #include "http/server.h"
 #include "runtime/os_signals.h"
@@ -13,6 +16,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <unistd.h>
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -21,13 +25,21 @@
 
 namespace autoglm::app {
 
+namespace {
+
+constexpr Duration kReloadLooks = std::chrono::milliseconds(100);
+constexpr Duration kReloadPatience = std::chrono::seconds(5);
+constexpr std::size_t kAdminReserve = 8;  // connections of the operator's, when nobody else gets one
+
+}  // namespace
+
 /// In the order of construction; torn down backwards, each behind those that use it.
 struct Server::State {
   State(LiveConfig loaded, ListenAddress for_clients, ListenAddress for_operators)
       : live(std::move(loaded)), address(std::move(for_clients)), admin_address(std::move(for_operators)) {}
 
   LiveConfig live;
-  AppConfig config;  ///< what it began with: of what only a restart changes
+  AppConfig config;  ///< what it runs with: as current, but for what only a restart changes
   ListenAddress address;
   ListenAddress admin_address;
   std::string trace_id;  ///< of the log's lines that belong to no request
@@ -36,7 +48,9 @@ struct Server::State {
   std::vector<std::shared_ptr<void>> process_metrics;
   EventLoop control;  ///< of the main thread: signals and the admin address
   std::unique_ptr<WorkerPool> workers;
-  std::unique_ptr<BlockingPool> pool;
+  std::unique_ptr<BlockingPool> pool;   ///< for what requests are prepared by
+  std::unique_ptr<BlockingPool> names;  ///< looks up names of servers, which no text shall hold up
+  std::shared_ptr<http::BodyMemory> answer_memory;
   std::unique_ptr<ModelSet> models;
   std::unique_ptr<gateway::Pipeline> pipeline;
   gateway::Readiness readiness;
@@ -53,26 +67,19 @@ struct Server::State {
   Result<void> make_tls();
   void refresh_tls();
   void make_models(const CpuBudget& budget);
-  Result<std::vector<std::string>> reload();
-  Result<std::vector<std::string>> read_and_apply();
+  Task<Result<std::vector<std::string>>> reload_when_whole();
+  Result<std::vector<std::string>> reload(Result<std::string> file_text);
+  Result<std::vector<std::string>> read_and_apply(std::string file_text);
   Task<void> watch_files();
   void listen();
+  void log_warnings() const;
   void announce() const;
   Task<void> announce_ready();
   void on_signal(int number);
-  Task<void> drain();
+  Task<void> drain(int number, Duration delay);
   std::size_t busy();
   void tear_down();
 };
-
-namespace {
-
-std::string shown(HostPort address, bool tls) {
-  if (address.host == "0.0.0.0" || address.host.empty()) address.host = "127.0.0.1";
-  return (tls ? "https://" : "http://") + address.to_string();
-}
-
-}  // namespace
 
 Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Server::~Server() = default;
@@ -81,7 +88,7 @@ Result<std::unique_ptr<Server>> Server::create(LiveConfig live) {
   AppConfig config = live.current();
   const bool engines =
       std::ranges::any_of(config.models, [](const auto& model) { return model.engine.has_value(); });
-  const CpuBudget budget = CpuBudget::of(usable_cpus(), config.server.workers, engines);
+  const CpuBudget budget = CpuBudget::of(UsableCpus::read(), config.server.workers, engines);
   // Both ports before anything costs time.
   auto address = ListenAddress::take(config.server.listen, budget.loops);
   if (!address) return fail(address.error());
@@ -98,6 +105,7 @@ Result<std::unique_ptr<Server>> Server::create(LiveConfig live) {
   if (!log) return fail(log.error());
   state->log = std::move(*log);
   state->process_metrics = process_metrics(state->metrics, *state->log);
+  state->log_warnings();
   if (auto made = state->make_tls(); !made) return fail(made.error());
   state->make_models(budget);
   auto applied = state->models->apply(state->config.models, state->config.server.request_timeout);
@@ -129,6 +137,15 @@ Result<void> Server::State::make_tls() {
   return {};
 }
 
+/// As `validate` prints them.
+void Server::State::log_warnings() const {
+  for (const config::Diagnostic& warning : live.warnings()) {
+    log->warning(
+        "the configuration may surprise",
+        {{"where", warning.location.to_string()}, {"key", warning.path}, {"warning", warning.message}});
+  }
+}
+
 void Server::State::refresh_tls() {
   for (LiveTls* each : {tls.get(), admin_tls.get()})
     if (each != nullptr) each->refresh();
@@ -139,27 +156,41 @@ void Server::State::make_models(const CpuBudget& budget) {
   servers.resize(workers->size());
   workers->start();
   pool = std::make_unique<BlockingPool>(2, 1024);
+  names = std::make_unique<BlockingPool>(2, 1024);
+  answer_memory = std::make_shared<http::BodyMemory>(config.server.answer_memory);
   models = std::make_unique<ModelSet>(ModelSet::Dependencies{.workers = *workers,
                                                              .control = control,
                                                              .pool = *pool,
+                                                             .names = *names,
                                                              .metrics = metrics,
                                                              .log = *log,
                                                              .compute_threads = budget.compute,
                                                              .log_config = config.telemetry.log,
                                                              .trace_id = trace_id,
-                                                             .sources = live.sources()});
+                                                             .sources = live.sources(),
+                                                             .prefix_key = prefix_key(config.server),
+                                                             .answer_memory = answer_memory});
   pipeline = std::make_unique<gateway::Pipeline>(models->directory());
+  const Shown shown{.metrics = config.telemetry.metrics,
+                    .tls = config.server.tls.has_value(),
+                    .prefix_key = prefix_key(config.server)};
   front = std::make_unique<gateway::HttpFront>(
-      public_routes(*pipeline, readiness, metrics, config.telemetry.metrics), readiness, metrics, *log);
+      public_routes(*pipeline, readiness, metrics, shown, answer_memory), readiness, metrics, *log);
   admin_front = std::make_unique<gateway::HttpFront>(
-      admin_routes(
-          *models, [this] { return reload(); }, readiness, metrics, config.telemetry.metrics),
+      admin_routes(*models, [this] { return reload_when_whole(); }, readiness, metrics, shown,
+                   {.token = config.server.admin_token, .local = config.server.admin_listen.is_loopback()}),
       readiness, metrics, *log);
 }
 
+/// Somebody says that the file is another one; whether all of it is there, two looks tell.
+Task<Result<std::vector<std::string>>> Server::State::reload_when_whole() {
+  if (!live.has_file()) co_return reload(std::string());
+  co_return reload(co_await live.file().take_when_whole(kReloadLooks, kReloadPatience));
+}
+
 /// All or nothing: what is wrong leaves the old configuration as it is. Returns what needs a restart.
-Result<std::vector<std::string>> Server::State::reload() {
-  auto changed = read_and_apply();
+Result<std::vector<std::string>> Server::State::reload(Result<std::string> file_text) {
+  auto changed = file_text ? read_and_apply(std::move(*file_text)) : fail(std::move(file_text).error());
   metrics
       .counter("autoglm_config_reloads_total", "How often the configuration was read again.",
                {{"outcome", changed ? "ok" : "refused"}})
@@ -174,37 +205,57 @@ Result<std::vector<std::string>> Server::State::reload() {
   return changed;
 }
 
-Result<std::vector<std::string>> Server::State::read_and_apply() {
-  auto fresh = live.read();
+Result<std::vector<std::string>> Server::State::read_and_apply(std::string file_text) {
+  auto fresh = live.read(std::move(file_text));
   if (!fresh) return fail(fresh.error());
+  const auto descriptor = describe_app();
+  std::vector<std::string> keys;
+  for (config::Difference& each : config::differences(descriptor, config, fresh->config))
+    if (!each.live) keys.push_back(std::move(each.path));
+  AppConfig next = fresh->config;
+  config::keep_until_restart(descriptor, config, next);
   std::vector<std::pair<LiveTls*, LiveTls::Prepared>> certificates;
   for (const auto& [listener, wanted] :
-       {std::pair(tls.get(), &fresh->server.tls), std::pair(admin_tls.get(), &fresh->server.admin_tls)}) {
-    if (listener == nullptr || !*wanted) continue;  // on or off takes a restart
+       {std::pair(tls.get(), &next.server.tls), std::pair(admin_tls.get(), &next.server.admin_tls)}) {
+    if (listener == nullptr) continue;
     auto prepared = listener->prepare(**wanted);
     if (!prepared) return fail(prepared.error());
     certificates.emplace_back(listener, std::move(*prepared));
   }
-  auto engines = models->apply(fresh->models, fresh->server.request_timeout);
-  if (!engines) return engines;
+  if (auto applied = models->apply(next.models, next.server.request_timeout); !applied)
+    return fail(applied.error());
   for (auto& [listener, prepared] : certificates) listener->adopt(std::move(prepared));
-  std::vector<std::string> keys = keys_for_restart(config, *fresh);
-  for (const std::string& name : *engines) keys.push_back("models[" + name + "].engine");
-  config.server.drain_timeout = fresh->server.drain_timeout;
+  config = std::move(next);
   live.set(std::move(*fresh));
+  log_warnings();
   return keys;
 }
 
 Task<void> Server::State::watch_files() {
   while (true) {
     co_await sleep_for(std::chrono::seconds(1));
-    if (live.has_file() && live.changed_on_disk()) static_cast<void>(reload());
+    if (live.has_file()) {
+      if (auto text = live.file().changed(std::chrono::steady_clock::now()))
+        static_cast<void>(reload(std::move(*text)));
+    }
     refresh_tls();
   }
 }
 
 void Server::State::listen() {
-  const http::ServerLimits limits = limits_of(config.server, workers->size());
+  const bool has_pools =
+      std::ranges::any_of(config.models, [](const auto& model) { return model.is_pool(); });
+  ServerConfig within = config.server;
+  const Descriptors descriptors = Descriptors::read();
+  within.max_connections = connections_within(descriptors, within.max_connections, has_pools);
+  if (within.max_connections < config.server.max_connections) {
+    log->info("the limit of open files leaves room for fewer connections than configured",
+              {{"connections", within.max_connections},
+               {"max_connections", config.server.max_connections},
+               {"open_files", descriptors.limit}});
+  }
+  const http::ServerLimits limits = limits_of(within, workers->size(), answer_memory);
+  front->bound_unpacked(limits.body_bytes, limits.body_memory);
   workers->on_each([&](EventLoop& loop) {
     auto& server = servers[loop.index()];
     server = std::make_unique<http::Server>(address.listener(loop, loop.index()), limits, *front);
@@ -214,9 +265,8 @@ void Server::State::listen() {
 }
 
 void Server::State::announce() const {
-  fmt::print("open-autoglm {} listening on {} (admin on {})\n", version(),
-             shown(address.address(), tls != nullptr), shown(admin_address.address(), admin_tls != nullptr));
-  std::fflush(stdout);
+  print_now(listening_text({.api = address.address(), .admin = admin_address.address()}, config.server,
+                           Paint(shows_colours(STDOUT_FILENO))));
 }
 
 /// Says so when the models are loaded, with something to try.
@@ -228,40 +278,25 @@ Task<void> Server::State::announce_ready() {
         snapshot->entries(), [state](const auto& entry) { return entry.endpoint->status().state == state; }));
   };
   while (count(kLoading) > 0) co_await sleep_for(std::chrono::milliseconds(20));
-  if (models->directory().now()->entries().empty()) {
-    fmt::print("ready, without a model; name one with MODEL_NAME or --model\n");
-    std::fflush(stdout);
-    co_return;
-  }
-  std::vector<std::string_view> ready;
-  const auto directory = models->directory().now();
-  for (const auto& entry : directory->entries()) {
-    const EndpointStatus status = entry.endpoint->status();
-    if (status.state == kReady) ready.push_back(entry.name);
-    if (status.state == kFailed)
-      fmt::print(stderr, "open-autoglm: the model \"{}\": {}\n", entry.name, status.detail);
-  }
-  if (ready.empty()) {  // nothing to serve: whoever restarts us should hear of it
-    exit_code = 1;
+  co_await first_checks(*models);
+  const std::vector<AnnouncedModel> announced = announced_models(*models);
+  if (!announced.empty() && count(kFailed) == announced.size()) {
+    for (const AnnouncedModel& model : announced)
+      fmt::print(stderr, "open-autoglm: the model \"{}\": {}\n", model.card.name, model.status.detail);
+    exit_code = 1;  // nothing to serve: whoever restarts us should hear of it
     control.stop();
     co_return;
   }
-  fmt::print(
-      "ready: {}. Try:\n\n"
-      "  curl {}/v1/completions -H \"Content-Type: application/json\" \\\n"
-      "       -d '{{\"prompt\": \"Hello, how can I help?\", \"max_tokens\": 50}}'\n\n",
-      fmt::join(ready, ", "), shown(address.address(), tls != nullptr));
-  std::fflush(stdout);
+  print_now(ready_text(shown_url(address.address(), tls != nullptr), announced,
+                       Paint(shows_colours(STDOUT_FILENO))));
 }
 
 void Server::State::on_signal(int number) {
   if (number == SIGHUP) {
     if (auto reopened = log->reopen(); !reopened)
       log->warning("the log could not be reopened", {{"error", reopened.error().message}});
-    if (live.has_file() && !draining) {
-      live.changed_on_disk();
-      static_cast<void>(reload());
-    }
+    if (live.has_file() && !draining)
+      tasks->spawn([](State& state) -> Task<void> { co_await state.reload_when_whole(); }(*this));
     return;
   }
   if (draining) {
@@ -270,9 +305,9 @@ void Server::State::on_signal(int number) {
     return;
   }
   draining = true;
-  log->info("draining", {{"signal", number}, {"timeout_s", to_seconds(config.server.drain_timeout)}});
-  readiness.begin_drain();
-  tasks->spawn(drain());
+  const bool at_once = config.server.drain_delay == Duration::zero();
+  at_once ? readiness.begin_drain() : readiness.begin_leaving();
+  tasks->spawn(drain(number, config.server.drain_delay));
 }
 
 std::size_t Server::State::busy() {
@@ -282,7 +317,14 @@ std::size_t Server::State::busy() {
 }
 
 /// Answers what is under way, closes what is idle, and tells newcomers to go elsewhere until then.
-Task<void> Server::State::drain() {
+Task<void> Server::State::drain(int number, Duration delay) {
+  if (delay > Duration::zero()) {
+    log->info("leaving: readiness says no, requests are still answered",
+              {{"signal", number}, {"delay_s", to_seconds(delay)}});
+    co_await sleep_for(delay);
+  }
+  log->info("draining", {{"signal", number}, {"timeout_s", to_seconds(config.server.drain_timeout)}});
+  readiness.begin_drain();
   const Deadline deadline = Deadline::after(config.server.drain_timeout);
   workers->on_each([&](EventLoop& loop) { servers[loop.index()]->drain(); });
   while (busy() > 0 && !deadline.passed()) co_await sleep_for(std::chrono::milliseconds(20));
@@ -310,7 +352,8 @@ int Server::run() {
     const ServerConfig& config = state.config.server;
     state.admin = std::make_unique<http::Server>(
         state.admin_address.listener(state.control),
-        http::ServerLimits{.http2_streams = config.http2 ? config.http2_streams : 0,
+        http::ServerLimits{.reserve = kAdminReserve,
+                           .http2_streams = config.http2 ? config.http2_streams : 0,
                            .compress_above = config.compress_above},
         *state.admin_front);
     if (state.admin_tls) state.admin->use_tls(state.admin_tls->current());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <ctime>
 
 namespace autoglm {
 
@@ -20,6 +21,14 @@ class SteadyClock final : public Clock {
  public:
   MonotonicTime now() const override { return std::chrono::steady_clock::now(); }
 };
+
+/// CPU time of all threads of this process so far. A system call; exact for the calling thread, for others up
+/// to their CPU's last tick.
+inline Duration process_cpu_time() {
+  timespec spent{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+  return std::chrono::seconds(spent.tv_sec) + std::chrono::nanoseconds(spent.tv_nsec);
+}
 
 inline double to_seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 

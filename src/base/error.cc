@@ -20,6 +20,8 @@ std::string_view to_string(ErrorCode code) {
       return "request_timeout";
     case ErrorCode::kPayloadTooLarge:
       return "payload_too_large";
+    case ErrorCode::kUnsupportedMedia:
+      return "unsupported_media";
     case ErrorCode::kUnprocessable:
       return "unprocessable";
     case ErrorCode::kResourceExhausted:

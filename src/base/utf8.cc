@@ -54,6 +54,24 @@ void append_valid_utf8(std::string& out, std::string_view bytes) {
   }
 }
 
+void append_printable(std::string& out, std::string_view bytes, std::string_view kept) {
+  while (!bytes.empty()) {
+    const Utf8Step step = utf8_step(bytes);
+    const std::string_view character = bytes.substr(0, step.length);
+    const auto first = static_cast<std::uint8_t>(character.front());
+    if (step.kind != Utf8Step::Kind::kCharacter) {
+      out += kReplacement;
+    } else if (first < 0x20 || first == 0x7F) {
+      out += kept.contains(character.front()) ? character.front() : ' ';
+    } else if (first == 0xC2 && static_cast<std::uint8_t>(character[1]) < 0xA0) {
+      out += ' ';  // C1: some terminals take U+009B for ESC [
+    } else {
+      out += character;
+    }
+    bytes.remove_prefix(step.length);
+  }
+}
+
 std::string excerpt(std::string_view bytes, std::size_t most) {
   std::string out;
   std::size_t end = 0;

@@ -17,6 +17,10 @@ Utf8Step utf8_step(std::string_view bytes);
 /// Appends `bytes` with every invalid sequence, and an incomplete one at the end, replaced by U+FFFD.
 void append_valid_utf8(std::string& out, std::string_view bytes);
 
+/// The same for a terminal: control characters, which could move its cursor or change its title, become
+/// spaces. Those in `kept` stay.
+void append_printable(std::string& out, std::string_view bytes, std::string_view kept = {});
+
 /// The beginning of `bytes`, for a message: at most about `most` bytes, whole characters, valid UTF-8; "…"
 /// says that there is more.
 std::string excerpt(std::string_view bytes, std::size_t most);

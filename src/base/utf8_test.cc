@@ -26,6 +26,15 @@ TEST(Utf8, ReplacesWhatIsNot) {
   EXPECT_EQ(valid("\xf4\x90\x80\x80").substr(0, 3), "\uFFFD");  // beyond U+10FFFF
 }
 
+TEST(Utf8, LeavesATerminalNothingToObey) {
+  std::string out;
+  append_printable(out, "a\x1b[2J\x07\x7f\u009b31m\tb\n\xff\u4f60");
+  EXPECT_EQ(out, "a [2J   31m b \uFFFD\u4f60");
+  out.clear();
+  append_printable(out, "a\tb\nc\r", "\t\n");
+  EXPECT_EQ(out, "a\tb\nc ");
+}
+
 TEST(Utf8, TakesWholeCharactersFromABytewiseStream) {
   const std::string text = "x\u4f60\U0001F600y";
   std::string pending;

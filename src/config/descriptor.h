@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "config/make_type.h"
+#include "config/node.h"
 #include "config/type.h"
 
 #include <concepts>
@@ -67,6 +68,11 @@ class Descriptor {
       section_->checks.push_back(
           [part, rule](const void* value) { return rule(part(const_cast<void*>(value))); });
     }
+    for (const auto& rule : nested.description()->warnings) {
+      section_->warnings.push_back([part, rule](const void* value, const Node& written) {
+        return rule(part(const_cast<void*>(value)), written);
+      });
+    }
     return *this;
   }
 
@@ -74,6 +80,21 @@ class Descriptor {
   Descriptor& check(std::function<std::vector<Violation>(const T&)> rule) {
     section_->checks.push_back(
         [rule = std::move(rule)](const void* value) { return rule(*static_cast<const T*>(value)); });
+    return *this;
+  }
+
+  /// What is allowed and will surprise: what will happen, and what to do. `written` has the keys that
+  /// somebody wrote. Called only on a struct that keeps to all rules.
+  Descriptor& warn(std::function<std::vector<Violation>(const T&, const Node& written)> rule) {
+    section_->warnings.push_back([rule = std::move(rule)](const void* value, const Node& written) {
+      return rule(*static_cast<const T*>(value), written);
+    });
+    return *this;
+  }
+
+  /// Whether its keys can change without a restart, but for those that say otherwise themselves.
+  Descriptor& live(bool live) {
+    section_->live = live;
     return *this;
   }
 

@@ -15,6 +15,7 @@ std::string Location::to_string() const {
 
 std::string Diagnostic::to_string() const {
   std::string out = location.to_string();
+  if (is_warning) out += (out.empty() ? "" : ": ") + std::string("warning");
   if (!path.empty()) out += (out.empty() ? "" : ": ") + path;
   out += (out.empty() ? "" : ": ") + message;
   return out;

@@ -21,14 +21,16 @@ struct Location {
   std::string to_string() const;
 };
 
-/// One mistake in a configuration: where it stands, which key, what is wrong and what to write
-/// instead. `path` is empty when the mistake is in no key (YAML's syntax).
+/// One mistake in a configuration, or one thing in it that will surprise: where it stands, which key, what is
+/// wrong and what to write instead. `path` is empty when the mistake is in no key (YAML's syntax).
 struct Diagnostic {
   Location location;
   std::string path;
   std::string message;
+  bool is_warning = false;
 
-  /// "open-autoglm.yaml:12:7: models[0].breaker.error_percent: must be between 1 and 100, got 150".
+  /// "open-autoglm.yaml:12:7: models[0].breaker.error_percent: must be between 1 and 100, got 150";
+  /// of a warning "…:12:7: warning: models[0].breaker: …".
   std::string to_string() const;
 };
 

@@ -2,6 +2,7 @@
 #include "config/values.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace autoglm::config {
 
@@ -63,7 +64,7 @@ Parsed<std::string> expand(std::string_view text, const Environment& environment
 void expand_node(Node& node, const std::string& path, const Environment& environment, Diagnostics& problems) {
   if (node.kind == Node::Kind::kScalar && node.text.find("${") != std::string::npos) {
     if (auto text = expand(node.text, environment)) {
-      node.text = std::move(*text);
+      node.written = std::exchange(node.text, std::move(*text));
     } else {
       problems.push_back({node.location, path, text.error()});
     }

@@ -6,18 +6,40 @@
 #include <map>
 #include <tuple>
 #include <utility>
-#include <vector>
 
 namespace autoglm::config::detail {
 
-Diagnostics load_into(const Section& root, const Sources& sources, void* target) {
+namespace {
+
+/// The file's first, line by line.
+void sort_by_place(Diagnostics& diagnostics) {
+  std::multimap<std::tuple<bool, int, int>, Diagnostic> ordered;  // which keeps the order of equals
+  for (Diagnostic& each : diagnostics) {
+    const Location& at = each.location;
+    ordered.emplace(std::tuple(at.origin != ValueOrigin::kFile, at.line, at.column), std::move(each));
+  }
+  diagnostics.clear();
+  for (auto& [place, each] : ordered) diagnostics.push_back(std::move(each));
+}
+
+void cut(Diagnostics& diagnostics) {
+  constexpr std::size_t kMost = 100;  // nobody reads more, and a hostile file has as many as it has lines
+  if (diagnostics.size() <= kMost) return;
+  const std::size_t more = diagnostics.size() - kMost;
+  diagnostics.resize(kMost);
+  diagnostics.push_back({{}, "", "and " + std::to_string(more) + " more mistakes"});
+}
+
+}  // namespace
+
+Diagnostics load_into(const Section& root, const Sources& sources, void* target, Diagnostics& warnings) {
   Diagnostics problems;
   Node tree;
   const bool readable = merge(root, sources, tree, problems);
   // Without the file, what is missing from the tree is no mistake of its own.
   if (readable) {
     Diagnostics found;
-    read(root, tree, target, found);
+    read(root, tree, target, found, warnings);
     // What could not be expanded has been reported; that the text makes no sense either is no news.
     const auto known = [&](const Diagnostic& later) {
       return std::ranges::any_of(problems, [&](const Diagnostic& earlier) {
@@ -27,20 +49,9 @@ Diagnostics load_into(const Section& root, const Sources& sources, void* target)
     std::erase_if(found, known);
     problems.insert(problems.end(), found.begin(), found.end());
   }
-  std::multimap<std::tuple<bool, int, int>, Diagnostic> ordered;  // which keeps the order of equals
-  for (Diagnostic& problem : problems) {
-    const Location& at = problem.location;
-    ordered.emplace(std::tuple(at.origin != ValueOrigin::kFile, at.line, at.column), std::move(problem));
-  }
-  problems.clear();
-  constexpr std::size_t kMost = 100;  // nobody reads more, and a hostile file has as many as it has lines
-  for (auto& [key, problem] : ordered) {
-    if (problems.size() == kMost) {
-      problems.push_back({{}, "", "and " + std::to_string(ordered.size() - kMost) + " more mistakes"});
-      break;
-    }
-    problems.push_back(std::move(problem));
-  }
+  sort_by_place(problems);
+  cut(problems);
+  sort_by_place(warnings);
   return problems;
 }
 

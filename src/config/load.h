@@ -10,15 +10,19 @@
 namespace autoglm::config {
 
 namespace detail {
-Diagnostics load_into(const Section& root, const Sources& sources, void* target);
+Diagnostics load_into(const Section& root, const Sources& sources, void* target, Diagnostics& warnings);
 }  // namespace detail
 
 /// Reads a whole configuration: a valid `T`, or every mistake in it at once, in the order of the file.
-/// Pure: reads no file and no environment but what `sources` holds.
+/// `warnings` gets what is valid and will surprise. Pure: reads no file and no environment but what `sources`
+/// holds.
 template <class T>
-std::expected<T, Diagnostics> load(const Descriptor<T>& descriptor, const Sources& sources) {
+std::expected<T, Diagnostics> load(const Descriptor<T>& descriptor, const Sources& sources,
+                                   Diagnostics* warnings = nullptr) {
   T value{};
-  Diagnostics problems = detail::load_into(*descriptor.description(), sources, &value);
+  Diagnostics surprises;
+  Diagnostics problems = detail::load_into(*descriptor.description(), sources, &value, surprises);
+  if (warnings != nullptr) *warnings = std::move(surprises);
   if (!problems.empty()) return std::unexpected(std::move(problems));
   return value;
 }

@@ -37,6 +37,62 @@ TEST(Load, GivesTheInitializersWhenThereIsNothing) {
   EXPECT_EQ(from_file("server:\nmodels:\n").value().server.listen.port, 8080);
 }
 
+TEST(Load, WarnsOfWhatIsValidByItsPlaceAndKey) {
+  const auto descriptor = describe_sample().warn([](const Sample& sample, const Node& written) {
+    std::vector<Violation> warnings;
+    if (sample.server.workers > 8) warnings.push_back({"server.workers", "are many"});
+    if (find(written, "limits") != nullptr) warnings.push_back({"limits", "limit"});
+    return warnings;
+  });
+  Diagnostics warnings;
+  const std::string text = "limits: { a: 1 }\nserver:\n  workers: 9\n";
+  EXPECT_TRUE(load(descriptor, {.file_name = "f.yaml", .file_text = text}, &warnings));
+  EXPECT_EQ(to_string(warnings),
+            "f.yaml:1:9: warning: limits: limit\nf.yaml:3:12: warning: server.workers: are many\n");
+  EXPECT_TRUE(load(descriptor, {}, &warnings));
+  EXPECT_TRUE(warnings.empty());
+  // Of what is wrong nothing else is said, whether by a field or by a rule.
+  EXPECT_FALSE(load(descriptor, {.file_name = "f.yaml", .file_text = "server: { workers: 9 }\nx: 1\n"}));
+  auto refusing =
+      describe_sample().check([](const Sample&) { return std::vector<Violation>{{"server", "is wrong"}}; });
+  refusing.warn([](const Sample&, const Node&) -> std::vector<Violation> {
+    ADD_FAILURE() << "warnings rely upon what the checks have passed";
+    return {};
+  });
+  EXPECT_FALSE(load(refusing, {.file_name = "f.yaml", .file_text = "server: { workers: 9 }\n"}, &warnings));
+}
+
+/// A variable in the wrong place may hold a secret.
+TEST(Load, ShowsTheVariableAndNotWhatItHolds) {
+  const std::string text = R"(server:
+  workers: ${env:KEY}
+  metrics: "x${env:KEY}"
+  listen: "${env:KEY}"
+  max_body: ${env:NONE:-sk-default}
+models: ${env:KEY}
+)";
+  const auto told =
+      mistakes({.file_name = "f.yaml", .file_text = text, .environment = {{"KEY", "sk-1234567"}}});
+  ASSERT_EQ(told.size(), 5U);
+  for (const std::string& each : told) EXPECT_EQ(each.find("sk-1"), std::string::npos) << each;
+  EXPECT_EQ(told[0], "f.yaml:2:12: server.workers: must be a whole number, got \"${env:KEY}\"; write e.g. 4");
+  EXPECT_NE(told[1].find("got \"x${env:KEY}\""), std::string::npos) << told[1];
+  EXPECT_NE(told[4].find("must be a list, got \"${env:KEY}\""), std::string::npos) << told[4];
+}
+
+/// Rules that see the whole of a section quote what they find wrong, and so do warnings.
+TEST(Load, ShowsTheVariableAlsoInWhatARuleSays) {
+  auto descriptor = describe_sample().check([](const Sample& sample) {
+    return std::vector<Violation>{{"models[0].name", "nobody serves " + sample.models[0].name}};
+  });
+  const Sources sources{.file_name = "f.yaml",
+                        .file_text = "models: [{ name: \"${env:KEY}\" }]\n",
+                        .environment = {{"KEY", "sk-1234567"}}};
+  const auto loaded = load(descriptor, sources);
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(to_string(loaded.error()), "f.yaml:1:18: models[0].name: nobody serves ${env:KEY}\n");
+}
+
 TEST(Load, ReadsEveryKind) {
   const Sample sample = from_file(R"(
 server: { listen: "[::1]:9000", admin: 81, workers: 0, max_body: 1GB, buffer: 64KiB, metrics: off, idle: 1m30s }
@@ -119,7 +175,7 @@ TEST(Load, SaysWhatAnUnknownKeyMayHaveMeant) {
       ElementsAre(
           "f.yaml:1:1: sevrer: unknown key; did you mean `server`?",
           "f.yaml:2:11: server.error_percent: unknown key here; it belongs in `models[].breaker` or "
-          "`breaker`",
+          "`models[].second` or `breaker`",
           "f.yaml:2:29: server.colour: unknown key; known here: listen, admin, workers, max_body, buffer, "
           "metrics, idle"));
 }

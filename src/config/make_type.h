@@ -59,7 +59,7 @@ Type integer_type() {
 
 template <std::integral T>
 Type byte_type() {
-  Type type = integer_type<T>();
+  Type type = make_type<T>(nullptr);
   type.kind = Kind::kByteSize;
   return type;
 }
@@ -139,18 +139,15 @@ struct Container<std::map<std::string, U>> : std::true_type {
   }
 };
 
-}  // namespace detail
-
 template <class T>
-Type make_type(std::shared_ptr<const Section> section) {
-  using detail::scalar_type;
-  if constexpr (detail::Container<T>::value) {
-    return detail::Container<T>::make(std::move(section));
+Type unassignable_type(std::shared_ptr<const Section> section) {
+  if constexpr (Container<T>::value) {
+    return Container<T>::make(std::move(section));
   } else if constexpr (std::is_same_v<T, bool>) {
     return scalar_type<bool, bool>(
         Kind::kBool, [](const bool& v) { return v; }, [](const bool& v) { return v; });
   } else if constexpr (std::integral<T>) {
-    return detail::integer_type<T>();
+    return integer_type<T>();
   } else if constexpr (std::floating_point<T>) {
     return scalar_type<T, double>(
         Kind::kNumber, [](const double& v) { return static_cast<T>(v); },
@@ -158,7 +155,7 @@ Type make_type(std::shared_ptr<const Section> section) {
   } else if constexpr (std::is_same_v<T, std::string>) {
     return scalar_type<T, T>(Kind::kString, [](const T& v) { return v; }, [](const T& v) { return v; });
   } else if constexpr (std::is_enum_v<T>) {
-    return detail::enum_type<T>();
+    return enum_type<T>();
   } else if constexpr (std::is_same_v<T, Duration>) {
     return scalar_type<T, std::int64_t>(
         Kind::kDuration, [](const std::int64_t& v) { return Duration(std::chrono::nanoseconds(v)); },
@@ -180,6 +177,20 @@ Type make_type(std::shared_ptr<const Section> section) {
     AUTOGLM_ASSERT(section != nullptr, "a nested struct is given with section(), which takes its descriptor");
     return {.kind = Kind::kSection, .section = std::move(section)};
   }
+}
+
+template <class T>
+void assign(void* to, const void* from) {
+  *static_cast<T*>(to) = *static_cast<const T*>(from);
+}
+
+}  // namespace detail
+
+template <class T>
+Type make_type(std::shared_ptr<const Section> section) {
+  Type type = detail::unassignable_type<T>(std::move(section));
+  type.assign = detail::assign<T>;
+  return type;
 }
 
 }  // namespace autoglm::config

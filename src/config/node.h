@@ -16,12 +16,15 @@ struct Node {
   struct Member;
 
   Kind kind = Kind::kNull;
-  std::string text;             ///< of a scalar, as written, without quotes
+  std::string text;             ///< of a scalar, without quotes, `${env:}` expanded
+  std::string written;          ///< the text as it was before that; empty: the same
   std::vector<Node> items;      ///< of a sequence
   std::vector<Member> members;  ///< of a mapping, in the order of the file
   Location location;
 
   const Member* member(std::string_view key) const;
+  /// The text for people to see: what stands in the environment may be a secret.
+  const std::string& shown() const { return written.empty() ? text : written; }
 };
 
 struct Node::Member {

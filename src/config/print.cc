@@ -1,17 +1,14 @@
+#include "base/redact.h"
 #include "config/render.h"
 #include "config/scalar.h"
 
 #include <yaml-cpp/emitter.h>
 
-#include <algorithm>
-#include <map>
 #include <string_view>
 
 namespace autoglm::config {
 
 namespace {
-
-constexpr std::string_view kHidden = "<hidden>";
 
 const Node* child(const Node* node, const std::string& key) {
   const Node::Member* member = node != nullptr ? node->member(key) : nullptr;
@@ -85,47 +82,12 @@ class Printing {
 
   void scalar(const Type& type, const FieldOptions& options, const void* value, const Node* tree) {
     const std::string text = print_scalar(type, type.fetch(value));
-    emit_text(out_, type, options.secret && !text.empty() ? std::string(kHidden) : text);
+    emit_text(out_, type, options.secret && !text.empty() ? std::string(kHidden) : without_secrets(text));
     if (tree != nullptr && !tree->location.source.empty()) out_ << YAML::Comment(tree->location.to_string());
   }
 
   YAML::Emitter& out_;
 };
-
-struct Leaf {
-  std::string text;
-  bool live;
-};
-
-/// Every scalar by its path; containers by their size, so that an empty one is something, too.
-void flatten(const Type& type, const FieldOptions& options, bool live, const void* value,
-             const std::string& path, std::map<std::string, Leaf>& out) {
-  if (type.kind == Kind::kSection) {
-    for (const Field& field : type.section->fields) {
-      flatten(field.type, field.options, live || field.options.live, field.locate_in(value),
-              join_path(path, field.name), out);
-    }
-  } else if (type.element) {
-    std::size_t index = 0;
-    type.visit(value, [&](const std::string& key, const void* element) {
-      std::string inside = path;
-      if (type.kind == Kind::kList) inside += '[' + std::to_string(index) + ']';
-      if (type.kind == Kind::kMap) inside = join_path(path, key);
-      flatten(*type.element, options, live, element, inside, out);
-      ++index;
-    });
-  } else {
-    out[path] = {print_scalar(type, type.fetch(value)), live};
-  }
-}
-
-std::map<std::string, Leaf> flatten(const Section& root, const void* value) {
-  std::map<std::string, Leaf> out;
-  for (const Field& field : root.fields) {
-    flatten(field.type, field.options, field.options.live, field.locate_in(value), field.name, out);
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -133,20 +95,6 @@ std::string print(const Section& root, const void* value, const Node* tree) {
   YAML::Emitter out;
   Printing(out).section(root, value, tree);
   return std::string(out.c_str()) + '\n';
-}
-
-std::vector<Difference> differences(const Section& root, const void* before, const void* after) {
-  const auto old_leaves = flatten(root, before);
-  auto new_leaves = flatten(root, after);
-  std::vector<Difference> out;
-  for (const auto& [path, leaf] : old_leaves) {
-    const auto same = new_leaves.find(path);
-    if (same == new_leaves.end() || same->second.text != leaf.text) out.push_back({path, leaf.live});
-    if (same != new_leaves.end()) new_leaves.erase(same);
-  }
-  for (const auto& [path, leaf] : new_leaves) out.push_back({path, leaf.live});
-  std::ranges::sort(out);
-  return out;
 }
 
 }  // namespace autoglm::config

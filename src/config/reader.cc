@@ -15,7 +15,8 @@ namespace {
 /// One pass over tree and description together.
 class Reading {
  public:
-  Reading(const Section& root, Diagnostics& problems) : root_(root), problems_(problems) {}
+  Reading(const Section& root, Diagnostics& problems, Diagnostics& warnings)
+      : root_(root), problems_(problems), warnings_(warnings) {}
 
   void section(const Section& section, const Node& node, void* target, const std::string& path) {
     if (node.kind == Node::Kind::kScalar || node.kind == Node::Kind::kSequence) {
@@ -66,7 +67,7 @@ class Reading {
     // Its default is the best example of a key that has none.
     FieldOptions options = field.options;
     if (options.example.empty() && !options.secret) options.example = print_scalar(type, type.fetch(target));
-    if (auto parsed = parse_scalar(type, options, node.text)) {
+    if (auto parsed = parse_scalar(type, options, node)) {
       type.store(target, *parsed);
     } else {
       say(node.location, path, parsed.error());
@@ -103,16 +104,42 @@ class Reading {
     }
   }
 
+  /// Warnings are for what is valid: their rules rely upon it.
   void check(const Section& section, const Node& node, const void* target, const std::string& path) {
+    const std::size_t before = problems_.size();
     for (const auto& rule : section.checks) {
-      for (Violation& violation : rule(target)) {
-        const Node* at = find(node, violation.path);
-        const bool indexed = violation.path.starts_with('[');
-        std::string full = path.empty() || indexed || violation.path.empty() ? path + violation.path
-                                                                             : path + '.' + violation.path;
-        say(at != nullptr ? at->location : node.location, full, std::move(violation.message));
+      for (Violation& violation : rule(target))
+        problems_.push_back(located(std::move(violation), node, path));
+    }
+    if (problems_.size() != before) return;
+    for (const auto& rule : section.warnings) {
+      for (Violation& violation : rule(target, node)) {
+        warnings_.push_back(located(std::move(violation), node, path));
+        warnings_.back().is_warning = true;
       }
     }
+  }
+
+  static Diagnostic located(Violation violation, const Node& node, const std::string& path) {
+    const Node* at = find(node, violation.path);
+    const bool indexed = violation.path.starts_with('[');
+    std::string full = path.empty() || indexed || violation.path.empty() ? path + violation.path
+                                                                         : path + '.' + violation.path;
+    std::string message = std::move(violation.message);
+    hide_expanded(node, message);
+    return {at != nullptr ? at->location : node.location, std::move(full), std::move(message)};
+  }
+
+  /// Rules see values and quote them: what has come out of the environment is told as it is written.
+  static void hide_expanded(const Node& node, std::string& message) {
+    constexpr std::size_t kNoSecret = 6;  // shorter, and by chance a part of many a message
+    if (!node.written.empty() && node.text.size() >= kNoSecret) {
+      for (std::size_t at = 0; (at = message.find(node.text, at)) != std::string::npos;
+           at += node.written.size())
+        message.replace(at, node.text.size(), node.written);
+    }
+    for (const Node& item : node.items) hide_expanded(item, message);
+    for (const Node::Member& member : node.members) hide_expanded(member.value, message);
   }
 
   /// Why a key is wrong here: misspelt, or at home elsewhere, or nowhere.
@@ -137,7 +164,7 @@ class Reading {
   }
 
   static std::string describe(const Node& node) {
-    return node.kind == Node::Kind::kScalar ? quoted(node.text) : std::string(to_string(node.kind));
+    return node.kind == Node::Kind::kScalar ? quoted(node.shown()) : std::string(to_string(node.kind));
   }
   static std::string wanted(const Type& type, const Field& field) {
     return name_type(type, field.options) + example(field);
@@ -152,12 +179,13 @@ class Reading {
 
   const Section& root_;
   Diagnostics& problems_;
+  Diagnostics& warnings_;
 };
 
 }  // namespace
 
-void read(const Section& root, const Node& tree, void* target, Diagnostics& problems) {
-  Reading(root, problems).section(root, tree, target, "");
+void read(const Section& root, const Node& tree, void* target, Diagnostics& problems, Diagnostics& warnings) {
+  Reading(root, problems, warnings).section(root, tree, target, "");
 }
 
 }  // namespace autoglm::config

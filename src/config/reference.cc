@@ -27,40 +27,42 @@ std::string default_of(const Field& field, const void* section) {
   return text.empty() ? "empty" : code(text);
 }
 
-std::string description_of(const Field& field) {
+std::string description_of(const Field& field, bool live) {
   std::string text = field.options.doc;
   const auto add = [&](const std::string& sentence) { text += (text.empty() ? "" : " ") + sentence; };
   if (!field.options.example.empty()) add("Example: " + code(field.options.example) + '.');
-  if (field.options.live) add("*Live.*");
+  if (live) add("*Live.*");
   if (field.options.secret) add("*Secret.*");
   return text;
 }
 
 /// The rows of `section`, nested ones after their own row. `prefix` is the path within the table;
 /// `variables` the path for environment variables, empty below a list or a map, where there are none.
-void add_rows(const Section& section, const void* value, const std::string& prefix,
+void add_rows(const Section& section, bool live, const void* value, const std::string& prefix,
               const std::string& variables, std::string& out) {
   for (const Field& field : section.fields) {
+    const bool is_live = section.is_live(field, live);
     const std::string path = join_path(prefix, field.name);
     const std::string variable = variables.empty() ? "" : join_path(variables, field.name);
     const bool has_variable = is_scalar(field.type) && !variable.empty();
     out += fmt::format("| `{}` | {} | {} | {} | {} |\n", path, cell(name_type(field.type, field.options)),
                        cell(default_of(field, value)), has_variable ? code(environment_name(variable)) : "",
-                       cell(description_of(field)));
+                       cell(description_of(field, is_live)));
     const Section* nested = section_of(field.type);
     if (nested == nullptr) continue;
     const bool direct = field.type.kind == Kind::kSection;
     const std::string inside = path + (field.type.kind == Kind::kList  ? "[]"
                                        : field.type.kind == Kind::kMap ? ".NAME"
                                                                        : "");
-    add_rows(*nested, direct ? field.locate_in(value) : nested->defaults.get(), inside,
+    add_rows(*nested, is_live, direct ? field.locate_in(value) : nested->defaults.get(), inside,
              direct ? variable : "", out);
   }
 }
 
-void add_table(const Section& section, const void* value, const std::string& variables, std::string& out) {
+void add_table(const Section& section, bool live, const void* value, const std::string& variables,
+               std::string& out) {
   out += "\n| Key | Type | Default | Environment | |\n|---|---|---|---|---|\n";
-  add_rows(section, value, "", variables, out);
+  add_rows(section, live, value, "", variables, out);
 }
 
 }  // namespace
@@ -86,23 +88,25 @@ std::string markdown_reference(const Section& root) {
       continue;
     }
     const bool direct = field.type.kind == Kind::kSection;
-    out += fmt::format("\n## `{}`\n\n{}", field.name, description_of(field));
+    const bool live = root.is_live(field, false);
+    out += fmt::format("\n## `{}`\n\n{}", field.name, description_of(field, live));
     if (!direct)
       out += fmt::format("{}{}.", field.options.doc.empty() ? "" : " ",
                          field.type.kind == Kind::kList  ? "A list"
                          : field.type.kind == Kind::kMap ? "A mapping of names to sections"
                                                          : "Optional");
     out += '\n';
-    add_table(*nested, direct ? field.locate_in(root.defaults.get()) : nested->defaults.get(),
+    add_table(*nested, live, direct ? field.locate_in(root.defaults.get()) : nested->defaults.get(),
               direct ? field.name : "", out);
   }
   if (!top.fields.empty()) {
     out += "\n## Top level\n\n| Key | Type | Default | Environment | |\n|---|---|---|---|---|\n";
     for (const Field& field : top.fields) {
-      out += fmt::format(
-          "| `{}` | {} | {} | {} | {} |\n", field.name, cell(name_type(field.type, field.options)),
-          cell(default_of(field, root.defaults.get())),
-          is_scalar(field.type) ? code(environment_name(field.name)) : "", cell(description_of(field)));
+      out += fmt::format("| `{}` | {} | {} | {} | {} |\n", field.name,
+                         cell(name_type(field.type, field.options)),
+                         cell(default_of(field, root.defaults.get())),
+                         is_scalar(field.type) ? code(environment_name(field.name)) : "",
+                         cell(description_of(field, root.is_live(field, false))));
     }
   }
   return out;

@@ -4,7 +4,6 @@
 #include "config/node.h"
 
 #include <string>
-#include <vector>
 
 /// What else is made from a description.
 namespace autoglm::config {
@@ -16,28 +15,14 @@ std::string json_schema(const Section& root, const std::string& title);
 /// docs/reference/config.md: every key with its type, default and environment variable, in Markdown.
 std::string markdown_reference(const Section& root);
 
-/// A configuration as YAML that reads back to itself but for its secrets, which are hidden. With the
+/// A configuration as YAML that reads back to itself but for its secrets, which are hidden: values of secret
+/// keys, and what an address carries before its host and in its query. With the
 /// tree that it was read from, each value that is no default says in a comment where it comes from.
 std::string print(const Section& root, const void* value, const Node* tree = nullptr);
 
 template <class T>
 std::string print(const Descriptor<T>& descriptor, const T& value, const Node* tree = nullptr) {
   return print(*descriptor.description(), &value, tree);
-}
-
-/// A key whose value differs between two configurations.
-struct Difference {
-  std::string path;
-  bool live;  ///< may change without a restart
-  auto operator<=>(const Difference&) const = default;
-};
-
-/// All of them, by path; an element that is only in one list counts as all its keys.
-std::vector<Difference> differences(const Section& root, const void* before, const void* after);
-
-template <class T>
-std::vector<Difference> differences(const Descriptor<T>& descriptor, const T& before, const T& after) {
-  return differences(*descriptor.description(), &before, &after);
 }
 
 }  // namespace autoglm::config

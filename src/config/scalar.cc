@@ -131,7 +131,8 @@ bool reads_as_number(const std::string& text) {
 
 }  // namespace
 
-Parsed<Scalar> parse_scalar(const Type& type, const FieldOptions& options, const std::string& text) {
+Parsed<Scalar> parse_scalar(const Type& type, const FieldOptions& options, const Node& node) {
+  const std::string& text = node.text;
   std::string wrong;
   auto value = parse_kind(type, options, text);
   if (!value) {
@@ -146,7 +147,7 @@ Parsed<Scalar> parse_scalar(const Type& type, const FieldOptions& options, const
     }
   }
   if (!options.secret && !(type.kind == Kind::kString && text.empty())) {
-    wrong += ", got " + (reads_as_number(text) ? text : quoted(text));
+    wrong += ", got " + (reads_as_number(node.shown()) ? text : quoted(node.shown()));
   }
   return std::unexpected(wrong + advice(type, options, text));
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "config/node.h"
 #include "config/type.h"
 #include "config/values.h"
 
@@ -7,9 +8,9 @@
 
 namespace autoglm::config {
 
-/// The value that `text` gives a scalar of `type`, within the bounds of `options`; or what is wrong:
+/// The value that a node's text gives a scalar of `type`, within the bounds of `options`; or what is wrong:
 /// "must be between 1 and 100, got 150; write e.g. 50".
-Parsed<Scalar> parse_scalar(const Type& type, const FieldOptions& options, const std::string& text);
+Parsed<Scalar> parse_scalar(const Type& type, const FieldOptions& options, const Node& node);
 
 /// As it would be written in a configuration; parse_scalar() reads it back.
 std::string print_scalar(const Type& type, const Scalar& value);

@@ -11,7 +11,7 @@ namespace {
 
 namespace json = boost::json;
 
-json::object schema_of(const Section& section, const void* value);
+json::object schema_of(const Section& section, bool live, const void* value);
 
 /// A bound as a JSON number without a needless fraction.
 json::value number(double value) {
@@ -71,15 +71,15 @@ json::object scalar_schema(const Type& type, const FieldOptions& options) {
 }
 
 /// `value` is the member in a struct as its initializers leave it: the default.
-json::object field_schema(const Type& type, const FieldOptions& options, const void* value) {
+json::object field_schema(const Type& type, const FieldOptions& options, bool live, const void* value) {
   json::object out;
   switch (type.kind) {
     case Kind::kSection:
-      return schema_of(*type.section, value);
+      return schema_of(*type.section, live, value);
     case Kind::kOptional: {
       const Section* nested = type.element->section.get();
       out["anyOf"] =
-          json::array{field_schema(*type.element, options, nested ? nested->defaults.get() : nullptr),
+          json::array{field_schema(*type.element, options, live, nested ? nested->defaults.get() : nullptr),
                       json::object{{"type", "null"}}};
       return out;
     }
@@ -89,7 +89,7 @@ json::object field_schema(const Type& type, const FieldOptions& options, const v
       const Section* nested = type.element->section.get();
       out["type"] = {list ? "array" : "object", "null"};
       out[list ? "items" : "additionalProperties"] =
-          field_schema(*type.element, options, nested ? nested->defaults.get() : nullptr);
+          field_schema(*type.element, options, live, nested ? nested->defaults.get() : nullptr);
       return out;
     }
     default:
@@ -113,15 +113,16 @@ json::object field_schema(const Type& type, const FieldOptions& options, const v
   return out;
 }
 
-json::object schema_of(const Section& section, const void* value) {
+json::object schema_of(const Section& section, bool live, const void* value) {
   json::object properties;
   json::array required;
   for (const Field& field : section.fields) {
-    json::object schema = field_schema(field.type, field.options, field.locate_in(value));
+    const bool is_live = section.is_live(field, live);
+    json::object schema = field_schema(field.type, field.options, is_live, field.locate_in(value));
     if (!field.options.doc.empty()) schema["description"] = field.options.doc;
     if (!field.options.example.empty()) schema["examples"] = json::array{json::string(field.options.example)};
     if (field.options.secret) schema["writeOnly"] = true;
-    if (field.options.live) schema["x-live"] = true;
+    if (is_live) schema["x-live"] = true;
     properties[field.name] = std::move(schema);
     if (field.options.required) required.emplace_back(field.name);
   }
@@ -165,7 +166,7 @@ void indent(std::string& out, const json::value& value, const std::string& margi
 std::string json_schema(const Section& root, const std::string& title) {
   json::object schema{{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"title", title}};
   if (!root.doc.empty()) schema["description"] = root.doc;
-  for (auto& [key, value] : schema_of(root, root.defaults.get())) schema[key] = std::move(value);
+  for (auto& [key, value] : schema_of(root, false, root.defaults.get())) schema[key] = std::move(value);
   schema["$defs"] = {
       {"variable",
        {{"type", "string"},

@@ -33,6 +33,7 @@ enum class Kind : std::uint8_t {
 /// listen addresses their text.
 using Scalar = std::variant<bool, std::int64_t, double, std::string>;
 
+struct Node;
 struct Section;
 
 struct Type {
@@ -52,6 +53,8 @@ struct Type {
   std::function<void*(void*, const std::string& key)> add;
   std::function<void(const void*, const Visit&)> visit;
 
+  std::function<void(void* to, const void* from)> assign;
+
   // kSection.
   std::shared_ptr<const Section> section;
 };
@@ -64,8 +67,12 @@ struct FieldOptions {
   /// its length; of a list's or a map's elements when they are such.
   std::optional<double> min;
   std::optional<double> max;
-  bool live = false;      ///< takes effect without a restart
-  bool secret = false;    ///< never printed, not even in errors
+  /// Whether a change takes effect without a restart. Unset: as it is of what this is in. Of an optional
+  /// section, a list or a map this is about what there is of it; what is within may say otherwise.
+  std::optional<bool> live = std::nullopt;
+  std::string
+      identity;         ///< of a list of sections: the key that tells its elements apart, wherever they stand
+  bool secret = false;  ///< never printed, not even in errors
   bool required = false;  ///< has no sensible default
 };
 
@@ -78,7 +85,8 @@ struct Field {
   const void* locate_in(const void* section) const { return locate(const_cast<void*>(section)); }
 };
 
-/// A rule between fields that is broken: at which key (a path relative to the section), and why.
+/// A rule between fields that is broken, or what will surprise: at which key (a path relative to the
+/// section), and why.
 struct Violation {
   std::string path;
   std::string message;
@@ -89,9 +97,13 @@ struct Section {
   std::string doc;
   std::vector<Field> fields;
   std::vector<std::function<std::vector<Violation>(const void*)>> checks;
+  std::vector<std::function<std::vector<Violation>(const void*, const Node&)>> warnings;
+  std::optional<bool> live;              ///< of fields that do not say
   std::shared_ptr<const void> defaults;  ///< a struct as its initializers leave it
 
   const Field* field(const std::string& key) const;
+  /// Whether `of` may change without a restart; `within`: whether what this section stands in may.
+  bool is_live(const Field& of, bool within) const { return of.options.live.value_or(live.value_or(within)); }
 };
 
 /// True for the kinds that one text can give, also through an optional.

@@ -233,7 +233,38 @@ std::string_view line_of(std::string_view text, int number) {
   return text.substr(0, text.find('\n'));
 }
 
+/// The last line that is more than a comment, without one, and its number.
+std::pair<std::string_view, int> last_line(std::string_view text) {
+  std::pair<std::string_view, int> last{"", 1};
+  for (int number = 1; !text.empty(); ++number) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    if (const std::size_t comment = line.find(" #"); comment != std::string_view::npos)
+      line = line.substr(0, comment);
+    const std::size_t begin = line.find_first_not_of(" \t\r");
+    if (begin == std::string_view::npos || line[begin] == '#') continue;
+    last = {line.substr(begin, line.find_last_not_of(" \t\r") + 1 - begin), number};
+  }
+  return last;
+}
+
 }  // namespace
+
+std::optional<Diagnostic> find_cut(const std::string& name, std::string_view text, const Node& tree) {
+  const bool holds_nothing =
+      tree.kind == Node::Kind::kNull || (tree.kind == Node::Kind::kMapping && tree.members.empty());
+  if (holds_nothing) return Diagnostic{{ValueOrigin::kFile, name, 1, 1}, "", "the file is empty"};
+  const Node* last = &tree;
+  while (!last->members.empty() || !last->items.empty())
+    last = last->members.empty() ? &last->items.back() : &last->members.back().value;
+  const auto [line, number] = last_line(text);
+  // `null`, in so many letters, is a value.
+  const bool ends_open = line.ends_with(':') || line == "-" || line.ends_with(" -");
+  if (last->kind != Node::Kind::kNull || !ends_open) return std::nullopt;
+  return Diagnostic{{ValueOrigin::kFile, name, number, 1},
+                    "",
+                    "the file ends with " + quoted(std::string(line)) + ", before what belongs there"};
+}
 
 std::optional<Node> parse_yaml(const std::string& name, const std::string& text, Diagnostics& problems,
                                const YamlLimits& limits) {

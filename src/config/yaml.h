@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace autoglm::config {
 
@@ -20,5 +21,10 @@ struct YamlLimits {
 /// error, after which nothing can be trusted and there is no tree.
 std::optional<Node> parse_yaml(const std::string& name, const std::string& text, Diagnostics& problems,
                                const YamlLimits& limits = {});
+
+/// Why `text`, which reads as `tree`, is not the whole of a configuration: there is nothing in it, or it ends
+/// behind a key or a dash whose value is missing. So looks a file that is being written, or that was not
+/// written to its end.
+std::optional<Diagnostic> find_cut(const std::string& name, std::string_view text, const Node& tree);
 
 }  // namespace autoglm::config

@@ -124,5 +124,29 @@ TEST(Yaml, LocatesBrokenSyntax) {
   }
 }
 
+/// What is said of a text that reads as YAML and may not be all of it.
+std::string cut(const std::string& text) {
+  Diagnostics problems;
+  const auto tree = parse_yaml("f.yaml", text, problems);
+  EXPECT_TRUE(tree) << text;
+  const auto found = find_cut("f.yaml", text, *tree);
+  return found ? found->to_string() : "";
+}
+
+TEST(Yaml, FindsWhatIsNotTheWhole) {
+  for (const char* text : {"", "\n \n", "# a comment\n", "---\n", "~", "{}"})
+    EXPECT_EQ(cut(text), "f.yaml:1:1: the file is empty") << text;
+  EXPECT_EQ(cut("a: 1\nb:"), "f.yaml:2:1: the file ends with \"b:\", before what belongs there");
+  EXPECT_EQ(cut("a:\n  - b:  # soon\n\n# and\n"),
+            "f.yaml:2:1: the file ends with \"- b:\", before what belongs there");
+  EXPECT_EQ(cut("a:\n  - b: 1\n  -"), "f.yaml:3:1: the file ends with \"-\", before what belongs there");
+}
+
+TEST(Yaml, TakesForTheWholeWhatMayBe) {
+  for (const char* text : {"a: 1", "a: 1\nb: null\n", "a: ~", "a: [b, c]\n", "a: {b: }\n", "a:\nb: 1\n",
+                           "a: |\n  as follows:\n", "a: 'b:'", "{a: 1}", "[]"})
+    EXPECT_EQ(cut(text), "") << text;
+}
+
 }  // namespace
 }  // namespace autoglm::config

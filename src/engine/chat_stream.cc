@@ -1,5 +1,7 @@
 #include "engine/chat_stream.h"
 
+#include "engine/text/call_id.h"
+
 #include <fmt/format.h>
 
 namespace autoglm::engine {
@@ -19,7 +21,7 @@ void ChatStream::parse(TokenEvent& event) {
   for (ToolCallDelta& call : event.tool_calls) {
     // A call's first delta has its name; whoever answers it needs an id.
     if (!call.name.empty() && call.id.empty())
-      call.id = fmt::format("call_{}{:02}{:02}", request_id_.substr(0, 20), event.choice, call.index);
+      call.id = call_id(fmt::format("{} {} {}", request_id_, event.choice, call.index));
   }
 }
 

@@ -45,6 +45,7 @@ DeliveryStream::~DeliveryStream() {
 }
 
 Task<Result<EventBatch>> DeliveryStream::next() {
+  if (ended_) co_return fail(stream_is_over());
   Delivery& from = *delivery_;
   while (from.events.empty() && !from.usage && !from.error) {
     from.news.clear();

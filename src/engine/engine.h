@@ -6,6 +6,7 @@
 #include "engine/engine_metrics.h"
 #include "engine/engine_worker.h"
 #include "engine/preparation.h"
+#include "engine/sampling_defaults.h"
 #include "inference/endpoint.h"
 #include "observe/log/logger.h"
 #include "observe/metrics/registry.h"
@@ -22,8 +23,8 @@ namespace autoglm::engine {
 
 /// A model in this process. Loads in the background (`status` tells how far), then generates, many
 /// sequences a step, on a thread of its own. Thread-safe as every Endpoint; created and destroyed by its
-/// owner. Destroy it behind the streams' loops' connections and the pool, and before the loops: the
-/// destructor ends what runs within one step.
+/// owner. Destroy it behind the streams' loops' connections, and before the loops: the destructor ends what
+/// runs within one step. Jobs on the pool may outlive it; they share its backend.
 class Engine final : public Endpoint {
  public:
   struct Dependencies {
@@ -40,8 +41,9 @@ class Engine final : public Endpoint {
 
   Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request,
                                                       const CallContext& context) override;
-  Task<Result<TokenizeResult>> tokenize(TokenizeRequest request) override;
+  Task<Result<TokenizeResult>> tokenize(TokenizeRequest request, const CallContext& context) override;
   Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) override;
+  Task<Result<std::string>> tokenizer_info() override;
   ModelCard card() const override;
   EndpointStatus status() const override;
   LoadReport load() const override;
@@ -50,11 +52,12 @@ class Engine final : public Endpoint {
  private:
   void run();
   /// The backend, once it is loaded.
-  Result<Backend*> ready() const;
+  Result<std::shared_ptr<const Backend>> ready() const;
   /// On the pool when it may take long.
-  Task<Result<Preparation>> prepared(const Backend& backend, InferenceRequestPtr request);
-  /// Counts `requests` in, unless that is more than may run and wait.
-  Result<void> enter(std::uint32_t requests);
+  Task<Result<Preparation>> prepared(std::shared_ptr<const Backend> backend, InferenceRequestPtr request,
+                                     const CallContext& context);
+  /// Counts a request's choices in, unless that is more than may run and wait.
+  Result<Places> enter(const GenerateRequest& work);
 
   const std::string name_;
   const EngineConfig config_;
@@ -65,7 +68,8 @@ class Engine final : public Endpoint {
   std::shared_ptr<EngineInbox> inbox_;
   std::atomic<std::uint64_t> next_generation_{1};
 
-  std::unique_ptr<Backend> backend_;  // written by the thread before `state_` says ready
+  std::shared_ptr<Backend> backend_;  // written by the thread before `state_` says ready
+  SamplingDefaults sampling_;         // likewise
   std::atomic<EndpointStatus::State> state_{EndpointStatus::State::kLoading};
   std::atomic<double> progress_{0};
   std::atomic<bool> unwanted_{false};  // by whoever destroys it, perhaps before it is loaded

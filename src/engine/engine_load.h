@@ -13,6 +13,7 @@ class EngineLoad {
   std::atomic<std::uint32_t> running{0};
   std::atomic<std::uint32_t> waiting{0};
   std::atomic<double> kv_usage{0};
+  std::atomic<std::uint32_t> threads{0};
   std::atomic<std::uint64_t> prefill_backlog_tokens{0};
   std::atomic<std::int64_t> step_time_us{0};
   RecentPrefixes prefixes;

@@ -74,6 +74,8 @@ EngineMetrics::EngineMetrics(MetricRegistry& registry, const std::string& model,
         [&load] { return load.waiting.load(); });
   gauge("vllm:kv_cache_usage_perc", "Share of the cache in use, 0 to 1.",
         [&load] { return load.kv_usage.load(); });
+  gauge("autoglm_engine_compute_threads", "Threads that compute a step, as decided at present.",
+        [&load] { return load.threads.load(); });
   gauge("autoglm_engine_prefill_backlog_tokens", "Prompt tokens not yet computed.",
         [&load] { return static_cast<double>(load.prefill_backlog_tokens.load()); });
 }

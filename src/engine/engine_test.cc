@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
+#include <latch>
 #include <memory>
 #include <string>
 
@@ -252,6 +254,69 @@ TEST(Engine, EndsStreamsWhenItIsDestroyed) {
   }(engine));
 }
 
+/// Holds whoever takes text apart.
+struct HeldTokenizing {
+  std::latch begun{1};
+  std::latch go_on{1};
+  std::atomic<bool> backend_ended{false};
+
+  FakeBackend::Options options() {
+    return {.on_tokenize =
+                [this, first = std::make_shared<std::atomic<bool>>(true)] {
+                  if (!first->exchange(false)) return;
+                  begun.count_down();
+                  go_on.wait();
+                },
+            .on_end = [this] { backend_ended = true; }};
+  }
+};
+
+TEST(Engine, JobsOnThePoolOutliveIt) {
+  for (const bool generates : {false, true}) {
+    HeldTokenizing held;
+    FakeEngine engine(held.options());
+    engine.fixture->run([](FakeEngine& e, HeldTokenizing& on, bool generating) -> Task<void> {
+      co_await e.fixture->loaded();
+      {
+        Scope scope;
+        scope.spawn([](FakeEngine& of, bool all) -> Task<void> {
+          if (all) {
+            co_await of.fixture->open(ask(std::string(1000, 'a'), 3));
+          } else {
+            co_await of.fixture->engine().tokenize({.prompt = TextPrompt{std::string(1000, 'a')}}, {});
+          }
+        }(e, generating));
+        on.begun.wait();
+      }
+      e.fixture->end_engine();
+      EXPECT_FALSE(on.backend_ended) << "a job still reads it";
+      on.go_on.count_down();
+      e.fixture->end_pool();
+      co_return;
+    }(engine, held, generates));
+    engine.fixture.reset();  // and its loop, with what was posted to it
+    EXPECT_TRUE(held.backend_ended);
+  }
+}
+
+TEST(Engine, TextsThatAreOnlyTakenApartHaveABoundToo) {
+  FakeEngine engine;
+  engine.fixture->run([](FakeEngine& e) -> Task<void> {
+    co_await e.fixture->loaded();
+    const std::string most(1 << 20, 'a');
+    const auto tokens = co_await e.fixture->engine().tokenize({.prompt = TextPrompt{most}}, {});
+    EXPECT_TRUE(tokens);
+    const auto refused = co_await e.fixture->engine().tokenize({.prompt = TextPrompt{most + "a"}}, {});
+    EXPECT_FALSE(refused);
+    if (!refused) EXPECT_EQ(refused.error().param, "prompt");
+    const auto text = co_await e.fixture->engine().detokenize(std::vector<TokenId>(1 << 20, 'a'));
+    EXPECT_TRUE(text);
+    const auto too_many = co_await e.fixture->engine().detokenize(std::vector<TokenId>((1 << 20) + 1, 'a'));
+    EXPECT_FALSE(too_many);
+    if (!too_many) EXPECT_EQ(too_many.error().param, "tokens");
+  }(engine));
+}
+
 TEST(Engine, SaysThatItIsLoadingAndWhyItFailed) {
   std::atomic<bool> go{false};
   EngineFixture fixture({}, [&go](const LoadProgress& progress) -> Result<std::unique_ptr<Backend>> {
@@ -268,7 +333,9 @@ TEST(Engine, SaysThatItIsLoadingAndWhyItFailed) {
     co_await f.loaded();
     const auto failed = co_await f.open(ask("x", 1));
     EXPECT_EQ(failed.error().reason, "model_failed");
-    EXPECT_NE(failed.error().message.find("the file is cut off"), std::string::npos);
+    EXPECT_EQ(failed.error().message.find("the file is cut off"), std::string::npos)
+        << "clients have no business with files";
+    EXPECT_NE(failed.error().log_message().find("the file is cut off"), std::string::npos);
     EXPECT_EQ(f.engine().status().detail, "the file is cut off");
   }(fixture, go));
 }

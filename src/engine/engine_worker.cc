@@ -11,15 +11,6 @@
 
 namespace autoglm::engine {
 
-void EngineInbox::cancel(GenerationId id) {
-  // If the step computes nothing else it can stop now; otherwise it is bounded by max_stall anyway.
-  if (alone.load() == id.value) {
-    if (Backend* target = backend.load()) target->abort.store(true, std::memory_order_relaxed);
-  }
-  // Bounded by the submissions, which the engine bounds, so there is always room, unless it is closed.
-  mailbox.try_push(Cancellation{id});
-}
-
 EngineWorker::EngineWorker(Backend& backend, SamplerFactory samplers, const SchedulerLimits& limits,
                            EngineInbox& inbox, EngineLoad& load, EngineMetrics& metrics)
     : backend_(backend),
@@ -42,11 +33,12 @@ void EngineWorker::run() {
     idle = planned.slices.empty();
     if (!idle) {
       const MonotonicTime before = std::chrono::steady_clock::now();
+      const Duration cpu_before = process_cpu_time();
       const DecodeStatus status = compute(planned);
       const MonotonicTime now = std::chrono::steady_clock::now();
       if (status == DecodeStatus::kOk) {
         failures_in_a_row_ = 0;
-        scheduler_.complete(planned, now - before);
+        scheduler_.complete(planned, {.wall = now - before, .cpu = process_cpu_time() - cpu_before}, now);
         metrics_.step_time.observe(to_seconds(now - before));
         choose_tokens(planned, now);
       } else {
@@ -115,32 +107,11 @@ void EngineWorker::start(Submission submission) {
   }
 }
 
-std::unique_ptr<EngineWorker::Choice> EngineWorker::make_choice(Generation& generation,
-                                                                std::uint32_t number) {
-  const GenerateRequest& work = *generation.work;
-  const std::vector<TokenId>& prompt = generation.submission.prompts[number / work.n].tokens;
-  ChoiceStart& start = generation.submission.choices[number];
-  auto choice = std::make_unique<Choice>(Choice{.generation = &generation,
-                                                .number = number,
-                                                .key = SequenceKey{++last_sequence_},
-                                                .tokens = prompt,
-                                                .prompt_tokens = static_cast<std::uint32_t>(prompt.size()),
-                                                .text = std::move(start.text)});
-  choice->sampler = make_sampler_({.params = &work.sampling,
-                                   .seed = generation.seed,
-                                   .choice = number,
-                                   .vocabulary_size = backend_.facts().vocabulary_size,
-                                   .prompt = prompt,
-                                   .answer = start.tokens,
-                                   .constraint = std::move(start.constraint)});
-  choice->tokens.insert(choice->tokens.end(), start.tokens.begin(), start.tokens.end());
-  generation.usage.completion_tokens += static_cast<std::uint32_t>(start.tokens.size());
-  return choice;
-}
-
 void EngineWorker::enqueue(Choice& choice) {
   const Submission& submission = choice.generation->submission;
   const bool reports_prompt = choice.generation->work->prompt_logprobs.has_value();
+  const std::vector<TokenId>& prompt = submission.prompts[choice.number / choice.generation->work->n].tokens;
+  choice.tokens.insert(choice.tokens.begin(), prompt.begin(), prompt.end());
   choices_[choice.key] = &choice;
   scheduler_.add({.key = choice.key,
                   .tokens = &choice.tokens,
@@ -201,7 +172,7 @@ DecodeStatus EngineWorker::compute(const Scheduler::Step& step) {
   }
   backend_.abort.store(false, std::memory_order_relaxed);
   inbox_.alone.store(shared ? 0 : only->submission.id.value);
-  const DecodeStatus status = backend_.decode(rows_);
+  const DecodeStatus status = backend_.decode(rows_, step.threads);
   inbox_.alone.store(0);
   return status;
 }
@@ -234,18 +205,28 @@ void EngineWorker::report_prompt(Choice& choice, const Scheduler::Slice& slice, 
   const GenerateRequest& work = *choice.generation->work;
   TokenEvent event{.choice = choice.number, .index = choice.text.tokens()};
   std::size_t& offset = choice.prompt_offset;
+  const std::size_t number = choice.number / work.n;
+  const auto* text = std::get_if<TextPrompt>(&work.prompts[number]);
+  const std::size_t unwritten = choice.generation->submission.prompts[number].unwritten;
   const auto add = [&](GeneratedLogprob logprob) {
-    logprob.offset = std::exchange(offset, offset + logprob.chosen.bytes.size());
+    // A special token stands in the text as the client wrote it; one that the model wants before every text
+    // does not.
+    const bool wrote =
+        text != nullptr && text->parse_special && (choice.reported > 0 || !backend_.facts().adds_bos);
+    if (logprob.chosen.bytes.empty() && wrote) logprob.chosen.bytes = backend_.written(logprob.chosen.token);
+    const std::size_t begin = std::exchange(offset, offset + logprob.chosen.bytes.size());
+    logprob.offset = begin - std::min(begin, unwritten);
     event.prompt_logprobs.push_back(std::move(logprob));
     ++choice.reported;
   };
+  if (choice.reported == 0) {  // nothing says how likely it was, and it may be the only one
+    const std::string_view bytes = backend_.piece(choice.tokens[0]);
+    add({.chosen = {.token = choice.tokens[0], .logprob = std::nan(""), .bytes = std::string(bytes)},
+         .top = {}});
+  }
   for (std::uint32_t i = 0; i < slice.count; ++i) {
     const std::uint32_t index = slice.first + i;
     if (!is_reported(choice, index)) continue;
-    if (choice.reported == 0) {
-      const std::string_view bytes = backend_.piece(choice.tokens[0]);
-      add({.chosen = {.token = choice.tokens[0], .logprob = std::nan(""), .bytes = std::string(bytes)}});
-    }
     const Logprobs logprobs(backend_.logits(first_row + i), *work.prompt_logprobs);
     add(logprobs.of(choice.tokens[index + 1], backend_));
   }
@@ -263,6 +244,7 @@ void EngineWorker::begin_choices(Choice& first, std::span<const float> logits, M
   for (std::uint32_t i = begin + 1; i < end; ++i) {
     Choice& choice = *generation.choices[i];
     choice.begun = true;
+    choice.tokens = first.tokens;
     choices_[choice.key] = &choice;
     scheduler_.fork(first.key, choice.key, &choice.tokens);
   }
@@ -280,6 +262,7 @@ void EngineWorker::begin_choices(Choice& first, std::span<const float> logits, M
       finish_choice(choice, now);
       continue;
     }
+    if (!equip(choice)) return;
     scratch_.assign(logits.begin(), logits.end());
     add_token(choice, scratch_, now, std::move(event));
   }
@@ -346,7 +329,8 @@ void EngineWorker::finish_choice(Choice& choice, MonotonicTime now) {
 
 void EngineWorker::forget(GenerationId id) {
   const auto found = generations_.find(id);
-  inbox_.outstanding.fetch_sub(static_cast<std::uint32_t>(found->second->submission.prompts.size()));
+  inbox_.outstanding.fetch_sub(found->second->work->choices());
+  inbox_.bytes.fetch_sub(found->second->submission.bytes);
   generations_.erase(found);
 }
 
@@ -355,6 +339,9 @@ void EngineWorker::drop_choice(SequenceKey key) {
   const auto found = choices_.find(key);
   if (found == choices_.end()) return;
   scheduler_.remove(key);
+  // The object stays as long as its request, which may have hundreds.
+  found->second->sampler.reset();
+  found->second->tokens = {};
   choices_.erase(found);
 }
 
@@ -387,6 +374,7 @@ void EngineWorker::publish_load() {
   load_.waiting.store(static_cast<std::uint32_t>(scheduler_.waiting()), kRelaxed);
   load_.kv_usage.store(static_cast<double>(scheduler_.cache().used_cells()) / scheduler_.cache().capacity(),
                        kRelaxed);
+  load_.threads.store(scheduler_.threads(), kRelaxed);
   load_.prefill_backlog_tokens.store(scheduler_.missing_prompt_tokens(), kRelaxed);
   load_.step_time_us.store(
       std::chrono::duration_cast<std::chrono::microseconds>(scheduler_.decode_step_time()).count(), kRelaxed);

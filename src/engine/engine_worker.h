@@ -1,58 +1,17 @@
 #pragma once
 
 #include "engine/backends/backend.h"
-#include "engine/delivery.h"
+#include "engine/engine_inbox.h"
 #include "engine/engine_load.h"
 #include "engine/engine_metrics.h"
-#include "engine/preparation.h"
 #include "engine/scheduler/scheduler.h"
-#include "runtime/mailbox.h"
 
-#include <atomic>
 #include <map>
 #include <memory>
 #include <unordered_map>
-#include <variant>
 #include <vector>
 
 namespace autoglm::engine {
-
-using GenerationId = StrongId<struct GenerationIdTag>;
-
-/// A request with its prompts in tokens, checked: it fits the context and the slots.
-struct Submission {
-  GenerationId id;
-  InferenceRequestPtr request;
-  std::vector<Preparation::PromptTokens> prompts;
-  std::vector<ChoiceStart> choices;
-  std::vector<std::uint64_t> landmarks;  ///< of the prompt, for load reports
-  std::shared_ptr<Delivery> delivery;
-  MonotonicTime arrived;
-  MonotonicTime deadline = MonotonicTime::max();
-  std::uint8_t priority = 0;
-  std::uint64_t tenant = 0;  ///< a hash
-  std::uint64_t salt = 0;    ///< a hash: who shares prefixes with whom
-};
-struct Cancellation {
-  GenerationId id;
-};
-struct WakeUp {
-  GenerationId id;  ///< its reader has caught up
-};
-using EngineMessage = std::variant<Submission, Cancellation, WakeUp>;
-
-/// What loops and the engine's thread share: the way in, and the abort of a step whose only request has been
-/// cancelled. Outlives both sides. Thread-safe.
-struct EngineInbox {
-  explicit EngineInbox(std::size_t capacity) : mailbox(capacity) {}
-
-  Mailbox<EngineMessage> mailbox;
-  std::atomic<std::uint64_t> alone{0};        ///< the generation that has the present step to itself; 0: none
-  std::atomic<std::uint32_t> outstanding{0};  ///< prompts submitted and not ended
-  std::atomic<Backend*> backend{nullptr};     ///< while the worker runs
-
-  void cancel(GenerationId id);
-};
 
 /// The engine's thread: takes messages, plans a step, lets the backend compute it, chooses tokens, sends them
 /// off. Created, run and destroyed on that thread.
@@ -72,6 +31,7 @@ class EngineWorker {
   void take_messages(bool may_wait);
   void start(Submission submission);
   std::unique_ptr<Choice> make_choice(Generation& generation, std::uint32_t number);
+  bool equip(Choice& choice);
   void enqueue(Choice& choice);
   void cancel(GenerationId id);
   void step();

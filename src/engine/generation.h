@@ -16,13 +16,14 @@ struct EngineWorker::Choice {
   Generation* generation = nullptr;
   std::uint32_t number = 0;
   SequenceKey key;
-  std::vector<TokenId> tokens;      ///< prompt and answer
+  std::vector<TokenId> tokens;      ///< prompt and answer; the latter alone before it is queued or begins
   std::uint32_t prompt_tokens = 0;  ///< of those
   std::uint32_t siblings = 1;       ///< choices that begin where this one's prompt ends, itself included
   bool admitted = false;
   bool begun = false;
   AnswerText text;
-  std::unique_ptr<TokenSampler> sampler;
+  std::unique_ptr<TokenConstraint> constraint;  ///< of what is resumed, until the sampler has it
+  std::unique_ptr<TokenSampler> sampler;        ///< from its beginning to its end
   MonotonicTime last_token;
   std::uint32_t reported = 0;     ///< tokens of the prompt whose logprobs have been sent
   std::size_t prompt_offset = 0;  ///< bytes of their text
@@ -45,9 +46,10 @@ struct EngineWorker::Generation {
 
   /// That its format allows no further token.
   Error dead_end() const {
-    const char* field = work->format.kind == OutputFormat::Kind::kText      ? "tools"
-                        : work->format.kind == OutputFormat::Kind::kGrammar ? "grammar"
-                                                                            : "response_format";
+    const std::string field(!work->sampling.allowed_tokens.empty()           ? "allowed_token_ids"
+                            : !submission.banned.empty()                     ? "bad_words"
+                            : work->format.kind == OutputFormat::Kind::kText ? "tools"
+                                                                             : work->format.field());
     return invalid_field(
         field, fmt::format(
                    "{} leaves no token to go on with: it contradicts itself, or allows too many ways at once",

@@ -75,7 +75,9 @@ void expect_exact_resume(EngineFixture& engine, const GenerateRequest& work) {
 void expect_exact_resume_of_all_kinds(EngineFixture& engine) {
   GenerateRequest work = ask("Once upon a time", 40);
   expect_exact_resume(engine, work);
-  work.sampling = {.temperature = 0.9, .top_p = 0.95, .seed = 5};
+  work.sampling.temperature = 0.9;
+  work.sampling.top_p = 0.95;
+  work.sampling.seed = 5;
   work.top_logprobs = 2;
   expect_exact_resume(engine, work);
   work.sampling.repetition_penalty = 1.3;
@@ -140,6 +142,133 @@ TEST(Engine, AnswersSeveralPromptsInOne) {
     EXPECT_TRUE(transcript[i].front().text.starts_with(prompt)) << transcript[i].front().text;
   }
   EXPECT_TRUE(fake.fixture->idle());
+}
+
+TEST(Engine, CountsOffsetsInThePromptsTextWithoutTheSpaceThatAVocabularyPutsBeforeIt) {
+  for (const bool space_first : {false, true}) {
+    FakeEngine fake({.space_first = space_first});
+    GenerateRequest work = ask("abc", 2, 9);
+    work.echo = true;
+    work.prompt_logprobs = 0;
+    work.top_logprobs = 0;
+    Usage usage;
+    const Transcript transcript = fake.fixture->get(transcribe(*fake.fixture, work, usage));
+    std::vector<std::size_t> offsets;
+    for (const TokenEvent& event : transcript.at(0)) {
+      for (const GeneratedLogprob& token : event.prompt_logprobs) offsets.push_back(token.offset);
+      for (const GeneratedLogprob& token : event.logprobs) offsets.push_back(token.offset);
+    }
+    EXPECT_EQ(offsets, space_first ? std::vector<std::size_t>({0, 0, 1, 2, 3, 4})
+                                   : std::vector<std::size_t>({0, 1, 2, 3, 4}));
+  }
+}
+
+/// Counts the samplers there are.
+class CountedSampler final : public TokenSampler {
+ public:
+  struct Counts {
+    int now = 0;
+    int most = 0;
+    int made = 0;
+    int constrained = 0;
+  };
+  CountedSampler(Counts& counts, SamplerSetup setup) : counts_(counts) {
+    counts_.most = std::max(counts_.most, ++counts_.now);
+    ++counts_.made;
+    counts_.constrained += setup.constraint ? 1 : 0;
+    inner_ = make_token_sampler(std::move(setup));
+  }
+  ~CountedSampler() override { --counts_.now; }
+  std::optional<TokenId> sample(std::span<float> logits, std::uint64_t index) override {
+    return inner_->sample(logits, index);
+  }
+  void accept(TokenId token) override { inner_->accept(token); }
+
+ private:
+  Counts& counts_;
+  std::unique_ptr<TokenSampler> inner_;
+};
+
+TEST(Engine, MakesSamplersAndConstraintsForChoicesThatRun) {
+  CountedSampler::Counts counts;  // of the engine's thread, until that has ended
+  {
+    FakeEngine engine({.max_sequences = 4}, {}, [&counts](SamplerSetup setup) {
+      return std::make_unique<CountedSampler>(counts, std::move(setup));
+    });
+    GenerateRequest work = ask("", 3, 7);
+    work.prompts.clear();
+    for (int i = 0; i < 20; ++i) work.prompts.emplace_back(TextPrompt{"prompt " + std::to_string(i)});
+    work.n = 4;
+    work.sampling.repetition_penalty = 1.1;
+    work.format = {OutputFormat::Kind::kGrammar, "abc"};
+    Usage usage;
+    const Transcript transcript = engine.fixture->get(transcribe(*engine.fixture, work, usage));
+    EXPECT_EQ(usage.completion_tokens, 20U * 4U * 3U);
+    engine.fixture->end_engine();
+    EXPECT_EQ(counts.now, 0);
+  }
+  EXPECT_EQ(counts.made, 80);
+  EXPECT_EQ(counts.constrained, 80);
+  EXPECT_LE(counts.most, 4);
+}
+
+TEST(Engine, CountsWhatARequestMultipliesBeforeItIsMade) {
+  FakeEngine engine({.max_sequences = 8}, {.max_waiting = 8});
+  engine.fixture->run([](FakeEngine& e) -> Task<void> {
+    co_await e.fixture->loaded();
+    GenerateRequest many = ask("Hello", 3);
+    many.n = 8;
+    many.prompts = {TextPrompt{"a"}, TextPrompt{"b"}, TextPrompt{"c"}};
+    const auto refused = co_await e.fixture->open(many);
+    EXPECT_FALSE(refused);
+    if (!refused) {
+      EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+      EXPECT_EQ(refused.error().param, "n");
+      EXPECT_NE(refused.error().message.find("24 answers"), std::string::npos) << refused.error().message;
+    }
+    many.prompts.pop_back();
+    EXPECT_TRUE(co_await e.fixture->open(many));
+
+    GenerateRequest large = ask("Hello", 3);
+    large.format = {OutputFormat::Kind::kGrammar, std::string(std::size_t{60} << 20U, 'a')};
+    large.n = 4;
+    const auto too_large = co_await e.fixture->open(large);
+    EXPECT_FALSE(too_large);
+    if (!too_large) EXPECT_EQ(too_large.error().param, "n");
+
+    GenerateRequest stops = ask("Hello", 3);
+    stops.stop.stop = {std::string(20'000, 'a')};
+    const auto long_stops = co_await e.fixture->open(stops);
+    EXPECT_FALSE(long_stops);
+    if (!long_stops) EXPECT_EQ(long_stops.error().param, "stop");
+    stops.stop.stop.clear();
+    stops.stop.stop_tokens.assign(2000, 1);
+    const auto many_stops = co_await e.fixture->open(stops);
+    EXPECT_FALSE(many_stops);
+    if (!many_stops) EXPECT_EQ(many_stops.error().param, "stop_token_ids");
+  }(engine));
+  engine.fixture->run(EngineFixture::eventually([&engine] { return engine.fixture->idle(); }));
+}
+
+TEST(Engine, WhatAllRequestsHoldHasABoundToo) {
+  constexpr std::size_t kLarge = std::size_t{100} << 20U;
+  FakeEngine engine({.constraint_bytes = kLarge});
+  engine.backend->hold();
+  engine.fixture->run([](FakeEngine& e) -> Task<void> {
+    co_await e.fixture->loaded();
+    GenerateRequest work = ask("Hello", 3);
+    work.format = {OutputFormat::Kind::kGrammar, "abc"};  // each: one to copy from, and the copy
+    std::vector<std::unique_ptr<EventStream>> streams;
+    for (int i = 0; i < 2; ++i) streams.push_back((co_await e.fixture->open(work)).value());
+    const auto refused = co_await e.fixture->open(work);
+    EXPECT_FALSE(refused);
+    if (!refused) EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
+    if (!refused) EXPECT_TRUE(refused.error().retry_after);
+    e.backend->release();
+    streams.clear();
+    while (!(co_await e.fixture->open(work))) co_await yield_to_loop();  // what they held is given back
+  }(engine));
+  engine.fixture->run(EngineFixture::eventually([&engine] { return engine.fixture->idle(); }));
 }
 
 TEST(Engine, ReportsThePromptsLogprobsWhateverIsCached) {

@@ -1,6 +1,7 @@
 #include "engine/preparation.h"
 
 #include "base/utf8.h"
+#include "engine/prompt_tokens.h"
 #include "inference/prefix_digests.h"
 
 #include <fmt/format.h>
@@ -14,6 +15,12 @@ namespace {
 
 // Splitting this much text into tokens takes well under a tenth of a millisecond.
 constexpr std::size_t kQuickTextBytes = 512;
+// This much takes tens of milliseconds with slow vocabularies.
+constexpr std::size_t kLongTextBytes = std::size_t{32} << 10U;
+constexpr std::size_t kChoiceBytes = 1024;                      // itself, its text, its events under way
+constexpr std::size_t kMostStopBytes = std::size_t{16} << 10U;  // they are looked for behind every token
+constexpr std::size_t kMostStopTokens = 1024;                   // likewise
+constexpr std::size_t kMostTextBytes = std::size_t{1} << 20U;
 
 /// What a request's template and format make of every choice.
 struct Terms {
@@ -34,16 +41,31 @@ Result<void> check_tokens(const Backend& backend, const std::string& field, std:
 
 Result<void> check_fields(const Backend& backend, const GenerateRequest& work) {
   const BackendFacts& facts = backend.facts();
+  if (work.refusal) return fail(*work.refusal);
   if (work.n > facts.max_sequences) {
     return fail(invalid_field(
         "n",
         fmt::format("n, or best_of, must be at most {}, the sequences this server runs at a time, got {}",
                     facts.max_sequences, work.n)));
   }
+  if (work.stop.stop_tokens.size() > kMostStopTokens) {
+    return fail(invalid_field("stop_token_ids", fmt::format("stop_token_ids takes at most {} tokens, got {}",
+                                                            kMostStopTokens, work.stop.stop_tokens.size())));
+  }
+  std::size_t stop_bytes = 0;
+  for (const std::string& text : work.stop.stop) stop_bytes += text.size();
+  if (stop_bytes > kMostStopBytes) {
+    return fail(invalid_field("stop", fmt::format("stop takes strings of at most {} bytes together, got {}",
+                                                  kMostStopBytes, stop_bytes)));
+  }
   if (auto checked = check_tokens(backend, "stop_token_ids", work.stop.stop_tokens); !checked) return checked;
   std::vector<TokenId> biased;
   for (const auto& [token, bias] : work.sampling.logit_bias) biased.push_back(token);
   if (auto checked = check_tokens(backend, "logit_bias", biased); !checked) return checked;
+  if (auto checked = check_tokens(backend, "allowed_token_ids", work.sampling.allowed_tokens); !checked)
+    return checked;
+  if (work.sampling.allowed_tokens.size() > facts.vocabulary_size)  // they are looked at before every token
+    return fail(invalid_field("allowed_token_ids", "allowed_token_ids names a token more than once"));
   if (!work.resume.empty() && work.resume.size() != work.choices()) {
     return fail(invalid_field("resume.token_ids",
                               fmt::format("resume.token_ids must have a list for each of {} choices, got {}",
@@ -52,17 +74,29 @@ Result<void> check_fields(const Backend& backend, const GenerateRequest& work) {
   return {};
 }
 
+/// Clients look for these words, OpenAI's, to shorten a conversation or to ask another model.
+Error too_long_for(std::uint32_t context, std::string field, std::string_view why) {
+  return invalid_field(
+      std::move(field),
+      fmt::format("This model's maximum context length is {} tokens. However, {}.", context, why),
+      "context_length_exceeded");
+}
+
 Result<void> check_length(const Backend& backend, const GenerateRequest& work, std::size_t tokens) {
   if (tokens == 0) return fail(invalid_field("prompt", "prompt is empty: there is nothing to continue"));
   const std::uint32_t context = backend.facts().context_length;
   const std::uint32_t answer = work.stop.max_tokens.value_or(1);
   if (tokens + answer <= context) return {};
-  return fail(invalid_field(
-      work.stop.max_tokens && tokens < context ? "max_tokens" : "prompt",
-      fmt::format("this model's context is {} tokens; the prompt has {} and the answer may take {}: shorten "
-                  "the prompt or lower max_tokens",
-                  context, tokens, answer),
-      "context_length_exceeded"));
+  const bool is_chat = std::holds_alternative<ChatPrompt>(work.prompts.front());
+  return fail(too_long_for(
+      context,
+      work.stop.max_tokens && tokens < context ? "max_tokens"
+      : is_chat                                ? "messages"
+                                               : "prompt",
+      fmt::format("you requested {} tokens ({} in the {}, {} in the completion). Please reduce the length of "
+                  "the {} or max_tokens",
+                  tokens + answer, tokens, is_chat ? "messages" : "prompt", answer,
+                  is_chat ? "messages" : "prompt")));
 }
 
 /// Megabytes are not taken apart only to be told that they are too long.
@@ -70,27 +104,36 @@ Result<void> check_bytes(const Backend& backend, std::size_t bytes) {
   const BackendFacts& facts = backend.facts();
   const std::uint64_t most = std::uint64_t{facts.context_length} * facts.longest_token;
   if (facts.longest_token == 0 || bytes <= most) return {};
-  return fail(invalid_field(
-      "prompt",
-      fmt::format(
-          "this model's context is {} tokens; the prompt's {} bytes are {} or more: shorten the prompt",
-          facts.context_length, bytes, bytes / facts.longest_token),
-      "context_length_exceeded"));
+  return fail(too_long_for(
+      facts.context_length, "prompt",
+      fmt::format("your prompt's {} bytes are {} tokens or more. Please reduce the length of the prompt",
+                  bytes, bytes / facts.longest_token)));
 }
 
 /// A template takes 60 us for each message, and a token at least.
 Result<void> check_messages(const Backend& backend, std::span<const ChatMessage> messages) {
   if (messages.size() <= backend.facts().context_length) return {};
-  return fail(invalid_field(
-      "messages",
-      fmt::format("this model's context is {} tokens, fewer than these {} messages: leave some out",
-                  backend.facts().context_length, messages.size()),
-      "context_length_exceeded"));
+  return fail(too_long_for(
+      backend.facts().context_length, "messages",
+      fmt::format("your {} messages are more tokens than that. Please reduce the length of the messages",
+                  messages.size())));
 }
 
 std::size_t bytes_of(std::span<const ChatMessage> messages) {
   std::size_t bytes = 0;
-  for (const ChatMessage& message : messages) bytes += message.content.size();
+  for (const ChatMessage& message : messages) {
+    bytes += message.content.size() + message.reasoning.size();
+    for (const ToolCall& call : message.tool_calls) bytes += call.arguments.size();
+  }
+  return bytes;
+}
+
+std::size_t bytes_of(const Prompt& prompt) {
+  if (const auto* text = std::get_if<TextPrompt>(&prompt)) return text->text.size() + text->suffix.size();
+  const auto* chat = std::get_if<ChatPrompt>(&prompt);
+  if (chat == nullptr) return 0;
+  std::size_t bytes = bytes_of(chat->messages);
+  for (const Tool& tool : chat->tools) bytes += tool.parameters.size() + tool.description.size();
   return bytes;
 }
 
@@ -103,30 +146,78 @@ std::string text_of(const Backend& backend, const Prompt& prompt, std::span<cons
   return text;
 }
 
+/// What will be cut may be longer than what fits.
+Result<void> check_size(const Backend& backend, const GenerateRequest& work, const Prompt& prompt,
+                        std::size_t bytes) {
+  return work.truncation ? check_text(prompt) : check_bytes(backend, bytes);
+}
+
+/// SentencePiece puts a space before a text, which is in the first token and nowhere else.
+std::size_t unwritten_of(const Backend& backend, const std::string& text, std::span<const TokenId> tokens) {
+  std::size_t bytes = 0;
+  bool begins_with_space = false;
+  for (const TokenId token : tokens) {
+    const std::string_view piece = backend.piece(token);
+    if (bytes == 0) begins_with_space = piece.starts_with(' ');
+    bytes += piece.size();
+  }
+  return begins_with_space && bytes == text.size() + 1 ? 1 : 0;
+}
+
+/// What the template wrote may hold control tokens, what the conversation says does not.
+Result<std::vector<TokenId>> tokens_of(const Backend& backend, const RenderedChat& chat, bool add_special) {
+  const std::string_view text = chat.text;
+  if (chat.plain.empty()) return backend.tokenize(text, add_special, true);
+  std::vector<TokenId> tokens;
+  std::size_t read = 0;
+  const auto read_to = [&](std::size_t end, bool parse_special) -> Result<void> {
+    if (read == end) return {};
+    const auto more =
+        backend.tokenize(text.substr(read, end - read), add_special && read == 0, parse_special);
+    if (!more) return fail(more.error());
+    tokens.insert(tokens.end(), more->begin(), more->end());
+    read = end;
+    return {};
+  };
+  for (const auto& [begin, end] : chat.plain) {
+    if (auto done = read_to(begin, true); !done) return fail(done.error());
+    if (auto done = read_to(end, false); !done) return fail(done.error());
+  }
+  if (auto done = read_to(text.size(), true); !done) return fail(done.error());
+  return tokens;
+}
+
 Result<Preparation::PromptTokens> prepare_prompt(const Backend& backend, const GenerateRequest& work,
                                                  const Prompt& prompt, Terms& terms) {
   Preparation::PromptTokens prepared;
   Result<std::vector<TokenId>> tokens;
   if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) {
     if (auto checked = check_messages(backend, chat->messages); !checked) return fail(checked.error());
-    if (auto checked = check_bytes(backend, bytes_of(chat->messages)); !checked) return fail(checked.error());
+    if (auto checked = check_size(backend, work, prompt, bytes_of(chat->messages)); !checked)
+      return fail(checked.error());
     auto rendered = backend.render_chat(*chat, work.format);
     if (!rendered) return fail(rendered.error());
-    if (auto checked = check_bytes(backend, rendered->text.size()); !checked) return fail(checked.error());
+    if (auto checked = check_size(backend, work, prompt, rendered->text.size()); !checked)
+      return fail(checked.error());
     // A template writes BOS itself, where its model wants one; twice would change the answer.
-    tokens = backend.tokenize(rendered->text, false, true);
+    tokens = tokens_of(backend, *rendered, work.add_special.value_or(false));
     terms = {.constraint = std::move(rendered->constraint),
              .make_parser = std::move(rendered->make_parser),
              .stop = std::move(rendered->stop)};
   } else {
-    if (const auto* text = std::get_if<TextPrompt>(&prompt)) {
-      if (auto checked = check_bytes(backend, text->text.size()); !checked) return fail(checked.error());
+    if (std::holds_alternative<TextPrompt>(prompt)) {
+      if (auto checked = check_size(backend, work, prompt, bytes_of(prompt)); !checked)
+        return fail(checked.error());
     }
-    tokens = tokens_of(backend, prompt, true);
+    tokens = tokens_of(backend, prompt, work.add_special.value_or(true));
   }
   if (!tokens) return fail(tokens.error());
+  const bool cut = truncate_prompt(backend, work, *tokens);
   if (auto checked = check_length(backend, work, tokens->size()); !checked) return fail(checked.error());
-  if (work.echo) prepared.echo = text_of(backend, prompt, *tokens);
+  if (work.echo) {
+    prepared.echo = text_of(backend, cut ? Prompt(TokenPrompt()) : prompt, *tokens);
+    prepared.unwritten = unwritten_of(backend, prepared.echo, *tokens);
+  }
   prepared.tokens = std::move(*tokens);
   return prepared;
 }
@@ -157,35 +248,117 @@ Result<std::string> replay(const Backend& backend, std::span<const TokenId> toke
   return text;
 }
 
+/// What a request takes until it has ended, counted before it is made: its prompts once, and for each choice
+/// that runs at a time a copy and a constraint. What is resumed has these from the beginning.
+Result<std::size_t> bytes_of(const Backend& backend, const GenerateRequest& work, const Preparation& prepared,
+                             const Terms& terms) {
+  std::size_t prompts = 0;
+  std::size_t longest = 0;
+  for (const auto& prompt : prepared.prompts) {
+    const std::size_t bytes = prompt.tokens.size() * sizeof(TokenId);
+    prompts += bytes + prompt.echo.size();
+    longest = std::max(longest, bytes);
+  }
+  std::size_t resumed = 0;
+  for (const auto& tokens : work.resume) resumed += tokens.size() * sizeof(TokenId);
+  const std::size_t at_a_time =
+      work.resume.empty() ? std::min(work.choices(), backend.facts().max_sequences) : work.choices();
+  const std::size_t constraint = terms.constraint ? terms.constraint->bytes() : 0;
+  // A prompt's first choice has it while it waits, too.
+  const std::size_t bytes =
+      2 * prompts + resumed + constraint + work.choices() * kChoiceBytes + at_a_time * (longest + constraint);
+  if (bytes <= kMostPreparedBytes) return bytes;
+  const bool by_constraint = constraint > longest;
+  return fail(invalid_field(
+      by_constraint ? "n" : "prompt",
+      fmt::format(
+          "{} choices, {} at a time, with {} would take {} MiB; a request may take {} MiB: ask for fewer",
+          work.choices(), at_a_time, by_constraint ? "a grammar of this size" : "prompts of this length",
+          bytes >> 20U, kMostPreparedBytes >> 20U)));
+}
+
+Result<void> make_choices(const Backend& backend, const GenerateRequest& work, Terms terms,
+                          Preparation& prepared) {
+  const auto stop = std::make_shared<const std::vector<std::string>>(std::move(terms.stop));
+  for (std::uint32_t i = 0; i < work.choices(); ++i) {
+    const Preparation::PromptTokens& prompt = prepared.prompts[i / work.n];
+    const std::uint32_t room =
+        backend.facts().context_length - static_cast<std::uint32_t>(prompt.tokens.size());
+    ChoiceStart choice{
+        .tokens = {},
+        .text = AnswerText(backend, {.stop = &work.stop,
+                                     .strings = stop,
+                                     .max_tokens = std::min(work.stop.max_tokens.value_or(room), room),
+                                     .constrained = terms.constraint != nullptr,
+                                     .offset = prompt.echo.size()}),
+        .constraint = nullptr,
+        .finished = std::nullopt};
+    if (terms.make_parser) prepared.parsers.push_back(terms.make_parser());
+    if (!work.resume.empty()) {
+      if (terms.constraint) choice.constraint = terms.constraint->clone();
+      const auto text = replay(backend, work.resume[i], choice);
+      if (!text) return fail(text.error());
+      // What it says now has been sent already.
+      TokenEvent sent{.text = *text};
+      if (terms.make_parser && !text->empty()) prepared.parsers.back()->parse(sent);
+    }
+    prepared.choices.push_back(std::move(choice));
+  }
+  prepared.constraint = std::move(terms.constraint);
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<TokenId>> tokens_of(const Backend& backend, const Prompt& prompt, bool add_special) {
-  if (const auto* text = std::get_if<TextPrompt>(&prompt))
-    return backend.tokenize(text->text, add_special, false);
+  if (const auto* text = std::get_if<TextPrompt>(&prompt)) {
+    if (!text->suffix.empty()) return infill_tokens(backend, *text, add_special);
+    return backend.tokenize(text->text, add_special, text->parse_special);
+  }
   if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) {
     if (auto checked = check_messages(backend, chat->messages); !checked) return fail(checked.error());
     const auto rendered = backend.render_chat(*chat, {});
     if (!rendered) return fail(rendered.error());
-    return backend.tokenize(rendered->text, false, true);
+    return tokens_of(backend, *rendered, add_special);
   }
   const auto& tokens = std::get<TokenPrompt>(prompt).tokens;
   if (auto checked = check_tokens(backend, "prompt", tokens); !checked) return fail(checked.error());
   return tokens;
 }
 
-bool is_quick(const GenerateRequest& work) {
-  if (work.format.kind != OutputFormat::Kind::kText || !work.resume.empty()) return false;
-  std::size_t bytes = 0;
-  for (const Prompt& prompt : work.prompts) {
-    if (std::holds_alternative<ChatPrompt>(prompt)) return false;
-    if (const auto* text = std::get_if<TextPrompt>(&prompt)) bytes += text->text.size();
-  }
-  return bytes <= kQuickTextBytes;
+PreparationTime time_of(const Prompt& prompt) {
+  const std::size_t bytes = bytes_of(prompt);
+  if (bytes > kLongTextBytes) return PreparationTime::kLong;
+  const bool is_chat = std::holds_alternative<ChatPrompt>(prompt);
+  return is_chat || bytes > kQuickTextBytes ? PreparationTime::kShort : PreparationTime::kNone;
 }
 
-Result<Preparation> prepare(const Backend& backend, const GenerateRequest& work) {
+PreparationTime time_of(const GenerateRequest& work) {
+  std::size_t bytes = work.format.definition.size();
+  for (const std::string& word : work.bad_words) bytes += word.size();
+  bool is_quick = work.format.kind == OutputFormat::Kind::kText && work.resume.empty();
+  for (const Prompt& prompt : work.prompts) {
+    is_quick &= !std::holds_alternative<ChatPrompt>(prompt);
+    bytes += bytes_of(prompt);
+  }
+  for (const auto& tokens : work.resume) bytes += sizeof(TokenId) * tokens.size();
+  if (bytes > kLongTextBytes) return PreparationTime::kLong;
+  return is_quick && bytes <= kQuickTextBytes ? PreparationTime::kNone : PreparationTime::kShort;
+}
+
+Result<void> check_text(const Prompt& prompt) {
+  const std::size_t bytes = bytes_of(prompt);
+  if (bytes <= kMostTextBytes) return {};
+  return fail(invalid_field(
+      std::holds_alternative<ChatPrompt>(prompt) ? "messages" : "prompt",
+      fmt::format("texts of up to {} bytes are split into tokens, this one has {}: send it in parts",
+                  kMostTextBytes, bytes)));
+}
+
+Result<Preparation> prepare(std::shared_ptr<const Backend> owned, const GenerateRequest& work) {
+  const Backend& backend = *owned;
   if (auto checked = check_fields(backend, work); !checked) return fail(checked.error());
-  Preparation prepared;
+  Preparation prepared{.backend = std::move(owned)};
   Terms terms;
   for (const Prompt& prompt : work.prompts) {
     auto tokens = prepare_prompt(backend, work, prompt, terms);
@@ -198,30 +371,16 @@ Result<Preparation> prepare(const Backend& backend, const GenerateRequest& work)
     if (!constraint) return fail(constraint.error());
     terms.constraint = std::move(*constraint);
   }
-  terms.stop.insert(terms.stop.begin(), work.stop.stop.begin(), work.stop.stop.end());
-  for (std::uint32_t i = 0; i < work.choices(); ++i) {
-    const Preparation::PromptTokens& prompt = prepared.prompts[i / work.n];
-    const std::uint32_t room =
-        backend.facts().context_length - static_cast<std::uint32_t>(prompt.tokens.size());
-    ChoiceStart choice{
-        .tokens = {},
-        .text = AnswerText(backend, {.stop = &work.stop,
-                                     .strings = terms.stop,
-                                     .max_tokens = std::min(work.stop.max_tokens.value_or(room), room),
-                                     .constrained = terms.constraint != nullptr,
-                                     .offset = prompt.echo.size()}),
-        .constraint = terms.constraint ? terms.constraint->clone() : nullptr,
-        .finished = std::nullopt};
-    if (terms.make_parser) prepared.parsers.push_back(terms.make_parser());
-    if (!work.resume.empty()) {
-      const auto text = replay(backend, work.resume[i], choice);
-      if (!text) return fail(text.error());
-      // What it says now has been sent already.
-      TokenEvent sent{.text = *text};
-      if (terms.make_parser && !text->empty()) prepared.parsers.back()->parse(sent);
-    }
-    prepared.choices.push_back(std::move(choice));
+  auto bytes = bytes_of(backend, work, prepared, terms);
+  if (!bytes) return fail(bytes.error());
+  prepared.bytes = *bytes;
+  if (auto banned = bad_tokens_of(backend, work)) {
+    prepared.banned = std::move(*banned);
+  } else {
+    return fail(banned.error());
   }
+  terms.stop.insert(terms.stop.begin(), work.stop.stop.begin(), work.stop.stop.end());
+  if (auto made = make_choices(backend, work, std::move(terms), prepared); !made) return fail(made.error());
   prepared.landmarks = prefix_landmarks(prefix_digests(work));
   return prepared;
 }

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace autoglm::gateway {
 
 Result<const ModelDirectory::Entry*> ModelDirectory::find(std::string_view name) const {
@@ -11,8 +13,14 @@ Result<const ModelDirectory::Entry*> ModelDirectory::find(std::string_view name)
   for (const Entry& entry : entries_) {
     if (entry.name == name) return &entry;
   }
+  for (const Entry& entry : entries_) {
+    if (std::ranges::find(entry.aliases, name) != entry.aliases.end()) return &entry;
+  }
   std::string known;
-  for (const Entry& entry : entries_) known += (known.empty() ? "" : ", ") + entry.name;
+  for (const Entry& entry : entries_) {
+    known += (known.empty() ? "" : ", ") + entry.name;
+    for (const std::string& alias : entry.aliases) known += ", " + alias;
+  }
   std::string message;
   if (entries_.empty()) {
     message =
@@ -33,6 +41,11 @@ std::vector<ModelCard> ModelDirectory::cards() const {
   for (const Entry& entry : entries_) {
     cards.push_back(entry.endpoint->card());
     cards.back().name = entry.name;
+    for (const std::string& alias : entry.aliases) {
+      cards.push_back(cards.back());
+      cards.back().root = entry.name;
+      cards.back().name = alias;
+    }
   }
   return cards;
 }

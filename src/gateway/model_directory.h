@@ -29,6 +29,7 @@ class ModelDirectory {
     std::string name;
     std::shared_ptr<Endpoint> endpoint;
     CallTimeouts timeouts = {};
+    std::vector<std::string> aliases = {};  ///< what else clients call it
   };
 
   /// The first entry is the default model.
@@ -38,6 +39,7 @@ class ModelDirectory {
   Result<const Entry*> find(std::string_view name) const;
 
   std::span<const Entry> entries() const { return entries_; }
+  /// Of each name, aliases too.
   std::vector<ModelCard> cards() const;
 
  private:

@@ -50,6 +50,7 @@ class TimedStream final : public EventStream {
         total_(total) {}
 
   Task<Result<EventBatch>> next() override {
+    if (!inner_) co_return fail(stream_is_over());
     auto batch = co_await with_deadline(deadline_, inner_->next(), "the next token");
     if (!batch && batch.error().code == ErrorCode::kDeadlineExceeded && deadline_.passed()) {
       inner_.reset();
@@ -103,8 +104,10 @@ Task<Result<Pipeline::Answer>> Pipeline::generate(std::unique_ptr<InferenceReque
   } else {
     request->wire.bytes = {};  // a long generation need not hold it
   }
-  request->wire.names_model = !request->model.empty();
-  if (request->model.empty()) request->model = (*found)->name;
+  // Of what is passed on as it is the caller has said so.
+  if (request->wire.protocol != WireBody::Protocol::kPassed)
+    request->wire.names_model = request->model == (*found)->name;
+  request->model = (*found)->name;
   std::string model = request->model;
   const Deadline deadline = context.deadline;
   auto events =

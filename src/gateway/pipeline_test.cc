@@ -79,6 +79,21 @@ TEST_F(PipelineTest, EndsAStreamThatStandsStillAndCancelsTheWork) {
   EXPECT_EQ(alpha_.cancelled_streams, 1U);
 }
 
+TEST_F(PipelineTest, AStreamThatWasEndedStaysOver) {
+  alpha_.words.clear();
+  alpha_.hang_after_words = true;
+  const LiveDirectory models(1, std::make_shared<const ModelDirectory>(std::vector<ModelDirectory::Entry>{
+                                    {"alpha", unowned(alpha_), {.first_token = 5ms}}}));
+  const Pipeline pipeline(models);
+  run_task(loop_, [](const Pipeline& of) -> Task<void> {
+    auto answer = co_await of.generate(
+        std::make_unique<InferenceRequest>(InferenceRequest{.wire = {.stream = true}}), {});
+    EXPECT_TRUE(answer.has_value());
+    if (!answer) co_return;
+    for (int i = 0; i < 3; ++i) EXPECT_FALSE(co_await answer->events->next());
+  }(pipeline));
+}
+
 TEST_F(PipelineTest, EndsAStreamWhoseFirstTokenDoesNotCome) {
   alpha_.words.clear();
   alpha_.hang_after_words = true;
@@ -87,6 +102,33 @@ TEST_F(PipelineTest, EndsAStreamWhoseFirstTokenDoesNotCome) {
   EXPECT_EQ(result.error().code, ErrorCode::kDeadlineExceeded);
   EXPECT_NE(result.error().message.find("no token came"), std::string::npos) << result.error().message;
   EXPECT_EQ(alpha_.cancelled_streams, 1U);
+}
+
+TEST_F(PipelineTest, AnAnswerKeepsAModelThatIsTakenAwayUntilItEnds) {
+  auto endpoint = std::make_shared<FakeEndpoint>("alpha");
+  const std::weak_ptr<Endpoint> alive = endpoint;
+  LiveDirectory models(1, std::make_shared<const ModelDirectory>(
+                              std::vector<ModelDirectory::Entry>{{"alpha", std::move(endpoint), {}}}));
+  const Pipeline pipeline(models);
+  run_task(loop_,
+           [](LiveDirectory& of, const Pipeline& through, const std::weak_ptr<Endpoint>& kept) -> Task<void> {
+             auto answer = co_await through.generate(std::make_unique<InferenceRequest>(), {});
+             EXPECT_TRUE(answer.has_value());
+             if (!answer) co_return;
+             of.set(std::make_shared<const ModelDirectory>(std::vector<ModelDirectory::Entry>()));
+             of.refresh(0);
+             std::string text;
+             bool over = false;
+             while (!over) {
+               const auto batch = co_await answer->events->next();
+               EXPECT_TRUE(batch.has_value() && !kept.expired());
+               over = !batch || batch->last();
+               if (batch && !batch->events.empty()) text += batch->events.front().text;
+             }
+             EXPECT_EQ(text, "Hello world");
+             answer->events.reset();
+             EXPECT_TRUE(kept.expired());
+           }(models, pipeline, alive));
 }
 
 TEST_F(PipelineTest, BoundsAWholeAnswerFromBeginningToEnd) {

@@ -1,7 +1,5 @@
 #include "http/answering.h"
 
-#include "http/content_coding.h"
-
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
@@ -20,15 +18,21 @@ std::string_view date_now() {
   return text;
 }
 
-std::optional<std::string> packed(std::size_t least, const Request* request, std::string_view content_type,
-                                  std::string_view body, ResponseWriter& response) {
-  if (least == 0 || body.size() < least || request == nullptr || content_type.empty()) return std::nullopt;
+ContentCoding wanted_coding(std::size_t least, const Request* request, std::string_view content_type,
+                            std::string_view body, ResponseWriter& response) {
+  if (least == 0 || body.size() < least || request == nullptr || content_type.empty())
+    return ContentCoding::kIdentity;
   response.add_header("Vary", "Accept-Encoding");
   const auto accepted = request->headers.find("accept-encoding");
-  const ContentCoding coding = accepted ? choose_coding(*accepted) : ContentCoding::kIdentity;
-  auto out = encode(coding, body);
+  return accepted ? choose_coding(*accepted) : ContentCoding::kIdentity;
+}
+
+Task<std::optional<std::string>> packed(ContentCoding coding, std::string_view body,
+                                        BodyMemory::Share& memory, ResponseWriter& response) {
+  if (!memory.cover(body.size())) co_return std::nullopt;
+  auto out = co_await encode(coding, body);
   if (out) response.add_header("Content-Encoding", to_string(coding));
-  return out;
+  co_return out;
 }
 
 Refusal body_too_large(std::size_t limit) {
@@ -38,6 +42,10 @@ Refusal body_too_large(std::size_t limit) {
 Refusal no_body_memory() {
   return {503,
           "other requests' bodies fill the memory there is for them (server.body_memory); try again shortly"};
+}
+
+Refusal out_of_memory() {
+  return {503, "this server has no memory left for the body of this request; try again shortly"};
 }
 
 }  // namespace autoglm::http

@@ -3,23 +3,55 @@
 #include "http/head_parser.h"
 #include "http/tunnel.h"
 #include "runtime/race.h"
+#include "runtime/scope.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 namespace autoglm::http {
 
 namespace {
 
+// A peer's kernel takes so much whether the peer reads it or not.
+constexpr std::size_t kTakenUnread = 16 * 1024;
+constexpr std::size_t kMostAtOnce = std::size_t{256} * 1024;
 constexpr std::size_t kMaxStreamReadSize = 8 * 1024;  // what is read is held while a client reads slowly
-constexpr std::size_t kKeptOrigins = 64;
 
 Error endpoint_error(ErrorCode code, std::string message) {
   return Error{
       .code = code, .origin = Origin::kEndpoint, .retry = Retry::kElsewhere, .message = std::move(message)};
+}
+
+constexpr std::string_view kInterim = "HTTP/1.1 1";  // as an answer begins that is none yet
+constexpr unsigned kMaxInterim = 100;                // before an answer; more are no help, and no end
+
+/// Whether what has come of an answer may turn out to be interim.
+bool may_be_interim(std::string_view answer) {
+  const std::size_t known = std::min(answer.size(), kInterim.size());
+  return answer.substr(0, known) == kInterim.substr(0, known);
+}
+
+// Reads that were full, without a pause.
+constexpr unsigned kFullReads = 16;
+
+/// A task of its own: its frame is no part of every read's.
+Task<void> let_others_run() { co_await yield_to_loop(); }
+
+/// What goes wrong between us is the other side's doing, but for what this process has too little of.
+Error not_ours(Error error) {
+  if (error.origin == Origin::kLocal && error.reason.empty()) {
+    error.origin = Origin::kEndpoint;
+    error.retry = Retry::kElsewhere;
+  }
+  return error;
+}
+
+Error not_connected(Error error) {
+  error = not_ours(std::move(error));
+  if (error.origin == Origin::kEndpoint) error.reason = "connect_failed";
+  return error;
 }
 
 std::string write_head(const ClientRequest& request) {
@@ -58,8 +90,8 @@ ClientResponse::ClientResponse(Client& client, std::shared_ptr<const OriginHead>
 
 ClientResponse::~ClientResponse() {
   // Only a connection that stands exactly between two messages can serve another one.
-  if (done_ && head_.keep_alive && buffer_.empty() && stream_)
-    client_.give_back(origin_->key, std::move(stream_), reuse_until_);
+  if (done_ && head_.keep_alive && asked_whole_ && buffer_.empty() && connection_)
+    client_.idle_.keep(origin_->key, std::move(connection_));
 }
 
 Error ClientResponse::cut_off() const {
@@ -84,14 +116,59 @@ Task<Result<std::size_t>> ClientResponse::fill() {
   buffer_.resize_and_overwrite(room.used + read_size_,
                                [](char* /*bytes*/, std::size_t length) { return length; });
   auto count = co_await with_deadline(Deadline::after(read_timeout_),
-                                      stream_->read_some(std::span(buffer_).subspan(room.used)),
+                                      connection_->stream->read_some(std::span(buffer_).subspan(room.used)),
                                       "reading the endpoint's answer");
   if (count) room.used += *count;
-  if (count && *count == read_size_) read_size_ = std::min(2 * read_size_, max_read_size_);
+  const bool more = count && *count == read_size_;
+  if (more) read_size_ = std::min(2 * read_size_, max_read_size_);
+  // Whoever sends without end leaves the loop to others.
+  full_reads_ = more ? full_reads_ + 1 : 0;
+  if (more && full_reads_ % kFullReads == 0) co_await let_others_run();
   co_return count;
 }
 
+Result<void> ClientResponse::unpack() {
+  const auto coding = coding_of(head_.headers.find("content-encoding").value_or(""));
+  if (!coding) {
+    return fail(endpoint_error(ErrorCode::kBadGateway,
+                               fmt::format("{} packed its answer in a way that is unknown here", origin())));
+  }
+  unpacker_ = Decoder::create(*coding);
+  return {};
+}
+
 Task<Result<std::size_t>> ClientResponse::read(std::string& out) {
+  return unpacker_ ? read_unpacked(out) : read_bytes(out);
+}
+
+/// What a step does not use waits in `packed_`, so that a read that is given up loses nothing.
+Task<Result<std::size_t>> ClientResponse::read_unpacked(std::string& out) {
+  const std::size_t before = out.size();
+  while (true) {
+    // Little that came may be much to unpack.
+    if (read_at_once_ >= kMostAtOnce) {
+      read_at_once_ = 0;
+      co_await yield_to_loop();
+    }
+    std::string_view rest = packed_;
+    const bool good = unpacker_->take(rest, out);
+    read_at_once_ += out.size() - before;
+    const std::size_t used = packed_.size() - rest.size();
+    packed_.erase(0, used);
+    if (!good) {
+      co_return fail(endpoint_error(ErrorCode::kBadGateway,
+                                    fmt::format("{} sent an answer that cannot be unpacked", origin())));
+    }
+    if (out.size() > before) co_return out.size() - before;
+    if (used > 0 && !packed_.empty()) continue;
+    auto count = co_await read_bytes(packed_);
+    if (!count) co_return count;
+    if (*count == 0 && !unpacker_->done()) co_return fail(cut_off());
+    if (*count == 0) co_return std::size_t{0};
+  }
+}
+
+Task<Result<std::size_t>> ClientResponse::read_bytes(std::string& out) {
   using Kind = BodyFraming::Kind;
   const std::size_t before = out.size();
   while (!done_) {
@@ -100,8 +177,14 @@ Task<Result<std::size_t>> ClientResponse::read(std::string& out) {
       break;
     }
     if (buffer_.empty()) {
-      const auto count = co_await fill();
-      if (!count) co_return fail(count.error());
+      // A server that is as fast as we are never makes us wait.
+      if (read_at_once_ >= kMostAtOnce) {
+        read_at_once_ = 0;
+        co_await yield_to_loop();
+      }
+      auto count = co_await fill();
+      read_at_once_ += count.value_or(0);
+      if (!count) co_return fail(not_ours(std::move(count).error()));
       if (*count == 0) {
         if (head_.framing.kind != Kind::kUntilClose) co_return fail(cut_off());
         done_ = true;
@@ -129,11 +212,11 @@ Task<Result<std::size_t>> ClientResponse::read(std::string& out) {
   co_return out.size() - before;
 }
 
-Task<Result<std::string>> ClientResponse::read_all(std::size_t limit) {
+Task<Result<std::string>> ClientResponse::read_all(std::size_t limit, Deadline deadline) {
   std::string body;
   while (true) {
-    const auto count = co_await read(body);
-    if (!count) co_return fail(count.error());
+    auto count = co_await with_deadline(deadline, read(body), "reading the endpoint's answer");
+    if (!count) co_return fail(not_ours(std::move(count).error()));
     if (*count == 0) co_return body;
     if (body.size() > limit) {
       co_return fail(endpoint_error(ErrorCode::kPayloadTooLarge,
@@ -143,68 +226,141 @@ Task<Result<std::string>> ClientResponse::read_all(std::size_t limit) {
 }
 
 Client::Client(BlockingPool& pool, std::shared_ptr<const TlsClientContext> tls, Limits limits)
-    : pool_(pool), tls_(std::move(tls)), limits_(limits) {}
+    : pool_(pool), tls_(std::move(tls)), limits_(limits), idle_(limits.idle_per_origin, limits.idle_time) {}
 
 Task<Result<std::unique_ptr<ClientResponse>>> Client::send(ClientRequest request) {
   if (!request.origin) request.origin = std::make_shared<const OriginHead>(request.origin_head());
-  if (auto kept = request.dialer ? Idle() : take_idle(request.origin->key); kept.stream) {
+  if (auto kept = request.dialer ? nullptr : idle_.take(request.origin->key)) {
     bool any_byte = false;
     auto response = co_await exchange(request, std::move(kept), any_byte);
-    // The other side may close a kept connection at any time: that is no failure of the request.
     if (response || any_byte || response.error().code == ErrorCode::kDeadlineExceeded) co_return response;
+    if (request.method != "GET") {
+      response.error().reason = "connection_lost";
+      co_return response;
+    }
   }
   auto stream = co_await connect(request);
-  if (!stream) {
-    if (stream.error().reason != kOutOfSockets) stream.error().reason = "connect_failed";
-    co_return fail(std::move(stream).error());
-  }
+  if (!stream) co_return fail(not_connected(std::move(stream).error()));
   bool any_byte = false;
   const Duration reuse_time = request.dialer ? Duration::zero() : request.reuse_time;
-  const MonotonicTime reuse_until = loop_time() + reuse_time;
-  auto response = co_await exchange(request, {std::move(*stream), reuse_until, reuse_until}, any_byte);
+  auto response = co_await exchange(
+      request, std::make_unique<Connection>(std::move(*stream), loop_time() + reuse_time), any_byte);
   if (!response && !any_byte && response.error().code != ErrorCode::kDeadlineExceeded)
     response.error().reason = "connection_lost";
   co_return response;
 }
 
-Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientRequest& request, Idle connection,
+Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientRequest& request,
+                                                               std::unique_ptr<Connection> connection,
                                                                bool& any_byte) {
   std::unique_ptr<ClientResponse> response(new ClientResponse(*this, request.origin, request.read_timeout));
-  response->stream_ = std::move(connection.stream);
-  response->reuse_until_ = connection.reuse_until;
+  response->connection_ = std::move(connection);
   const Deadline deadline = Deadline::after(request.head_timeout);
   const std::string head = write_head(request);
   const std::string_view parts[] = {head, request.body};
-  if (auto written =
-          co_await with_deadline(deadline, response->stream_->write_all(parts), "sending the request");
-      !written) {
-    co_return fail(written.error());
-  }
   HeadScanner scanner(limits_.head.bytes);
-  while (true) {
-    const auto length = scanner.scan(response->buffer_);
-    if (!length)
-      co_return fail(endpoint_error(ErrorCode::kBadGateway,
-                                    fmt::format("{}: {}", response->origin(), length.error().message)));
-    if (*length) {
-      std::string bytes = response->buffer_.substr(0, **length);
-      response->buffer_.erase(0, **length);
-      scanner.reset();
-      response->head_.headers = {};
-      auto parsed = parse_response_head(std::move(bytes), request.method, limits_.head, response->head_);
-      if (!parsed)
-        co_return fail(endpoint_error(ErrorCode::kBadGateway,
-                                      fmt::format("{}: {}", response->origin(), parsed.error().message)));
-      if (response->head_.status / 100 == 1) continue;  // interim answers, such as 100 Continue
-      response->left_ = response->head_.framing.length;
-      if (response->head_.framing.kind == BodyFraming::Kind::kChunked) response->expect_a_stream();
-      co_return response;
-    }
-    auto count = co_await with_deadline(deadline, response->fill(), "waiting for the endpoint's answer");
-    if (!count) co_return fail(std::move(count).error());
-    if (*count == 0) co_return fail(response->cut_off());
-    any_byte = true;
+  Result<void> written;
+  if (request.body.size() <= kTakenUnread) {
+    written = co_await with_deadline(deadline, response->connection_->stream->write_all(parts),
+                                     "sending the request");
+  } else {
+    written = co_await with_deadline(deadline, send_and_listen(request, head, *response, scanner),
+                                     "sending the request");
   }
+  if (!written) {
+    any_byte = response->any_byte();
+    // Its time is over, or what it sent will not become an answer.
+    if (written.error().code == ErrorCode::kDeadlineExceeded ||
+        written.error().code == ErrorCode::kBadGateway)
+      co_return fail(not_ours(std::move(written).error()));
+    // Who closes may have said why before.
+    response->asked_whole_ = false;
+  }
+  while (true) {
+    any_byte |= response->any_byte();
+    const auto complete = take_head(request, scanner, *response);
+    if (!complete) co_return fail(complete.error());
+    if (*complete) break;
+    auto count = co_await with_deadline(deadline, response->fill(), "waiting for the endpoint's answer");
+    if (count && *count > 0) continue;
+    if (!written) co_return fail(not_ours(std::move(written).error()));
+    if (!count) co_return fail(not_ours(std::move(count).error()));
+    co_return fail(response->cut_off());
+  }
+  if (!response->asked_whole_ && response->status() / 100 == 2) {
+    co_return fail(endpoint_error(ErrorCode::kBadGateway,
+                                  fmt::format("{} answered before it had the request", response->origin())));
+  }
+  response->left_ = response->head_.framing.length;
+  if (response->head_.framing.kind == BodyFraming::Kind::kChunked) response->expect_a_stream();
+  co_return response;
+}
+
+/// Whether the head of the answer is there; interim ones, such as 100 Continue, are none.
+Result<bool> Client::take_head(const ClientRequest& request, HeadScanner& scanner,
+                               ClientResponse& response) const {
+  while (true) {
+    const auto taken = take_one_head(request, scanner, response);
+    if (!taken || !*taken) return taken;
+    if (response.head_.status / 100 != 1) return true;
+  }
+}
+
+Result<bool> Client::take_one_head(const ClientRequest& request, HeadScanner& scanner,
+                                   ClientResponse& response) const {
+  const auto broken = [&](std::string_view why) {
+    return fail(endpoint_error(ErrorCode::kBadGateway, fmt::format("{}: {}", response.origin(), why)));
+  };
+  const auto length = scanner.scan(response.buffer_);
+  if (!length) return broken(length.error().message);
+  if (!*length) return false;
+  std::string bytes = response.buffer_.substr(0, **length);
+  response.buffer_.erase(0, **length);
+  scanner.reset();
+  response.head_.headers = {};
+  auto parsed = parse_response_head(std::move(bytes), request.method, limits_.head, response.head_);
+  if (!parsed) return broken(parsed.error().message);
+  if (response.head_.status / 100 == 1 && ++response.interim_ > kMaxInterim)
+    return broken("interim answers without end");
+  return true;
+}
+
+/// Sends a request that its server may answer before it has read all: then the rest is not sent, and the
+/// answer's bytes are in the response's buffer.
+Task<Result<void>> Client::send_and_listen(const ClientRequest& request, std::string_view head,
+                                           ClientResponse& response, HeadScanner& scanner) {
+  struct Writing {
+    std::optional<Result<void>> written;
+    Signal ended;
+  } writing;
+  Scope scope;  // last: its task uses the above
+  scope.spawn(
+      [](ByteStream& stream, std::string_view first, std::string_view second, Writing& to) -> Task<void> {
+        const std::string_view parts[] = {first, second};
+        to.written = co_await stream.write_all(parts);
+        to.ended.set();
+      }(*response.connection_->stream, head, request.body, writing));
+  const auto end_of = [](Signal& signal) -> Task<void> { co_await signal.wait(); };
+  while (!writing.written) {
+    auto first = co_await first_of(end_of(writing.ended), response.fill());
+    if (first.index() == 0) break;
+    if (writing.written) break;  // at the same moment: what came is the answer to all of it
+    auto& count = std::get<1>(first);
+    if (count && *count > 0) {
+      // Read at once: who sends nothing else for as long as it takes must not fill the memory.
+      while (response.buffer_.starts_with(kInterim)) {
+        const auto taken = take_one_head(request, scanner, response);
+        if (!taken) co_return fail(taken.error());
+        if (!*taken) break;
+      }
+      if (may_be_interim(response.buffer_)) continue;
+      response.asked_whole_ = false;
+      co_return Result<void>();
+    }
+    if (!count) co_return fail(std::move(count).error());
+    co_return fail(response.cut_off());  // it will not answer any more
+  }
+  co_return std::move(*writing.written);
 }
 
 Task<Result<std::unique_ptr<ByteStream>>> Client::connect(const ClientRequest& request) {
@@ -226,56 +382,8 @@ Task<Result<std::unique_ptr<ByteStream>>> Client::connect(const ClientRequest& r
 
 Task<Result<void>> Client::probe(ClientRequest request) {
   auto stream = co_await connect(request);
-  if (!stream) {
-    if (stream.error().reason != kOutOfSockets) stream.error().reason = "connect_failed";
-    co_return fail(std::move(stream).error());
-  }
+  if (!stream) co_return fail(not_connected(std::move(stream).error()));
   co_return Result<void>();
-}
-
-Client::Idle Client::take_idle(const std::string& key) {
-  const auto found = idle_.find(key);
-  if (found == idle_.end()) return {};
-  Idle taken;
-  const auto now = loop_time();
-  // The one used last is the one most likely to be open still; the oldest age out at the front.
-  auto& kept = found->second;
-  while (!kept.empty() && taken.stream == nullptr) {
-    if (kept.back().until > now) taken = std::move(kept.back());
-    kept.pop_back();
-  }
-  // The places of the few servers that are asked again and again stay.
-  if (kept.empty() && idle_.size() > kKeptOrigins) idle_.erase(found);
-  return taken;
-}
-
-void Client::give_back(const std::string& key, std::unique_ptr<ByteStream> stream,
-                       MonotonicTime reuse_until) {
-  const auto now = loop_time();
-  if (reuse_until <= now) return;
-  auto& idle = idle_[key];
-  const MonotonicTime until = std::min(now + limits_.idle_time, reuse_until);
-  idle.push_back({std::move(stream), reuse_until, until});
-  if (idle.size() > limits_.idle_per_origin) idle.erase(idle.begin());
-  if (!closing_.armed() || until < closing_.at()) closing_.arm(until);
-}
-
-void Client::close_old() {
-  const auto now = loop_time();
-  MonotonicTime next = MonotonicTime::max();
-  for (auto entry = idle_.begin(); entry != idle_.end();) {
-    std::erase_if(entry->second, [now](const Idle& idle) { return idle.until <= now; });
-    for (const Idle& idle : entry->second) next = std::min(next, idle.until);
-    entry = entry->second.empty() ? idle_.erase(entry) : std::next(entry);
-  }
-  // Not for each one: some at a time.
-  if (!idle_.empty()) closing_.arm(std::max(next, now + limits_.idle_time / 30));
-}
-
-std::size_t Client::idle_connections() const {
-  std::size_t count = 0;
-  for (const auto& [origin, idle] : idle_) count += idle.size();
-  return count;
 }
 
 }  // namespace autoglm::http

@@ -1,49 +1,19 @@
 #include "http/client.h"
 
-#include "http/server.h"
+#include "http/testing/scripted_server.h"
 #include "runtime/testing/run_task.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
+#include <vector>
 
 namespace autoglm::http {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// A server that says exactly what it is told to, one script a connection, and then closes.
-class ScriptedServer {
- public:
-  explicit ScriptedServer(std::vector<std::string> scripts)
-      : listener_(TcpListener::create(EventLoop::current(), {"127.0.0.1", 0}).value()),
-        scripts_(std::move(scripts)) {
-    scope_.spawn(run());
-  }
-
-  std::string url(const std::string& path = "/") const {
-    return "http://127.0.0.1:" + std::to_string(listener_->port()) + path;
-  }
-  std::string seen;  ///< everything that clients sent
-  std::size_t connections = 0;
-
- private:
-  Task<void> run() {
-    for (const std::string& script : scripts_) {
-      auto stream = (co_await listener_->accept()).value();
-      ++connections;
-      std::array<char, 4096> buffer;
-      const auto count = co_await stream->read_some(std::span<char>(buffer));
-      if (count) seen.append(buffer.data(), *count);
-      co_await stream->write_all(std::string_view(script));
-    }
-  }
-
-  std::unique_ptr<TcpListener> listener_;
-  std::vector<std::string> scripts_;
-  Scope scope_;
-};
 
 class ClientTest : public ::testing::Test {
  protected:
@@ -104,6 +74,219 @@ TEST_F(ClientTest, KeepsAConnectionAndReplacesAStaleOne) {
   }());
 }
 
+/// Answers once it has read a part of a request, and once more when it has read `whole` bytes.
+class EarlyServer {
+ public:
+  EarlyServer(std::string early, std::string late, std::size_t whole)
+      : listener_(TcpListener::create(EventLoop::current(), {"127.0.0.1", 0}).value()),
+        early_(std::move(early)),
+        late_(std::move(late)),
+        whole_(whole) {
+    scope_.spawn(run());
+  }
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(listener_->port()) + "/"; }
+  std::size_t connections = 0;
+  std::size_t read = 0;
+
+ private:
+  Task<void> run() {
+    while (true) {
+      stream_ = (co_await listener_->accept()).value();
+      ++connections;
+      std::vector<char> buffer(std::size_t{64} * 1024);
+      const auto first = co_await stream_->read_some(std::span<char>(buffer));
+      read += first.value_or(0);
+      co_await stream_->write_all(std::string_view(early_));
+      if (late_.empty()) {  // with most of it unread, which resets the connection
+        stream_.reset();
+        continue;
+      }
+      while (read < whole_) {
+        const auto more = co_await stream_->read_some(std::span<char>(buffer));
+        if (!more || *more == 0) break;
+        read += *more;
+      }
+      co_await stream_->write_all(std::string_view(late_));
+    }
+  }
+
+  std::unique_ptr<TcpListener> listener_;
+  const std::string early_;
+  const std::string late_;
+  const std::size_t whole_;
+  std::unique_ptr<ByteStream> stream_;
+  Scope scope_;
+};
+
+constexpr std::size_t kLarge = std::size_t{8} << 20U;
+
+Task<std::string> post_large(Client& client, std::string url) {
+  ClientRequest request{.method = "POST", .url = Url::parse(url).value(), .headers = {}};
+  request.body.assign(kLarge, 'x');
+  auto response = co_await client.send(std::move(request));
+  if (!response) co_return std::string(to_string(response.error().code));
+  const auto body = co_await (*response)->read_all(1 << 20);
+  co_return std::to_string((*response)->status()) + " " + body.value_or("cut off");
+}
+
+TEST_F(ClientTest, ReadsAnAnswerThatComesBeforeTheRequestWasRead) {
+  run_task(loop_, [&]() -> Task<void> {
+    for (const char* close : {"", "Connection: close\r\n"}) {
+      const std::string early =
+          std::string("HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n") + close + "\r\nmuch";
+      EarlyServer closes(early, "", kLarge);
+      Client client(pool_, nullptr);
+      for (int i = 0; i < 5; ++i) EXPECT_EQ(co_await post_large(client, closes.url()), "413 much");
+      EXPECT_EQ(closes.connections, 5U) << "sent once each";
+      EXPECT_EQ(client.idle_connections(), 0U) << "what was cut off in the middle serves nobody";
+      EarlyServer waits(early, "never", std::size_t{1} << 40U);
+      EXPECT_EQ(co_await post_large(client, waits.url()), "413 much");
+      EXPECT_EQ(client.idle_connections(), 0U);
+    }
+  }());
+}
+
+TEST_F(ClientTest, InterimAnswersDoNotStopARequest) {
+  run_task(loop_, [&]() -> Task<void> {
+    const std::string interim = "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n";
+    EarlyServer server(interim + interim, answer_of("all"), kLarge + 1);  // the head is more
+    Client client(pool_, nullptr);
+    EXPECT_EQ(co_await post_large(client, server.url()), "200 all");
+    EXPECT_GT(server.read, kLarge);
+    EXPECT_EQ(client.idle_connections(), 1U);
+  }());
+}
+
+TEST_F(ClientTest, InterimAnswersHaveAnEnd) {
+  run_task(loop_, [&]() -> Task<void> {
+    std::string many;
+    for (int i = 0; i < 1000; ++i) many += "HTTP/1.1 100 Continue\r\n\r\n";
+    EarlyServer flood(many, answer_of("all"), kLarge);
+    EarlyServer endless("HTTP/1.1 100 Continue\r\nX: " + std::string(100'000, 'a'), "never",
+                        std::size_t{1} << 40U);
+    Client client(pool_, nullptr);
+    EXPECT_EQ(co_await post_large(client, flood.url()), "bad_gateway");
+    EXPECT_EQ(co_await post_large(client, endless.url()), "bad_gateway");
+    EXPECT_EQ(co_await fetch(client, flood.url()), "bad_gateway");
+  }());
+}
+
+/// Always has more to read.
+class EndlessStream final : public ByteStream {
+ public:
+  Task<Result<std::size_t>> read_some(std::span<char> buffer) override {
+    std::ranges::fill(buffer, 'x');
+    if (!std::exchange(begun_, true)) {
+      constexpr std::string_view kHead = "HTTP/1.1 200 OK\r\n\r\n";
+      std::ranges::copy(kHead, buffer.begin());
+    }
+    co_return buffer.size();
+  }
+  Task<Result<void>> write_all(std::span<const std::string_view> /*parts*/) override { co_return {}; }
+  void watch(StreamWatch* /*watch*/) override {}
+  bool peer_ended() const override { return false; }
+  std::uint64_t taken() const override { return 0; }
+  Task<Result<void>> shutdown_write() override { co_return {}; }
+  void close() override {}
+  const std::string& peer() const override { return peer_; }
+
+ private:
+  bool begun_ = false;
+  std::string peer_ = "endless";
+};
+
+class EndlessDialer final : public Dialer {
+ public:
+  Task<Result<std::unique_ptr<ByteStream>>> dial(Deadline /*deadline*/) override {
+    co_return std::make_unique<EndlessStream>();
+  }
+};
+
+TEST_F(ClientTest, AnAnswerWithoutEndLeavesTheLoopToOthers) {
+  run_task(loop_, [&]() -> Task<void> {
+    Client client(pool_, nullptr);
+    ClientRequest request{.url = Url::parse("http://endless/").value(), .headers = {}};
+    request.dialer = std::make_shared<EndlessDialer>();
+    int turns = 0;
+    Scope scope;
+    scope.spawn([](int& count) -> Task<void> {
+      while (true) {
+        co_await yield_to_loop();
+        ++count;
+      }
+    }(turns));
+    auto response = co_await client.send(std::move(request));
+    const auto body = co_await (*response)->read_all(std::size_t{16} << 20U);  // by at most 64 KiB
+    EXPECT_EQ(body.error().code, ErrorCode::kPayloadTooLarge);
+    EXPECT_GT(turns, 10);
+  }());
+}
+
+TEST_F(ClientTest, NobodyKnowsTheAnswerToWhatWasNotRead) {
+  run_task(loop_, [&]() -> Task<void> {
+    EarlyServer server(answer_of("somebody else's"), "never", std::size_t{1} << 40U);
+    Client client(pool_, nullptr);
+    EXPECT_EQ(co_await post_large(client, server.url()), "bad_gateway");
+  }());
+}
+
+TEST_F(ClientTest, SendsAgainOnlyWhatHasNoEffect) {
+  run_task(loop_, [&]() -> Task<void> {
+    // Each reads a request, says nothing, and closes; the first has answered once.
+    for (const char* method : {"GET", "POST"}) {
+      ScriptedServer server({"", "", ""});
+      Client client(pool_, nullptr);
+      ClientRequest request{.method = method, .url = Url::parse(server.url()).value(), .headers = {}};
+      const auto response = co_await client.send(std::move(request));
+      EXPECT_FALSE(response);
+      if (!response) EXPECT_EQ(response.error().reason, "connection_lost");
+      EXPECT_EQ(server.connections, 1U) << "a new connection that is lost is not the request's bad luck";
+    }
+  }());
+}
+
+/// Keeps a connection, and ends it without a word when the next request has come.
+class DyingServer {
+ public:
+  DyingServer() : listener_(TcpListener::create(EventLoop::current(), {"127.0.0.1", 0}).value()) {
+    scope_.spawn(run());
+  }
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(listener_->port()) + "/"; }
+  std::size_t requests = 0;
+
+ private:
+  Task<void> run() {
+    std::array<char, 4096> buffer;
+    while (true) {
+      auto stream = (co_await listener_->accept()).value();
+      (void)co_await stream->read_some(std::span<char>(buffer));
+      ++requests;
+      co_await stream->write_all(std::string_view("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"));
+      const auto count = co_await stream->read_some(std::span<char>(buffer));
+      if (count && *count > 0) ++requests;
+    }
+  }
+
+  std::unique_ptr<TcpListener> listener_;
+  Scope scope_;
+};
+
+TEST_F(ClientTest, OnAKeptConnectionTooThatIsForOthersToDecide) {
+  run_task(loop_, [&]() -> Task<void> {
+    for (const bool get : {true, false}) {
+      DyingServer server;
+      Client client(pool_, nullptr);
+      EXPECT_EQ(co_await fetch(client, server.url()), "200 a");
+      ClientRequest request{
+          .method = get ? "GET" : "POST", .url = Url::parse(server.url()).value(), .headers = {}};
+      const auto response = co_await client.send(std::move(request));
+      EXPECT_EQ(response.has_value(), get);
+      if (!response) EXPECT_EQ(response.error().reason, "connection_lost");
+      EXPECT_EQ(server.requests, get ? 3U : 2U);
+    }
+  }());
+}
+
 TEST_F(ClientTest, DoesNotKeepAConnectionWhoseBodyWasNotRead) {
   run_task(loop_, [&]() -> Task<void> {
     ScriptedServer server({"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"});
@@ -157,6 +340,20 @@ TEST(Url, IsTakenApart) {
   EXPECT_EQ(Url::parse("http://[::1]:8000")->authority(), "[::1]:8000");
   EXPECT_EQ(url.resolve("../x")->target, "/x");
   EXPECT_EQ(url.resolve("//other/y")->origin(), "https://other:443");
+}
+
+TEST(Url, KeepsItsQueryBehindWhatIsBelowIt) {
+  const auto below = [](const char* url, const char* path, const char* more = "") {
+    return Url::parse(url)->below(path, more);
+  };
+  EXPECT_EQ(below("http://h/v1", "/models"), "/v1/models");
+  EXPECT_EQ(below("http://h", "/models"), "/models");
+  EXPECT_EQ(below("http://h/?a=1", "/models"), "/models?a=1");
+  EXPECT_EQ(below("https://h/openai/deployments/x?api-version=2024-06-01", "/chat/completions"),
+            "/openai/deployments/x/chat/completions?api-version=2024-06-01");
+  EXPECT_EQ(below("http://h/v1?a=1", "/health?deep=1&a=2", "a=3&deep=2&b&&c=%20"),
+            "/v1/health?a=1&deep=1&b&c=%20");
+  EXPECT_EQ(below("http://h/v1", "/models", "b=1"), "/v1/models?b=1");
 }
 
 TEST(Url, RefusesWhatItCannotUse) {

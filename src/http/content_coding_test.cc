@@ -1,5 +1,8 @@
 #include "http/content_coding.h"
 
+#include "runtime/scope.h"
+#include "runtime/testing/run_task.h"
+
 #include <brotli/decode.h>
 #include <gtest/gtest.h>
 #include <zlib.h>
@@ -54,10 +57,11 @@ std::string decode(ContentCoding coding, std::string_view packed, std::size_t si
 }
 
 TEST(ContentCoding, OtherImplementationsReadWhatIsWritten) {
+  EventLoop loop;
   std::string text;
   for (int i = 0; i < 3000; ++i) text += "{\"index\":" + std::to_string(i) + ",\"text\":\"word\"},";
   for (const auto coding : {ContentCoding::kGzip, ContentCoding::kBrotli, ContentCoding::kZstd}) {
-    const auto packed = encode(coding, text);
+    const auto packed = run_task(loop, encode(coding, text));
     ASSERT_TRUE(packed);
     EXPECT_LT(packed->size(), text.size() / 3);
     EXPECT_EQ(decode(coding, *packed, text.size()), text);
@@ -65,14 +69,76 @@ TEST(ContentCoding, OtherImplementationsReadWhatIsWritten) {
 }
 
 TEST(ContentCoding, WhatDoesNotGetShorterStaysAsItIs) {
+  EventLoop loop;
   std::mt19937 random(7);
   std::string noise(5000, '\0');
   for (char& c : noise) c = static_cast<char>(random());
   for (const auto coding : {ContentCoding::kGzip, ContentCoding::kBrotli, ContentCoding::kZstd}) {
-    EXPECT_FALSE(encode(coding, noise));
-    EXPECT_FALSE(encode(coding, ""));
+    EXPECT_FALSE(run_task(loop, encode(coding, noise)));
+    EXPECT_FALSE(run_task(loop, encode(coding, "")));
   }
-  EXPECT_FALSE(encode(ContentCoding::kIdentity, "text"));
+  EXPECT_FALSE(run_task(loop, encode(ContentCoding::kIdentity, "text")));
+}
+
+TEST(ContentCoding, OthersHaveTheLoopInBetween) {
+  EventLoop loop;
+  std::string text;
+  while (text.size() < 1'000'000)
+    text += "{\"index\":" + std::to_string(text.size()) + ",\"text\":\"word\"},";
+  for (const auto coding : {ContentCoding::kGzip, ContentCoding::kBrotli, ContentCoding::kZstd}) {
+    int turns = 0;
+    const auto packed = run_task(loop, [&]() -> Task<std::optional<std::string>> {
+      Scope others;
+      others.spawn([](int& count) -> Task<void> {
+        for (;; ++count) co_await yield_to_loop();
+      }(turns));
+      co_return co_await encode(coding, text);
+    }());
+    ASSERT_TRUE(packed);
+    EXPECT_EQ(decode(coding, *packed, text.size()), text);
+    EXPECT_GE(turns, 10) << to_string(coding);
+  }
+}
+
+TEST(Decoder, UnpacksInBoundedStepsWhateverTheReadsAre) {
+  std::string body;
+  while (body.size() < 300'000) body += "line " + std::to_string(body.size() % 977) + "\n";
+  EventLoop loop;
+  for (const auto coding : {ContentCoding::kGzip, ContentCoding::kBrotli, ContentCoding::kZstd}) {
+    const std::string packed = run_task(loop, encode(coding, body)).value();
+    for (const std::size_t piece : {std::size_t{1}, std::size_t{7}, packed.size()}) {
+      const auto decoder = Decoder::create(coding);
+      std::string out;
+      for (std::size_t at = 0; at < packed.size(); at += piece) {
+        std::string_view rest = std::string_view(packed).substr(at, piece);
+        while (true) {
+          const std::size_t before = out.size();
+          ASSERT_TRUE(decoder->take(rest, out));
+          ASSERT_LE(out.size() - before, Decoder::kStep);
+          if (out.size() == before && rest.empty()) break;
+        }
+        ASSERT_EQ(decoder->done(), at + piece >= packed.size()) << to_string(coding);
+      }
+      EXPECT_EQ(out, body) << to_string(coding) << " by " << piece;
+    }
+    std::string_view cut = std::string_view(packed).substr(0, packed.size() / 2);
+    const auto decoder = Decoder::create(coding);
+    std::string out;
+    while (!cut.empty()) ASSERT_TRUE(decoder->take(cut, out));
+    EXPECT_FALSE(decoder->done());
+  }
+}
+
+TEST(Decoder, KnowsTheNamesOfCodings) {
+  EXPECT_EQ(coding_of(""), ContentCoding::kIdentity);
+  EXPECT_EQ(coding_of(" Identity "), ContentCoding::kIdentity);
+  EXPECT_EQ(coding_of("x-gzip"), ContentCoding::kGzip);
+  EXPECT_EQ(coding_of("deflate"), ContentCoding::kGzip);
+  EXPECT_EQ(coding_of("BR"), ContentCoding::kBrotli);
+  EXPECT_EQ(coding_of("zstd"), ContentCoding::kZstd);
+  EXPECT_EQ(coding_of("gzip, br"), std::nullopt);
+  EXPECT_EQ(coding_of("rot13"), std::nullopt);
+  EXPECT_EQ(Decoder::create(ContentCoding::kIdentity), nullptr);
 }
 
 }  // namespace

@@ -135,9 +135,33 @@ bool keeps_alive(const HeaderView& headers, int minor_version) {
   return keep;
 }
 
+/// RFC 9110 7.2: a name, an IPv4 address or an IPv6 one in brackets, perhaps with a port; or nothing at all.
+bool is_host(std::string_view text) {
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto is_hex = [&](char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); };
+  std::size_t end = 0;  // of the name
+  if (text.starts_with('[')) {
+    end = text.find(']');
+    if (end == std::string_view::npos || end < 3) return false;
+    const auto inside = [&](char c) { return is_hex(c) || c == ':' || c == '.'; };
+    if (!std::ranges::all_of(text.substr(1, end - 1), inside)) return false;
+    ++end;
+  } else {
+    end = std::min(text.find(':'), text.size());
+    const auto in_name = [](char c) {
+      return kTokenTable[static_cast<unsigned char>(c)] ? c != '#' && c != '^' && c != '`' && c != '|'
+                                                        : std::string_view("(),;=").contains(c);
+    };
+    if (!std::ranges::all_of(text.substr(0, end), in_name)) return false;
+  }
+  if (end == text.size()) return true;
+  return end > 0 && text[end] == ':' && std::ranges::all_of(text.substr(end + 1), is_digit);
+}
+
+/// A later 1.x is answered as 1.1, RFC 9110 2.5.
 Parsed<int> parse_version(std::string_view text) {
-  if (text == "HTTP/1.1") return 1;
-  if (text == "HTTP/1.0") return 0;
+  const bool is_1_x = text.size() == 8 && text.starts_with("HTTP/1.") && text[7] >= '0' && text[7] <= '9';
+  if (is_1_x) return text[7] == '0' ? 0 : 1;
   if (text.starts_with("HTTP/")) return refuse(505, "this server speaks HTTP/2, HTTP/1.1 and HTTP/1.0");
   return refuse(400, "the request line does not end in an HTTP version");
 }
@@ -204,6 +228,8 @@ Parsed<void> check_request(Request& request) {
   if (!is_token(request.method) || request.method.size() > 32)
     return refuse(400, "the request method is malformed");
   if (auto split = split_target(request); !split) return split;
+  if (const auto host = request.headers.find("host"); host && !is_host(*host))
+    return refuse(400, "the Host header is no host, perhaps with a port");
   const auto framing = parse_framing(request.headers, request.minor_version);
   if (!framing) return std::unexpected(framing.error());
   request.framing = *framing;
@@ -221,12 +247,12 @@ Parsed<void> parse_response_head(std::string head, std::string_view method, cons
   std::string_view rest = response.head;
   const std::string_view line = take_line(rest);
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  if (line.size() < 12 || !line.starts_with("HTTP/1.") || (line[7] != '0' && line[7] != '1') ||
-      line[8] != ' ' || line[9] == '0' || !std::ranges::all_of(line.substr(9, 3), is_digit) ||
+  if (line.size() < 12 || !line.starts_with("HTTP/1.") || !is_digit(line[7]) || line[8] != ' ' ||
+      line[9] == '0' || !std::ranges::all_of(line.substr(9, 3), is_digit) ||
       (line.size() > 12 && line[12] != ' ')) {
     return refuse(502, "the status line is malformed");
   }
-  response.minor_version = line[7] - '0';
+  response.minor_version = line[7] == '0' ? 0 : 1;  // a later one is understood as 1.1
   response.status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
   if (auto fields = parse_fields(rest, limits, response.headers); !fields)
     return refuse(502, fields.error().message);

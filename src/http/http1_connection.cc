@@ -4,11 +4,14 @@
 #include "http/answering.h"
 #include "http/chunked.h"
 #include "runtime/race.h"
+#include "runtime/signal.h"
+#include "runtime/write_watched.h"
 
 #include <fmt/format.h>
 
 #include <array>
 #include <charconv>
+#include <new>
 
 namespace autoglm::http {
 
@@ -17,6 +20,7 @@ namespace {
 // How HTTP/2 begins, to a reader of HTTP/1.
 constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\n";
 constexpr std::size_t kWatchSize = 256;
+constexpr std::size_t kLargeRead = std::size_t{64} * 1024;  // more may be there at once, for long
 
 }  // namespace
 
@@ -74,6 +78,10 @@ Task<Parsed<Server::Http1Connection::Next>> Server::Http1Connection::read_head(R
   scanner_.reset();
   std::size_t empty_lines = 0;
   idle_ = buffer_.empty();
+  if (idle_) {  // nothing is left of what was read ahead
+    if (buffer_.capacity() > BodyMemory::Share::kFree) release(buffer_);
+    ahead_share_ = {};
+  }
   Deadline deadline = Deadline::after(idle_ ? server_.limits_.idle_time : server_.limits_.header_time);
   while (true) {
     // RFC 9112 2.2: empty lines before a request line are left over from sloppy clients.
@@ -131,6 +139,7 @@ Task<Parsed<void>> Server::Http1Connection::read_body(Request& request) {
       const auto count = co_await fill(deadline, "the request's body");
       if (!count) co_return std::unexpected(count.error());
       if (*count == 0) co_return cut();
+      if (*count >= kLargeRead) co_await yield_to_loop();
     }
     // A small one is copied: the buffer stays for the next request.
     if (buffer_.size() == length && length > kReadSize) {
@@ -143,15 +152,23 @@ Task<Parsed<void>> Server::Http1Connection::read_body(Request& request) {
   }
   ChunkedDecoder decoder;
   while (true) {
-    const auto used = decoder.decode(buffer_, request.body);
+    Parsed<std::size_t> used = 0;
+    try {
+      used = decoder.decode(buffer_, request.body);
+    } catch (const std::bad_alloc&) {
+      used = std::unexpected(out_of_memory());
+    }
     if (!used) co_return std::unexpected(used.error());
     buffer_.erase(0, *used);
     if (request.body.size() > limit) co_return std::unexpected(body_too_large(limit));
     if (decoder.done()) co_return {};
     if (!has_room()) co_return std::unexpected(no_body_memory());
-    const auto count = co_await fill(deadline, "the request's body");
+    // What is decoded leaves the buffer, which so does not grow by itself.
+    const std::size_t size = request.body.size() < kLargeRead ? kReadSize : kLargeRead;
+    const auto count = co_await fill(deadline, "the request's body", size);
     if (!count) co_return std::unexpected(count.error());
     if (*count == 0) co_return cut();
+    if (*count >= kLargeRead) co_await yield_to_loop();
   }
 }
 
@@ -166,7 +183,11 @@ Task<Parsed<std::size_t>> Server::Http1Connection::fill(Deadline deadline, const
   } room{buffer_, buffer_.size()};
   // Large bodies grow by doubling.
   const std::size_t size = room.used + std::max(least, room.used);
-  buffer_.resize_and_overwrite(size, [](char* /*bytes*/, std::size_t length) { return length; });
+  try {
+    buffer_.resize_and_overwrite(size, [](char* /*bytes*/, std::size_t length) { return length; });
+  } catch (const std::bad_alloc&) {
+    co_return std::unexpected(out_of_memory());
+  }
   auto count =
       co_await with_deadline(deadline, stream_->read_some(std::span(buffer_).subspan(room.used)), what);
   if (count) room.used += *count;
@@ -193,13 +214,31 @@ Task<void> Server::Http1Connection::answer(Request& request) {
 Task<void> Server::Http1Connection::watch_peer() {
   // Nearly nobody sends anything now, and a stream may be long.
   if (buffer_.empty()) release(buffer_);
-  while (buffer_.size() < server_.limits_.pipelined_bytes) {
+  // Who has filled our buffers has an end that cannot come: the more is read, the fewer can hide theirs.
+  ahead_share_ = BodyMemory::Share(server_.limits_.body_memory.get());
+  while (buffer_.size() < server_.limits_.pipelined_bytes && ahead_share_.cover(2 * buffer_.size())) {
     const auto count = co_await fill(Deadline::never(), "pipelined requests", kWatchSize);
-    if (!count || *count == 0) co_return;
+    if (!count) break;
+    if (*count == 0) co_return;
   }
-  // Full: what the peer does now is seen when its requests have been answered.
-  Signal never;
-  co_await never.wait();
+  co_await peer_left();
+}
+
+/// Without reading: what is left unread waits for its turn.
+Task<void> Server::Http1Connection::peer_left() {
+  struct Watch final : StreamWatch {
+    explicit Watch(ByteStream& watched) : stream(watched) { stream.watch(this); }
+    ~Watch() { stream.watch(nullptr); }
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+    void stirred() override { news.set(); }
+    ByteStream& stream;
+    Signal news;
+  } watch(*stream_);
+  while (!stream_->peer_ended()) {
+    co_await watch.news.wait();
+    watch.news.clear();
+  }
 }
 
 Task<void> Server::Http1Connection::refuse(Refusal refusal) {
@@ -262,7 +301,10 @@ Task<Result<void>> Server::Http1Connection::send(int status, std::string_view co
                                                  std::string_view body) {
   AUTOGLM_ASSERT(!started_, "an answer is sent once");
   started_ = finished_ = true;
-  const auto shorter = packed(server_.limits_.compress_above, request_, content_type, body, *this);
+  BodyMemory::Share memory(server_.limits_.answer_memory.get());
+  std::optional<std::string> shorter;
+  const auto coding = wanted_coding(server_.limits_.compress_above, request_, content_type, body, *this);
+  if (coding != ContentCoding::kIdentity) shorter = co_await packed(coding, body, memory, *this);
   if (shorter) body = *shorter;
   append_head(status, content_type, body.size(), false);
   const std::string_view parts[] = {head_, head_only_ ? std::string_view() : body};
@@ -303,8 +345,7 @@ Task<Result<void>> Server::Http1Connection::finish() {
 }
 
 Task<Result<void>> Server::Http1Connection::write_guarded(std::span<const std::string_view> parts) {
-  auto written = co_await with_deadline(Deadline::after(server_.limits_.write_stall),
-                                        stream_->write_all(parts), "sending the answer");
+  auto written = co_await WriteWatched(*stream_, parts, server_.limits_.write_stall, "sending the answer");
   if (written) {
     for (const std::string_view part : parts) bytes_sent_ += part.size();
   } else {

@@ -42,6 +42,7 @@ class Server::Http1Connection final : public Connection, public ResponseWriter {
   Task<Parsed<std::size_t>> fill(Deadline deadline, const char* what, std::size_t size = kReadSize);
   Task<void> answer(Request& request);
   Task<void> watch_peer();
+  [[gnu::noinline]] Task<void> peer_left();
   [[gnu::noinline]] Task<void> refuse(Refusal refusal);
   void begin_answer(const Request& request);
   void append_head(int status, std::string_view content_type, std::size_t length, bool chunked);
@@ -50,7 +51,8 @@ class Server::Http1Connection final : public Connection, public ResponseWriter {
   std::unique_ptr<ByteStream> stream_;
   std::string buffer_;  // read and not yet used
   HeadScanner scanner_;
-  BodyMemory::Share body_share_;  // of the request under way
+  BodyMemory::Share body_share_;   // of the request under way
+  BodyMemory::Share ahead_share_;  // of those behind it, as far as they are read
   bool idle_ = true;
   bool served_ = false;  // a request, at least
 

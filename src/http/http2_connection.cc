@@ -3,6 +3,7 @@
 #include "base/release.h"
 #include "http/answering.h"
 #include "runtime/race.h"
+#include "runtime/write_watched.h"
 
 #include <fmt/format.h>
 
@@ -124,8 +125,11 @@ void Server::Http2Connection::Exchange::respond(int status, std::string_view con
 Task<Result<void>> Server::Http2Connection::Exchange::send(int status, std::string_view content_type,
                                                            std::string_view body) {
   AUTOGLM_ASSERT(!started_, "an answer is sent once");
-  const auto shorter =
-      packed(connection_.server_.limits_.compress_above, &request, content_type, body, *this);
+  const ServerLimits& limits = connection_.server_.limits_;
+  BodyMemory::Share memory(limits.answer_memory.get());
+  std::optional<std::string> shorter;
+  const auto coding = wanted_coding(limits.compress_above, &request, content_type, body, *this);
+  if (coding != ContentCoding::kIdentity) shorter = co_await packed(coding, body, memory, *this);
   if (shorter) body = *shorter;
   const std::size_t length = body.size();
   finished_ = true;
@@ -236,8 +240,7 @@ Task<void> Server::Http2Connection::transmit() {
     }
     const std::string_view parts[] = {out};
     sending_ = true;
-    const auto written = co_await with_deadline(Deadline::after(server_.limits_.write_stall),
-                                                stream_->write_all(parts), "sending");
+    const auto written = co_await WriteWatched(*stream_, parts, server_.limits_.write_stall, "sending");
     if (!written) co_return;
     sending_ = false;
     watch_time();

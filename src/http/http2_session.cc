@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <new>
 
 namespace autoglm::http {
 
@@ -185,7 +186,12 @@ void Http2Session::take_body(Http2Stream& stream, std::string_view bytes) {
       refuse(stream, no_body_memory());
       return;
     }
-    body.reserve(room);
+    try {
+      body.reserve(room);
+    } catch (const std::bad_alloc&) {
+      refuse(stream, out_of_memory());
+      return;
+    }
   }
   body.append(bytes);
 }
@@ -271,6 +277,11 @@ bool Http2Session::drain() {
 
 void Http2Session::terminate(std::uint32_t code) { nghttp2_session_terminate_session(session_, code); }
 
+bool Http2Session::waits_for_peer(std::int32_t id) const {
+  return nghttp2_session_get_remote_window_size(session_) <= 0 ||
+         nghttp2_session_get_stream_remote_window_size(session_, id) <= 0;
+}
+
 void Http2Session::wait_until(Http2Stream& stream, MonotonicTime deadline) {
   stream.deadline_ = deadline;
   next_expiry_ = std::min(next_expiry_, deadline);
@@ -293,6 +304,8 @@ void Http2Session::expire(MonotonicTime now) {
     stream->deadline_ = MonotonicTime::max();
     if (!stream->whole_ && !stream->refused_) {
       refuse(*stream, {408, "the request's body did not arrive in time"});
+    } else if (!waits_for_peer(id)) {
+      stream->deadline_ = now + limits_.write_stall;  // in our own queue, which moves or ends the connection
     } else if (stream->unsent_.empty()) {
       reset(*stream);  // only its end is missing, and nobody waits for that
     } else {

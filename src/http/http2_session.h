@@ -116,6 +116,8 @@ class Http2Session {
   void refuse(Http2Stream& stream, Refusal refusal);
   void close(std::int32_t id, bool broken);
   bool may_break(MonotonicTime now);
+  /// Whether it has taken less than it was sent, so that nothing more may be: RFC 9113 5.2.
+  bool waits_for_peer(std::int32_t id) const;
   void wait_until(Http2Stream& stream, MonotonicTime deadline);
   void terminate(std::uint32_t code);
 

@@ -266,6 +266,20 @@ TEST_F(Http2SessionTest, AnswersThatNobodyTakesAreToldSo) {
   EXPECT_EQ(session_->streams(), 0U);
 }
 
+TEST_F(Http2SessionTest, WhatWaitsInOurOwnQueueIsNotTheClientsFault) {
+  begin();
+  const std::string body(10'000, 'b');
+  client_.request({}, &body);
+  ASSERT_TRUE(session_->receive(client_.said()));
+  ASSERT_EQ(seen_.open.size(), 1U);
+  const auto late = std::chrono::steady_clock::now() + limits_.write_stall;
+  session_->expire(late);
+  EXPECT_EQ(seen_.open[0]->stalls, 0) << "its windows are open";
+  EXPECT_EQ(session_->next_expiry(), late + limits_.write_stall);
+  ASSERT_TRUE(talk());
+  EXPECT_TRUE(client_.answers[1].body.ends_with(body));
+}
+
 TEST_F(Http2SessionTest, ARefusalThatNobodyTakesEnds) {
   begin();
   client_.give_window(0);

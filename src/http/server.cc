@@ -5,12 +5,17 @@
 
 #include <fmt/format.h>
 
+#include <new>
 #include <utility>
 
 namespace autoglm::http {
 
 Server::Server(std::unique_ptr<Listener> listener, const ServerLimits& limits, Handler& handler)
-    : listener_(std::move(listener)), port_(listener_->port()), limits_(limits), handler_(handler) {}
+    : listener_(std::move(listener)),
+      port_(listener_->port()),
+      limits_(limits),
+      handler_(handler),
+      reserve_(limits.reserve) {}
 
 Server::~Server() = default;
 
@@ -39,12 +44,27 @@ Task<void> Server::accept_all() {
     if (!stream) {
       // Out of descriptors, or a connection that was gone before we took it. Neither is a reason to
       // stop; the first needs a moment.
+      if (stream.error().reason == kOutOfSockets) {
+        handler_.cannot_accept(stream.error());
+        if (reserve_.release()) continue;
+      }
       co_await sleep_for(std::chrono::milliseconds(20));
       continue;
     }
     ++counts_.connections;
-    connections_.spawn(serve(std::move(*stream)));
+    try {
+      connections_.spawn(limits_.reserve > 0 ? serve_from_reserve(std::move(*stream))
+                                             : serve(std::move(*stream)));
+    } catch (const std::bad_alloc&) {  // there is no room for it; there may be for the next one
+      ++counts_.refused;
+    }
   }
+}
+
+/// Its descriptor goes back to where it may have come from.
+Task<void> Server::serve_from_reserve(std::unique_ptr<ByteStream> stream) {
+  co_await serve(std::move(stream));
+  reserve_.refill();
 }
 
 Task<void> Server::serve(std::unique_ptr<ByteStream> stream) {

@@ -3,6 +3,7 @@
 #include "http/head_parser.h"
 #include "http/message.h"
 #include "http/shared_limits.h"
+#include "runtime/descriptor_reserve.h"
 #include "runtime/scope.h"
 #include "runtime/socket.h"
 #include "runtime/task.h"
@@ -21,8 +22,9 @@ namespace autoglm::http {
 struct ServerLimits {
   HeadLimits head;
   std::size_t body_bytes = 16 * 1024 * 1024;
-  std::size_t pipelined_bytes = 64 * 1024;          ///< read ahead while an answer is being made
-  std::size_t connections = 10'000;                 ///< of this loop; further ones are told 503
+  std::size_t pipelined_bytes = 1024 * 1024;  ///< read ahead while an answer is being made
+  std::size_t connections = 10'000;           ///< of this loop; further ones are told 503
+  std::size_t reserve = 0;  ///< descriptors that are kept for connections when the process has no others left
   Duration header_time = std::chrono::seconds(15);  ///< from a request's first byte to the end of its head;
                                                     ///< and for a TLS handshake
   Duration body_time = std::chrono::seconds(60);
@@ -32,6 +34,7 @@ struct ServerLimits {
   std::size_t compress_above = 0;  ///< bytes of a whole answer, for who accepts it packed; 0: never
   // What all servers of a process share; null: without bound.
   std::shared_ptr<BodyMemory> body_memory;
+  std::shared_ptr<BodyMemory> answer_memory;
   std::shared_ptr<ConnectionCounts> clients;
 };
 
@@ -55,12 +58,15 @@ class ResponseWriter {
   virtual std::uint64_t bytes_sent() const = 0;
 };
 
-/// What a server does with requests. One object serves all connections of all loops.
+/// What a server does with requests: each gets one answer, whole or as a stream, and a HEAD what a GET gets,
+/// less the body, which the connection leaves out. A request comes whole, its body read. One object serves
+/// all connections of all loops.
 class Handler {
  public:
   virtual ~Handler() = default;
 
-  /// Destroyed at once when the client goes away. Exceptions that leave it are answered with 500.
+  /// Destroyed at once when the client goes away, wherever it waits, and with it all that was done for that
+  /// client. `request` and `response` outlive it. Exceptions that leave it are answered with 500.
   virtual Task<void> handle(Request& request, ResponseWriter& response) = 0;
 
   /// The body, and its type, for a request that could not be read at all; counted and logged here.
@@ -69,6 +75,9 @@ class Handler {
 
   /// A connection that never came to a request: kUnavailable when the client just left.
   virtual void handshake_failed(const Error& /*error*/, const std::string& /*peer*/) {}
+
+  /// A connection has to wait, since this process can open nothing more.
+  virtual void cannot_accept(const Error& /*error*/) {}
 };
 
 /// An HTTP server on one listener of one loop. HTTP/1.1: keep-alive, pipelining, chunked bodies,
@@ -109,6 +118,7 @@ class Server {
   class Http2Connection;
   Task<void> accept_all();
   Task<void> serve(std::unique_ptr<ByteStream> stream);
+  Task<void> serve_from_reserve(std::unique_ptr<ByteStream> stream);
   // A handshake's frame goes with it.
   [[gnu::noinline]] Task<std::unique_ptr<ByteStream>> secure(std::unique_ptr<ByteStream> stream, bool& http2);
   /// `begun`: what has been read already.
@@ -121,6 +131,7 @@ class Server {
   Handler& handler_;
   std::shared_ptr<const TlsServerContext> tls_;
   bool draining_ = false;
+  DescriptorReserve reserve_;
   Counts counts_;
   Scope accepting_;
   std::unordered_set<Connection*> open_;  // they register themselves

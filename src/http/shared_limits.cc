@@ -19,6 +19,16 @@ bool BodyMemory::Share::cover(std::size_t bytes) {
   return true;
 }
 
+Error no_answer_memory() {
+  return Error{.code = ErrorCode::kUnavailable,
+               .retry = Retry::kLater,
+               .message =
+                   "other answers fill the memory there is for them (server.answer_memory); try again "
+                   "shortly, or ask for less",
+               .reason = "answer_memory",
+               .retry_after = std::chrono::seconds(1)};
+}
+
 ConnectionCounts::Place::Place(ConnectionCounts* counts, std::string_view peer)
     : counts_(counts != nullptr && counts->limit_ > 0 ? counts : nullptr) {
   if (counts_ == nullptr) return;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/result.h"
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -11,12 +13,12 @@
 
 namespace autoglm::http {
 
-/// What all servers of a process may hold of request bodies together. Thread-safe.
+/// What a process may hold of bodies of one kind together, of requests or of answers. Thread-safe.
 class BodyMemory {
  public:
   explicit BodyMemory(std::size_t limit) : limit_(limit) {}
 
-  /// One request's part; given back when it is destroyed. Up to `free` bytes are not counted: where a
+  /// One body's part; given back when it is destroyed. Up to `free` bytes are not counted: where a
   /// connection has one request at a time, the number of connections bounds those.
   class Share {
    public:
@@ -51,6 +53,9 @@ class BodyMemory {
   std::size_t limit_;
   std::atomic<std::size_t> used_{0};
 };
+
+/// What a request is told whose answer has no room in the memory for answers, wherever it is held.
+Error no_answer_memory();
 
 /// How many connections each client has, over all servers of a process. Thread-safe; asked once a connection.
 class ConnectionCounts {

@@ -9,7 +9,9 @@
 #include "runtime/task.h"
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace autoglm {
@@ -17,10 +19,13 @@ namespace autoglm {
 /// What is known of a model that somebody serves.
 struct ModelCard {
   std::string name;
+  std::string root = {};             ///< the model that `name` is an alias of; empty: it is its own
   std::string source;                ///< file or address, for people
   std::uint32_t context_length = 0;  ///< tokens of prompt and answer together; 0: unknown
   std::int64_t created = 0;          ///< unix seconds
   bool has_chat_template = false;
+  std::vector<SamplingDefault> sampling;  ///< empty: unknown
+  std::string system_message;             ///< of chats without one; empty: as the model's template has it
 };
 
 /// Whether an endpoint takes requests. Readiness answers and `/health` show it.
@@ -31,14 +36,19 @@ struct EndpointStatus {
   std::string detail;   ///< kFailed: why, and what to do; kLoading: what goes on, where that is not plain
 };
 
+/// What a request for a model is told that could not be loaded. `why` names files and is for the log.
+Error load_failed(const std::string& model, const std::string& why);
+
 struct TokenizeRequest {
-  Prompt prompt;            ///< text or chat
-  bool add_special = true;  ///< BOS and the like, as the model wants them
+  Prompt prompt;                         ///< text or chat
+  std::optional<bool> add_special = {};  ///< as GenerateRequest has it
+  bool with_texts = false;               ///< as the vocabulary writes its tokens
 };
 
 struct TokenizeResult {
   std::vector<TokenId> tokens;
   std::uint32_t context_length = 0;
+  std::vector<std::string> texts = {};  ///< of each token, when asked for; may be a part of a character
 };
 
 /// Whether an endpoint can go on with an answer that somebody else began, and from what.
@@ -55,15 +65,29 @@ class Endpoint {
  public:
   virtual ~Endpoint() = default;
 
-  /// Starts the work. An error here means that nothing was generated.
+  /// Starts the work. An error here means that nothing was generated. Destroyed before it has an answer it
+  /// takes the work back, and holds nothing. `context` outlives the call; the stream has what it needs of it.
   virtual Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request,
                                                               const CallContext& context) = 0;
 
-  virtual Task<Result<TokenizeResult>> tokenize(TokenizeRequest request) = 0;
+  virtual Task<Result<TokenizeResult>> tokenize(TokenizeRequest request, const CallContext& context) = 0;
   virtual Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) = 0;
+  /// What there is to know of its tokenizer, as a JSON object.
+  virtual Task<Result<std::string>> tokenizer_info() {
+    co_return fail(Error{.code = ErrorCode::kUnimplemented,
+                         .message = "this is not known of a model on other servers: ask one of them"});
+  }
 
   /// Whether it forwards `InferenceRequest::wire`.
   virtual bool passes_through() const { return false; }
+
+  /// Whether it, and not this process, judges the bodies of generations that nobody here understands.
+  virtual bool judges_bodies() const { return false; }
+  /// Whether requests to `path`, below /v1/, are passed to it though nobody here knows what they are.
+  virtual bool passes(std::string_view path) const {
+    static_cast<void>(path);
+    return false;
+  }
 
   /// How it could go on with `request`, were it begun by somebody else.
   virtual Continuation continuation(const InferenceRequest& request) const {

@@ -14,4 +14,6 @@ std::string_view to_string(FinishReason reason) {
   return "stop";
 }
 
+Error stream_is_over() { return Error{.code = ErrorCode::kInternal, .message = "the answer is over"}; }
+
 }  // namespace autoglm

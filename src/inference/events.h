@@ -5,6 +5,7 @@
 #include "runtime/task.h"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -74,21 +75,30 @@ struct EventBatch {
 struct StreamOrigin {
   std::string endpoint;
   std::uint32_t attempts = 1;
-  std::string fallback;  ///< the model that answers in the asked one's place
+  std::string fallback;                          ///< the model that answers in the asked one's place
+  std::shared_ptr<const EndpointAnswer> answer;  ///< its head: status, type and fields; null: there is none
 };
 
+/// What a stream says to whoever asks it for more than there is.
+Error stream_is_over();
+
 /// The answer to a generate request while it is being made. Pulled; belongs to the loop it was
-/// made on. **Destroying it cancels the work.** An error ends the stream.
+/// made on. **Destroying it cancels the work**, wherever it stands, and gives back at once what was held for
+/// it. Its endpoint outlives it. An error ends the stream.
 class EventStream {
  public:
   virtual ~EventStream() = default;
 
-  /// The next batch, with at least one event unless it is the last one. Not to be called after the
-  /// last one or after an error. A pending `next()` may be destroyed and called again: nothing is lost.
+  /// The next batch, with at least one event or byte unless it is the last one. One call at a time. A pending
+  /// `next()` may be destroyed, at any moment, and called again: nothing is lost and nothing comes twice.
+  /// Behind the last batch and behind an error every further call is an error.
   virtual Task<Result<EventBatch>> next() = 0;
 
   /// Known once `generate` has returned; null for an engine of this process. Valid until the next `next()`.
   virtual const StreamOrigin* origin() const { return nullptr; }
+
+  /// The head of the answer that this comes from, as far as a client may have it; null: there is none.
+  virtual std::shared_ptr<const EndpointAnswer> head() const { return nullptr; }
 
   /// Whether every token comes with its id, so that somebody else can go on exactly. Of the stream, not of
   /// who makes it: what is known of a server may change while it answers.

@@ -1,5 +1,10 @@
 #include "inference/prefix_digests.h"
 
+#include "base/assert.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <array>
 #include <cstring>
 #include <string_view>
 
@@ -63,6 +68,24 @@ std::vector<std::uint64_t> prefix_digests(const GenerateRequest& work) {
     }
   }
   return std::move(digester.digests);
+}
+
+std::uint64_t PrefixKey::seal(std::uint64_t digest) const {
+  std::array<unsigned char, sizeof digest> bytes{};
+  std::memcpy(bytes.data(), &digest, sizeof digest);
+  std::array<unsigned char, EVP_MAX_MD_SIZE> code{};
+  const auto* made = ::HMAC(EVP_sha256(), secret_.data(), static_cast<int>(secret_.size()), bytes.data(),
+                            bytes.size(), code.data(), nullptr);
+  AUTOGLM_ASSERT(made != nullptr, "HMAC-SHA256 is there");
+  std::uint64_t seal = 0;
+  std::memcpy(&seal, code.data(), sizeof seal);
+  return seal;
+}
+
+PrefixSet PrefixKey::seal(const PrefixSet& digests) const {
+  PrefixSet sealed;
+  for (const std::uint64_t digest : digests) sealed.insert(seal(digest));
+  return sealed;
 }
 
 std::vector<std::uint64_t> prefix_landmarks(std::span<const std::uint64_t> digests) {

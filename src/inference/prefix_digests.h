@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace autoglm {
@@ -20,5 +22,18 @@ std::vector<std::uint64_t> prefix_landmarks(std::span<const std::uint64_t> diges
 
 /// The landmarks of the prompts that an endpoint has read lately. A snapshot.
 using PrefixSet = std::unordered_set<std::uint64_t>;
+
+/// Seals digests before they leave the process: they are of other people's prompts, and whoever guesses a
+/// prompt could make its digest. Only who has the same secret makes the same seal of it.
+class PrefixKey {
+ public:
+  explicit PrefixKey(std::string secret) : secret_(std::move(secret)) {}
+  std::uint64_t seal(std::uint64_t digest) const;
+  /// All of them.
+  PrefixSet seal(const PrefixSet& digests) const;
+
+ private:
+  std::string secret_;
+};
 
 }  // namespace autoglm

@@ -29,5 +29,14 @@ TEST(PrefixDigests, LandmarksStandWhereEverybodyLooks) {
   EXPECT_TRUE(prefix_landmarks({}).empty());
 }
 
+TEST(PrefixKey, WhoHasTheSecretMakesTheSameSeal) {
+  const PrefixKey key("a secret of ours");
+  EXPECT_EQ(key.seal(7), PrefixKey("a secret of ours").seal(7));
+  EXPECT_NE(key.seal(7), 7U);
+  EXPECT_NE(key.seal(7), key.seal(8));
+  EXPECT_NE(key.seal(7), PrefixKey("another secret").seal(7));
+  EXPECT_EQ(key.seal(PrefixSet{7, 8}), (PrefixSet{key.seal(7), key.seal(8)}));
+}
+
 }  // namespace
 }  // namespace autoglm

@@ -1,31 +1,19 @@
 #pragma once
 
+#include "base/result.h"
+#include "inference/sampling.h"
+
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
 
 namespace autoglm {
-
-using TokenId = std::int32_t;
-
-/// How the next token is chosen. The defaults are OpenAI's and vLLM's: plain sampling at
-/// temperature 1. Values are validated by the codec that made the request.
-struct SamplingParams {
-  double temperature = 1.0;           ///< 0: greedy
-  double top_p = 1.0;                 ///< (0, 1]
-  std::int32_t top_k = 0;             ///< 0: off
-  double min_p = 0.0;                 ///< [0, 1]
-  double presence_penalty = 0.0;      ///< [-2, 2]
-  double frequency_penalty = 0.0;     ///< [-2, 2]
-  double repetition_penalty = 1.0;    ///< > 0; 1: off
-  std::optional<std::uint64_t> seed;  ///< absent: a fresh one a request
-  std::vector<std::pair<TokenId, float>> logit_bias;
-};
 
 /// When a generation ends.
 struct StopConditions {
@@ -69,13 +57,16 @@ struct ChatPrompt {
   std::vector<Tool> tools;
   ToolUse tool_use = ToolUse::kAuto;
   bool parallel_tool_calls = true;
-  bool continue_final_message = false;                    ///< the last message is the beginning of the answer
+  bool continue_final_message = false;  ///< the last message is the beginning of the answer
+  bool add_generation_prompt = true;    ///< behind the last message the assistant's turn begins
   std::map<std::string, std::string> template_arguments;  ///< JSON by name, for the template
 };
 
-/// Text to continue. Special tokens written in it as text stay text.
+/// Text to continue.
 struct TextPrompt {
   std::string text;
+  bool parse_special = true;  ///< special tokens written in it are these tokens; else they stay text
+  std::string suffix = {};    ///< what stands behind the answer, for models that fill in the middle
 };
 
 /// Tokens to continue, taken as they are.
@@ -89,13 +80,25 @@ using Prompt = std::variant<TextPrompt, TokenPrompt, ChatPrompt>;
 struct OutputFormat {
   enum class Kind : std::uint8_t { kText, kJsonObject, kJsonSchema, kGrammar };
   Kind kind = Kind::kText;
-  std::string definition;  ///< the schema, as JSON, or the grammar, as GBNF
+  std::string definition;       ///< the schema, as JSON, or the grammar, as GBNF
+  std::string field_name = {};  ///< by which the request asked for it; empty: the kind's own
+
+  std::string_view field() const {
+    if (!field_name.empty()) return field_name;
+    return kind == Kind::kGrammar ? "grammar" : "response_format";
+  }
+};
+
+/// Of a prompt that may be longer: how much of it is kept.
+struct Truncation {
+  std::int64_t tokens = -1;      ///< -1: what the context leaves beside the answer
+  bool keeps_beginning = false;  ///< else its end
 };
 
 /// Text generation, `n` times from each prompt. Choice `p * n + i` is the i-th of prompt p.
 struct GenerateRequest {
   std::vector<Prompt> prompts = std::vector<Prompt>(1);  ///< never empty
-  SamplingParams sampling;
+  SamplingRequest sampling;
   StopConditions stop;
   std::uint32_t n = 1;
   OutputFormat format;
@@ -109,6 +112,12 @@ struct GenerateRequest {
   /// The same for endpoints that go on from text: what was said of the only choice, in how many tokens about.
   std::string resume_text;
   std::uint32_t resume_text_tokens = 0;
+  std::optional<bool> add_special;       ///< BOS and the like; absent: for texts, not for chats
+  std::optional<Truncation> truncation;  ///< absent: a prompt that is too long is refused
+  std::vector<std::string> bad_words;    ///< that the answer must not have
+  /// Why an engine of ours cannot do what is asked. Whoever reads the request here answers with it; a server
+  /// elsewhere gets the client's own body and decides for itself.
+  std::optional<Error> refusal;
 
   std::uint32_t choices() const { return n * static_cast<std::uint32_t>(prompts.size()); }
 };
@@ -116,11 +125,19 @@ struct GenerateRequest {
 /// The client's own body, for endpoints that speak its protocol: it goes to them with a few members changed,
 /// so that what we do not know survives.
 struct WireBody {
-  enum class Protocol : std::uint8_t { kNone, kCompletions, kChat, kGenerate };
+  enum class Protocol : std::uint8_t { kNone, kCompletions, kChat, kGenerate, kPassed };
   Protocol protocol = Protocol::kNone;
   bool stream = false;
   std::string bytes;         ///< one JSON object; empty where nobody will forward it
   bool names_model = false;  ///< `bytes` say InferenceRequest::model already
+  std::string query;         ///< of the address that the client called, without '?'
+  /// Nobody here knows more of it than its model and whether it streams: it is for endpoints that judge it
+  /// themselves, and nobody goes on with an answer to it.
+  bool opaque = false;
+  // Of kPassed, whose bytes may be anything:
+  std::string method;
+  std::string path;  ///< below /v1/
+  std::vector<std::pair<std::string, std::string>> headers;
 };
 
 /// What a client asks of a model, decoded; the vocabulary between codecs, pipeline and endpoints.

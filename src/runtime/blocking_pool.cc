@@ -1,62 +1,136 @@
 #include "runtime/blocking_pool.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 namespace autoglm {
 
-struct BlockingPool::State {
-  explicit State(std::size_t limit) : queue_limit(limit) {}
+/// What waits, by tenant: the first in line is the tenant whose turn it is.
+struct BlockingPool::Queue {
+  struct Job {
+    std::uint64_t ticket = 0;
+    bool is_long = false;
+    std::move_only_function<void()> function;
+  };
+  struct Tenant {
+    std::uint64_t id = 0;
+    std::deque<Job> jobs;
+  };
 
-  void work() {
-    std::unique_lock lock(mutex);
-    while (true) {
-      ready.wait(lock, [this] { return closed || !jobs.empty(); });
-      if (closed) return;
-      auto job = std::move(jobs.front());
-      jobs.pop_front();
-      lock.unlock();
-      job();
-      job = nullptr;  // what it captured dies outside the lock
-      lock.lock();
-    }
+  Queue(unsigned threads, std::size_t most) : long_limit(threads > 1 ? threads - 1 : 1), limit(most) {}
+
+  std::deque<Job>* jobs_of(std::uint64_t id) {
+    const auto found = std::ranges::find(line, id, &Tenant::id);
+    return found == line.end() ? nullptr : &found->jobs;
   }
+  /// The next job that may begin now: of each tenant in turn its first, where that is not too long.
+  std::optional<Job> take() {
+    for (auto tenant = line.begin(); tenant != line.end(); ++tenant) {
+      const auto job = std::ranges::find_if(
+          tenant->jobs, [this](const Job& each) { return !each.is_long || running_long < long_limit; });
+      if (job == tenant->jobs.end()) continue;
+      Job taken = std::move(*job);
+      tenant->jobs.erase(job);
+      --waiting;
+      Tenant turned = std::move(*tenant);
+      line.erase(tenant);
+      if (!turned.jobs.empty()) line.push_back(std::move(turned));
+      return taken;
+    }
+    return std::nullopt;
+  }
+  void work();
 
-  const std::size_t queue_limit;
+  const unsigned long_limit;
+  const std::size_t limit;
   std::mutex mutex;
   std::condition_variable ready;
-  std::deque<std::move_only_function<void()>> jobs;
+  std::deque<Tenant> line;
+  std::size_t waiting = 0;
+  unsigned running_long = 0;
+  std::uint64_t last_ticket = 0;
   bool closed = false;
-  std::vector<std::thread> threads;
+};
+
+void BlockingPool::Queue::work() {
+  std::unique_lock lock(mutex);
+  while (true) {
+    std::optional<Job> job;
+    ready.wait(lock, [&] { return closed || (job = take()).has_value(); });
+    if (closed) return;
+    running_long += job->is_long ? 1U : 0U;
+    lock.unlock();
+    job->function();
+    job->function = nullptr;  // what it captured dies outside the lock
+    lock.lock();
+    running_long -= job->is_long ? 1U : 0U;
+    // Another thread may have left a long one lie.
+    if (job->is_long) ready.notify_one();
+  }
+}
+
+struct BlockingPool::Threads {
+  std::vector<std::thread> all;
 };
 
 BlockingPool::BlockingPool(unsigned threads, std::size_t queue_limit)
-    : state_(std::make_unique<State>(queue_limit)) {
+    : queue_(std::make_shared<Queue>(threads, queue_limit)), threads_(std::make_unique<Threads>()) {
   for (unsigned i = 0; i < threads; ++i)
-    state_->threads.emplace_back([state = state_.get()] { state->work(); });
+    threads_->all.emplace_back([queue = queue_.get()] { queue->work(); });
 }
 
 BlockingPool::~BlockingPool() {
+  std::deque<Queue::Tenant> dropped;
   {
-    const std::lock_guard lock(state_->mutex);
-    state_->closed = true;
+    const std::lock_guard lock(queue_->mutex);
+    queue_->closed = true;
+    dropped.swap(queue_->line);
   }
-  state_->ready.notify_all();
-  for (std::thread& thread : state_->threads) thread.join();
+  queue_->ready.notify_all();
+  for (std::thread& thread : threads_->all) thread.join();
 }
 
-bool BlockingPool::submit(std::move_only_function<void()> job) {
+std::uint64_t BlockingPool::enqueue(std::move_only_function<void()> job, Turn turn) {
+  Queue& queue = *queue_;
+  std::uint64_t ticket = 0;
   {
-    const std::lock_guard lock(state_->mutex);
-    if (state_->closed || state_->jobs.size() >= state_->queue_limit) return false;
-    state_->jobs.push_back(std::move(job));
+    const std::lock_guard lock(queue.mutex);
+    if (queue.closed || queue.waiting >= queue.limit) return 0;
+    std::deque<Queue::Job>* jobs = queue.jobs_of(turn.tenant);
+    // One tenant leaves half of it to the others.
+    if (jobs != nullptr && jobs->size() >= std::max<std::size_t>(1, queue.limit / 2)) return 0;
+    if (jobs == nullptr) jobs = &queue.line.emplace_back(turn.tenant, std::deque<Queue::Job>()).jobs;
+    ticket = ++queue.last_ticket;
+    jobs->push_back({ticket, turn.is_long, std::move(job)});
+    ++queue.waiting;
   }
-  state_->ready.notify_one();
-  return true;
+  queue.ready.notify_one();
+  return ticket;
+}
+
+void BlockingPool::withdraw(Queue& queue, std::uint64_t ticket) {
+  std::move_only_function<void()> dropped;  // dies outside the lock
+  const std::lock_guard lock(queue.mutex);
+  for (auto tenant = queue.line.begin(); tenant != queue.line.end(); ++tenant) {
+    const auto job = std::ranges::find(tenant->jobs, ticket, &Queue::Job::ticket);
+    if (job == tenant->jobs.end()) continue;
+    dropped = std::move(job->function);
+    tenant->jobs.erase(job);
+    if (tenant->jobs.empty()) queue.line.erase(tenant);
+    --queue.waiting;
+    return;
+  }
+}
+
+Error BlockingPool::threw(const std::exception& exception) {
+  return Error{.code = ErrorCode::kInternal,
+               .message = std::string("the request could not be prepared: ") + exception.what()};
 }
 
 Error BlockingPool::queue_full() {

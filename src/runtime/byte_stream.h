@@ -4,11 +4,23 @@
 #include "runtime/task.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 
 namespace autoglm {
+
+/// Hears that something has come on a stream that nobody reads. It is called while the loop hears of events,
+/// from the kernel or from a call of ours: it may take a note, such as a list's entry or a timer, and nothing
+/// else.
+class StreamWatch {
+ public:
+  virtual void stirred() = 0;
+
+ protected:
+  ~StreamWatch() = default;
+};
 
 /// A connected, ordered stream of bytes: TCP, a Unix socket, or TLS over one of them. Loop thread
 /// only. At most one read and one write at a time. Destroying it closes the connection.
@@ -27,6 +39,17 @@ class ByteStream {
     const std::string_view parts[] = {bytes};
     co_return co_await write_all(std::span<const std::string_view>(parts));
   }
+
+  /// From now on `watch` (null: nobody) hears when bytes may have come or the stream may be over; at once if
+  /// they are here already. Perhaps for nothing: only a read that ends at once is sure of it.
+  virtual void watch(StreamWatch* watch) = 0;
+
+  /// Whether the peer has ended its side, or the connection is broken, even where bytes from before wait to
+  /// be read. Whoever does not read learns of it by `watch`.
+  virtual bool peer_ended() const = 0;
+
+  /// Another number whenever the peer's system has taken some of what was written.
+  virtual std::uint64_t taken() const = 0;
 
   /// Tells the peer that nothing more will come, as a write does; reading goes on.
   virtual Task<Result<void>> shutdown_write() = 0;

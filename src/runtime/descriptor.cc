@@ -39,7 +39,10 @@ void Descriptor::close() {
 void Descriptor::mark(std::uint32_t events) {
   constexpr std::uint32_t kEnd = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
   peer_ended |= (events & kEnd) != 0;
-  if ((events & (EPOLLIN | kEnd)) != 0) readable.set();
+  if ((events & (EPOLLIN | kEnd)) != 0) {
+    readable.set();
+    if (watch != nullptr) watch->stirred();
+  }
   if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) writable.set();
 }
 

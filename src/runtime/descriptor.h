@@ -1,5 +1,6 @@
 #pragma once
 
+#include "runtime/byte_stream.h"
 #include "runtime/event_loop.h"
 #include "runtime/signal.h"
 
@@ -29,6 +30,7 @@ class Descriptor {
   /// The peer has ended its side, or the connection is broken: a short read is no sign that nothing is left
   /// to read.
   bool peer_ended = false;
+  StreamWatch* watch = nullptr;  ///< hears each time that `readable` is set by the kernel
 
  private:
   friend class EventLoop;

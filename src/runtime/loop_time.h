@@ -17,4 +17,10 @@ inline MonotonicTime loop_time() {
   return detail::t_loop_time == MonotonicTime::min() ? std::chrono::steady_clock::now() : detail::t_loop_time;
 }
 
+/// The same, for whoever takes a clock.
+class LoopClock final : public Clock {
+ public:
+  MonotonicTime now() const override { return loop_time(); }
+};
+
 }  // namespace autoglm

@@ -5,6 +5,7 @@
 #include "runtime/event_loop.h"
 #include "runtime/task.h"
 
+#include <exception>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -63,8 +64,8 @@ FirstOf<A, B> first_of(Task<A> a, Task<B> b) {
   return FirstOf<A, B>(std::move(a), std::move(b));
 }
 
-/// Awaits a task for so long; see `with_deadline`. The timer is armed only for a task that suspends: most
-/// reads and writes never do.
+/// Awaits a task for so long; see `with_deadline`. What it throws is an error, kInternal. The timer is armed
+/// only for a task that suspends: most reads and writes never do.
 template <class T>
 class [[nodiscard]] WithDeadline {
  public:
@@ -84,7 +85,11 @@ class [[nodiscard]] WithDeadline {
   Result<T> await_resume() {
     timer_.cancel();
     if (!task_.valid()) return fail(ErrorCode::kDeadlineExceeded, std::string(what_) + " took too long");
-    return task_.take();
+    try {
+      return task_.take();
+    } catch (const std::exception& exception) {  // whoever limits a task in time goes on behind it
+      return fail(ErrorCode::kInternal, std::string(what_) + " failed: " + exception.what());
+    }
   }
 
  private:

@@ -1,5 +1,6 @@
 #include "runtime/scope.h"
 
+#include <cstdio>
 #include <exception>
 #include <utility>
 
@@ -23,7 +24,15 @@ struct Scope::Root {
     std::suspend_never initial_suspend() const noexcept { return {}; }
     std::suspend_never final_suspend() const noexcept { return {}; }
     void return_void() const noexcept {}
-    [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }
+    void unhandled_exception() const noexcept {
+      try {
+        throw;
+      } catch (const std::exception& exception) {
+        std::fprintf(stderr, "a task ended with an exception: %s\n", exception.what());
+      } catch (...) {
+        std::fprintf(stderr, "a task ended with an exception\n");
+      }
+    }
 
     Scope& scope;
     Node node;

@@ -11,7 +11,8 @@ namespace autoglm {
 
 /// Owns tasks that run beside their creator. Every spawned task belongs to one; none outlives it:
 /// the destructor (and `cancel()`) destroys what still runs. Loop thread only, and not from inside
-/// one of its own tasks. An exception that leaves a task is our bug and ends the process.
+/// one of its own tasks. An exception that leaves a task ends that task alone, and is told on stderr:
+/// requests run in here, and none may end what serves the others.
 class Scope {
  public:
   Scope() = default;

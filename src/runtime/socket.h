@@ -20,6 +20,8 @@ struct HostPort {
   std::uint16_t port = 0;
 
   std::string to_string() const;
+  /// Whether only this machine reaches it.
+  bool is_loopback() const { return host.starts_with("127.") || host == "::1" || host == "localhost"; }
   friend bool operator==(const HostPort&, const HostPort&) = default;
 };
 

@@ -1,7 +1,9 @@
 #include "runtime/socket_stream.h"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -11,6 +13,13 @@
 #include <system_error>
 
 namespace autoglm {
+
+namespace {
+
+// A reader that is as fast as we are never makes us wait.
+constexpr std::size_t kMostAtOnce = std::size_t{256} * 1024;
+
+}  // namespace
 
 Error connection_error(std::string_view what, int error) {
   if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
@@ -71,10 +80,18 @@ Task<Result<void>> SocketStream::write_all(std::span<const std::string_view> par
       offset = 0;
     }
     if (first == parts.size()) co_return {};
-    if (!descriptor_.writable.is_set()) co_await descriptor_.writable.wait();
+    if (!descriptor_.writable.is_set()) {
+      co_await descriptor_.writable.wait();
+      sent_at_once_ = 0;
+    } else if (sent_at_once_ >= kMostAtOnce) {
+      co_await yield_to_loop();
+      sent_at_once_ = 0;
+    }
     const ssize_t sent = send_some(parts, first, offset);
     if (sent >= 0) {
       auto left = static_cast<std::size_t>(sent);
+      sent_ += left;
+      sent_at_once_ += left;
       while (left > 0) {
         const std::size_t step = std::min(left, parts[first].size() - offset);
         offset += step;
@@ -92,6 +109,18 @@ Task<Result<void>> SocketStream::write_all(std::span<const std::string_view> par
   }
 }
 
+void SocketStream::watch(StreamWatch* watch) {
+  descriptor_.watch = watch;
+  if (watch != nullptr && descriptor_.readable.is_set()) watch->stirred();
+}
+
+/// What the peer has confirmed; of a socket of this machine, what it has read.
+std::uint64_t SocketStream::taken() const {
+  int waiting = 0;
+  if (::ioctl(descriptor_.fd(), SIOCOUTQ, &waiting) != 0) waiting = 0;
+  return sent_ - static_cast<std::uint64_t>(waiting);
+}
+
 Task<Result<void>> SocketStream::shutdown_write() {
   ::shutdown(descriptor_.fd(), SHUT_WR);
   co_return {};
@@ -101,11 +130,13 @@ ssize_t SocketStream::send_some(std::span<const std::string_view> parts, std::si
                                 std::size_t offset) {
   std::array<iovec, 16> vectors;
   std::size_t count = 0;
-  for (std::size_t i = first; i < parts.size() && count < vectors.size(); ++i) {
-    const std::string_view part = i == first ? parts[i].substr(offset) : parts[i];
+  std::size_t room = kMostAtOnce;
+  for (std::size_t i = first; room > 0 && i < parts.size() && count < vectors.size(); ++i) {
+    const std::string_view part = (i == first ? parts[i].substr(offset) : parts[i]).substr(0, room);
     if (part.empty()) continue;
     // iovec is for reading and writing and so not const; sendmsg only reads.
     vectors[count++] = {const_cast<char*>(part.data()), part.size()};
+    room -= part.size();
   }
   msghdr message{};
   message.msg_iov = vectors.data();

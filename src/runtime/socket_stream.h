@@ -7,6 +7,8 @@
 #include <sys/types.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -45,6 +47,9 @@ class SocketStream final : public ByteStream {
 
   Task<Result<std::size_t>> read_some(std::span<char> buffer) override;
   Task<Result<void>> write_all(std::span<const std::string_view> parts) override;
+  void watch(StreamWatch* watch) override;
+  bool peer_ended() const override { return descriptor_.peer_ended; }
+  std::uint64_t taken() const override;
   Task<Result<void>> shutdown_write() override;
   void close() override { descriptor_.close(); }
   const std::string& peer() const override { return peer_; }
@@ -54,6 +59,8 @@ class SocketStream final : public ByteStream {
 
   Descriptor descriptor_;
   std::string peer_;
+  std::uint64_t sent_ = 0;
+  std::size_t sent_at_once_ = 0;  // since others had the loop
 };
 
 }  // namespace autoglm

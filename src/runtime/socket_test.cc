@@ -89,6 +89,64 @@ TEST_F(SocketTest, WaitsForASlowReaderAndLosesNothing) {
   EXPECT_EQ(run_task(loop_, scenario()), std::size_t{8} << 20);
 }
 
+TEST_F(SocketTest, TellsWhetherItsPeerTakesWhatIsWritten) {
+  run_task(loop_, [&]() -> Task<void> {
+    auto [client, server] = co_await connect();
+    const std::string text(32 * 1024 * 1024, 'x');
+    Scope writing;
+    writing.spawn([](ByteStream& stream, const std::string& bytes) -> Task<void> {
+      co_await stream.write_all(std::string_view(bytes));
+    }(*client, text));
+    // Until the kernel holds as much as it will.
+    std::uint64_t before = 1;
+    for (int same = 0; same < 1000; before = client->taken()) {
+      same = client->taken() == before ? same + 1 : 0;
+      co_await yield_to_loop();
+    }
+    std::string buffer(1024 * 1024, '\0');
+    for (int i = 0; i < 4; ++i) EXPECT_TRUE(co_await server->read_some(std::span(buffer)));
+    while (client->taken() == before) co_await yield_to_loop();
+    EXPECT_GT(client->taken(), before);
+  }());
+}
+
+TEST_F(SocketTest, SaysThatItsPeerHasEndedThoughNobodyReads) {
+  struct Note final : StreamWatch {
+    void stirred() override { news.set(); }
+    Signal news;
+  };
+  run_task(loop_, [&]() -> Task<void> {
+    auto [client, server] = co_await connect();
+    co_await client->write_all(std::string_view("unread"));
+    Note note;
+    server->watch(&note);
+    EXPECT_FALSE(server->peer_ended());
+    client.reset();
+    while (!server->peer_ended()) {
+      co_await note.news.wait();
+      note.news.clear();
+    }
+    server->watch(nullptr);
+    EXPECT_EQ(co_await read_to_end(*server), "unread");
+  }());
+}
+
+/// The kernel takes so much of a new connection at once.
+TEST_F(SocketTest, AWriterThatNeverWaitsLeavesTheLoopToOthersAllTheSame) {
+  run_task(loop_, [&]() -> Task<void> {
+    auto [client, server] = co_await connect();
+    const std::string text(1024 * 1024, 'x');
+    int turns = 0;
+    Scope others;
+    others.spawn([](int& count) -> Task<void> {
+      for (;; ++count) co_await yield_to_loop();
+    }(turns));
+    others.spawn([](ByteStream& stream) -> Task<void> { co_await read_to_end(stream); }(*server));
+    EXPECT_TRUE(co_await client->write_all(std::string_view(text)));
+    EXPECT_GE(turns, 3);
+  }());
+}
+
 TEST_F(SocketTest, ACancelledReadLosesNoBytesOfTheNext) {
   const auto scenario = [&]() -> Task<std::string> {
     Pair pair = co_await connect();

@@ -104,6 +104,29 @@ TEST(Scope, JoinWaitsForAll) {
   EXPECT_EQ(ended, 10);
 }
 
+TEST(Scope, WhatATaskThrowsEndsThatTaskAlone) {
+  EventLoop loop;
+  int ended = 0;
+  run_task(loop, [&]() -> Task<void> {
+    Scope scope;
+    scope.spawn([](int& count) -> Task<void> {
+      co_await yield_to_loop();
+      co_await yield_to_loop();
+      ++count;
+    }(ended));
+    scope.spawn([]() -> Task<void> {
+      throw std::runtime_error("at once");
+      co_return;
+    }());
+    scope.spawn([]() -> Task<void> {
+      co_await yield_to_loop();
+      throw std::runtime_error("later");
+    }());
+    co_await scope.join();
+  }());
+  EXPECT_EQ(ended, 1);
+}
+
 TEST(FirstOf, CancelsTheLoser) {
   EventLoop loop;
   std::vector<std::string> journal;
@@ -178,10 +201,10 @@ TEST(WithDeadline, IsCancelledByItsDestructionAtAnyPoint) {
   };
   run_task(loop, [&]() -> Task<void> {
     Scope scope;
-    scope.spawn(waiter());
-    // At its deadline, and destroyed before the loop could tell it.
+    // At its deadline, and destroyed before the loop could tell it: the timer is a moment older.
     Timer timer([&] { scope.cancel(); });
     timer.arm(std::chrono::steady_clock::now() + 1ms);
+    scope.spawn(waiter());
     co_await sleep_for(5ms);
   }());
   EXPECT_EQ(journal, (std::vector<std::string>{"destroyed"}));
@@ -202,6 +225,20 @@ TEST(FirstOf, CarriesExceptionsToTheAwaiter) {
       caught = true;
     }
     EXPECT_TRUE(caught);
+  }());
+}
+
+TEST(WithDeadline, WhatATaskThrowsIsAnError) {
+  EventLoop loop;
+  const auto failing = []() -> Task<Result<int>> {
+    co_await yield_to_loop();
+    throw std::out_of_range("no such member");
+  };
+  run_task(loop, [&]() -> Task<void> {
+    const auto result = co_await with_deadline(Deadline::after(1h), failing(), "counting");
+    EXPECT_FALSE(result);
+    EXPECT_EQ(result.error().code, ErrorCode::kInternal);
+    EXPECT_EQ(result.error().message, "counting failed: no such member");
   }());
 }
 

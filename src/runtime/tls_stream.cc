@@ -114,9 +114,19 @@ Task<Result<std::size_t>> TlsStream::receive() {
   co_return count;
 }
 
+/// Whether OpenSSL, asked now, may have something that no further byte is needed for.
+bool TlsStream::may_have_more() const {
+  return !received().empty() || SSL_has_pending(ssl_.get()) == 1 || SSL_get_shutdown(ssl_.get()) != 0;
+}
+
+void TlsStream::watch(StreamWatch* watch) {
+  transport_->watch(watch);
+  if (watch != nullptr && may_have_more()) watch->stirred();
+}
+
 Task<Result<std::size_t>> TlsStream::read_some(std::span<char> buffer) {
   // For what has not come OpenSSL need not be asked: it would make a buffer of a record's size for that.
-  bool ask = !received().empty() || SSL_has_pending(ssl_.get()) == 1 || SSL_get_shutdown(ssl_.get()) != 0;
+  bool ask = may_have_more();
   while (true) {
     if (ask) {
       ERR_clear_error();
@@ -128,7 +138,10 @@ Task<Result<std::size_t>> TlsStream::read_some(std::span<char> buffer) {
       if (reason != SSL_ERROR_WANT_READ) co_return fail(tls_error("reading TLS from " + peer()));
     }
     if (const char* trouble = unsent_trouble())
-      co_return fail(ErrorCode::kUnavailable, "reading TLS from " + peer() + trouble);
+      co_return fail(Error{.code = ErrorCode::kUnavailable,
+                           .origin = Origin::kEndpoint,
+                           .retry = Retry::kElsewhere,
+                           .message = "reading TLS from " + peer() + trouble});
     const auto arrived = co_await receive();
     if (!arrived) co_return fail(arrived.error());
     // An end without close_notify could be an attacker's cut: an error, not an end.

@@ -50,6 +50,9 @@ class TlsStream final : public ByteStream {
 
   Task<Result<std::size_t>> read_some(std::span<char> buffer) override;
   Task<Result<void>> write_all(std::span<const std::string_view> parts) override;
+  void watch(StreamWatch* watch) override;
+  bool peer_ended() const override { return transport_->peer_ended(); }
+  std::uint64_t taken() const override { return transport_->taken(); }
   Task<Result<void>> shutdown_write() override;
   void close() override { transport_->close(); }
   const std::string& peer() const override { return transport_->peer(); }
@@ -72,6 +75,7 @@ class TlsStream final : public ByteStream {
   static int read_wire(BIO* bio, char* out, std::size_t size, std::size_t* count);
   static int write_wire(BIO* bio, const char* data, std::size_t size, std::size_t* count);
 
+  bool may_have_more() const;
   const char* unsent_trouble() const;
   Error handshake_error(int reason) const;
   Result<void> encrypt(std::string_view bytes);

@@ -26,6 +26,15 @@ inline void decode_and_answer(const protocol::Codec& codec, std::string_view bod
     return;
   }
   const GenerateRequest& work = call->work;
+  if (work.refusal) {
+    const Error& error = *work.refusal;
+    expect(error.code == ErrorCode::kInvalidArgument && !error.param.empty(),
+           "what an engine refuses is a field");
+    expect(!error.message.empty() && simdjson::validate_utf8(error.message), "a reason is text");
+  }
+  if (work.format.kind != OutputFormat::Kind::kText)
+    expect(!work.format.field().empty() && simdjson::validate_utf8(work.format.definition),
+           "a format is text");
   expect(!work.prompts.empty() && work.n >= 1 && work.choices() >= 1, "there is something to do");
   const auto encoder = call->make_encoder({.id = "id\"", .model = "m\\", .created = 1});
   std::string out;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/backends/llama/grammar_constraint.h"
+#include "engine/backends/llama/schema_grammar.h"
 #include "engine/backends/llama/testing/tiny_vocabulary.h"
 #include "fuzzing.h"
 

@@ -1,10 +1,13 @@
 // A body that passes through with a few members changed: it stays JSON, the rest stays byte for byte, and
 // what was set is what is found.
 #include "gateway/protocol/json/edit.h"
+#include "gateway/protocol/json/members.h"
 
 #include "codec.h"
 
 #include <array>
+#include <string>
+#include <vector>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace autoglm;
@@ -13,6 +16,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   simdjson::dom::parser parser;
   simdjson::dom::object object;
   if (parser.parse(simdjson::padded_string(body)).get_object().get(object) != simdjson::SUCCESS) return 0;
+  std::vector<std::string> names;
+  protocol::for_each_json_member(
+      body, [&](const protocol::JsonMember& member) { names.emplace_back(member.name); });
+  std::size_t next = 0;
+  for (const auto member : object) {
+    expect(next < names.size() && names[next] == member.key, "a name is what the parser reads");
+    ++next;
+  }
+  expect(next == names.size(), "no member is made up");
   const std::array edits{protocol::JsonEdit{"model", R"("other")"}, protocol::JsonEdit{"seed", "7"}};
   const std::string edited = protocol::edit_members(body, edits);
   expect(fuzzing::is_json(edited), "an edited object is JSON");

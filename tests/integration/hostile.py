@@ -222,7 +222,7 @@ CHATS = [
     ("100,000 messages", chat(*[{"role": "user", "content": "x"}] * 100_000)),
     ("100,000 empty messages", chat(*[{"role": "user", "content": ""}] * 100_000)),
     ("arguments of a call, 50,000 deep", tool({}, messages=called('{"a":' + "[" * 50_000 + "]" * 50_000 + "}"))),
-    ("arguments of a call that are cut", tool({}, messages=called('{"a":'))),
+    ("arguments of a call that are cut", tool({}, messages=called('{"a":')), (200,)),  # as a limit has left them
     ("a tool's name of 200 KB", tool({}, name="é" * 100_000)),
     ("a tool's name that goes on as grammar", tool({}, name="f\nroot ::= [z-a]"), (200, 400)),
     ("a tool's name that is an expensive expression", tool({}, name="((((((a*)*)*)*)*)*)*b"), (200, 400)),

@@ -61,6 +61,16 @@ class Validate(unittest.TestCase):
         self.assertIn("/x.gguf", out)
         self.assertEqual(validate(out, "--print")[0], 0)
 
+    def test_what_is_printed_holds_no_secrets(self):
+        text = ("models: [{ name: a, endpoints: [{ url: 'https://h/v1?key=hush', headers: { Authorization: Bearer hush } }] }]\n")
+        code, out, err = validate(text, "--print")
+        self.assertEqual(code, 0, err)
+        self.assertIn('Authorization: "<hidden>"', out)
+        self.assertNotIn("hush", out + err)
+        code, out, err = validate(text.replace("https://h/", "https://me:hush@h:x/"))
+        self.assertEqual(code, 1)
+        self.assertNotIn("hush", out + err)
+
     def test_schema_is_json(self):
         self.assertEqual(json.loads(run("validate", "--schema")[1])["title"], "Open-AutoGLM")
 

@@ -114,8 +114,30 @@ class Refused(ReloadTest):
         (front,) = self.start(gateway(pool(a.url), engine))
         other = copy.deepcopy(engine)
         other["engine"]["max_batch"] = 64
-        self.check_reload(front, pool(a.url), other, workers=1, restart=("server.workers", "models[small].engine"))
+        self.check_reload(front, pool(a.url), other, workers=1, http2=False,
+                          restart=("models[small].engine.max_batch", "server.http2", "server.workers"))
+        self.check_reload(front, pool(a.url), other, workers=1, restart=("models[small].engine.max_batch", "server.workers"))
         self.assertIsInstance(self.says(front, model="small"), str)
+
+
+    def write(self, front, text):
+        with open(front.config_path, "w") as file:
+            file.write(text)
+        return front.post("/reload", "", admin=True)
+
+    def test_what_is_not_the_whole_file_changes_nothing(self):
+        a, b = self.servers("a", "b")
+        (front,) = self.start(gateway(pool(a.url), pool(b.url, name="more")))
+        head = "server: {}\nmodels:\n"
+        for text, why in (("", "the file is empty"), ("# later\n", "the file is empty"), (head, 'ends with "models:"'),
+                          ("server: {}\n", "names none, and the default one is not fetched")):
+            with self.subTest(text):
+                answer = self.write(front, text)
+                self.assertEqual(answer.status, 400, answer.body)
+                self.assertIn(why, answer.error["message"])
+                self.assertEqual([self.says(front, model=m) for m in ("tiny", "more")], ["a", "b"])
+        self.assertEqual(self.write(front, "models: []\n").status, 200)
+        self.assertEqual([self.says(front, model=m) for m in ("tiny", "more")], [404, 404])
 
 
 class Changes(ReloadTest):
@@ -148,6 +170,15 @@ class Changes(ReloadTest):
         self.check_reload(front, {"name": "two", "engine": {"path": TINY_MODEL, "threads": 1}})
         wait_for(lambda: self.says(front, model="two") != 503, "the engine")
         self.assertEqual(len(b.requests), 3)
+
+    def test_a_model_that_this_process_runs_comes_to_a_gateway(self):
+        (a,) = self.servers("a")
+        (front,) = self.start(gateway(pool(a.url, name="a")))
+        for _ in range(3):
+            self.check_reload(front, pool(a.url, name="a"), {"name": "own", "engine": {"path": TINY_MODEL, "context": 256}})
+            wait_for(lambda: front.post("/v1/completions", {"model": "own", "prompt": "Hi", "max_tokens": 2}).status == 200, "it is loaded")
+            self.check_reload(front, pool(a.url, name="a"))
+        self.assertEqual(self.says(front, model="a"), "a")
 
     def test_an_endpoint_that_goes_gets_nothing_more_and_its_connections_close(self):
         a, b = self.servers("a", "b")

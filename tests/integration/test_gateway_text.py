@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 import unittest
 
 from gateway_fixture import Crowd, GatewayTest, gateway, members, pool
@@ -22,16 +23,17 @@ def script(*chunks):
 
 
 class TextTest(GatewayTest):
-    def front(self, *servers, **options):
+    def front(self, *servers, endpoint=None, **options):
         """Asks the first of them first."""
-        (front,) = self.start(gateway(pool(*(s.url for s in servers), **{"balance": "round_robin", **QUICK, **options})))
+        endpoints = [{"url": s.url, **(endpoint or {})} for s in servers]
+        (front,) = self.start(gateway(pool(*endpoints, **{"balance": "round_robin", **QUICK, **options})))
         for server in servers:  # known for what they are: a check begins behind the one that found out
             wait_for(lambda s=server: s.gets.count("/health") > 1, "the second check")
         return front
 
     def frames(self, front, path, wanted):
         """The events of a stream, the last one without its name."""
-        answer = front.post(path, {"stream": True, **wanted})
+        answer = front.post(path, wanted if isinstance(wanted, bytes) else {"stream": True, **wanted})
         self.assertEqual(answer.status, 200, answer.body)
         parts = answer.body.decode().split("\n\n")
         self.assertEqual(parts.pop(), "")
@@ -145,6 +147,66 @@ class Completions(TextTest):
         self.check_one_error(self.frames(self.front(a, b, continue_text=False), "/v1/completions", self.WANTED), 1)
         self.assertEqual(b.requests, [])
 
+    def check_goes_on_late(self, release, headers=None):
+        """The first breaks behind a word, the second goes on when it is let; what `release` does with the open stream lets it."""
+        go_on, go_on_breaking = threading.Event(), threading.Event()
+        self.addCleanup(go_on.set)
+        self.addCleanup(go_on_breaking.set)
+        a, b = self.start(Foreign(script(chunk(" one", **FIRST), go_on_breaking, ConnectionResetError)),
+                          Foreign(script(go_on, chunk(" two", **SECOND), chunk("", "stop", **SECOND), DONE)))
+        front = self.front(a, b, ejection={"consecutive_failures": 1, "max_percent": 100})
+        connection = front.connect()
+        self.addCleanup(connection.close)
+        connection.request("POST", "/v1/completions", json.dumps({"prompt": "Once", "stream": True}), headers or {})
+        response = connection.getresponse()
+        self.assertEqual(response.status, 200)
+        self.assertIn(b" one", response.readline())
+        release(response, go_on_breaking, go_on, b)
+        rest = response.read()
+        self.assertIn(b" two", rest)
+        self.assertTrue(rest.endswith(DONE), rest)
+        self.assertNotIn(b'"error"', rest)
+        self.assertEqual([len(s.requests) for s in (a, b)], [1, 1])
+        self.assertEqual(front.metric("autoglm_resumes_total", outcome="ok"), 1)
+        self.assertEqual(front.metric("autoglm_endpoint_attempts_total", endpoint=b.name, outcome="ok"), 1)
+
+    def test_who_goes_on_may_take_longer_than_a_keep_alive(self):
+        def release(response, breaking, go_on, _b):
+            breaking.set()
+            while not response.readline().startswith(b": keep-alive"):  # after 15 seconds
+                pass
+            go_on.set()
+
+        self.check_goes_on_late(release)
+
+    def test_who_waits_for_the_first_token_is_told_so(self):
+        for failing in (False, True):
+            with self.subTest(failing=failing):
+                begin = threading.Event()
+                self.addCleanup(begin.set)
+                (a,) = self.start(Foreign(script(begin, *([ConnectionResetError] if failing else [chunk(" one", "stop"), DONE]))))
+                connection = self.front(a, retry={"max_attempts": 1}).connect()
+                self.addCleanup(connection.close)
+                connection.request("POST", "/v1/completions", json.dumps({"prompt": "Once", "stream": True}))
+                response = connection.getresponse()  # after 15 seconds
+                self.assertEqual((response.status, response.readline()), (200, b": keep-alive\n"))
+                begin.set()
+                rest = response.read()
+                self.assertTrue(rest.startswith(b"data: {"), rest)
+                self.assertEqual(b'"error"' in rest, failing)
+                self.assertEqual(rest.endswith(DONE), not failing)
+
+    def test_a_limit_for_the_first_token_is_none_for_going_on(self):
+        began = time.monotonic()
+
+        def release(_response, breaking, go_on, b):
+            wait_for(lambda: time.monotonic() > began + 3.5, "the limit to be over")
+            breaking.set()
+            wait_for(lambda: b.requests, "the second to be asked")
+            go_on.set()
+
+        self.check_goes_on_late(release, {"x-autoglm-timeout-ms": "3000"})
+
     def test_nobody_left_to_go_on(self):
         (a,) = self.start(Foreign(script(chunk(" one"), ConnectionResetError)))
         front = self.front(a)
@@ -191,6 +253,24 @@ class Chats(TextTest):
                                          "max_completion_tokens": 7, "add_generation_prompt": False,
                                          "continue_final_message": True})
 
+    def test_members_are_what_they_mean_however_they_are_written(self):
+        wanted = (rb'{"m\u0065ssages": [{"role": "user", "content": "Count."}], "messages": null, "m\u006fdel": "tiny", '
+                  rb'"\u0073tream": false, "stream": true, "max\u005fcompletion_tokens": 9}')
+        for hedge in ({}, {"hedge": {"percentile": 50, "min_delay": "1s"}}):
+            with self.subTest(**hedge):
+                a, b = self.start(
+                    Foreign(self.broken(chat_chunk(content="1", more=FIRST)), pages=VLLM),
+                    Foreign(script(chat_chunk(content=" 2", more=SECOND), chat_chunk("stop", more=SECOND), DONE), pages=VLLM))
+                front = self.front(a, b, endpoint={"model": "cheap"}, **hedge)
+                frames = self.frames(front, "/v1/chat/completions", wanted)
+                self.assertEqual((self.texts(frames), frames[-1]), ("1 2", "[DONE]"))
+                (first,), (asked,) = a.bodies, b.bodies  # of several members with one name the last
+                self.assertEqual((first["model"], asked["model"]), ("cheap", "cheap"))
+                self.assertEqual(asked["messages"], [*self.WANTED["messages"], {"role": "assistant", "content": "1"}])
+                self.assertEqual(asked["max_completion_tokens"], 8)
+                self.assertEqual(set(asked), {"messages", "model", "stream", "max_completion_tokens", "add_generation_prompt",
+                                              "continue_final_message"})
+
     def test_a_server_that_cannot_gets_nothing(self):
         a, b = self.start(Foreign(self.broken(chat_chunk(content="1"))), Foreign(script(DONE)))
         self.check_one_error(self.frames(self.front(a, b), "/v1/chat/completions", self.WANTED), 2)
@@ -236,8 +316,8 @@ class Chats(TextTest):
 
     def test_servers_that_all_break_before_a_word_are_not_asked_for_ever(self):
         servers = self.start(*(Foreign(self.broken(), pages=VLLM) for _ in range(2)))
-        frames = self.frames(self.front(*servers), "/v1/chat/completions", self.WANTED)
-        self.check_one_error(frames, 1)
+        answer = self.front(*servers).post("/v1/chat/completions", {**self.WANTED, "stream": True})
+        self.assertEqual((answer.status, answer.error["code"]), (503, "no_endpoint"), "nothing was said, so it has a status")
         self.assertLessEqual(sum(len(s.requests) for s in servers), 3, "retry.max_attempts")
 
 

@@ -4,7 +4,9 @@ import contextlib
 import gzip
 import json
 import os
+import resource
 import socket
+import threading
 import unittest
 
 import hostile
@@ -114,6 +116,34 @@ class Bounds(unittest.TestCase):
             for connection in waiting:
                 connection.close()
             wait_for(lambda: server.post("/v1/completions", wanted).status == 400, "room again: the prompt is only too long")
+
+    def test_bodies_that_there_is_no_memory_for(self):
+        with Server() as server:
+            pid = server.process.pid
+            with open(f"/proc/{pid}/maps") as maps:
+                if "mimalloc" not in maps.read():
+                    self.skipTest("a sanitizer's allocator ends the process where there is no memory")
+            with open(f"/proc/{pid}/statm") as statm:
+                most = int(statm.read().split()[0]) * resource.getpagesize() + 60 * (1 << 20)
+            resource.prlimit(pid, resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+            body = json.dumps({"prompt": "x" * 15_000_000, "max_tokens": 1})
+            statuses = []
+
+            def ask():
+                try:
+                    statuses.append(server.post("/v1/completions", body).status)
+                except OSError:
+                    statuses.append(None)  # answered before all of it was sent, and that answer lost
+
+            asking = [threading.Thread(target=ask) for _ in range(12)]
+            for thread in asking:
+                thread.start()
+            for thread in asking:
+                thread.join()
+            self.assertEqual(len(statuses), 12)
+            self.assertIsNone(server.process.poll(), server.log()[-2000:])
+            self.assertIn(503, statuses)
+            self.assertEqual(server.post("/v1/completions", {"prompt": "Hi", "max_tokens": 1}).status, 200)
 
     def test_a_client_has_so_many_connections(self):
         with Server(server={"max_connections_per_client": 3}) as server:

@@ -371,7 +371,9 @@ class Isolation(unittest.TestCase):
         self.assertEqual(children(server.process.pid), [])
         answer = server.post("/v1/completions", {"prompt": "a"})
         self.assertEqual((answer.status, answer.error["code"]), (503, "model_failed"))
-        self.assertIn("not a GGUF", answer.error["message"])
+        self.assertIn("could not be loaded", answer.error["message"])
+        self.assertNotIn("GGUF", answer.error["message"])
+        self.assertIn("not a GGUF", server.log())
         self.assertEqual(server.get("/health").status, 200)
         self.check_answers(server, "other")
 

@@ -14,6 +14,8 @@ VLLM = ["num_requests_running", "num_requests_waiting", "kv_cache_usage_perc", "
 
 
 class Metrics(ServerTest):
+    server_options = {"server": {"peer_key": "a secret that servers share"}}
+
     def test_load_report(self):
         prompt = "Once upon a time there was a little " * 40
         answer = self.server.call("POST", "/v1/completions", {"prompt": prompt, "max_tokens": 2},

@@ -16,9 +16,11 @@ import threading
 import unittest
 
 from certificates import Authority, not_after, serial
+from gateway_fixture import members, pool
 from server import PATIENCE, Server, events, text_of, wait_for
 from test_docs import ROOT
 from test_life import run
+from upstream import Listener
 
 ASK = {"prompt": "Hello", "max_tokens": 2}
 RELOADS = "autoglm_tls_reloads_total"
@@ -627,6 +629,26 @@ class Validate(TlsTest):
         code, _, err = run("serve", "--config", self.path("c.yaml"), "--port", "0", "--admin-port", "0")
         self.assertNotEqual(code, 0)
         self.assertIn("server.tls.certificates[0].key", err)
+
+
+class Silent(Listener):
+    def serve(self, connection):
+        while connection.recv(65536):
+            pass
+
+
+class Leaves(TlsTest):
+    def test_who_leaves_behind_more_than_a_socket_holds_is_noticed(self):
+        silent = self.enterContext(Silent())
+        certificates = [dict(zip(("certificate", "key"), self.pair))]
+        for tls in (None, self.trusting()):
+            server = self.enterContext(Server(models=[pool(silent.url)], tls=tls, server={
+                "request_timeout": f"{PATIENCE}s", **({"tls": {"certificates": certificates}} if tls else {})}))
+            with self.connection(server) if tls else socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
+                client.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 14\r\n\r\n" + b'{"prompt":"x"}')
+                wait_for(lambda: sum(m["in_flight"] for m in members(server).values()) == 1, "its request")
+                client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 20_000)
+            wait_for(lambda: server.metric("autoglm_endpoint_attempts_total", outcome="abandoned") == 1, "its end", PATIENCE / 2)
 
 
 class Guide(TlsTest):

@@ -150,7 +150,8 @@ class Spoiler(Listener):
 class Foreign(Listener):
     """A server that is not ours. `answer(path, body, count)` returns (status, headers, body), or a list of chunks of a
     stream in the place of the body, which ends as it should unless its last element is an exception's class. An event
-    among the chunks holds up what follows until it is set. `pages` are what it answers to GETs, by path."""
+    among the chunks holds up what follows until it is set. `pages` are what it answers to GETs, by path, or the status of
+    its refusal."""
 
     def __init__(self, answer=None, health=200, pages=None, **listener):
         self.answer = answer or (lambda *_: (200, {}, completion()))
@@ -174,6 +175,8 @@ class Foreign(Listener):
                 self.gets.append(path)
                 status = self.health if path == "/health" else 200 if path in self.pages else 404
                 page = self.pages.get(path, b"{}")
+                if isinstance(page, int):
+                    status, page = page, b"{}"
                 if page is ConnectionResetError:
                     reset(connection)
                     return

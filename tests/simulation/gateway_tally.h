@@ -16,6 +16,7 @@ enum class Saw : std::uint8_t {
   kProbeCloses,
   kProbeReopens,
   kProbeLeaves,  // neither success nor failure
+  kLoneProbe,    // while every breaker was open
   kEjection,
   kReturn,
   kPanicPick,
@@ -45,6 +46,7 @@ constexpr std::array<std::string_view, kSights> kSightNames = {"requests",
                                                                "probes closed",
                                                                "probes failed",
                                                                "probes left",
+                                                               "probes for want of others",
                                                                "ejections",
                                                                "returns",
                                                                "panic picks",

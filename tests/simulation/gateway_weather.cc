@@ -22,7 +22,7 @@ BalancerFactory factory_of(Balance balance) {
     case Balance::kPowerOfTwo:
       return make_power_of_two;
     case Balance::kPrefixAffinity:
-      return make_prefix_affinity;
+      return make_prefix_affinity();
   }
   return nullptr;
 }

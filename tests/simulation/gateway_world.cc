@@ -10,6 +10,8 @@ using namespace std::chrono_literals;
 using enum Saw;
 using State = CircuitBreaker::State;
 
+constexpr Duration kHedgeAfter = 15ms;
+
 World::World(std::uint64_t seed, Balance balance) : random_(seed), config_(config_of(random_, balance)) {
   std::vector<Endpoint*> endpoints;
   std::vector<std::shared_ptr<EndpointRecord>> records;
@@ -19,7 +21,9 @@ World::World(std::uint64_t seed, Balance balance) : random_(seed), config_(confi
     endpoints.push_back(endpoints_.back().get());
     records.push_back(records_.of(endpoint.url, endpoint.url, config_.breaker));
   }
-  dispatcher_ = std::make_unique<Dispatcher>("m", config_, metrics_, endpoints, records);
+  dispatcher_ = std::make_unique<Dispatcher>(
+      "m", Dispatcher::Surroundings{.config = config_, .metrics = metrics_, .clock = clock_}, endpoints,
+      records);
   for (int i = 0; i < 2; ++i)
     loops_.push_back({.balancer = factory_of(balance)(random_()), .random = Random(random_())});
   for (char first = 'a'; first < 'g'; ++first) {
@@ -28,6 +32,10 @@ World::World(std::uint64_t seed, Balance balance) : random_(seed), config_(confi
   }
   moods_.assign(endpoints.size(), Mood::kWell);
   breakers_.assign(endpoints.size(), State::kClosed);
+  models_.assign(endpoints.size(), BreakerModel(config_.breaker));
+  std::vector<cluster::FailureLimit> limits;
+  for (const Member& member : members()) limits.push_back(member.failure_limit);
+  ejections_.emplace(config_.ejection, config_.health, limits);
   ejected_.assign(endpoints.size(), false);
   probe_.resize(endpoints.size());
 }
@@ -108,7 +116,7 @@ void World::advance(std::uint64_t id) {
   request.waiting = false;
   ++request.epoch;
   auto step = request.dispatch->next(now_);
-  if (auto* asked = std::get_if<Dispatch::Ask>(&step)) {
+  if (auto* asked = std::get_if<Ask>(&step)) {
     ask(id, std::move(*asked), false);
   } else if (std::holds_alternative<Dispatch::Full>(step)) {
     wait(id);
@@ -134,43 +142,19 @@ void World::wait(std::uint64_t id) {
   at(config_.queue.timeout, Kind::kWaitEnds, id, request.epoch);
 }
 
-/// 0 is asked before 1, and so on. The rule of docs/gateway.md, written once more.
-int World::tier(std::size_t index) {
-  const EndpointSet& set = dispatcher_->endpoints();
-  const Member& member = members()[index];
-  set.look(outlook_, now_);
-  const bool available = member.state->health.well() && !member.state->health.ejected(now_);
-  const bool panic = outlook_.panic && outlook_.any_well;
-  if (!member.backup && (panic ? !member.state->health.absent() : available)) return 0;
-  if (member.backup && available) return 1;
-  return member.backup ? 3 : 2;
-}
-
-void World::check_pick(const Request& request, std::size_t picked) {
-  const Member& member = members()[picked];
-  ASSERT_TRUE(member.state->enabled) << "a drained one was asked";
-  ASSERT_FALSE(request.tried.contains(picked)) << "the same was asked again";
-  ASSERT_TRUE(!request.broke || endpoints_[picked]->current_continuation == Continuation::kExact);
-  const int tier_picked = tier(picked);
-  if (tier_picked == 1) ++tally_[kBackup];
-  if (tier_picked > 1) ++tally_[kLastResort];
-  for (std::size_t i = 0; i < moods_.size(); ++i) {
-    const bool could = i != picked && members()[i].state->enabled && !request.tried.contains(i) &&
-                       dispatcher_->endpoints().breaker(i).admits(now_) &&
-                       (!request.broke || endpoints_[i]->current_continuation == Continuation::kExact);
-    // For one that is well a place is waited for; not for one that is not.
-    if (tier_picked == 3 && members()[i].full()) continue;
-    ASSERT_TRUE(!could || tier(i) >= tier_picked) << "somebody better was there";
-  }
-}
-
-void World::ask(std::uint64_t id, Dispatch::Ask ask, bool hedge) {
+void World::ask(std::uint64_t id, Ask ask, bool hedge) {
   Request& request = live_.at(id);
-  const std::size_t member = ask.member;
+  const std::size_t member = ask.member();
   ASSERT_NO_FATAL_FAILURE(check_pick(request, member));
   const State state = dispatcher_->endpoints().breaker(member).state();
   ASSERT_NE(state, State::kOpen) << "an open breaker let somebody in";
   const bool probe = state == State::kHalfOpen;
+  if (!models_[member].admits(now_)) {
+    ++tally_[kLoneProbe];
+    ASSERT_NO_FATAL_FAILURE(check_lone_probe(request, member));
+  }
+  const BreakerModel::Attempt model = models_[member].begins(now_);
+  ASSERT_EQ(probe, model.probe) << "the breaker and its model differ";
   ASSERT_FALSE(probe && probe_[member]) << "two probes at a time";
   if (probe) {
     probe_[member] = id;
@@ -191,10 +175,14 @@ void World::ask(std::uint64_t id, Dispatch::Ask ask, bool hedge) {
   }
   const std::uint64_t number = order_;
   auto [mishap, in] = fate(random_, moods_[member]);
-  request.asked.push_back(
-      {.ask = std::move(ask), .probe = probe, .number = number, .hedge = hedge, .mishap = std::move(mishap)});
+  request.asked.push_back({.ask = std::move(ask),
+                           .probe = probe,
+                           .number = number,
+                           .hedge = hedge,
+                           .model = model,
+                           .mishap = std::move(mishap)});
   at(in, Kind::kOutcome, id, number);
-  if (!hedge && random_.below(4) == 0) at(15ms, Kind::kHedge, id, request.epoch);
+  if (!hedge && random_.below(4) == 0) at(kHedgeAfter, Kind::kHedge, id, request.epoch);
 }
 
 void World::hedge(std::uint64_t id) {
@@ -214,55 +202,76 @@ void World::settle(std::uint64_t id, std::uint64_t number) {
     succeed(id, std::move(asked));
     return;
   }
-  const std::size_t member = asked.ask.member;
+  const std::size_t member = asked.ask.member();
   const bool neutral =
       asked.mishap->origin == Origin::kClient || asked.mishap->code == ErrorCode::kResourceExhausted;
-  if (asked.probe) {
-    probe_[member].reset();
-    ++tally_[neutral ? kProbeLeaves : kProbeReopens];
-  }
   if (asked.mishap->reason == "connect_failed" && !std::exchange(request.replaced, true))
     request.replaces = true;
   request.dispatch->failed(std::move(asked.ask), *asked.mishap, now_);
-  if (asked.probe) {
-    const CircuitBreaker& breaker = dispatcher_->endpoints().breaker(member);
-    ASSERT_EQ(breaker.state(), State::kOpen);
-    ASSERT_EQ(breaker.until_probe(now_) == Duration::zero(), neutral)
-        << "who neither fails nor succeeds leaves the probe to the next";
-  }
+  tell_models(asked, member, !neutral);
+  if (asked.mishap->reason == "connect_failed") ejections_->finds_nobody(member);
+  if (asked.probe) end_probe(member, neutral);
   if (request.asked.empty()) advance(id);
+}
+
+/// Who neither fails nor succeeds leaves the probe to the next.
+void World::end_probe(std::size_t member, bool neutral) {
+  probe_[member].reset();
+  ++tally_[neutral ? kProbeLeaves : kProbeReopens];
+  const CircuitBreaker& breaker = dispatcher_->endpoints().breaker(member);
+  ASSERT_EQ(breaker.state(), State::kOpen);
+  // A neutral end leaves what is left of the sleep window, which a probe without others need not await.
+  ASSERT_TRUE(neutral || breaker.until_probe(now_) > Duration::zero());
 }
 
 void World::succeed(std::uint64_t id, Asked asked) {
   Request& request = live_.at(id);
   request.dispatch->succeeded(asked.ask, now_);
+  models_[asked.ask.member()].succeeds(asked.model, now_);
+  request.ended = ejections_->succeeds(asked.ask.member());
   if (asked.probe) {
-    probe_[asked.ask.member].reset();
+    probe_[asked.ask.member()].reset();
     ++tally_[kProbeCloses];
-    ASSERT_EQ(dispatcher_->endpoints().breaker(asked.ask.member).state(), State::kClosed);
+    ASSERT_EQ(dispatcher_->endpoints().breaker(asked.ask.member()).state(), State::kClosed);
   }
   if (asked.hedge) {
     ++tally_[kHedgeWins];
     request.dispatch->hedge_won();
   }
-  for (const Asked& slower : request.asked) drop(slower);
+  for (Asked& slower : request.asked) lose(request, std::move(slower));
   request.asked.clear();
   if (request.broke) ++tally_[kResume];
   if (std::exchange(request.retrying, false)) --retrying_;
-  request.member = asked.ask.member;
-  request.place = std::move(asked.ask.place);
+  request.streaming = std::move(asked.ask);
+  request.streaming_model = asked.model;
   at(about(20ms), Kind::kTokens, id, ++request.epoch);
+}
+
+void World::tell_models(const Asked& asked, std::size_t member, bool failed) {
+  if (!failed) return models_[member].leaves(asked.model);
+  models_[member].fails(asked.model, now_);
+  ejections_->fails(member, {}, now_);
 }
 
 /// Its work is cancelled.
 void World::drop(const Asked& asked) {
+  tell_models(asked, asked.ask.member(), false);
   if (!asked.probe) return;
-  probe_[asked.ask.member].reset();
+  probe_[asked.ask.member()].reset();
   ++tally_[kProbeLeaves];
 }
 
+/// Another one was faster.
+void World::lose(Request& request, Asked asked) {
+  const std::size_t member = asked.ask.member();
+  const bool slow = now_ - asked.ask.began() >= kHedgeAfter;
+  request.dispatch->outpaced(std::move(asked.ask), kHedgeAfter, now_);
+  tell_models(asked, member, slow);
+  if (asked.probe) end_probe(member, !slow);
+}
+
 void World::tokens(std::uint64_t id) {
-  const Mood mood = moods_[*live_.at(id).member];
+  const Mood mood = moods_[live_.at(id).streaming->member()];
   if (mood == Mood::kBreaking || mood == Mood::kGone || random_.below(100) == 0) {
     break_off(id);
     return;
@@ -274,15 +283,20 @@ void World::tokens(std::uint64_t id) {
 void World::break_off(std::uint64_t id) {
   Request& request = live_.at(id);
   ++tally_[kBreak];
-  const std::size_t member = *std::exchange(request.member, std::nullopt);
-  request.place.reset();
+  Ask ask = std::move(*std::exchange(request.streaming, std::nullopt));
+  const std::size_t member = ask.member();
+  models_[member].fails(request.streaming_model, now_);
+  ejections_->fails(member, request.ended, now_);
   const bool got_on = random_.below(4) != 0;
-  request.replaces = got_on;
-  request.allowed = got_on ? request.attempts + config_.retry.max_attempts : request.allowed;
-  request.dispatch->broke(member, error_of(ErrorCode::kBadGateway, Origin::kEndpoint, Retry::kElsewhere),
-                          got_on, now_);
-  const bool exact = endpoints_[member]->current_continuation == Continuation::kExact;
-  if (!exact) {
+  const bool early = now_ - ask.began() < config_.breaker.window;
+  const bool once_more = got_on && (!early || ++request.early_breaks <= config_.retry.max_attempts);
+  if (once_more) request.replaces = true;
+  request.allowed = once_more ? request.attempts + config_.retry.max_attempts
+                    : got_on  ? request.attempts
+                              : request.allowed;
+  request.dispatch->broke(
+      std::move(ask), error_of(ErrorCode::kBadGateway, Origin::kEndpoint, Retry::kElsewhere), got_on, now_);
+  if (endpoints_[member]->current_continuation != Continuation::kExact) {
     ++tally_[kNoResume];
     end(id);
     return;
@@ -295,6 +309,7 @@ void World::break_off(std::uint64_t id) {
 
 void World::refuse(std::uint64_t id, const Error& error) {
   ++tally_[live_.at(id).broke ? kNoResume : kRefusal];
+  ASSERT_NO_FATAL_FAILURE(check_refusal(live_.at(id)));
   if (error.code == ErrorCode::kUnavailable) ASSERT_GE(error.retry_after.value(), 1s);
   ASSERT_TRUE(error.code != ErrorCode::kInvalidArgument || error.retry == Retry::kNever);
   end(id);
@@ -302,7 +317,7 @@ void World::refuse(std::uint64_t id, const Error& error) {
 
 void World::leave(std::uint64_t id) {
   Request& request = live_.at(id);
-  ++tally_[request.member    ? kClientLeavesStreaming
+  ++tally_[request.streaming ? kClientLeavesStreaming
            : request.waiting ? kClientLeavesWaiting
                              : kClientLeavesAsking];
   for (const Asked& asked : request.asked) drop(asked);
@@ -337,6 +352,7 @@ void World::check_health(std::size_t member) {
   const Mood mood = moods_[member];
   const bool unwell = mood == Mood::kFailing || mood == Mood::kHanging;
   dispatcher_->endpoints().checked(member, mood == Mood::kGone ? kAbsent : unwell ? kUnwell : kWell, now_);
+  if (ejections_->checked(member, mood != Mood::kGone && !unwell, now_)) models_[member].comes_back(now_);
   at(about(250ms), Kind::kCheck, member);
 }
 
@@ -349,37 +365,6 @@ void World::change_mood(std::size_t member) {
   if (drain) ++tally_[kDrain];
   dispatcher_->endpoints().set_enabled(members()[member].name(), !drain);
   at(about(was_well ? 900ms : 1500ms), Kind::kMood, member);
-}
-
-/// What must hold whatever has happened; and what has.
-void World::look() {
-  std::size_t out = 0;
-  for (std::size_t i = 0; i < moods_.size(); ++i) {
-    const Member& member = members()[i];
-    ASSERT_TRUE(member.max_connections == 0 || member.in_flight() <= member.max_connections);
-    const State state = dispatcher_->endpoints().breaker(i).state();
-    ASSERT_EQ(state == State::kHalfOpen, probe_[i].has_value()) << "a probe that nobody is";
-    if (breakers_[i] == State::kClosed && state == State::kOpen) ++tally_[kBreakerOpens];
-    breakers_[i] = state;
-    const bool ejected = member.state->health.ejected(now_);
-    if (ejected != ejected_[i]) ++tally_[ejected ? kEjection : kReturn];
-    ejected_[i] = ejected;
-    out += ejected ? 1 : 0;
-  }
-  ASSERT_LE(out * 100, moods_.size() * config_.ejection.max_percent);
-  ASSERT_LT(out, moods_.size());
-}
-
-void World::check_at_rest() {
-  EXPECT_TRUE(live_.empty());
-  EXPECT_EQ(retrying_, 0U);
-  for (std::size_t i = 0; i < moods_.size(); ++i) {
-    EXPECT_EQ(members()[i].in_flight(), 0U);
-    EXPECT_FALSE(probe_[i]);
-  }
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(dispatcher_->budget().try_retry()) << "as if nobody had come";
-  tally_[kPanicPick] += static_cast<std::uint64_t>(metrics_.panics.value());
-  tally_[kBudgetSpent] += static_cast<std::uint64_t>(metrics_.retries_refused.value());
 }
 
 }  // namespace autoglm::gateway

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "base/random.h"
+#include "breaker_model.h"
+#include "ejection_model.h"
 #include "gateway/resilience/dispatcher.h"
 #include "gateway_tally.h"
 #include "gateway_weather.h"
@@ -57,10 +59,11 @@ class World {
     bool operator>(const Event& other) const { return std::tie(at, order) > std::tie(other.at, other.order); }
   };
   struct Asked {
-    Dispatch::Ask ask;
+    Ask ask;
     bool probe;
     std::uint64_t number;
     bool hedge;
+    BreakerModel::Attempt model;
     std::optional<Error> mishap;  // that it will come to
   };
   struct Request {
@@ -75,15 +78,23 @@ class World {
     bool replaced = false;
     bool waiting = false;
     bool broke = false;
-    std::optional<std::size_t> member;  // that streams
-    EndpointSet::Place place = {};
+    std::uint32_t early_breaks = 0;
+    std::optional<Ask> streaming = {};
+    BreakerModel::Attempt streaming_model = {};
+    EjectionModel::Streak ended = {};  // by the answer that streams
   };
 
   void happen(const Event& event);
   void arrive();
   void advance(std::uint64_t id);
-  void ask(std::uint64_t id, Dispatch::Ask ask, bool hedge);
+  void ask(std::uint64_t id, Ask ask, bool hedge);
   void check_pick(const Request& request, std::size_t member);
+  void check_lone_probe(const Request& request, std::size_t member);
+  void check_refusal(const Request& request);
+  bool admits(std::size_t member);
+  bool everybody_is_shut();
+  bool has_place(std::size_t member);
+  bool available(std::size_t member);
   void hedge(std::uint64_t id);
   void wait(std::uint64_t id);
   void succeed(std::uint64_t id, Asked asked);
@@ -99,12 +110,26 @@ class World {
   void change_mood(std::size_t member);
   int tier(std::size_t member);
   void drop(const Asked& asked);
+  void tell_models(const Asked& asked, std::size_t member, bool failed);
+  void lose(Request& request, Asked asked);
+  void end_probe(std::size_t member, bool neutral);
   void at(Duration in, Kind kind, std::uint64_t subject = 0, std::uint64_t detail = 0);
   Duration about(Duration mean) { return gateway::about(random_, mean); }
   std::span<const Member> members() { return dispatcher_->endpoints().members(); }
 
+  /// For verdicts on what is destroyed.
+  class WorldClock final : public Clock {
+   public:
+    explicit WorldClock(const MonotonicTime& now) : now_(now) {}
+    MonotonicTime now() const override { return now_; }
+
+   private:
+    const MonotonicTime& now_;
+  };
+
   Random random_;
   MonotonicTime now_{Duration(std::chrono::hours(1))};
+  WorldClock clock_{now_};
   PoolConfig config_;
   observe::MetricRegistry registry_;
   PoolMetrics metrics_{registry_, "m"};
@@ -119,6 +144,8 @@ class World {
   std::deque<std::uint64_t> line_;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::vector<CircuitBreaker::State> breakers_;
+  std::vector<BreakerModel> models_;
+  std::optional<EjectionModel> ejections_;
   std::vector<bool> ejected_;
   std::vector<std::optional<std::uint64_t>> probe_;  // of each member: who is it
   std::uint64_t order_ = 0;

@@ -94,7 +94,7 @@ struct Simulation {
       ++reverted;
       return;
     }
-    scheduler.complete(planned, took);
+    scheduler.complete(planned, {.wall = took, .cpu = took}, now);
     ASSERT_LE(scheduler.cache().used_cells() + scheduler.cache().kept_cells(), limits.kv.cells);
     ASSERT_LE(scheduler.running(), limits.max_sequences);
     ASSERT_LE(scheduler.saved_tokens() + scheduler.cache().spilled_tokens(), limits.saved_tokens);

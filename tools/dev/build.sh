@@ -2,10 +2,11 @@
 # Compiling: llama.cpp once per checkout, then a preset. Everything is ninja's decision; a second call costs milliseconds.
 
 # Objects of one checkout serve the next: without these ccache keys on the absolute path.
-export CCACHE_BASEDIR="$root" CCACHE_NOHASHDIR=1
+# The profile's path is absolute as well; what it holds is part of the key all the same.
+export CCACHE_BASEDIR="$root" CCACHE_NOHASHDIR=1 CCACHE_IGNOREOPTIONS="-fprofile-use=*"
 
 setup() {
-  install_packages "${packages[@]}"
+  install_toolchain
   llama
 }
 
@@ -23,44 +24,51 @@ llama() {
     }
   fi
   # Its templates of JSON and chat are larger than anything of ours.
-  compile "llama.cpp, once per checkout (about four minutes on two cores)" "$out" 1000
+  compile "llama.cpp, once per checkout" "$out" 1000
 }
+
+presets=(release profile debug gcc asan tsan fuzz)
+is_preset() { [[ " ${presets[*]} " == *" $1 "* ]]; }
 
 # build [PRESET [NINJA TARGET…]]
 build() {
-  local preset="${1:-release}" directory stamp
+  local preset="${1:-release}"
   (($# == 0)) || shift
-  case "$preset" in
-    release | profile | debug | asan | tsan | fuzz) ;;
-    *) fail "there is no preset \"$preset\": release, debug, asan, tsan, fuzz" ;;
-  esac
-  directory="build/$preset"
+  configure "$preset"
+  # Measured: clang takes 0.4 GB for eight of our sources together, instrumented or not; linkers and tests want some too.
+  compile "$preset" "build/$preset" 700 "$@"
+}
+
+configure() {
+  local preset="$1" directory="build/$1" stamp="build/$1/.configured-from"
+  is_preset "$preset" || fail "there is no preset \"$preset\": ${presets[*]}"
+  [[ $preset != gcc ]] || install_second_compiler
   # CMake reruns itself for its own files, but does not watch the presets.
-  stamp="$directory/.configured-from"
-  if [[ ! -f $directory/build.ninja ]] || ! cmp -s CMakePresets.json "$stamp"; then
-    require_disk 2500 "building $preset" "$root"
-    say "configuring $preset"
-    watched "build/log/$preset-configure.log" cmake --preset "$preset" || {
-      grep -A12 'CMake Error' "build/log/$preset-configure.log" >&2 || tail -n 20 "build/log/$preset-configure.log" >&2
-      fail "$preset does not configure; the rest is in build/log/$preset-configure.log"
-    }
-    cp CMakePresets.json "$stamp"
-  fi
-  # Measured: clang takes 0.3 GB for our largest coroutines, instrumented or not; linkers and tests want some too.
-  compile "$preset" "$directory" 700 "$@"
+  if [[ -f $directory/build.ninja ]] && cmp -s CMakePresets.json "$stamp"; then return; fi
+  require_disk 2500 "building $preset" "$root"
+  say "configuring $preset"
+  watched "build/log/$preset-configure.log" cmake --preset "$preset" || {
+    grep -A12 'CMake Error' "build/log/$preset-configure.log" >&2 || tail -n 20 "build/log/$preset-configure.log" >&2
+    fail "$preset does not configure; the rest is in build/log/$preset-configure.log"
+  }
+  cp CMakePresets.json "$stamp"
 }
 
 # compile WHAT DIRECTORY MEGABYTES_A_JOB [TARGET…]
 compile() {
-  local what="$1" directory="$2" each="$3" log number
+  local what="$1" directory="$2" each="$3" log number lock
   shift 3
   number="$(jobs_for "$each")"
-  ninja -C "$directory" -n "$@" 2>/dev/null | grep -q 'no work to do' && return
+  # Two at once in one checkout would compile everything twice, into the same files. Who starts this and is killed leaves
+  # a ninja that still holds the lock: rightly.
+  mkdir -p build
+  exec {lock}>build/.lock
+  flock -n "$lock" || {
+    say "somebody else compiles in this checkout: waiting"
+    flock "$lock"
+  }
+  ninja -C "$directory" -n "$@" 2>/dev/null | grep -q 'no work to do' && exec {lock}>&- && return
   say "building $what, $number at once"
-  if [[ -t 1 ]]; then
-    ninja -C "$directory" -j "$number" "$@" || fail "$what does not build: the first error is above"
-    return
-  fi
   log="build/log/${directory//\//-}.log"
   watched "$log" ninja -C "$directory" -j "$number" "$@" || {
     # From the first failure on; the compilers that ran beside it print after it.
@@ -69,6 +77,7 @@ compile() {
     grep -qE 'Killed|signal 9' "$log" && fail "a compiler was killed, likely for memory: try AUTOGLM_JOBS=1 ./dev …"
     fail "$what does not build; all of it is in $log"
   }
+  exec {lock}>&-
 }
 
 # As many compilers as there are CPUs we may use and memory to feed them, container limits included.

@@ -30,25 +30,28 @@ changed_sources() {
 tidy() {
   setup
   python3 tools/tidy.py
-  build release
+  # Nothing is built: it tells the flags of each source, where other presets compile several at a time.
+  configure debug
   local files count number
   if [[ ${1:-} == all ]]; then files="$(our_sources | grep '\.cc$')"; else files="$(changed_sources)"; fi
   # What no preset compiles has no flags to be checked with.
-  files="$(while read -r file; do grep -qF "\"$root/$file\"" build/release/compile_commands.json && echo "$file"; done <<<"$files")" || true
+  files="$(while read -r file; do grep -qF "\"$root/$file\"" build/debug/compile_commands.json && echo "$file"; done <<<"$files")" || true
   [[ -n $files ]] || { say "clang-tidy: no source changed since HEAD~ (./dev tidy all checks every one)"; return; }
   count="$(wc -l <<<"$files")"
   number="$(jobs_for 1500)"
   say "clang-tidy over $count files, $number at once"
-  xargs -d '\n' -P "$number" -n 1 clang-tidy-19 -p build/release --quiet <<<"$files" 2> >(grep -vE '^[0-9]+ warnings? generated|^Suppressed|^Use -header-filter' >&2) ||
+  xargs -d '\n' -P "$number" -n 1 "clang-tidy-$(installed_clang)" -p build/debug --quiet <<<"$files" 2> >(grep -vE '^[0-9]+ warnings? generated|^Suppressed|^Use -header-filter' >&2) ||
     fail "clang-tidy objects: see above"
   say "clang-tidy: $count files are clean"
 }
 
 fmt() {
-  command -v clang-format-19 >/dev/null || install_packages clang-format-19
+  # Each version formats a little differently: the first of the list is the one that decides.
+  local format="clang-format-${clang_versions[0]}"
+  command -v "$format" >/dev/null || install_packages "$format"
   if [[ ${1:-} == --check ]]; then
-    our_sources | xargs -d '\n' clang-format-19 --dry-run --Werror || fail "./dev fmt would change the files above"
+    our_sources | xargs -d '\n' "$format" --dry-run --Werror || fail "./dev fmt would change the files above"
   else
-    our_sources | xargs -d '\n' clang-format-19 -i
+    our_sources | xargs -d '\n' "$format" -i
   fi
 }

@@ -15,27 +15,63 @@ stop_ticker() {
 }
 trap stop_ticker EXIT
 
-# watched LOG COMMAND…: runs it with its output in LOG. Every 15 s a line says how far it is, so that neither a
-# person nor a CI that ends silent jobs thinks it hangs. Returns the command's status.
+# watched LOG COMMAND…: runs it with its output in LOG. A line says how far it is and how long it may still take: on a terminal it is
+# redrawn every second; elsewhere there is a new one every 15 s, so that neither a person nor a CI that ends silent jobs thinks it hangs.
+# Returns the command's status.
 watched() {
-  local log="$1" status=0 start=$SECONDS line
+  local log="$1" status=0 start=$SECONDS every=15
   shift
+  [[ ! -t 1 ]] || every=1
   mkdir -p "$(dirname "$log")"
   : >"$log"
   (
     # Its sleep must not outlive it: it would be a stray process in every CI's list.
     trap 'kill "${!:-}" 2>/dev/null; exit' TERM
     while :; do
-      sleep 15 >/dev/null 2>&1 &
+      sleep "$every" >/dev/null 2>&1 &
       wait "$!"
-      line="$(tail -c 2000 "$log" | tr '\r' '\n' | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c1-100)" || true
-      say "  $((SECONDS - start)) s: $line"
+      draw "  $(progress "$log" $((SECONDS - start)))"
     done
   ) &
   ticker=$!
   "$@" >"$log" 2>&1 </dev/null || status=$?
   stop_ticker
+  [[ ! -t 1 ]] || printf '\r\033[K'
   return "$status"
+}
+
+draw() {
+  if [[ ! -t 1 ]]; then
+    say "$1"
+    return
+  fi
+  local columns
+  columns="$(stty size <&1 2>/dev/null | cut -d' ' -f2)" || true
+  printf '\r\033[K%.*s' "$((${columns:-80} - 1))" "dev: $1"
+}
+
+# progress LOG SECONDS: of ninja ([done/all] on its lines) and of apt (it fetches, unpacks and sets up each package) the share
+# that is done, and what is left at the pace so far; of others the last line.
+progress() {
+  tr '\r' '\n' <"$1" | awk -v seconds="$2" '
+    function clock(t) { return sprintf("%d:%02d", t / 60, t % 60) }
+    /^[ \t]*$/ { next }
+    { last = $0 }
+    /^\[[0-9]+\/[0-9]+\] / {
+      split(substr($1, 2), count, /[\/\]]/); done = count[1]; all = count[2]
+      last = $NF; sub(/\.o$/, "", last); sub(/CMakeFiles\/[^\/]*\.dir\//, "", last)
+      n = split(last, part, "/"); if (n > 1) last = part[n - 1] "/" part[n]
+    }
+    / newly installed, / { all = 3 * ($1 + $3); done = 0 }
+    /^(Get:|Unpacking |Setting up )/ { done++ }
+    END {
+      line = clock(seconds)
+      if (all > 0 && done <= all) {
+        line = line sprintf(", %d %%", 100 * done / all)
+        if (done * 10 >= all) line = line ", about " clock(seconds * (all - done) / done) " left"
+      }
+      print line ": " substr(last, 1, 100)
+    }'
 }
 
 # require_disk MEGABYTES WHAT FOLDER

@@ -11,9 +11,24 @@ constexpr std::uint64_t kLeast = EndpointHealth::kWhole / 10;
 bool EndpointHealth::checked(CheckResult result, const HealthConfig& config, MonotonicTime now) {
   const bool well = result == CheckResult::kWell;
   absent_.store(result == CheckResult::kAbsent, std::memory_order_relaxed);
+  successes_ = well ? successes_ + 1 : 0;
+  missed_ |= !well;
+  came_back_ = false;
+  if (well && successes_ >= config.healthy_after) {
+    came_back_ = nobody_there_.exchange(false) || missed_;
+    missed_ = false;
+  }
+  bool returned = false;
+  if (came_back_ && ejected(now)) {
+    // What it was ejected for is over, and waiting on would only burden the others.
+    back_since_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+    in_a_row_.store(0, std::memory_order_relaxed);
+    ejected_until_.store(0, std::memory_order_relaxed);
+    returned = well_.load(std::memory_order_relaxed);
+  }
   const bool believed = well_.load(std::memory_order_relaxed);
   contradictions_ = well == believed ? 0 : contradictions_ + 1;
-  if (contradictions_ < (believed ? config.unhealthy_after : config.healthy_after)) return false;
+  if (contradictions_ < (believed ? config.unhealthy_after : config.healthy_after)) return returned;
   contradictions_ = 0;
   if (well) {
     back_since_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
@@ -25,10 +40,12 @@ bool EndpointHealth::checked(CheckResult result, const HealthConfig& config, Mon
   return true;
 }
 
-Duration EndpointHealth::failed(const EjectionConfig& config, const FailureLimit& limit, MonotonicTime now) {
+Duration EndpointHealth::failed(const EjectionConfig& config, const FailureLimit& limit, MonotonicTime now,
+                                Failures ended) {
   if (ejected(now)) return Duration::zero();  // of a request from before
   Duration time = Duration::zero();
-  const std::uint32_t in_a_row = in_a_row_.fetch_add(1, std::memory_order_relaxed) + 1;
+  const std::uint32_t added = 1 + ended.in_a_row;
+  const std::uint32_t in_a_row = in_a_row_.fetch_add(added, std::memory_order_relaxed) + added;
   if (config.consecutive_failures != 0 && in_a_row >= config.consecutive_failures) {
     // Whoever has been well for long starts at the beginning.
     if (now - ejected_until() > config.max_time) times_ejected_.store(0, std::memory_order_relaxed);
@@ -39,8 +56,10 @@ Duration EndpointHealth::failed(const EjectionConfig& config, const FailureLimit
     if (now - at(window_began_) > limit.window) {
       window_began_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
       in_window_.store(0, std::memory_order_relaxed);
+      ended.in_window = 0;
     }
-    if (in_window_.fetch_add(1, std::memory_order_relaxed) + 1 >= limit.max_fails)
+    const std::uint32_t more = 1 + ended.in_window;
+    if (in_window_.fetch_add(more, std::memory_order_relaxed) + more >= limit.max_fails)
       time = std::max(time, limit.window);
   }
   return time;

@@ -21,17 +21,36 @@ class EndpointHealth {
 
   /// A check's result; whether the belief has changed. Control loop only.
   bool checked(CheckResult result, const HealthConfig& config, MonotonicTime now);
+  /// Whether the last check was the one that showed that it is back: others had failed before, or nobody was
+  /// there for a request. It ends an ejection, too. Control loop only.
+  bool came_back() const { return came_back_; }
   bool well() const { return well_.load(std::memory_order_relaxed); }
   /// Not even a connection could be made lately.
   bool absent() const { return absent_.load(std::memory_order_relaxed) && !well(); }
 
-  /// A request went well.
-  void succeeded() {
-    if (in_a_row_.load(std::memory_order_relaxed) != 0) in_a_row_.store(0, std::memory_order_relaxed);
-    if (in_window_.load(std::memory_order_relaxed) != 0) in_window_.store(0, std::memory_order_relaxed);
+  /// Failures so far, in a row and within the limit's window.
+  struct Failures {
+    std::uint32_t in_a_row = 0;
+    std::uint32_t in_window = 0;
+  };
+  /// A request went well, as it seems: the failures that end with that.
+  Failures succeeded() {
+    Failures ended;
+    if (in_a_row_.load(std::memory_order_relaxed) != 0)
+      ended.in_a_row = in_a_row_.exchange(0, std::memory_order_relaxed);
+    if (in_window_.load(std::memory_order_relaxed) != 0)
+      ended.in_window = in_window_.exchange(0, std::memory_order_relaxed);
+    return ended;
   }
-  /// A request failed: for how long it has earned to be left out; zero: not yet.
-  Duration failed(const EjectionConfig& config, const FailureLimit& limit, MonotonicTime now);
+  /// A request failed: for how long it has earned to be left out; zero: not yet. Where it seemed to go well
+  /// before, `ended` is what that had ended, and does not end now: else an endpoint whose every stream breaks
+  /// would never fail twice in a row.
+  Duration failed(const EjectionConfig& config, const FailureLimit& limit, MonotonicTime now, Failures ended);
+  /// A request found nobody there: a check that succeeds shows that somebody is again.
+  void nobody_there() { nobody_there_.store(true, std::memory_order_relaxed); }
+  Duration failed(const EjectionConfig& config, const FailureLimit& limit, MonotonicTime now) {
+    return failed(config, limit, now, {});
+  }
   /// Leaves it out until `now + time`. Afterwards it comes back slowly.
   void eject(Duration time, MonotonicTime now);
   bool ejected(MonotonicTime now) const { return now < ejected_until(); }
@@ -53,7 +72,11 @@ class EndpointHealth {
 
   std::atomic<bool> well_{true};
   std::atomic<bool> absent_{false};
-  std::uint32_t contradictions_ = 0;         // checks in a row that say otherwise; control loop only
+  std::atomic<bool> nobody_there_{false};  // for a request, since a check succeeded
+  std::uint32_t contradictions_ = 0;       // checks in a row that say otherwise; control loop only
+  std::uint32_t successes_ = 0;            // checks in a row; control loop only
+  bool missed_ = false;                    // a check has failed since it came back; control loop only
+  bool came_back_ = false;
   std::atomic<std::uint32_t> in_a_row_{0};   // failures
   std::atomic<std::uint32_t> in_window_{0};  // failures since window_began_
   std::atomic<Duration::rep> window_began_{0};

@@ -99,5 +99,34 @@ TEST_F(EndpointHealthTest, CountsFailuresInAWindowAsNginxDoes) {
   EXPECT_EQ(fail(), 10s);
 }
 
+TEST_F(EndpointHealthTest, ACheckThatSucceedsAgainEndsAnEjection) {
+  check(true);
+  health.eject(30s, now);
+  now += 1s;
+  EXPECT_FALSE(check(true));
+  EXPECT_TRUE(health.ejected(now)) << "its checks never failed: they say nothing of what its requests met";
+  check(false);
+  EXPECT_FALSE(check(true)) << "as many as healthy_after";
+  EXPECT_FALSE(health.came_back());
+  EXPECT_TRUE(check(true));
+  EXPECT_TRUE(health.came_back());
+  EXPECT_FALSE(health.ejected(now));
+  EXPECT_EQ(health.ramp(10s, now), 100U) << "slowly";
+  EXPECT_FALSE(check(true));
+  EXPECT_FALSE(health.came_back()) << "once";
+}
+
+TEST_F(EndpointHealthTest, ACheckThatSucceedsEndsTheEjectionOfOneThatWasNotThere) {
+  config.healthy_after = 1;
+  check(true);
+  health.nobody_there();
+  health.eject(30s, now);
+  EXPECT_TRUE(check(true));
+  EXPECT_FALSE(health.ejected(now));
+  health.eject(30s, now);
+  EXPECT_FALSE(check(true)) << "this time it was there";
+  EXPECT_TRUE(health.ejected(now));
+}
+
 }  // namespace
 }  // namespace autoglm::cluster

@@ -35,6 +35,7 @@ struct Model {
   double weight = 1.5;
   Breaker breaker;
   std::vector<std::string> fallback;
+  std::optional<Breaker> second = std::nullopt;
 };
 
 struct Server {
@@ -75,7 +76,8 @@ inline Descriptor<Model> describe_model() {
       .field("api_key", &Model::api_key, {.doc = "For its endpoints.", .min = 8, .secret = true})
       .field("weight", &Model::weight, {.doc = "Share.", .min = 0})
       .section("breaker", &Model::breaker, describe_breaker())
-      .field("fallback", &Model::fallback, {.doc = "Who else.", .min = 1});
+      .field("fallback", &Model::fallback, {.doc = "Who else.", .min = 1})
+      .section("second", &Model::second, describe_breaker().live(false), {.live = true});
 }
 
 inline Descriptor<Server> describe_server() {
@@ -92,7 +94,7 @@ inline Descriptor<Server> describe_server() {
 inline Descriptor<Sample> describe_sample() {
   return Descriptor<Sample>("", "A sample.")
       .section("server", &Sample::server, describe_server())
-      .section("models", &Sample::models, describe_model())
+      .section("models", &Sample::models, describe_model(), {.identity = "name"})
       .field("limits", &Sample::limits, {.doc = "By tenant.", .min = 0})
       .section("breaker", &Sample::breaker, describe_breaker());
 }

@@ -28,7 +28,7 @@ std::unique_ptr<Backend> make_llama() {
                              .cache_cells = kCells,
                              .max_sequences = 8,
                              .max_batch = 64,
-                             .threads = 1};
+                             .threads = 3};
   return load_llama_backend(options, [](double) { return true; }).value();
 }
 
@@ -50,7 +50,7 @@ class BackendConformance : public ::testing::TestWithParam<Implementation> {
     std::vector<BatchRow> rows;
     for (const TokenId token : tokens) rows.push_back({token, position++, sequence, false});
     rows.back().wants_logits = true;
-    EXPECT_EQ(backend_->decode(rows), DecodeStatus::kOk);
+    EXPECT_EQ(backend_->decode(rows, threads_), DecodeStatus::kOk);
     return best(rows.size() - 1);
   }
   TokenId best(std::size_t row) {
@@ -67,6 +67,7 @@ class BackendConformance : public ::testing::TestWithParam<Implementation> {
   std::vector<TokenId> tokens(std::string_view text) { return backend_->tokenize(text, true, false).value(); }
 
   std::unique_ptr<Backend> backend_ = GetParam().make();
+  std::uint32_t threads_ = 1;
 };
 
 TEST_P(BackendConformance, TellsWhatItIs) {
@@ -86,6 +87,20 @@ TEST_P(BackendConformance, TextSurvivesTheRoundTrip) {
   }
 }
 
+TEST_P(BackendConformance, SaysTheSameWhateverThreadsComputeAStep) {
+  ASSERT_GT(backend_->facts().threads, 1U);
+  const auto by_one = generate(0, tokens("Hello there"), 8);
+  backend_->apply(forget(0));
+  const auto prompt = tokens("Hello there");
+  std::vector<TokenId> by_many;
+  auto position = static_cast<std::int32_t>(prompt.size());
+  for (int i = 0; i < 8; ++i) {
+    threads_ = 1 + static_cast<std::uint32_t>(i) % backend_->facts().threads;
+    by_many.push_back(i == 0 ? feed(0, prompt) : feed(0, {by_many.back()}, position++));
+  }
+  EXPECT_EQ(by_many, by_one);
+}
+
 TEST_P(BackendConformance, SaysTheSameAloneAndInABatch) {
   const auto alone = generate(0, tokens("Hello there"), 8);
   backend_->apply(forget(0));
@@ -99,7 +114,7 @@ TEST_P(BackendConformance, SaysTheSameAloneAndInABatch) {
   auto at_other = static_cast<std::int32_t>(other.size());
   for (int i = 1; i < 8; ++i) {
     const BatchRow rows[] = {{next_other, at_other++, 2, true}, {next_mine, at_mine++, 1, true}};
-    ASSERT_EQ(backend_->decode(rows), DecodeStatus::kOk);
+    ASSERT_EQ(backend_->decode(rows, 1), DecodeStatus::kOk);
     next_other = best(0);
     next_mine = best(1);
     together.push_back(next_mine);
@@ -155,7 +170,7 @@ TEST_P(BackendConformance, SaysTheSameInALargeStepBesideStreams) {
     std::vector<BatchRow> rows;
     for (std::int32_t stream = 0; stream < 4; ++stream)
       rows.push_back({text[static_cast<std::size_t>(i)], i, stream, false});
-    ASSERT_EQ(backend_->decode(rows), DecodeStatus::kOk);
+    ASSERT_EQ(backend_->decode(rows, 1), DecodeStatus::kOk);
   }
   std::vector<TokenId> prompt;
   while (prompt.size() < 60) std::ranges::copy(tokens("so many words at once "), std::back_inserter(prompt));
@@ -169,7 +184,7 @@ TEST_P(BackendConformance, SaysTheSameInALargeStepBesideStreams) {
   std::vector<BatchRow> rows;
   for (std::int32_t stream = 0; stream < 4; ++stream) rows.push_back({text.back(), last, stream, true});
   for (std::int32_t i = 0; i < 60; ++i) rows.push_back({prompt[static_cast<std::size_t>(i)], i, 4, i == 59});
-  ASSERT_EQ(backend_->decode(rows), DecodeStatus::kOk);
+  ASSERT_EQ(backend_->decode(rows, 1), DecodeStatus::kOk);
   for (std::size_t stream = 0; stream < 4; ++stream) EXPECT_EQ(best(stream), behind_text) << stream;
   EXPECT_EQ(best(63), behind_prompt);
 }
@@ -201,7 +216,7 @@ TEST_P(BackendConformance, AFullCacheRefusesAndChangesNothing) {
   }
   std::vector<BatchRow> rows;
   for (std::int32_t i = 0; i < 64; ++i) rows.push_back({65, filled + i, 7, i == 63});
-  EXPECT_EQ(backend_->decode(rows), DecodeStatus::kNoRoom);
+  EXPECT_EQ(backend_->decode(rows, 1), DecodeStatus::kNoRoom);
   backend_->apply(forget(7));
   // The first sequence is as it was, and there is room again.
   std::vector<TokenId> said = {first};
@@ -218,7 +233,7 @@ TEST_P(BackendConformance, AnAbortedStepCanBeDoneAgain) {
   for (std::size_t i = 0; i < prompt.size(); ++i)
     rows.push_back({prompt[i], static_cast<std::int32_t>(i), 1, i + 1 == prompt.size()});
   backend_->abort.store(true);
-  EXPECT_EQ(backend_->decode(rows), DecodeStatus::kAborted);
+  EXPECT_EQ(backend_->decode(rows, 1), DecodeStatus::kAborted);
   backend_->abort.store(false);
   backend_->apply(forget(1));
   EXPECT_EQ(feed(1, prompt), expected);

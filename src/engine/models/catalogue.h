@@ -1,5 +1,8 @@
 #pragma once
 
+#include "engine/models/model_name.h"
+#include "inference/sampling.h"
+
 #include <filesystem>
 #include <span>
 #include <string_view>
@@ -12,11 +15,15 @@ struct CatalogueEntry {
   std::string_view repository;  ///< on the Hugging Face hub
   std::string_view wanted;      ///< of it: a file, or a quantization
   std::string_view about;
+  SamplingNumbers sampling{};  ///< what its maker recommends, or what was found to be best for that file
+  std::string_view system_message{};  ///< for chats without one; empty: as its template has it
 };
 
 std::span<const CatalogueEntry> catalogue();
 /// nullptr for a name that it does not have.
 const CatalogueEntry* find_entry(std::string_view name);
+/// That of a model by its short name, or by its repository. nullptr: it has none.
+const CatalogueEntry* entry_of(const ModelName& name);
 
 /// What stands in place of a name when none is given.
 inline constexpr std::string_view kDefaultModel = "smollm2-135m-instruct";

@@ -61,7 +61,7 @@ Result<ModelName> at_a_url(std::string_view text) {
       std::string_view(url->target).substr(1, question == std::string::npos ? question : question - 1);
   const fs::path where(path);
   if (!is_safe_path(path) || path.ends_with('/')) {
-    return fail(ErrorCode::kInvalidArgument, fmt::format("\"{}\" names no file", text));
+    return fail(ErrorCode::kInvalidArgument, fmt::format("\"{}\" names no file", without_secrets(text)));
   }
   fs::path folder = fs::path(url->tls ? "https" : "http") / url->authority();
   if (where.has_parent_path()) folder /= where.parent_path();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/redact.h"
 #include "base/result.h"
 
 #include <cstdint>
@@ -28,6 +29,8 @@ struct ModelName {
   std::string file{};              ///< of a kUrl: its name in that folder
 
   bool is_fetched() const { return kind != Kind::kPath; }
+  /// For logs and messages: an address may carry a token.
+  std::string shown() const { return without_secrets(text); }
 
   /// `exists` is whether there is a file or folder of this name. Errors: kInvalidArgument for a name that
   /// breaks its form, kNotFound (with what is known and near) for a word that is none.

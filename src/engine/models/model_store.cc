@@ -202,20 +202,20 @@ std::vector<Item> ModelStore::items() const {
 Result<std::uint64_t> ModelStore::remove(const ModelName& name) const {
   if (!name.is_fetched()) {
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{} is a file of yours, not one of the cache: remove it yourself", name.text));
+                fmt::format("{} is a file of yours, not one of the cache: remove it yourself", name.shown()));
   }
   const fs::path where = folder(name);
   const auto absent =
       fail(Error{.code = ErrorCode::kNotFound,
-                 .message = fmt::format("{} is not in {}; `open-autoglm models` lists what is", name.text,
+                 .message = fmt::format("{} is not in {}; `open-autoglm models` lists what is", name.shown(),
                                         root_.string()),
                  .reason = "model_not_found"});
   if (meant(files_of(where, name), name).empty()) return absent;
   auto lock = CacheLock::try_take(where);
   if (!lock) return fail(lock.error());
   if (!*lock) {
-    return fail(ErrorCode::kUnavailable,
-                fmt::format("{} is being pulled by {}; end that first", name.text, CacheLock::holder(where)));
+    return fail(ErrorCode::kUnavailable, fmt::format("{} is being pulled by {}; end that first", name.shown(),
+                                                     CacheLock::holder(where)));
   }
   std::uint64_t bytes = 0;
   for (const ListedFile& file : meant(files_of(where, name), name)) {

@@ -69,7 +69,7 @@ Task<Result<CacheLock>> Puller::lock() {
     if (*taken) co_return std::move(**taken);
     if (!std::exchange(said, true))
       hooks_.say(
-          fmt::format("{} is being pulled by {}; waiting for it", name_.text, CacheLock::holder(folder)));
+          fmt::format("{} is being pulled by {}; waiting for it", name_.shown(), CacheLock::holder(folder)));
   }
   co_return fail(ErrorCode::kUnavailable,
                  fmt::format("{} has held {} for hours: end it and try again", CacheLock::holder(folder),
@@ -153,7 +153,7 @@ Result<void> Puller::check_room(const std::vector<ListedFile>& files) const {
       ErrorCode::kResourceExhausted,
       fmt::format("{} needs {} of disk, and {} has {} free: make room (`open-autoglm models`, `open-autoglm "
                   "rm`), or set XDG_CACHE_HOME to a folder on another disk",
-                  name_.text, shown_bytes(wanted), store_.root().string(), shown_bytes(*room)));
+                  name_.shown(), shown_bytes(wanted), store_.root().string(), shown_bytes(*room)));
 }
 
 Task<Result<void>> Puller::fetch(const std::vector<ListedFile>& files) {
@@ -196,7 +196,7 @@ Result<PulledModel> pull_model(const ModelStore& store, const ModelName& name, c
                                const PullHooks& hooks, const RetryPolicy& retries) {
   EventLoop loop;
   Result<PulledModel> result =
-      fail(ErrorCode::kCancelled, fmt::format("the pull of {} was ended", name.text));
+      fail(ErrorCode::kCancelled, fmt::format("the pull of {} was ended", name.shown()));
   std::optional<Puller> puller(std::in_place, store, name, settings, hooks, retries);
   std::optional<Scope> scope(std::in_place);
   loop.post([&] {

@@ -1,5 +1,7 @@
 #include "engine/models/transfer.h"
 
+#include "http/retry_after.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -84,10 +86,7 @@ Verdict Verdict::of(int status, const http::HeaderView& headers, std::uint64_t o
     verdict.step = offset == 0 ? kRefused : range.total == offset ? kComplete : kDiscard;
   } else if (is_passing(status)) {
     verdict.step = kRetry;
-    if (const auto after = headers.find("retry-after")) {
-      if (const auto seconds = number(*after); seconds && *seconds < 1'000'000'000)
-        verdict.retry_after = std::chrono::seconds(*seconds);
-    }
+    verdict.retry_after = http::retry_after(headers);
   }
   return verdict;
 }

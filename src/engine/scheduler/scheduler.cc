@@ -49,7 +49,7 @@ std::uint32_t aligned(std::uint32_t decode_rows, std::uint32_t prefill_rows) {
 }  // namespace
 
 Scheduler::Scheduler(const SchedulerLimits& limits)
-    : limits_(limits), cache_(limits.kv), cost_(limits.tile_rows) {
+    : limits_(limits), cache_(limits.kv), cost_(limits.tile_rows), threads_(limits.threads) {
   share_saved_tokens();
   AUTOGLM_ASSERT(limits.kv.sequences >= limits.max_sequences * (limits.kv.keep_prefixes ? 2 : 1),
                  "every running sequence needs an id, and its prefix another");
@@ -376,16 +376,20 @@ Scheduler::Step Scheduler::plan(MonotonicTime now) {
   add_prefill(now, prompts, still, step);
   const bool room = cache_.make_room(step.decode_rows + step.prefill_rows, operations_);
   AUTOGLM_ASSERT(room, "what is planned has been committed");
+  step.expected = cost_.step(step.rows());
+  step.threads = threads_.plan(step.expected, now);
   step.operations = std::exchange(operations_, {});
   return step;
 }
 
-void Scheduler::complete(const Step& step, Duration took) {
+void Scheduler::complete(const Step& step, const StepTime& took, MonotonicTime now) {
   for (const Slice& slice : step.slices) {
     if (Sequence* sequence = find_running(slice.sequence))
       cache_.advance(sequence->lease, sequence->spec.salt, *sequence->spec.tokens, slice.count, operations_);
   }
-  cost_.observe({step.decode_rows, step.prefill_rows, step.prefill_cells}, took);
+  const auto lesson = threads_.observe(step.threads, step.expected, took, now);
+  if (lesson.usual) cost_.observe(step.rows(), took.wall);
+  if (lesson.new_pace != 1.0) cost_.change_pace(lesson.new_pace);
   if (step.decode_rows > 0) decode_rows_ = step.decode_rows;
 }
 

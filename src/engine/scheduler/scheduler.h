@@ -3,6 +3,7 @@
 #include "engine/kv/kv_cache.h"
 #include "engine/scheduler/fair_queue.h"
 #include "engine/scheduler/step_cost.h"
+#include "engine/scheduler/step_threads.h"
 
 #include <cstdint>
 #include <limits>
@@ -16,6 +17,7 @@ struct SchedulerLimits {
   std::uint32_t max_sequences = 32;  ///< running at a time
   std::uint32_t max_batch = 512;     ///< tokens of one step
   std::uint32_t tile_rows = 0;       ///< see BackendFacts
+  ThreadRange threads;               ///< that may compute a step
   /// That a step may take while others wait for it; while streams run fast it is less.
   Duration max_stall = std::chrono::milliseconds(200);
   /// Tokens that may be saved, to be restored instead of computed again: of preempted sequences, and of
@@ -78,6 +80,10 @@ class Scheduler {
     std::uint32_t decode_rows = 0;
     std::uint32_t prefill_rows = 0;
     std::uint64_t prefill_cells = 0;  ///< that these rows look at
+    std::uint32_t threads = 1;        ///< that compute it
+    Duration expected{};              ///< how long they will take
+
+    StepRows rows() const { return {decode_rows, prefill_rows, prefill_cells}; }
   };
 
   explicit Scheduler(const SchedulerLimits& limits);
@@ -94,8 +100,8 @@ class Scheduler {
   void set_paused(SequenceKey key, bool paused);
 
   Step plan(MonotonicTime now);
-  /// The step was done and took this long.
-  void complete(const Step& step, Duration took);
+  /// The step was done, just before `now`, and took this.
+  void complete(const Step& step, const StepTime& took, MonotonicTime now);
   /// The step was not done: what it may have left in the cache has to go.
   void revert(const Step& step);
 
@@ -104,6 +110,8 @@ class Scheduler {
   const KvCache& cache() const { return cache_; }
   std::uint64_t missing_prompt_tokens() const;
   std::uint64_t saved_tokens() const { return saved_tokens_; }
+  /// What computes steps at present.
+  std::uint32_t threads() const { return threads_.current(); }
   /// What the next token takes those who generate, while no prompt is read. Zero: nobody has generated.
   Duration decode_step_time() const {
     return decode_rows_ == 0 ? Duration::zero() : cost_.step({.decode = decode_rows_});
@@ -166,6 +174,7 @@ class Scheduler {
   std::uint64_t states_ = 0;        // saved so far
   std::uint64_t saved_tokens_ = 0;  // at present
   StepCost cost_;
+  StepThreads threads_;
   std::uint32_t decode_rows_ = 0;  // of the last step that had any
 };
 

@@ -82,6 +82,14 @@ void StepCost::observe(const StepRows& rows, Duration took) {
   drift();
 }
 
+void StepCost::change_pace(double times) {
+  for (std::size_t i = 0; i < kParts; ++i) {
+    cost_[i] *= times;
+    unsure_[i] *= times;
+    for (std::size_t j = 0; j < kParts; ++j) covariance_[i][j] *= times * times;
+  }
+}
+
 /// Nothing costs less than nothing. What a part that would have is short of moves the others, too, as much as
 /// they go together: merely cut off, it would be lost from every step's sum, and the others would wander.
 void StepCost::bound() {

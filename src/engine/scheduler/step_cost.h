@@ -35,6 +35,8 @@ class StepCost {
   explicit StepCost(std::uint32_t tile_rows = 0) : tile_rows_(tile_rows) {}
 
   void observe(const StepRows& rows, Duration took);
+  /// From now on every step takes this many times what it took.
+  void change_pace(double times);
 
   /// Of such a step; a guess until one has been measured.
   Duration step(const StepRows& rows) const;

@@ -40,14 +40,14 @@ inline GenerateRequest ask(std::string prompt, std::uint32_t max_tokens,
 /// An engine over some backend, called from one loop: the test's thread.
 class EngineFixture {
  public:
-  EngineFixture(EngineConfig config, BackendLoader load)
+  EngineFixture(EngineConfig config, BackendLoader load, SamplerFactory samplers = make_token_sampler)
       : log_(observe::Logger::create({.file = "/dev/null"}).value()) {
     engine_ = std::make_unique<Engine>("m", std::move(config),
                                        Engine::Dependencies{.pool = *pool_,
                                                             .metrics = metrics_,
                                                             .log = *log_,
                                                             .load = std::move(load),
-                                                            .samplers = make_token_sampler});
+                                                            .samplers = std::move(samplers)});
   }
   ~EngineFixture() {
     pool_.reset();
@@ -129,6 +129,7 @@ class EngineFixture {
 
   Engine& engine() { return *engine_; }
   void end_engine() { engine_.reset(); }
+  void end_pool() { pool_.reset(); }
   std::string exposed() const { return metrics_.serialize(); }
 
  private:
@@ -141,14 +142,17 @@ class EngineFixture {
 
 /// An engine over the fake backend.
 struct FakeEngine {
-  explicit FakeEngine(FakeBackend::Options options = {}, EngineConfig config = {}) {
+  explicit FakeEngine(FakeBackend::Options options = {}, EngineConfig config = {},
+                      SamplerFactory samplers = make_token_sampler) {
     auto made = std::make_unique<FakeBackend>(options);
     backend = made.get();
     config.max_sequences = options.max_sequences;
     fixture = std::make_unique<EngineFixture>(
-        config, [made = std::make_shared<std::unique_ptr<Backend>>(std::move(made))](const auto&) {
+        config,
+        [made = std::make_shared<std::unique_ptr<Backend>>(std::move(made))](const auto&) {
           return Result<std::unique_ptr<Backend>>(std::move(*made));
-        });
+        },
+        std::move(samplers));
   }
   FakeBackend* backend = nullptr;
   std::unique_ptr<EngineFixture> fixture;

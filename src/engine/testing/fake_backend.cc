@@ -14,10 +14,12 @@ constexpr std::uint64_t kPrime = 1099511628211ULL;
 
 class LetterConstraint final : public TokenConstraint {
  public:
-  explicit LetterConstraint(std::string letters) : letters_(std::move(letters)) {}
+  LetterConstraint(std::string letters, std::size_t bytes)
+      : letters_(std::move(letters)), bytes_(bytes != 0 ? bytes : letters_.size()) {}
   std::unique_ptr<TokenConstraint> clone() const override {
     return std::make_unique<LetterConstraint>(*this);
   }
+  std::size_t bytes() const override { return bytes_; }
   bool allows(TokenId token) const override {
     return token < 256 && letters_.find(static_cast<char>(token)) != std::string::npos;
   }
@@ -38,28 +40,46 @@ class LetterConstraint final : public TokenConstraint {
 
  private:
   std::string letters_;
+  std::size_t bytes_;
 };
 
 }  // namespace
 
 FakeBackend::FakeBackend(const Options& options)
-    : facts_{.context_length = options.context,
+    : constraint_bytes_(options.constraint_bytes),
+      space_first_(options.space_first),
+      on_tokenize_(options.on_tokenize),
+      on_end_(options.on_end),
+      facts_{.context_length = options.context,
              .cache_cells = options.cells,
              .max_sequences = options.max_sequences,
              .sequence_ids = options.shares_prefixes ? 4 * options.max_sequences : options.max_sequences,
              .shares_prefixes = options.shares_prefixes,
              .cell_bytes = options.shares_prefixes ? 1U : 0U,
              .max_batch = options.max_batch,
+             .threads = 3,
              .vocabulary_size = kVocabulary,
              .has_chat_template = true} {
   for (int byte = 0; byte < 256; ++byte) pieces_.emplace_back(1, static_cast<char>(byte));
   pieces_.emplace_back();
+  if (options.infills) facts_.infill = InfillTokens{.prefix = 1, .suffix = 2, .middle = 3};
+}
+
+FakeBackend::~FakeBackend() {
+  if (on_end_) on_end_();
 }
 
 Result<std::vector<TokenId>> FakeBackend::tokenize(std::string_view text, bool /*add_special*/,
-                                                   bool /*parse_special*/) const {
+                                                   bool parse_special) const {
+  if (on_tokenize_) on_tokenize_();
+  const std::string_view end = written(kEnd);
   std::vector<TokenId> tokens;
-  for (const char c : text) tokens.push_back(static_cast<unsigned char>(c));
+  if (space_first_ && !text.empty()) tokens.push_back(' ');
+  while (!text.empty()) {
+    const bool is_end = parse_special && text.starts_with(end);
+    tokens.push_back(is_end ? kEnd : static_cast<unsigned char>(text.front()));
+    text.remove_prefix(is_end ? end.size() : 1);
+  }
   return tokens;
 }
 
@@ -67,7 +87,7 @@ Result<RenderedChat> FakeBackend::render_chat(const ChatPrompt& chat, const Outp
   RenderedChat rendered;
   for (const ChatMessage& message : chat.messages)
     rendered.text += message.role + ": " + message.content + "\n";
-  rendered.text += "assistant: ";
+  if (chat.add_generation_prompt) rendered.text += "assistant: ";
   if (format.kind == OutputFormat::Kind::kText) return rendered;
   auto constraint = make_constraint(format);
   if (!constraint) return fail(constraint.error());
@@ -78,7 +98,7 @@ Result<RenderedChat> FakeBackend::render_chat(const ChatPrompt& chat, const Outp
 Result<std::unique_ptr<TokenConstraint>> FakeBackend::make_constraint(const OutputFormat& format) const {
   if (format.kind != OutputFormat::Kind::kGrammar)
     return fail(invalid_field("response_format", "the fake knows no JSON"));
-  return std::make_unique<LetterConstraint>(format.definition);
+  return std::make_unique<LetterConstraint>(format.definition, constraint_bytes_);
 }
 
 void FakeBackend::put(const BatchRow& row) {
@@ -110,7 +130,8 @@ std::vector<float> FakeBackend::logits_of(const BatchRow& row) const {
   return logits;
 }
 
-DecodeStatus FakeBackend::decode(std::span<const BatchRow> rows) {
+DecodeStatus FakeBackend::decode(std::span<const BatchRow> rows, std::uint32_t threads) {
+  AUTOGLM_ASSERT(threads >= 1 && threads <= facts_.threads, "there are not so many threads");
   std::unique_lock lock(mutex_);
   if (held_) {
     waiting_ = true;
@@ -189,6 +210,11 @@ void FakeBackend::release() {
 void FakeBackend::wait_until_held() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return waiting_; });
+}
+
+bool FakeBackend::is_held() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_;
 }
 
 std::size_t FakeBackend::cells() const {

@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -24,22 +25,29 @@ class FakeBackend final : public Backend {
     std::uint32_t max_sequences = 16;
     std::uint32_t max_batch = 64;
     bool shares_prefixes = true;
+    bool infills = false;                    ///< its tokens 1, 2 and 3 stand before, behind and in the gap
+    bool space_first = false;                ///< tokens of a prompt begin with a space, as SentencePiece's do
+    std::size_t constraint_bytes = 0;        ///< what each says to take; 0: what it takes
+    std::function<void()> on_tokenize = {};  ///< on whatever thread asks
+    std::function<void()> on_end = {};       ///< when the backend is destroyed
   };
   explicit FakeBackend(const Options& options);
+  ~FakeBackend() override;
 
-  static constexpr TokenId kEnd = 256;  ///< ends a generation; otherwise tokens are bytes
+  static constexpr TokenId kEnd = 256;  ///< "<|end|>", ends a generation; otherwise tokens are bytes
   static constexpr std::uint32_t kVocabulary = 257;
 
   const BackendFacts& facts() const override { return facts_; }
   Result<std::vector<TokenId>> tokenize(std::string_view text, bool add_special,
                                         bool parse_special) const override;
   std::string_view piece(TokenId token) const override { return pieces_[static_cast<std::size_t>(token)]; }
+  std::string_view written(TokenId token) const override { return token == kEnd ? "<|end|>" : piece(token); }
   bool ends_generation(TokenId token) const override { return token == kEnd; }
   std::span<const TokenId> end_tokens() const override { return end_tokens_; }
   Result<RenderedChat> render_chat(const ChatPrompt& chat, const OutputFormat& format) const override;
   /// Knows one format: kGrammar, whose definition is the letters that are allowed.
   Result<std::unique_ptr<TokenConstraint>> make_constraint(const OutputFormat& format) const override;
-  DecodeStatus decode(std::span<const BatchRow> rows) override;
+  DecodeStatus decode(std::span<const BatchRow> rows, std::uint32_t threads) override;
   std::span<float> logits(std::size_t row) override { return logits_[row]; }
   void apply(const KvOperation& operation) override;
 
@@ -51,6 +59,7 @@ class FakeBackend final : public Backend {
   void release();
   /// Waits until a step is held.
   void wait_until_held();
+  bool is_held() const;
   std::size_t cells() const;   ///< in use
   std::size_t states() const;  ///< saved
   std::uint64_t steps() const;
@@ -66,6 +75,10 @@ class FakeBackend final : public Backend {
   void put(const BatchRow& row);
   std::vector<float> logits_of(const BatchRow& row) const;
 
+  std::size_t constraint_bytes_;
+  bool space_first_;
+  std::function<void()> on_tokenize_;
+  std::function<void()> on_end_;
   BackendFacts facts_;
   std::vector<std::string> pieces_;
   std::vector<TokenId> end_tokens_ = {kEnd};

@@ -46,14 +46,14 @@ class SchedulerTest : public ::testing::Test {
   Scheduler::Step plan() { return scheduler_->plan(now_); }
   Scheduler::Step step(Duration took = std::chrono::milliseconds(1)) {
     auto planned = plan();
-    scheduler_->complete(planned, took);
     now_ += took;
+    scheduler_->complete(planned, {.wall = took, .cpu = took}, now_);
     return planned;
   }
   /// The step was done; every sequence that completed gets its next token.
   void take_tokens(const Scheduler::Step& planned, Duration took) {
-    scheduler_->complete(planned, took);
     now_ += took;
+    scheduler_->complete(planned, {.wall = took, .cpu = took}, now_);
     for (const auto& slice : planned.slices) {
       if (slice.completes) append(slice.sequence);
     }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,11 +19,11 @@ namespace autoglm::engine {
 class AnswerText {
  public:
   struct Rules {
-    const StopConditions* stop;        ///< the request's, which outlives this
-    std::vector<std::string> strings;  ///< that end it: the request's, and the template's
-    std::uint32_t max_tokens;          ///< what the context leaves, at most
-    bool constrained;                  ///< by a grammar
-    std::size_t offset;                ///< bytes of text that stand before the answer
+    const StopConditions* stop;                               ///< the request's, which outlives this
+    std::shared_ptr<const std::vector<std::string>> strings;  ///< that end it: the request's, the template's
+    std::uint32_t max_tokens;                                 ///< what the context leaves, at most
+    bool constrained;                                         ///< by a grammar
+    std::size_t offset;                                       ///< bytes of text that stand before the answer
   };
   AnswerText(const Backend& backend, Rules rules);
 

@@ -9,7 +9,7 @@ namespace autoglm::engine {
 bool TextAssembler::add(std::string_view bytes, std::string& out) {
   partial_ += bytes;
   take_complete_utf8(partial_, held_);
-  if (stop_.empty()) {
+  if (stop_->empty()) {
     out += held_;
     held_.clear();
     return false;
@@ -17,7 +17,7 @@ bool TextAssembler::add(std::string_view bytes, std::string& out) {
   // The stop string that begins first wins.
   std::size_t found = std::string::npos;
   std::size_t length = 0;
-  for (const std::string& stop : stop_) {
+  for (const std::string& stop : *stop_) {
     const std::size_t at = held_.find(stop);
     if (at < found) {
       found = at;
@@ -31,7 +31,7 @@ bool TextAssembler::add(std::string_view bytes, std::string& out) {
     return true;
   }
   std::size_t hold = 0;
-  for (const std::string& stop : stop_) {
+  for (const std::string& stop : *stop_) {
     for (std::size_t size = std::min(stop.size() - 1, held_.size()); size > hold; --size) {
       if (std::string_view(held_).ends_with(std::string_view(stop).substr(0, size))) {
         hold = size;

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace autoglm::engine {
@@ -10,7 +12,7 @@ namespace autoglm::engine {
 /// tokens), and nothing that could still turn out to be the beginning of a stop string. Pure.
 class TextAssembler {
  public:
-  TextAssembler(std::vector<std::string> stop, bool include_stop)
+  TextAssembler(std::shared_ptr<const std::vector<std::string>> stop, bool include_stop)
       : stop_(std::move(stop)), include_stop_(include_stop) {}
 
   /// Appends to `out` what has become certain by `bytes`; true when a stop string is complete: the text ends
@@ -20,7 +22,7 @@ class TextAssembler {
   void finish(std::string& out);
 
  private:
-  std::vector<std::string> stop_;
+  std::shared_ptr<const std::vector<std::string>> stop_;  // of all choices
   bool include_stop_;
   std::string partial_;  // bytes of an incomplete character
   std::string held_;     // text that may begin a stop string

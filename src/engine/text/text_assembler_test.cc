@@ -4,11 +4,20 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
 namespace autoglm::engine {
 namespace {
 
+TextAssembler ending_at(std::vector<std::string> stop, bool include_stop) {
+  return {std::make_shared<const std::vector<std::string>>(std::move(stop)), include_stop};
+}
+
 TEST(TextAssembler, JoinsCharactersThatComeInPieces) {
-  TextAssembler assembler({}, false);
+  TextAssembler assembler = ending_at({}, false);
   std::string out;
   EXPECT_FALSE(assembler.add("\xe4\xbd", out));
   EXPECT_EQ(out, "");
@@ -17,7 +26,7 @@ TEST(TextAssembler, JoinsCharactersThatComeInPieces) {
 }
 
 TEST(TextAssembler, ReplacesACharacterThatNeverEnds) {
-  TextAssembler assembler({}, false);
+  TextAssembler assembler = ending_at({}, false);
   std::string out;
   assembler.add("a\xe4\xbd", out);
   assembler.finish(out);
@@ -25,7 +34,7 @@ TEST(TextAssembler, ReplacesACharacterThatNeverEnds) {
 }
 
 TEST(TextAssembler, HoldsBackWhatMayBecomeAStopString) {
-  TextAssembler assembler({"END"}, false);
+  TextAssembler assembler = ending_at({"END"}, false);
   std::string out;
   EXPECT_FALSE(assembler.add("one E", out));
   EXPECT_EQ(out, "one ");
@@ -39,21 +48,21 @@ TEST(TextAssembler, HoldsBackWhatMayBecomeAStopString) {
 }
 
 TEST(TextAssembler, MayKeepTheStopString) {
-  TextAssembler assembler({"\n"}, true);
+  TextAssembler assembler = ending_at({"\n"}, true);
   std::string out;
   EXPECT_TRUE(assembler.add("a\nb", out));
   EXPECT_EQ(out, "a\n");
 }
 
 TEST(TextAssembler, TheStopStringThatBeginsFirstWins) {
-  TextAssembler assembler({"cd", "bcd"}, false);
+  TextAssembler assembler = ending_at({"cd", "bcd"}, false);
   std::string out;
   EXPECT_TRUE(assembler.add("abcd", out));
   EXPECT_EQ(out, "a");
 }
 
 TEST(TextAssembler, GivesBackWhatItHeldWhenTheGenerationEnds) {
-  TextAssembler assembler({"END"}, false);
+  TextAssembler assembler = ending_at({"END"}, false);
   std::string out;
   assembler.add("one EN", out);
   assembler.finish(out);
@@ -64,7 +73,7 @@ TEST(TextAssembler, DoesNotDependOnHowTheBytesAreCut) {
   Random random(7);
   const std::string text = "ab\u4f60abaab\u597dbab stop aab";
   for (int round = 0; round < 2000; ++round) {
-    TextAssembler assembler({"stop", "abz"}, false);
+    TextAssembler assembler = ending_at({"stop", "abz"}, false);
     std::string out;
     std::size_t position = 0;
     bool stopped = false;

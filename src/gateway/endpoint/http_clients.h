@@ -2,6 +2,8 @@
 
 #include "base/assert.h"
 #include "http/client.h"
+#include "http/shared_limits.h"
+#include "runtime/blocking_pool.h"
 #include "runtime/event_loop.h"
 
 #include <algorithm>
@@ -19,6 +21,14 @@ class HttpClients {
   void reserve(EventLoop& loop) { clients_.emplace_back(&loop, nullptr); }
   void attach(EventLoop& loop, std::unique_ptr<http::Client> client) { place(loop) = std::move(client); }
   void detach(EventLoop& loop) { place(loop).reset(); }
+  /// What all of them share, before any request: what answers may hold together (null: without bound), and a
+  /// pool for looking into long ones (null: done on the loop), which must outlive the clients.
+  void share(std::shared_ptr<http::BodyMemory> answer_memory, BlockingPool* pool) {
+    answer_memory_ = std::move(answer_memory);
+    pool_ = pool;
+  }
+  http::BodyMemory* answer_memory() const { return answer_memory_.get(); }
+  BlockingPool* pool() const { return pool_; }
 
   http::Client& of_this_loop() {
     auto& client = place(EventLoop::current());
@@ -34,6 +44,8 @@ class HttpClients {
   }
 
   std::vector<std::pair<EventLoop*, std::unique_ptr<http::Client>>> clients_;
+  std::shared_ptr<http::BodyMemory> answer_memory_;
+  BlockingPool* pool_ = nullptr;
 };
 
 }  // namespace autoglm::gateway

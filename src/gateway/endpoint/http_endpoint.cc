@@ -2,17 +2,23 @@
 
 #include "base/json_string.h"
 #include "gateway/endpoint/pass_through_stream.h"
+#include "gateway/endpoint/passing_headers.h"
+#include "gateway/endpoint/unaddressed.h"
 #include "gateway/protocol/json/edit.h"
 #include "gateway/protocol/openai/continuation.h"
 #include "gateway/protocol/openai/frame.h"
+#include "gateway/protocol/openai/outline.h"
 #include "gateway/protocol/vllm/load.h"
 #include "gateway/protocol/vllm/tokenize.h"
+#include "http/retry_after.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
+#include <limits>
 #include <utility>
 
 namespace autoglm::gateway {
@@ -26,7 +32,7 @@ constexpr std::size_t kMaxErrorBody = 65'536;
 constexpr auto kLater = std::chrono::milliseconds(100);
 constexpr std::size_t kMaxMetrics = std::size_t{8} << 20U;
 
-std::string_view path_of(Protocol protocol) {
+std::string path_of(Protocol protocol) {
   switch (protocol) {
     case Protocol::kChat:
       return "/chat/completions";
@@ -49,6 +55,8 @@ std::uint32_t metric(std::string_view text, std::string_view name) {
   return sum > 0 ? static_cast<std::uint32_t>(sum) : 0;
 }
 
+constexpr Duration kInfoTime = std::chrono::seconds(5);
+
 Error not_here(const char* what) {
   return Error{
       .code = ErrorCode::kUnimplemented,
@@ -65,8 +73,16 @@ Continuation needed(const InferenceRequest& request) {
 
 }  // namespace
 
+http::Url root_of(http::Url api) {
+  constexpr std::string_view kVersion = "/v1";
+  const std::size_t path = api.path().size();
+  if (api.path().ends_with(kVersion)) api.target.erase(path - kVersion.size(), kVersion.size());
+  if (!api.target.starts_with('/')) api.target.insert(0, 1, '/');
+  return api;
+}
+
 HttpEndpoint::HttpEndpoint(HttpEndpointOptions options, HttpClients& clients)
-    : options_(std::move(options)), clients_(clients) {
+    : options_(std::move(options)), root_(root_of(options_.url)), clients_(clients) {
   http::ClientRequest any{.url = options_.url, .headers = {}};
   any.tls = options_.tls;
   any.tls_name = options_.tls_name;
@@ -100,17 +116,20 @@ http::ClientRequest HttpEndpoint::to(std::string method, std::string target) con
 }
 
 /// The client's body, with the few members that this endpoint has to see otherwise.
-std::string HttpEndpoint::body_for(const InferenceRequest& request, bool ours) const {
+Result<std::string> HttpEndpoint::body_for(const InferenceRequest& request, bool ours) const {
   const auto& work = std::get<GenerateRequest>(request.work);
+  if (request.wire.protocol == Protocol::kPassed) return passed_body(request);
   std::vector<protocol::JsonEdit> edits;
   if (!options_.model.empty()) {
     edits.push_back({"model", json_string(options_.model)});
-  } else if (!request.wire.names_model && request.wire.protocol != Protocol::kGenerate) {
+  } else if (!request.wire.names_model && (request.wire.protocol != Protocol::kGenerate ||
+                                           !protocol::member_value(request.wire.bytes, "model").empty())) {
     edits.push_back({"model", json_string(request.model)});
   }
   if (!work.resume_text.empty()) {
-    for (auto& edit : protocol::openai::continuation_edits(request.wire, work))
-      edits.push_back(std::move(edit));
+    auto more = protocol::openai::continuation_edits(request.wire, work);
+    if (!more) return fail(std::move(more).error());
+    for (auto& edit : *more) edits.push_back(std::move(edit));
   }
   if (ours && options_.ask_tokens && request.wire.stream && request.wire.protocol != Protocol::kGenerate) {
     edits.push_back({"return_token_ids", "true"});
@@ -127,6 +146,23 @@ std::string HttpEndpoint::body_for(const InferenceRequest& request, bool ours) c
   return edits.empty() ? request.wire.bytes : protocol::edit_members(request.wire.bytes, edits);
 }
 
+/// Of a request that nobody here understands only the model's name is changed, where it says one.
+std::string HttpEndpoint::passed_body(const InferenceRequest& request) const {
+  const WireBody& wire = request.wire;
+  if (!wire.names_model) return wire.bytes;
+  const std::string& model = options_.model.empty() ? request.model : options_.model;  // it may say an alias
+  const auto type = std::ranges::find_if(wire.headers, [](const auto& field) {
+    return http::equals_ignoring_case(field.first, "content-type");
+  });
+  const std::string_view content_type = type == wire.headers.end() ? std::string_view() : type->second;
+  if (const auto said = protocol::openai::form_model(content_type, wire.bytes)) {
+    std::string bytes = wire.bytes;
+    return bytes.replace(static_cast<std::size_t>(said->data() - wire.bytes.data()), said->size(), model);
+  }
+  const std::vector<protocol::JsonEdit> edits = {{"model", json_string(model)}};
+  return protocol::edit_members(wire.bytes, edits);
+}
+
 Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceRequestPtr request,
                                                                   const CallContext& context) {
   const WireBody& wire = request->wire;
@@ -136,43 +172,76 @@ Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceReque
     co_return fail(Error{.code = ErrorCode::kUnavailable,
                          .origin = Origin::kEndpoint,
                          .retry = Retry::kElsewhere,
-                         .message = fmt::format("{} cannot go on with an answer that is begun", name()),
+                         .message = "the endpoint cannot go on with an answer that is begun",
                          .reason = "no_resume"});
   }
-  const bool ours = kind == ServerKind::kOurs;
+  const bool ours = kind == ServerKind::kOurs && !wire.opaque;
+  const auto& resume = std::get<GenerateRequest>(request->work).resume;
+  std::size_t said = 0;
+  for (const auto& tokens : resume) said += tokens.size();
   const PassThroughStream::Shape shape{
       .protocol = wire.protocol,
       .stream = wire.stream,
       .whole_steps = ours && options_.ask_tokens && wire.stream && wire.protocol != Protocol::kGenerate,
-      .resumed = !std::get<GenerateRequest>(request->work).resume.empty()};
-  auto sending = clients_.of_this_loop().send(outgoing(*request, context, ours));
+      .resumed = !resume.empty(),
+      .said = static_cast<std::uint32_t>(said),
+      .choices = wire.opaque ? std::numeric_limits<std::uint32_t>::max()
+                             : std::get<GenerateRequest>(request->work).choices()};
+  auto call = outgoing(*request, context, ours);
+  if (!call) co_return fail(std::move(call).error());
+  auto sending = clients_.of_this_loop().send(std::move(*call));
   auto response = co_await std::move(sending);
-  if (!response) co_return fail(std::move(response).error());
-  if ((*response)->status() != 200) co_return fail(co_await read_refusal(**response));
-  co_return std::make_unique<PassThroughStream>(std::move(*response), shape);
+  if (!response) co_return fail(unaddressed(std::move(response).error()));
+  if (auto readable = (*response)->unpack(); !readable)
+    co_return fail(unaddressed(std::move(readable).error()));
+  const int status = (*response)->status();
+  if (wire.protocol == Protocol::kPassed ? status / 100 != 2 : status != 200)
+    co_return fail(co_await read_refusal(**response, wire.protocol == Protocol::kPassed));
+  co_return std::make_unique<PassThroughStream>(std::move(*response), shape, clients_);
 }
 
-http::ClientRequest HttpEndpoint::outgoing(const InferenceRequest& request, const CallContext& context,
-                                           bool ours) const {
+Result<http::ClientRequest> HttpEndpoint::outgoing(const InferenceRequest& request,
+                                                   const CallContext& context, bool ours) const {
   const WireBody& wire = request.wire;
-  const std::string& base = options_.url.target;
-  const std::string prefix = wire.protocol == Protocol::kGenerate ? root() : base == "/" ? "" : base;
-  http::ClientRequest outgoing = to("POST", prefix + std::string(path_of(wire.protocol)));
+  auto body = body_for(request, ours);
+  if (!body) return fail(std::move(body).error());
+  const bool passed = wire.protocol == Protocol::kPassed;
+  const http::Url& base = wire.protocol == Protocol::kGenerate ? root_ : options_.url;
+  http::ClientRequest outgoing =
+      to(passed ? wire.method : "POST",
+         base.below(passed ? "/" + wire.path : path_of(wire.protocol), wire.query));
   outgoing.headers.reserve(192);
+  if (passed) outgoing.origin = get_head_;  // what its body is, it says itself
+  for (const auto& [name, value] : wire.headers) outgoing.headers.add(name, value);
   outgoing.headers.add("X-Request-Id", request.id);
   outgoing.headers.add("Traceparent", context.span.traceparent());
   if (options_.part_of_us) tell_context(outgoing, context);
-  outgoing.body = body_for(request, ours);
+  outgoing.body = std::move(*body);
   // The dispatcher's and the pipeline's deadlines stand around each wait for the answer; further ones within
   // would only cost timers.
   outgoing.head_timeout = outgoing.read_timeout = Duration::max();
   return outgoing;
 }
 
-Task<Error> HttpEndpoint::read_refusal(http::ClientResponse& response) {
-  const std::string retry_after(response.headers().find("retry-after").value_or(""));
-  auto body = co_await response.read_all(kMaxErrorBody);
-  co_return protocol::openai::read_error(response.status(), body ? *body : std::string(), retry_after);
+Task<Error> HttpEndpoint::read_refusal(http::ClientResponse& response, bool passed) {
+  const int status = response.status();
+  const auto retry_after = http::retry_after(response.headers());
+  const auto body = co_await response.read_all(kMaxErrorBody);
+  Error error = protocol::openai::read_error(status, body ? *body : std::string(), retry_after);
+  // Of a path that nobody here knows a client may ask for what nobody has: no mark against anybody.
+  if (passed && status != 401 && error.reason == kEndpointMisconfigured) error.origin = Origin::kClient;
+  // Its own number and words, but for what it says of our key, and of what no client asked: a redirect.
+  if (options_.part_of_us || status == 401 || status < 400) {
+    error.said = nullptr;
+    co_return error;
+  }
+  error.said = std::make_shared<const EndpointAnswer>(EndpointAnswer{
+      .status = status,
+      .type = error.said ? error.said->type : std::string(),
+      .body = body.value_or(std::string()),
+      .content_type = std::string(response.headers().find("content-type").value_or("text/plain")),
+      .headers = passing_headers(response.headers())});
+  co_return error;
 }
 
 /// What is in no body. A tenant is a key or a certificate's name, so it goes as a number: whose it is
@@ -187,43 +256,50 @@ void HttpEndpoint::tell_context(http::ClientRequest& request, const CallContext&
   request.headers.add("X-Autoglm-Tell-Usage", "1");
 }
 
-/// Where its other paths are: its address without `/v1`.
-std::string HttpEndpoint::root() const {
-  const std::string& base = options_.url.target;
-  return base.ends_with("/v1") ? base.substr(0, base.size() - 3) : base == "/" ? "" : base;
-}
-
-Task<Result<std::string>> HttpEndpoint::get(std::string path, Duration timeout) {
-  http::ClientRequest request = to("GET", root() + path);
+/// Whatever its status.
+Task<Result<HttpEndpoint::Page>> HttpEndpoint::look_at(std::string path, Duration timeout) {
+  http::ClientRequest request = to("GET", root_.below(path));
   request.reuse_time = Duration::zero();  // a check shows that a new connection can be made, and keeps none
   request.connect_timeout = std::min(request.connect_timeout, timeout);
   request.head_timeout = request.read_timeout = timeout;
+  const Deadline deadline = Deadline::after(timeout);  // of all of it, however slowly it comes
   auto response = co_await clients_.of_this_loop().send(std::move(request));
   if (!response) co_return fail(response.error());
   const int status = (*response)->status();
-  auto body = co_await (*response)->read_all(kMaxMetrics);
+  if (auto readable = (*response)->unpack(); !readable) co_return fail(readable.error());
+  auto body = co_await (*response)->read_all(kMaxMetrics, deadline);
   if (!body) co_return fail(body.error());
-  if (status / 100 != 2) co_return fail(protocol::openai::read_error(status, *body, ""));
-  co_return std::move(*body);
+  co_return Page{.status = status, .body = std::move(*body)};
+}
+
+Task<Result<std::string>> HttpEndpoint::get(std::string path, Duration timeout) {
+  auto page = co_await look_at(std::move(path), timeout);
+  if (!page) co_return fail(page.error());
+  if (page->status / 100 != 2) co_return fail(protocol::openai::read_error(page->status, page->body));
+  co_return std::move(page->body);
 }
 
 /// Ours says so; vLLM has /version and SGLang /get_model_info, and both go on with a chat's last message.
-/// Unknown stays who has not answered: only a 4xx says that there is no such path.
+/// Unknown stays who has not answered: only a 404 or its like says that there is no such path.
 Task<ServerKind> HttpEndpoint::find_out(Duration timeout) {
-  const auto version = co_await get("/version", timeout);
-  if (version && version->find(R"("server":"open-autoglm")") != std::string::npos)
-    co_return ServerKind::kOurs;
-  if (version && version->find(R"("version")") != std::string::npos) co_return ServerKind::kContinuesChats;
-  const auto model = co_await get("/get_model_info", timeout);
-  if (model && model->find(R"("model_path")") != std::string::npos) co_return ServerKind::kContinuesChats;
-  const auto answered = [](const Result<std::string>& page) {
-    return page || page.error().origin == Origin::kClient;
+  const auto says = [](const Result<Page>& page, std::string_view text) {
+    return page && page->status / 100 == 2 && page->body.find(text) != std::string::npos;
+  };
+  const auto version = co_await look_at("/version", timeout);
+  if (says(version, R"("server":"open-autoglm")")) co_return ServerKind::kOurs;
+  if (says(version, R"("version")")) co_return ServerKind::kContinuesChats;
+  const auto model = co_await look_at("/get_model_info", timeout);
+  if (says(model, R"("model_path")")) co_return ServerKind::kContinuesChats;
+  const auto answered = [](const Result<Page>& page) {
+    return page &&
+           (page->status / 100 == 2 || page->status == 400 || page->status == 404 || page->status == 405);
   };
   co_return answered(version) && answered(model) ? ServerKind::kOther : ServerKind::kUnknown;
 }
 
 Continuation HttpEndpoint::continuation(const InferenceRequest& request, ServerKind kind) const {
-  if (!request.wire.stream || request.wire.protocol == Protocol::kGenerate) return Continuation::kNone;
+  const WireBody& wire = request.wire;
+  if (!wire.stream || wire.opaque || wire.protocol == Protocol::kGenerate) return Continuation::kNone;
   if (kind == ServerKind::kOurs) return Continuation::kExact;
   const bool can = options_.continue_text &&
                    (request.wire.protocol == Protocol::kCompletions || kind == ServerKind::kContinuesChats);
@@ -250,8 +326,15 @@ Task<Result<void>> HttpEndpoint::ask_health(std::string path, Duration timeout) 
     if (auto connected = co_await clients_.of_this_loop().probe(request); !connected)
       co_return fail(connected.error());
   } else {
-    auto healthy = co_await get(std::move(path), timeout);
-    if (!healthy) co_return fail(healthy.error());
+    const auto page = co_await look_at(std::move(path), timeout);
+    if (!page) co_return fail(page.error());
+    // Of a path that is configured, not of a model.
+    if (page->status == 404)
+      co_return fail(Error{.code = ErrorCode::kNotFound,
+                           .origin = Origin::kEndpoint,
+                           .retry = Retry::kElsewhere,
+                           .message = "the endpoint answered the health path with status 404"});
+    if (page->status / 100 != 2) co_return fail(protocol::openai::read_error(page->status, page->body));
   }
   co_return Result<void>();
 }
@@ -274,21 +357,22 @@ Task<Result<void>> HttpEndpoint::scrape_load(Duration timeout) {
   co_return Result<void>();
 }
 
-Task<Result<std::string>> HttpEndpoint::post(std::string path, std::string body) {
-  http::ClientRequest request = to("POST", root() + path);
+Task<Result<std::string>> HttpEndpoint::post(std::string path, std::string body, const CallContext* context) {
+  http::ClientRequest request = to("POST", root_.below(path));
+  if (context != nullptr) tell_context(request, *context);
   request.body = std::move(body);
   auto response = co_await clients_.of_this_loop().send(std::move(request));
-  if (!response) co_return fail(response.error());
+  if (!response) co_return fail(unaddressed(std::move(response).error()));
   const int status = (*response)->status();
   auto answer = co_await (*response)->read_all(kMaxMetrics);
-  if (!answer) co_return fail(answer.error());
-  if (status / 100 != 2) co_return fail(protocol::openai::read_error(status, *answer, ""));
+  if (!answer) co_return fail(unaddressed(std::move(answer).error()));
+  if (status / 100 != 2) co_return fail(protocol::openai::read_error(status, *answer));
   co_return std::move(*answer);
 }
 
-Task<Result<TokenizeResult>> HttpEndpoint::tokenize(TokenizeRequest request) {
+Task<Result<TokenizeResult>> HttpEndpoint::tokenize(TokenizeRequest request, const CallContext& context) {
   if (!options_.part_of_us) co_return fail(not_here("tokenizing"));
-  const auto answer = co_await post("/tokenize", protocol::vllm::tokenize_call(request));
+  const auto answer = co_await post("/tokenize", protocol::vllm::tokenize_call(request), &context);
   if (!answer) co_return fail(answer.error());
   co_return protocol::vllm::read_tokenize_result(*answer);
 }
@@ -298,6 +382,11 @@ Task<Result<std::string>> HttpEndpoint::detokenize(std::vector<TokenId> tokens) 
   const auto answer = co_await post("/detokenize", protocol::vllm::detokenize_call(tokens));
   if (!answer) co_return fail(answer.error());
   co_return protocol::vllm::read_detokenize_result(*answer);
+}
+
+Task<Result<std::string>> HttpEndpoint::tokenizer_info() {
+  if (!options_.part_of_us) co_return fail(not_here("asking for a tokenizer"));
+  co_return co_await get("/tokenizer_info", kInfoTime);
 }
 
 }  // namespace autoglm::gateway

@@ -39,6 +39,9 @@ struct HttpEndpointOptions {
       std::make_shared<std::atomic<ServerKind>>(ServerKind::kUnknown);
 };
 
+/// Where the other paths of the server are whose API is at `api`: that address without `/v1`.
+http::Url root_of(http::Url api);
+
 /// A server across the network that speaks OpenAI's protocol: vLLM, SGLang, llama-server, Ollama, a cloud,
 /// another Open-AutoGLM. The client's body and the answer's frames pass through; only `model` is changed
 /// where names differ. Thread-safe; requests go out on the calling loop's own connections.
@@ -48,8 +51,9 @@ class HttpEndpoint final : public Endpoint {
 
   Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request,
                                                       const CallContext& context) override;
-  Task<Result<TokenizeResult>> tokenize(TokenizeRequest request) override;
+  Task<Result<TokenizeResult>> tokenize(TokenizeRequest request, const CallContext& context) override;
   Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) override;
+  Task<Result<std::string>> tokenizer_info() override;
   bool passes_through() const override { return true; }
   Continuation continuation(const InferenceRequest& request) const override {
     return continuation(request, kind());
@@ -70,24 +74,31 @@ class HttpEndpoint final : public Endpoint {
 
   /// Whether it is one of ours, which can resume an answer from its tokens.
   bool ours() const { return kind() == ServerKind::kOurs; }
+  ServerKind kind() const { return options_.kind->load(std::memory_order_relaxed); }
   std::string name() const { return options_.url.authority(); }
 
  private:
   http::ClientRequest to(std::string method, std::string target) const;
-  http::ClientRequest outgoing(const InferenceRequest& request, const CallContext& context, bool ours) const;
+  Result<http::ClientRequest> outgoing(const InferenceRequest& request, const CallContext& context,
+                                       bool ours) const;
   // Rare: inlined, its frame would be a part of every request's.
-  [[gnu::noinline]] static Task<Error> read_refusal(http::ClientResponse& response);
-  std::string body_for(const InferenceRequest& request, bool ours) const;
+  [[gnu::noinline]] Task<Error> read_refusal(http::ClientResponse& response, bool passed);
+  std::string passed_body(const InferenceRequest& request) const;
+  Result<std::string> body_for(const InferenceRequest& request, bool ours) const;
   Continuation continuation(const InferenceRequest& request, ServerKind kind) const;
-  std::string root() const;
+  struct Page {
+    int status;
+    std::string body;
+  };
+  Task<Result<Page>> look_at(std::string path, Duration timeout);
   Task<Result<std::string>> get(std::string path, Duration timeout);
-  Task<Result<std::string>> post(std::string path, std::string body);
+  Task<Result<std::string>> post(std::string path, std::string body, const CallContext* context = nullptr);
   void tell_context(http::ClientRequest& request, const CallContext& context) const;
   Task<Result<void>> ask_health(std::string path, Duration timeout);
   Task<ServerKind> find_out(Duration timeout);
-  ServerKind kind() const { return options_.kind->load(std::memory_order_relaxed); }
 
   HttpEndpointOptions options_;
+  const http::Url root_;
   HttpClients& clients_;
   std::shared_ptr<const http::OriginHead> get_head_;
   std::shared_ptr<const http::OriginHead> post_head_;

@@ -8,6 +8,7 @@
 
 #include <map>
 #include <optional>
+#include <semaphore>
 #include <string>
 
 namespace autoglm::gateway {
@@ -20,6 +21,7 @@ class RecordingHandler final : public http::Handler {
  public:
   Task<void> handle(http::Request& request, http::ResponseWriter& response) override {
     path = request.path;
+    target = request.target;
     body = request.body;
     headers.clear();
     encodings = request.headers.count("accept-encoding");
@@ -36,6 +38,7 @@ class RecordingHandler final : public http::Handler {
 
   std::string answer;
   std::string path;
+  std::string target;
   std::string body;
   std::map<std::string, std::string> headers;
   std::size_t encodings = 0;
@@ -65,7 +68,7 @@ class HttpEndpointTest : public ::testing::Test {
   }
 
   /// A stream that is asked for and read to its end; its usage.
-  Usage stream(HttpEndpoint& endpoint, const CallContext& context) {
+  Usage stream(HttpEndpoint& endpoint, const CallContext& context, std::string query = {}) {
     handler_.answer =
         "data: {\"choices\":[{\"index\":0,\"text\":\"a\",\"token_ids\":[1]}]}\n\n: usage 5 2 7\n\ndata: "
         "[DONE]\n\n";
@@ -76,7 +79,8 @@ class HttpEndpointTest : public ::testing::Test {
                          .wire = {.protocol = WireBody::Protocol::kCompletions,
                                   .stream = true,
                                   .bytes = R"({"model":"m","prompt":"p","stream":true})",
-                                  .names_model = true}});
+                                  .names_model = true,
+                                  .query = std::move(query)}});
     return run_task(loop_, [&]() -> Task<Usage> {
       auto events = co_await endpoint.generate(request, context);
       EXPECT_TRUE(events.has_value());
@@ -88,6 +92,47 @@ class HttpEndpointTest : public ::testing::Test {
     }());
   }
 
+  /// What a client gets of a stream of these bytes: its frames, and behind a slash what went wrong.
+  std::string passed_on(HttpEndpoint& endpoint, std::string bytes) {
+    handler_.answer = std::move(bytes);
+    auto request = std::make_shared<const InferenceRequest>(
+        InferenceRequest{.id = "id-1",
+                         .model = "m",
+                         .work = GenerateRequest{},
+                         .wire = {.protocol = WireBody::Protocol::kCompletions,
+                                  .stream = true,
+                                  .bytes = R"({"model":"m","prompt":"p","stream":true})",
+                                  .names_model = true}});
+    return run_task(loop_, [&]() -> Task<std::string> {
+      auto events = co_await endpoint.generate(request, {});
+      std::string out;
+      while (true) {
+        auto batch = co_await (*events)->next();
+        if (!batch) co_return out + "/" + batch.error().message;
+        out += batch->raw;
+        if (batch->last()) co_return out;
+      }
+    }());
+  }
+
+  /// Asks for a whole answer; `handler_` says it.
+  Task<std::unique_ptr<EventStream>> whole(HttpEndpoint& endpoint) {
+    auto request = std::make_shared<const InferenceRequest>(
+        InferenceRequest{.id = "id-1",
+                         .model = "m",
+                         .work = GenerateRequest{},
+                         .wire = {.protocol = WireBody::Protocol::kCompletions,
+                                  .bytes = R"({"model":"m","prompt":"p"})",
+                                  .names_model = true}});
+    auto events = co_await endpoint.generate(request, {});
+    EXPECT_TRUE(events.has_value());
+    co_return std::move(*events);
+  }
+  static std::string answer_of(std::size_t size) {
+    return R"({"choices":[{"index":0,"text":")" + std::string(size, 'x') +
+           R"("}],"usage":{"prompt_tokens":3,"completion_tokens":4}})";
+  }
+
   EventLoop loop_;
   BlockingPool pool_{1, 8};
   HttpClients clients_;
@@ -95,6 +140,26 @@ class HttpEndpointTest : public ::testing::Test {
   std::shared_ptr<HandoverDialer> dialer_;
   std::optional<http::Server> server_;
 };
+
+TEST_F(HttpEndpointTest, ReadsStreamsAsTheStandardForServerSentEventsHasThem) {
+  HttpEndpoint endpoint(options(false), clients_);
+  const std::string chunk = R"({"choices":[{"index":0,"text":"a","token_ids":[1]}]})";
+  const std::string plain = "data: " + chunk + "\n\n";
+  const std::string done = "data: [DONE]\n\n";
+  for (const auto& [bytes, passed] : std::map<std::string, std::string>{
+           {plain + done, plain + done},
+           {plain + "data: [DONE]", plain + done},
+           {plain + "data: [DONE]\n", plain + done},
+           {"data:\n\ndata\n\n" + plain + "data: \n\n" + done, plain + done},
+           {": hello\n" + plain + "id: 1\n\n: usage 1 2 3\n" + done, plain + done},
+           {"data: " + chunk + "\r\rdata: [DONE]\r\r", "data: " + chunk + "\r\rdata: [DONE]\r\r"},
+           {"data: {\ndata: " + chunk.substr(1) + "\n\n" + done, "data: {\ndata: " + chunk.substr(1) + "\n\n" + done},
+           {plain + "data: {\"cho", plain + "/the endpoint's stream ended without [DONE]"},
+           {plain, plain + "/the endpoint's stream ended without [DONE]"},
+       }) {
+    EXPECT_EQ(passed_on(endpoint, bytes), passed) << bytes;
+  }
+}
 
 TEST_F(HttpEndpointTest, TellsAPartOfThisServerWhoAsksAndForHowLong) {
   HttpEndpoint endpoint(options(true), clients_);
@@ -135,13 +200,156 @@ TEST_F(HttpEndpointTest, SaysWhatIsConfiguredButForPackedAnswers) {
   }
 }
 
+TEST_F(HttpEndpointTest, TheQueryOfItsAddressGoesWithEveryCall) {
+  HttpEndpointOptions azure = options(false);
+  azure.url.target = "/openai/deployments/x?api-version=2024-06-01";
+  HttpEndpoint endpoint(std::move(azure), clients_);
+  stream(endpoint, {});
+  EXPECT_EQ(handler_.target, "/openai/deployments/x/completions?api-version=2024-06-01");
+  stream(endpoint, {}, "api-version=1&user=u");
+  EXPECT_EQ(handler_.target, "/openai/deployments/x/completions?api-version=2024-06-01&user=u");
+  EXPECT_TRUE(run_task(loop_, endpoint.check("/status?deep=1", 5s)).has_value());
+  EXPECT_EQ(handler_.target, "/openai/deployments/x/status?api-version=2024-06-01&deep=1");
+  EXPECT_TRUE(run_task(loop_, endpoint.metrics_page(5s)).has_value());
+  EXPECT_EQ(handler_.target, "/openai/deployments/x/metrics?api-version=2024-06-01");
+}
+
+TEST_F(HttpEndpointTest, OtherPathsAreBesideItsVersion) {
+  EXPECT_EQ(root_of(http::Url::parse("http://h/v1?key=k").value()).target, "/?key=k");
+  EXPECT_EQ(root_of(http::Url::parse("http://h/a/v1").value()).target, "/a");
+  EXPECT_EQ(root_of(http::Url::parse("http://h").value()).target, "/");
+}
+
+TEST_F(HttpEndpointTest, SaysWhereItIsToTheLogAlone) {
+  HttpEndpointOptions nobody = options(false);
+  nobody.dialer = nullptr;
+  nobody.url = http::Url::parse("http://127.0.0.1:1/v1").value();
+  HttpEndpoint endpoint(std::move(nobody), clients_);
+  auto request = std::make_shared<const InferenceRequest>(
+      InferenceRequest{.model = "m",
+                       .work = GenerateRequest{},
+                       .wire = {.protocol = WireBody::Protocol::kCompletions, .bytes = "{}"}});
+  const auto events = run_task(loop_, endpoint.generate(request, {}));
+  ASSERT_FALSE(events.has_value());
+  EXPECT_EQ(events.error().message, "the endpoint cannot be reached");
+  EXPECT_EQ(events.error().reason, "connect_failed");
+  EXPECT_NE(events.error().log_message().find("127.0.0.1:1"), std::string::npos)
+      << events.error().log_message();
+}
+
+TEST_F(HttpEndpointTest, ALongWholeAnswerIsLookedIntoElsewhere) {
+  clients_.share(nullptr, &pool_);
+  HttpEndpoint endpoint(options(false), clients_);
+  for (const std::size_t size : {10UZ, 2'000'000UZ}) {
+    handler_.answer = answer_of(size);
+    std::binary_semaphore may_look{0};
+    constexpr int kEnough = 200;
+    const bool is_long = size > 1'000'000;
+    if (is_long) ASSERT_TRUE(pool_.submit([&] { may_look.acquire(); }));
+    run_task(loop_, [&]() -> Task<void> {
+      auto events = co_await whole(endpoint);
+      // Given up at any place it goes on where it was.
+      for (int steps = 0;; ++steps) {
+        if (is_long && steps == kEnough) may_look.release();
+        std::optional<Result<EventBatch>> batch;
+        Scope asking;
+        asking.spawn([](EventStream& from, std::optional<Result<EventBatch>>& to) -> Task<void> {
+          to = co_await from.next();
+        }(*events, batch));
+        for (int i = 0; i < steps && !batch; ++i) co_await yield_to_loop();
+        if (!batch) continue;
+        EXPECT_TRUE(batch->has_value());
+        EXPECT_EQ((*batch)->raw, handler_.answer);
+        EXPECT_EQ((*batch)->usage->completion_tokens, 4U);
+        EXPECT_EQ(is_long, steps >= kEnough) << "the pool had its turn";
+        co_return;
+      }
+    }());
+  }
+}
+
+TEST_F(HttpEndpointTest, ALongWholeAnswerThatIsNoneIsRefused) {
+  clients_.share(nullptr, &pool_);
+  HttpEndpoint endpoint(options(false), clients_);
+  handler_.answer = std::string(500'000, '{');
+  run_task(loop_, [&]() -> Task<void> {
+    auto events = co_await whole(endpoint);
+    const auto batch = co_await events->next();
+    EXPECT_EQ(batch.error().code, ErrorCode::kBadGateway);
+  }());
+}
+
+/// What a chat's answer has to be: JSON, and no error.
+TEST_F(HttpEndpointTest, AnswersOfGenerateAreLookedIntoAsOthersAre) {
+  HttpEndpoint endpoint(options(false), clients_);
+  const auto ask = [&](bool stream, std::string answer) {
+    handler_.answer = std::move(answer);
+    auto request = std::make_shared<const InferenceRequest>(InferenceRequest{
+        .model = "m",
+        .work = GenerateRequest{},
+        .wire = {.protocol = WireBody::Protocol::kGenerate, .stream = stream, .bytes = "{}"}});
+    return run_task(loop_, [&]() -> Task<std::pair<std::string, std::string>> {
+      auto events = co_await endpoint.generate(request, {});
+      std::string passed;
+      while (true) {
+        auto batch = co_await (*events)->next();
+        if (!batch) co_return std::pair(passed, batch.error().message);
+        passed += batch->raw;
+        if (batch->last()) co_return std::pair(passed, std::string());
+      }
+    }());
+  };
+  using Outcome = std::pair<std::string, std::string>;
+  const std::string none = "the endpoint sent an answer that is no JSON object";
+  const std::string error = R"({"error":{"message":"out of memory"}})";
+  const std::string one = R"({"text":["a"]})";
+  for (const bool stream : {false, true}) {
+    EXPECT_EQ(ask(stream, one), Outcome(one, ""));
+    EXPECT_EQ(ask(stream, "<html>busy</html>"), Outcome("", none));
+    EXPECT_EQ(ask(stream, "[1]"), Outcome("", none));
+    EXPECT_EQ(ask(stream, error), Outcome("", "out of memory"));
+    EXPECT_EQ(ask(stream, one.substr(0, 9)), Outcome("", none));
+  }
+  for (const char delimiter : {'\n', '\0'}) {
+    const std::string two = one + delimiter + R"({"text":["ab"]})" + delimiter;
+    EXPECT_EQ(ask(true, two), Outcome(two, ""));
+    EXPECT_EQ(ask(true, two + error + delimiter), Outcome(two, "out of memory"));
+    EXPECT_EQ(ask(true, two + "{\"te"), Outcome(two, none));
+  }
+  EXPECT_EQ(ask(true, "\n"), Outcome("", "the endpoint's stream ended without an answer"));
+  EXPECT_EQ(ask(true, std::string(5'000'000, ' ')), Outcome("", "the endpoint sent an event without end"));
+}
+
+TEST_F(HttpEndpointTest, AnswersShareABoundedMemory) {
+  const auto memory = std::make_shared<http::BodyMemory>(1'500'000);
+  clients_.share(memory, &pool_);
+  HttpEndpoint endpoint(options(false), clients_);
+  handler_.answer = answer_of(700'000);
+  run_task(loop_, [&]() -> Task<void> {
+    auto first = co_await whole(endpoint);
+    EXPECT_TRUE((co_await first->next()).has_value());
+    EXPECT_GE(memory->used(), 700'000U);
+    auto second = co_await whole(endpoint);
+    const auto refused = co_await second->next();
+    EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
+    EXPECT_EQ(refused.error().origin, Origin::kLocal);
+    EXPECT_EQ(refused.error().reason, "answer_memory");
+    EXPECT_TRUE(refused.error().retry_after.has_value());
+    second.reset();
+    first.reset();
+    EXPECT_EQ(memory->used(), 0U);
+    auto third = co_await whole(endpoint);
+    EXPECT_TRUE((co_await third->next()).has_value());
+  }());
+}
+
 TEST_F(HttpEndpointTest, LetsAPartOfThisServerTokenize) {
   HttpEndpoint endpoint(options(true), clients_);
   handler_.answer = R"({"count":2,"max_model_len":64,"tokens":[3,4]})";
-  const auto result = run_task(loop_, endpoint.tokenize({.prompt = TextPrompt{"Hi"}}));
+  const auto result = run_task(loop_, endpoint.tokenize({.prompt = TextPrompt{"Hi"}}, {}));
   ASSERT_TRUE(result.has_value());
   EXPECT_EQ(handler_.path, "/tokenize");
-  EXPECT_EQ(handler_.body, R"({"add_special_tokens":true,"prompt":"Hi"})");
+  EXPECT_EQ(handler_.body, R"({"return_token_strs":false,"parse_special":true,"prompt":"Hi"})");
   EXPECT_EQ(result->tokens, (std::vector<TokenId>{3, 4}));
   handler_.answer = R"({"prompt":"Hi"})";
   EXPECT_EQ(run_task(loop_, endpoint.detokenize({3, 4})).value(), "Hi");

@@ -1,6 +1,9 @@
 #include "gateway/endpoint/pass_through_stream.h"
 
+#include "gateway/endpoint/passing_headers.h"
+#include "gateway/endpoint/unaddressed.h"
 #include "gateway/protocol/openai/frame.h"
+#include "http/retry_after.h"
 
 #include <fmt/format.h>
 
@@ -16,6 +19,10 @@ namespace openai = protocol::openai;
 
 constexpr std::size_t kMaxDocument = std::size_t{64} << 20U;
 constexpr std::size_t kMaxFrame = std::size_t{4} << 20U;
+// Of vLLM's own stream; neither stands within JSON that is written in one line.
+constexpr std::string_view kDelimiters("\n\0", 2);
+constexpr std::string_view kBlanks(" \t\r\n\0", 5);
+constexpr std::size_t kLongDocument = std::size_t{256} << 10U;  // others would wait while it is looked into
 
 Error broken(std::string message) {
   return Error{.code = ErrorCode::kBadGateway,
@@ -23,6 +30,14 @@ Error broken(std::string message) {
                .retry = Retry::kElsewhere,
                .message = std::move(message),
                .reason = "bad_stream"};
+}
+
+/// What is in a whole answer. Errors: what it says instead of one.
+Result<Usage> look_into(WireBody::Protocol protocol, const std::string& document) {
+  if (protocol == WireBody::Protocol::kPassed) return Usage{};
+  if (protocol != WireBody::Protocol::kGenerate) return openai::read_answer(document);
+  if (auto read = openai::read_generated(document); !read) return fail(std::move(read).error());
+  return Usage{};
 }
 
 void append(EventBatch& to, EventBatch& from) {
@@ -33,8 +48,18 @@ void append(EventBatch& to, EventBatch& from) {
 
 }  // namespace
 
-PassThroughStream::PassThroughStream(std::unique_ptr<http::ClientResponse> response, Shape shape)
-    : response_(std::move(response)), shape_(shape) {
+PassThroughStream::PassThroughStream(std::unique_ptr<http::ClientResponse> response, Shape shape,
+                                     const HttpClients& clients)
+    : response_(std::move(response)),
+      head_(std::make_shared<const EndpointAnswer>(
+          EndpointAnswer{.status = response_->status(),
+                         .content_type = std::string(response_->headers().find("content-type").value_or("")),
+                         .headers = passing_headers(response_->headers())})),
+      shape_(shape),
+      pool_(clients.pool()),
+      memory_(clients.answer_memory()),
+      says_(shape.resumed),
+      tokens_(shape.said) {
   if (!shape_.stream) return;
   batches_.emplace(2U);
   reader_.spawn(pump());
@@ -48,10 +73,28 @@ Task<Result<EventBatch>> PassThroughStream::next_batch() {
   co_return std::move(*batch);
 }
 
+/// Of an error that says to come later, the head may say when.
+Error PassThroughStream::told(Error error) const {
+  const bool later = error.code == ErrorCode::kResourceExhausted || error.code == ErrorCode::kUnavailable;
+  if (later && !error.retry_after) error.retry_after = http::retry_after(response_->headers());
+  return error;
+}
+
+/// Before its time: perhaps with a document in the place of a stream, which says why.
+Error PassThroughStream::ended() const {
+  if (!says_ && buffer_.starts_with('{')) {
+    if (auto answer = openai::read_answer(buffer_); !answer && answer.error().reason != "bad_stream")
+      return told(std::move(answer).error());
+  }
+  return broken("the endpoint's stream ended without [DONE]");
+}
+
 Task<void> PassThroughStream::pump() {
-  const bool frames = shape_.protocol != WireBody::Protocol::kGenerate;
-  // One task, so that there is one frame and not room for both.
-  auto reading = frames ? read_stream() : read_unseen();
+  const bool frames =
+      shape_.protocol == WireBody::Protocol::kCompletions || shape_.protocol == WireBody::Protocol::kChat;
+  const bool unseen = shape_.protocol == WireBody::Protocol::kPassed;
+  // One task, so that there is one frame and not room for all.
+  auto reading = frames ? read_stream() : unseen ? read_unseen() : read_objects();
   auto done = co_await std::move(reading);
   if (!done) co_await batches_->push(fail(done.error()));
   batches_->close();
@@ -59,25 +102,47 @@ Task<void> PassThroughStream::pump() {
 
 /// A whole answer. Given up in the middle it goes on where it was.
 Task<Result<EventBatch>> PassThroughStream::read_document() {
+  if (over_) co_return fail(stream_is_over());
   while (true) {
     const auto count = co_await response_->read(buffer_);
-    if (!count) co_return fail(count.error());
+    if (!count) co_return fail(unaddressed(count.error()));
     if (*count == 0) break;
     if (buffer_.size() > kMaxDocument) {
       Error error = broken(fmt::format("the endpoint answered with more than {} bytes", kMaxDocument));
       error.code = ErrorCode::kPayloadTooLarge;
       co_return fail(std::move(error));
     }
+    if (auto room = has_room(); !room) co_return fail(std::move(room).error());
   }
   EventBatch batch;
-  if (shape_.protocol != WireBody::Protocol::kGenerate) {
-    auto usage = openai::read_answer(buffer_);
-    if (!usage) co_return fail(std::move(usage).error());
-    usage_ = *usage;
+  if (pool_ == nullptr || (buffer_.size() < kLongDocument && reader_.empty() && !said_)) {
+    said_ = look_into(shape_.protocol, buffer_);
+  } else if (reader_.empty() && !said_) {
+    reader_.spawn(look_into_document());
   }
+  if (!said_) co_await looked_into_.wait();
+  if (!*said_) co_return fail(told(said_->error()));
+  usage_ = **said_;
+  over_ = true;
   batch.raw = std::move(buffer_);
   batch.usage = usage_;
   co_return batch;
+}
+
+/// On the pool, which shares the document with us: it may still look when we are gone.
+Task<void> PassThroughStream::look_into_document() {
+  auto document = std::make_shared<std::string>(std::move(buffer_));
+  auto said = co_await pool_->run(
+      [document, protocol = shape_.protocol] { return look_into(protocol, *document); }, {.is_long = true});
+  buffer_ = std::move(*document);
+  said_ = said ? std::move(*said) : look_into(shape_.protocol, buffer_);  // the pool has enough to do
+  looked_into_.set();
+}
+
+/// Counts what is held, which grows by doubling.
+Result<void> PassThroughStream::has_room() {
+  if (memory_.cover(buffer_.capacity() + held_.raw.capacity())) return {};
+  return fail(http::no_answer_memory());
 }
 
 /// A stream that we do not look into: the end of the body is its end.
@@ -85,7 +150,7 @@ Task<Result<void>> PassThroughStream::read_unseen() {
   EventBatch batch;
   while (true) {
     auto count = co_await response_->read(batch.raw);
-    if (!count) co_return fail(count.error());
+    if (!count) co_return fail(unaddressed(count.error()));
     if (*count == 0) break;
     co_await batches_->push(std::exchange(batch, {}));
   }
@@ -94,11 +159,55 @@ Task<Result<void>> PassThroughStream::read_unseen() {
   co_return Result<void>();
 }
 
+/// vLLM's own stream: an object for each step, with a delimiter behind it. The end of the body is its end.
+Task<Result<void>> PassThroughStream::read_objects() {
+  for (bool any = false, over = false; !over;) {
+    auto count = co_await response_->read(buffer_);
+    if (!count) co_return fail(unaddressed(count.error()));
+    over = *count == 0;
+    if (auto room = has_room(); !room) co_return room;
+    EventBatch batch;
+    const auto taken = take_objects(over, batch);
+    any |= batch.raw.find_first_not_of(kBlanks) != std::string::npos;
+    if (over && taken && any) batch.usage = Usage{};
+    if (any && (!batch.raw.empty() || batch.usage)) co_await batches_->push(std::move(batch));
+    if (!taken) co_return fail(taken.error());
+    if (over && !any) co_return fail(broken("the endpoint's stream ended without an answer"));
+  }
+  co_return Result<void>();
+}
+
+/// Takes what is whole out of the buffer, at the end of the body all of it, up to what is no object.
+Result<void> PassThroughStream::take_objects(bool over, EventBatch& batch) {
+  const std::size_t last = std::string_view(buffer_).substr(searched_).find_last_of(kDelimiters);
+  const std::size_t ended = last == std::string_view::npos ? 0 : searched_ + last + 1;
+  const std::string_view whole = std::string_view(buffer_).substr(0, over ? buffer_.size() : ended);
+  Result<void> outcome;
+  std::size_t good = 0;
+  while (outcome && good < whole.size()) {
+    const std::size_t end = std::min(whole.find_first_of(kDelimiters, good), whole.size() - 1) + 1;
+    const std::string_view object = whole.substr(good, end - good);
+    if (object.find_first_not_of(kBlanks) != std::string_view::npos) {
+      // Its delimiter may be a NUL.
+      outcome = openai::read_generated(object.substr(0, object.find_last_not_of(kBlanks) + 1));
+    }
+    if (outcome) good = end;
+  }
+  batch.raw.assign(buffer_, 0, good);
+  buffer_.erase(0, good);
+  searched_ = buffer_.size();
+  if (outcome && buffer_.size() > kMaxFrame) return fail(broken("the endpoint sent an event without end"));
+  return outcome;
+}
+
 Task<Result<void>> PassThroughStream::read_stream() {
   while (true) {
     auto count = co_await response_->read(buffer_);
-    if (!count) co_return fail(count.error());
-    if (*count == 0) co_return fail(broken("the endpoint's stream ended without [DONE]"));
+    if (!count) co_return fail(unaddressed(count.error()));
+    const bool over = *count == 0;
+    const Error cut = over ? ended() : Error();
+    if (over) buffer_ += "\n\n";  // the last event may lack the empty line behind it
+    if (auto room = has_room(); !room) co_return room;
     EventBatch batch;
     auto done = take_frames(batch);
     // What was whole before the garbage is as good as ever.
@@ -106,8 +215,10 @@ Task<Result<void>> PassThroughStream::read_stream() {
       if (done && *done) batch.usage = usage_;
       co_await batches_->push(std::move(batch));
     }
+    if (over && (done ? !*done : done.error().reason == "bad_stream")) co_return fail(cut);
     if (!done) co_return fail(done.error());
     if (!*done) continue;
+    if (over) co_return Result<void>();
     std::string rest;  // read to its end, the connection serves the next request
     (void)co_await response_->read(rest);
     co_return Result<void>();
@@ -119,32 +230,39 @@ Result<bool> PassThroughStream::take_frames(EventBatch& batch) {
   std::size_t at = 0;
   Result<bool> done = false;
   while (done && !*done) {
-    const std::string_view frame = openai::next_frame(buffer_, at);
+    const std::string_view frame = openai::next_frame(buffer_, at, std::exchange(searched_, 0));
     if (frame.empty()) break;
     at += frame.size();
     done = take_frame(frame, batch);
   }
   buffer_.erase(0, at);
+  searched_ = buffer_.size() - std::min<std::size_t>(buffer_.size(), 2);  // an end has at most three bytes
   if (done && !*done && buffer_.size() > kMaxFrame)
     return fail(broken("the endpoint sent an event without end"));
   return done;
 }
 
 Result<bool> PassThroughStream::take_frame(std::string_view frame, EventBatch& batch) {
-  const auto data = openai::frame_data(frame);
-  if (!data) {  // a comment: the client gets our own
-    usage_ = openai::read_usage_comment(frame).value_or(usage_);
-    return false;
-  }
+  std::string joined;
+  const auto data = openai::frame_data(frame, joined);
+  const std::string_view passed = openai::without_comments(frame);  // the client gets our own
+  if (passed.size() < frame.size()) usage_ = openai::read_usage_comment(frame).value_or(usage_);
+  if (!data || data->find_first_not_of(" \t\n") == std::string_view::npos) return false;  // it says nothing
   if (*data == "[DONE]") {
+    if (!says_) return fail(broken("the endpoint ended its stream before it said anything"));
     append(batch, held_);
-    batch.raw += frame;
+    batch.raw += passed;
     if (usage_.completion_tokens == 0) usage_.completion_tokens = tokens_;
     return true;
   }
   auto read = openai::read_frame(*data);
   if (!read) return fail(read.error());
-  if (read->error) return fail(*read->error);
+  if (read->error) return fail(told(std::move(*read->error)));
+  if (!says_ && !read->is_chunk)
+    return fail(broken("the endpoint sent an event that is no part of an answer"));
+  says_ = says_ || read->says || read->has_tokens;
+  if (std::ranges::any_of(read->events, [&](const TokenEvent& e) { return e.choice >= shape_.choices; }))
+    return fail(broken("the endpoint sent a choice that nobody asked for"));
   if (read->usage) usage_ = *read->usage;
   // A resumed answer tells the end of what had ended once more; the client knows.
   const auto told = [](const TokenEvent& event) {
@@ -156,7 +274,11 @@ Result<bool> PassThroughStream::take_frame(std::string_view frame, EventBatch& b
       ++tokens_;  // of servers that do not tell: a frame, a token
     held_.events.push_back(std::move(event));
   }
-  held_.raw += frame;
+  held_.raw += passed;
+  if (!says_ && held_.raw.size() > kMaxFrame)
+    return fail(broken("the endpoint sends events without end that say nothing"));
+  // What says nothing yet waits: until then, somebody else may answer.
+  if (!says_) return false;
   if (!shape_.whole_steps || read->has_tokens || read->events.empty()) append(batch, held_);
   return false;
 }

@@ -1,11 +1,14 @@
 #pragma once
 
+#include "gateway/endpoint/http_clients.h"
 #include "http/client.h"
 #include "inference/events.h"
 #include "inference/request.h"
 #include "runtime/channel.h"
 #include "runtime/scope.h"
+#include "runtime/signal.h"
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,29 +23,48 @@ class PassThroughStream final : public EventStream {
   struct Shape {
     WireBody::Protocol protocol;
     bool stream;
-    bool whole_steps;  ///< frames count only once the tokens of their step are known: see StreamEncoder
-    bool resumed;      ///< the beginning was sent by somebody else
+    bool whole_steps;        ///< frames count only once the tokens of their step are known: see StreamEncoder
+    bool resumed;            ///< the beginning was sent by somebody else
+    std::uint32_t said = 0;  ///< tokens of that
+    std::uint32_t choices = 1;  ///< that were asked for
   };
-  PassThroughStream(std::unique_ptr<http::ClientResponse> response, Shape shape);
+  /// What it holds counts for the answers' memory of `clients` until it goes.
+  PassThroughStream(std::unique_ptr<http::ClientResponse> response, Shape shape, const HttpClients& clients);
 
   Task<Result<EventBatch>> next() override;
   bool tells_tokens() const override { return shape_.whole_steps; }
+  std::shared_ptr<const EndpointAnswer> head() const override { return head_; }
 
  private:
   Task<void> pump();
   Task<Result<EventBatch>> next_batch();
   Task<Result<EventBatch>> read_document();
+  Task<void> look_into_document();
+  Error told(Error error) const;
+  Error ended() const;
+  Result<void> has_room();
   Task<Result<void>> read_unseen();
+  Task<Result<void>> read_objects();
   Task<Result<void>> read_stream();
+  Result<void> take_objects(bool over, EventBatch& batch);
   Result<bool> take_frames(EventBatch& batch);
   Result<bool> take_frame(std::string_view frame, EventBatch& batch);
 
   std::unique_ptr<http::ClientResponse> response_;
+  std::shared_ptr<const EndpointAnswer> head_;
   Shape shape_;
-  std::string buffer_;  // bytes that are no whole frame, or no whole document, yet
-  EventBatch held_;     // of a step that is not complete
+  BlockingPool* pool_;
+  http::BodyMemory::Share memory_;
+  std::string buffer_;        // bytes that are no whole frame, or no whole document, yet
+  std::size_t searched_ = 0;  // of it, for the end of a frame
+  EventBatch held_;           // of a step that is not complete, or before anything is said
+  bool says_;                 // it has said something
   Usage usage_;
-  std::uint32_t tokens_ = 0;
+  std::uint32_t tokens_;
+  // Of a whole answer:
+  std::optional<Result<Usage>> said_;
+  bool over_ = false;
+  Signal looked_into_;
   // Of a stream, not of a whole answer:
   std::optional<Channel<Result<EventBatch>>> batches_;
   Scope reader_;  // last: it uses all of the above

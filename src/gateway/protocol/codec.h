@@ -15,13 +15,15 @@ namespace autoglm::protocol {
 
 /// What an answer says about itself.
 struct AnswerFacts {
-  std::string id;            ///< the request id, without the protocol's prefix
-  std::string model;         ///< as resolved
-  std::int64_t created = 0;  ///< unix seconds
+  std::string id;                ///< the request id, without the protocol's prefix
+  std::string model;             ///< as resolved
+  std::int64_t created = 0;      ///< unix seconds
+  std::string fingerprint = {};  ///< of what has made it, which equal seeds need; empty: unknown
 };
 
-/// Writes one answer in one protocol, from the events of its stream. Streamed: every call appends
-/// the bytes that can go out now. Whole: `events` collects and `end` appends the document. Not
+/// Writes one answer in one protocol, from the events of its stream, in whatever batches they come. Streamed:
+/// every call appends the bytes that can go out now. Whole: `events` collects and `end` appends the document.
+/// `end` or `failure` is called once, as the last; usage is told there, once, to those who get it. Not
 /// thread-safe; lives as long as the answer.
 class AnswerEncoder {
  public:
@@ -45,11 +47,13 @@ struct DecodedCall {
   std::uint8_t priority = 0;            ///< 0 … 9, 9 first
   std::optional<std::int64_t> created;  ///< of the answer that this one resumes, unix seconds
   std::uint32_t unknown_fields = 0;     ///< ignored, and counted
+  bool opaque = false;                  ///< see WireBody
   std::move_only_function<std::unique_ptr<AnswerEncoder>(AnswerFacts)> make_encoder;
 };
 
 /// Bytes of a protocol to a request, and events to bytes. Pure: no I/O, no clock; thread-safe.
-/// Errors are kInvalidArgument with the field in `param`.
+/// Errors are kInvalidArgument with the field in `param`. Member names are what they are without escapes; of
+/// several with one name the last counts, and a null is none.
 class Codec {
  public:
   virtual ~Codec() = default;

@@ -18,6 +18,8 @@ int http_status(ErrorCode code) {
       return 408;
     case ErrorCode::kPayloadTooLarge:
       return 413;
+    case ErrorCode::kUnsupportedMedia:
+      return 415;
     case ErrorCode::kUnprocessable:
       return 422;
     case ErrorCode::kResourceExhausted:
@@ -47,6 +49,7 @@ std::string_view openai_error_type(ErrorCode code) {
     case ErrorCode::kMethodNotAllowed:
     case ErrorCode::kRequestTimeout:
     case ErrorCode::kPayloadTooLarge:
+    case ErrorCode::kUnsupportedMedia:
     case ErrorCode::kUnprocessable:
       return "invalid_request_error";
     case ErrorCode::kUnauthenticated:

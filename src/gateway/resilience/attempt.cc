@@ -9,50 +9,57 @@
 namespace autoglm::gateway {
 
 struct Attempt::Runner {
-  std::optional<Dispatch::Ask> ask;  // while its end is not settled
+  std::optional<Ask> ask;  // while its end is not settled
   std::optional<Result<Opened>> outcome;
 };
 
-Result<Opened> Attempt::settle(Dispatch::Ask ask, Result<Opened> outcome) {
+Result<Opened> Attempt::settle(Ask ask, Result<Opened> outcome, const Limits& limits) {
   const auto now = loop_time();
   if (outcome) {
     dispatch_.succeeded(ask, now);
-    outcome->place = std::move(ask.place);
+    outcome->ask = std::move(ask);
     return outcome;
   }
-  if (outcome.error().code == ErrorCode::kDeadlineExceeded) {
-    outcome.error().origin = Origin::kEndpoint;
-    outcome.error().retry = Retry::kElsewhere;
-  }
-  failed_(ask.member, outcome.error());
-  dispatch_.failed(std::move(ask), outcome.error(), now);
+  Error& error = outcome.error();
+  const bool given_up = error.code == ErrorCode::kDeadlineExceeded && error.origin == Origin::kLocal;
+  if (given_up && limits.due.passed(now)) error = too_silent();
+  dispatch_.failed(std::move(ask), error, now);
   return outcome;
 }
 
-Task<Result<Opened>> Attempt::run(Dispatch::Ask ask, Deadline deadline, std::optional<Duration> hedge_after) {
-  if (hedge_after) co_return co_await run_hedged(std::move(ask), deadline, *hedge_after);
-  auto outcome = co_await with_deadline(deadline, open_(ask.member), "the endpoint's first token");
-  co_return settle(std::move(ask), std::move(outcome));
+Task<Result<Opened>> Attempt::run(Ask ask, Limits limits) {
+  if (limits.hedge_after) co_return co_await run_hedged(std::move(ask), limits);
+  std::optional<Result<Opened>> outcome;
+  {
+    Ask::Wait wait(ask, limits.due);
+    outcome = co_await with_deadline(limits.patience, open_(ask.member()),
+                                     "the wait for the endpoint's first token");
+    wait.over();
+  }
+  co_return settle(std::move(ask), std::move(*outcome), limits);
 }
 
-Task<void> Attempt::start(Runner& runner, Deadline deadline, Signal& ended) {
-  runner.outcome = co_await with_deadline(deadline, open_(runner.ask->member), "the endpoint's first token");
+Task<void> Attempt::start(Runner& runner, Limits limits, Signal& ended) {
+  Ask::Wait wait(*runner.ask, limits.due);
+  runner.outcome = co_await with_deadline(limits.patience, open_(runner.ask->member()),
+                                          "the wait for the endpoint's first token");
+  wait.over();
   ended.set();
 }
 
-Task<Result<Opened>> Attempt::run_hedged(Dispatch::Ask ask, Deadline deadline, Duration hedge_after) {
+Task<Result<Opened>> Attempt::run_hedged(Ask ask, Limits limits) {
   std::array<Runner, 2> runners;
   Signal ended;
   Scope scope;  // last: its tasks use the above
   runners[0].ask = std::move(ask);
-  scope.spawn(start(runners[0], deadline, ended));
+  scope.spawn(start(runners[0], limits, ended));
   const auto wait = [](Signal& signal) -> Task<Result<void>> {
     co_await signal.wait();
     co_return Result<void>();
   };
-  if (!co_await with_deadline(Deadline::after(hedge_after), wait(ended), "the first endpoint")) {
+  if (!co_await with_deadline(Deadline::after(*limits.hedge_after), wait(ended), "the first endpoint")) {
     if ((runners[1].ask = dispatch_.hedge(std::chrono::steady_clock::now())))
-      scope.spawn(start(runners[1], deadline, ended));
+      scope.spawn(start(runners[1], limits, ended));
   }
   std::optional<Result<Opened>> last;
   while (true) {
@@ -65,9 +72,20 @@ Task<Result<Opened>> Attempt::run_hedged(Dispatch::Ask ask, Deadline deadline, D
         running = true;
         continue;
       }
-      last = settle(std::move(*std::exchange(runner.ask, std::nullopt)), std::move(*runner.outcome));
+      last = settle(std::move(*std::exchange(runner.ask, std::nullopt)), std::move(*runner.outcome), limits);
       if (!*last) continue;
       if (&runner == &runners[1]) dispatch_.hedge_won();
+      scope.cancel();
+      for (Runner& other : runners) {
+        // Another that has ended, too, at the same moment is as good, or as bad, as if it had been heard
+        // first.
+        if (other.ask && other.outcome) {
+          (void)settle(std::move(*std::exchange(other.ask, std::nullopt)), std::move(*other.outcome), limits);
+        } else if (other.ask) {
+          dispatch_.outpaced(std::move(*std::exchange(other.ask, std::nullopt)), *limits.hedge_after,
+                             loop_time());
+        }
+      }
       co_return std::move(*last);
     }
     if (!running) co_return std::move(*last);

@@ -1,12 +1,12 @@
 #pragma once
 
+#include "base/function_ref.h"
 #include "base/result.h"
 #include "gateway/resilience/dispatcher.h"
 #include "inference/events.h"
 #include "runtime/deadline.h"
 #include "runtime/task.h"
 
-#include <functional>
 #include <memory>
 #include <optional>
 
@@ -14,38 +14,40 @@ namespace autoglm::gateway {
 
 /// An endpoint's answer that has begun.
 struct Opened {
-  std::size_t member = 0;
   std::unique_ptr<EventStream> stream;
   EventBatch first;
-  EndpointSet::Place place = {};
+  std::optional<Ask> ask = std::nullopt;
 };
 
 /// Asks endpoints as a dispatch says, and tells it what came of it. Lives on its caller's frame.
 class Attempt {
  public:
   /// Starts the request at a member and waits for its first events.
-  using Open = std::function<Task<Result<Opened>>(std::size_t member)>;
-  /// Hears of each failure.
-  using Failed = std::function<void(std::size_t member, const Error& error)>;
+  using Open = FunctionRef<Task<Result<Opened>>(std::size_t member)>;
+  struct Limits {
+    /// When the endpoint's first events are due: without them, it has failed.
+    Deadline due;
+    /// Until when anybody waits for them; of whoever gives up earlier than they are due no endpoint is to
+    /// blame.
+    Deadline patience;
+    std::optional<Duration> hedge_after;
+  };
 
-  Attempt(Dispatch& dispatch, Open open, Failed failed)
-      : dispatch_(dispatch), open_(std::move(open)), failed_(std::move(failed)) {}
+  Attempt(Dispatch& dispatch, Open open) : dispatch_(dispatch), open_(open) {}
 
-  /// One endpoint, until `deadline`; when it is silent for `hedge_after`, another one beside it, and the
-  /// first to begin wins. The other's work is cancelled. Errors: the last one's.
-  Task<Result<Opened>> run(Dispatch::Ask ask, Deadline deadline, std::optional<Duration> hedge_after);
+  /// One endpoint; when it is silent for `hedge_after`, another one beside it, and the first to begin wins.
+  /// The other's work is cancelled. Errors: the last one's.
+  Task<Result<Opened>> run(Ask ask, Limits limits);
 
  private:
   struct Runner;
-  Result<Opened> settle(Dispatch::Ask ask, Result<Opened> outcome);
-  Task<void> start(Runner& runner, Deadline deadline, Signal& ended);
+  Result<Opened> settle(Ask ask, Result<Opened> outcome, const Limits& limits);
+  Task<void> start(Runner& runner, Limits limits, Signal& ended);
   // Rare: inlined, its frame would be a part of every request's.
-  [[gnu::noinline]] Task<Result<Opened>> run_hedged(Dispatch::Ask ask, Deadline deadline,
-                                                    Duration hedge_after);
+  [[gnu::noinline]] Task<Result<Opened>> run_hedged(Ask ask, Limits limits);
 
   Dispatch& dispatch_;
   Open open_;
-  Failed failed_;
 };
 
 }  // namespace autoglm::gateway

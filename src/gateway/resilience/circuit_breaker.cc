@@ -9,25 +9,36 @@ constexpr std::uint64_t kCountMask = (1ULL << 16U) - 1;
 }  // namespace
 
 void CircuitBreaker::Attempt::success(MonotonicTime now) {
-  CircuitBreaker* breaker = std::exchange(breaker_, nullptr);
-  if (breaker == nullptr) return;
+  if (breaker_ == nullptr || std::exchange(succeeded_, true)) return;
+  at_ = now;
   if (probe_) {
-    breaker->counts_from_.store(breaker->bucket_at(now) + 1);
-    breaker->state_.store(State::kClosed, std::memory_order_release);
+    breaker_->counts_from_.store(breaker_->bucket_at(now) + 1);
+    breaker_->state_.store(State::kClosed, std::memory_order_release);
   } else {
-    breaker->count(false, now);
+    breaker_->count(false, now);
   }
 }
 
 void CircuitBreaker::Attempt::failure(MonotonicTime now) {
   CircuitBreaker* breaker = std::exchange(breaker_, nullptr);
   if (breaker == nullptr) return;
-  if (probe_) {
-    breaker->opened_.store(now.time_since_epoch().count());
-    breaker->state_.store(State::kOpen, std::memory_order_release);
-  } else {
-    breaker->count(true, now);
+  const bool proven = succeeded_ && now - at_ > breaker->window();
+  if (probe_ && !proven) {
+    succeeded_ ? breaker->reopen(now) : breaker->open(now);
+    return;
   }
+  if (succeeded_ && !probe_) breaker->take_back_success(at_, now);
+  breaker->count(true, now);
+}
+
+void CircuitBreaker::open(MonotonicTime now) {
+  opened_.store(now.time_since_epoch().count());
+  state_.store(State::kOpen, std::memory_order_release);
+}
+
+/// What closed it was no success.
+void CircuitBreaker::reopen(MonotonicTime now) {
+  if (state() == State::kClosed) open(now);
 }
 
 void CircuitBreaker::configure(const BreakerConfig& config) {
@@ -53,15 +64,35 @@ void CircuitBreaker::count(bool failed, MonotonicTime now) {
   const std::uint64_t bucket = bucket_at(now);
   std::atomic<std::uint64_t>& slot = buckets_[bucket % kSlots];
   std::uint64_t seen = slot.load(std::memory_order_relaxed);
-  std::uint64_t next = 0;
+  Bucket next;
   do {
-    const bool same = seen >> 32U == bucket;
-    const std::uint64_t total = same ? (seen >> 16U) & kCountMask : 0;
-    const std::uint64_t errors = same ? seen & kCountMask : 0;
-    if (total == kCountMask) return;  // so many in a bucket say enough
-    next = pack(bucket, total + 1, errors + (failed ? 1 : 0));
-  } while (!slot.compare_exchange_weak(seen, next, std::memory_order_relaxed));
+    next = unpack(seen, bucket % kSlots, bucket);
+    if (next.number != bucket) next = {.number = bucket};
+    if (next.total == kCountMask) return;  // so many in a bucket say enough
+    ++next.total;
+    next.errors += failed ? 1 : 0;
+  } while (!slot.compare_exchange_weak(seen, pack(next), std::memory_order_relaxed));
   evaluate(now);
+}
+
+/// Where it still counts.
+void CircuitBreaker::take_back_success(MonotonicTime at, MonotonicTime now) {
+  const std::uint64_t bucket = bucket_at(at);
+  std::atomic<std::uint64_t>& slot = buckets_[bucket % kSlots];
+  std::uint64_t seen = slot.load(std::memory_order_relaxed);
+  Bucket next;
+  do {
+    next = unpack(seen, bucket % kSlots, bucket_at(now));
+    if (next.number != bucket || next.total == next.errors) return;
+    --next.total;
+  } while (!slot.compare_exchange_weak(seen, pack(next), std::memory_order_relaxed));
+}
+
+CircuitBreaker::Bucket CircuitBreaker::unpack(std::uint64_t word, std::uint64_t slot, std::uint64_t now) {
+  // The last bucket of this slot's that is not after `now`, and so many rounds before that.
+  const std::uint64_t last = now - (now - slot) % kSlots;
+  const std::uint64_t rounds = (last / kSlots - (word >> 32U)) & 0xFFFF'FFFFU;
+  return {.number = last - rounds * kSlots, .total = (word >> 16U) & kCountMask, .errors = word & kCountMask};
 }
 
 /// Decides at the beginning of `bucket` by the whole ones before it.
@@ -69,12 +100,11 @@ bool CircuitBreaker::should_open(std::uint64_t bucket) const {
   const std::uint64_t from = counts_from_.load();
   std::uint64_t total = 0;
   std::uint64_t errors = 0;
-  for (const auto& slot : buckets_) {
-    const std::uint64_t word = slot.load(std::memory_order_relaxed);
-    const std::uint64_t number = word >> 32U;
-    if (number < from || number >= bucket || number + kBuckets < bucket) continue;
-    total += (word >> 16U) & kCountMask;
-    errors += word & kCountMask;
+  for (std::uint64_t slot = 0; slot < kSlots; ++slot) {
+    const Bucket counted = unpack(buckets_[slot].load(std::memory_order_relaxed), slot, bucket);
+    if (counted.number < from || counted.number >= bucket || counted.number + kBuckets < bucket) continue;
+    total += counted.total;
+    errors += counted.errors;
   }
   return total >= request_volume_.load(std::memory_order_relaxed) && total > 0 &&
          100 * errors / total >= error_percent_.load(std::memory_order_relaxed);
@@ -114,9 +144,19 @@ bool CircuitBreaker::admits(MonotonicTime now) {
 std::optional<CircuitBreaker::Attempt> CircuitBreaker::try_acquire(MonotonicTime now) {
   if (!admits(now)) return std::nullopt;
   if (state() == State::kClosed) return Attempt(*this, false);
+  return try_probe();
+}
+
+std::optional<CircuitBreaker::Attempt> CircuitBreaker::try_probe() {
   State open = State::kOpen;
   if (!state_.compare_exchange_strong(open, State::kHalfOpen, std::memory_order_acq_rel)) return std::nullopt;
   return Attempt(*this, true);
+}
+
+void CircuitBreaker::expect_return(MonotonicTime now) {
+  evaluate(now);  // by what it did before; else whoever asks next would open it anew
+  // Also while somebody is the probe, who may leave; if it fails, that is news again.
+  if (state() != State::kClosed) opened_.store((now - sleep_window()).time_since_epoch().count() - 1);
 }
 
 /// The next who comes may be the probe instead.

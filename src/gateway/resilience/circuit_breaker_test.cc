@@ -49,6 +49,27 @@ TEST_F(CircuitBreakerTest, OpensAtTheEndOfABucketAndNotBefore) {
   EXPECT_FALSE(breaker.admits(now));
 }
 
+TEST_F(CircuitBreakerTest, WhoIsExpectedBackIsProbedThoughNobodyHasLookedSinceItFailed) {
+  pass(20, true);
+  now += 2s;  // left out by others
+  breaker.expect_return(now);
+  EXPECT_EQ(breaker.state(), State::kOpen);
+  now += 1ms;
+  EXPECT_TRUE(breaker.admits(now)) << "not opened anew by what was before";
+}
+
+TEST_F(CircuitBreakerTest, WhoIsExpectedBackWhileAProbeIsUnderWayIsProbedBehindIt) {
+  open();
+  auto probe = breaker.try_probe();
+  ASSERT_TRUE(probe);
+  breaker.expect_return(now);
+  EXPECT_FALSE(breaker.admits(now)) << "one at a time";
+  probe.reset();
+  EXPECT_TRUE(breaker.admits(now)) << "it left, and has said nothing";
+  breaker.try_probe()->failure(now);
+  EXPECT_FALSE(breaker.admits(now)) << "it knows better";
+}
+
 TEST_F(CircuitBreakerTest, TruncatesThePercentage) {
   pass(101, false);
   pass(100, true);  // 49.75 %
@@ -126,6 +147,66 @@ TEST_F(CircuitBreakerTest, NeutralEndsDoNotCount) {
   pass(19, true);
   now += 500ms;
   EXPECT_TRUE(breaker.admits(now));
+}
+
+TEST_F(CircuitBreakerTest, CountsBehindYears) {
+  breaker.configure({.window = 20ms, .request_volume = 20});
+  // A bucket is a millisecond: past 2^32 of them, and past 2^37, where the words begin anew.
+  for (const auto age : {24h * 60, 24h * 365 * 5, 24h * 365 * 100}) {
+    now = MonotonicTime(age);
+    pass(20, false);
+    now += 10ms;
+    pass(20, true);
+    now += 1ms;
+    EXPECT_FALSE(breaker.admits(now)) << age.count() << " h";
+    now += 5001ms;
+    breaker.try_acquire(now)->success(now);
+    now += 1ms;
+    pass(19, true);
+    now += 21ms;
+    EXPECT_TRUE(breaker.admits(now)) << "below its volume: nothing of before counts";
+  }
+}
+
+TEST_F(CircuitBreakerTest, AFailureTakesItsSuccessBack) {
+  for (int i = 0; i < 20; ++i) {
+    auto attempt = breaker.try_acquire(now);
+    attempt->success(now);
+    attempt->failure(now + 1s);
+    attempt->failure(now + 1s);  // one of each is all that there is
+  }
+  now += 1500ms;
+  breaker.configure({.error_percent = 100});
+  EXPECT_FALSE(breaker.admits(now)) << "20 of 20";
+}
+
+TEST_F(CircuitBreakerTest, ASuccessThatLeftTheWindowIsNotTakenBack) {
+  std::vector<CircuitBreaker::Attempt> streams;
+  for (int i = 0; i < 20; ++i) {
+    streams.push_back(std::move(*breaker.try_acquire(now)));
+    streams.back().success(now);
+  }
+  now += 16s;  // as many buckets as there are slots: others count in theirs by now
+  pass(20, false);
+  for (auto& stream : streams) stream.failure(now);
+  now += 500ms;
+  EXPECT_FALSE(breaker.admits(now)) << "20 of 40";
+}
+
+TEST_F(CircuitBreakerTest, AProbeWhoseStreamBreaksSoonOpensItAnew) {
+  open();
+  now += 5001ms;
+  auto probe = breaker.try_acquire(now);
+  probe->success(now);
+  EXPECT_EQ(breaker.state(), State::kClosed) << "others may come meanwhile";
+  probe->failure(now + 1s);
+  EXPECT_EQ(breaker.state(), State::kOpen);
+  EXPECT_EQ(breaker.until_probe(now + 1s), 5s);
+  now += 7s;
+  auto other = breaker.try_acquire(now);
+  other->success(now);
+  other->failure(now + 1h);
+  EXPECT_EQ(breaker.state(), State::kClosed) << "an hour of life speaks for it";
 }
 
 /// Hystrix's own structure: a timer at every bucket's end, counts in a list.

@@ -13,13 +13,15 @@ namespace {
 constexpr std::uint32_t kMinRetries = 3;  // that a budget always allows
 }
 
-Dispatcher::Dispatcher(std::string name, const PoolConfig& config, PoolMetrics& metrics,
+Dispatcher::Dispatcher(std::string name, const Surroundings& surroundings,
                        const std::vector<Endpoint*>& endpoints,
                        std::vector<std::shared_ptr<EndpointRecord>> records,
                        std::shared_ptr<WaitingLine> line)
     : name_(std::move(name)),
-      config_(config),
-      metrics_(metrics),
+      config_(surroundings.config),
+      metrics_(surroundings.metrics),
+      clock_(surroundings.clock),
+      log_(surroundings.log),
       endpoints_(config_, endpoints, std::move(records), std::move(line)),
       budget_(config_.retry.budget_percent, kMinRetries) {}
 
@@ -29,18 +31,22 @@ Dispatch::Dispatch(Dispatcher& dispatcher, Dispatcher::Loop& loop, const Inferen
       active_(dispatcher.budget_.begin_request()),
       attempts_allowed_(dispatcher.config_.retry.max_attempts),
       streamed_(request.wire.stream),
-      request_(nullptr) {
+      request_(request) {
   if (loop_.balancer->wants_prefix()) prefix_ = prefix_digests(std::get<GenerateRequest>(request.work));
 }
 
 /// Whether nothing but its being full, told by `full`, speaks against asking `index`.
 bool Dispatch::may_ask(std::size_t index, MonotonicTime now, bool& full) const {
+  return dispatcher_.endpoints_.breaker(index).admits(now) && may_take(index, full);
+}
+
+/// The same without its breaker's word.
+bool Dispatch::may_take(std::size_t index, bool& full) const {
   const Member& member = dispatcher_.endpoints_.members()[index];
   if (!member.state->enabled.load(std::memory_order_relaxed) ||
       std::ranges::find(tried_, index) != tried_.end())
     return false;
-  if (required_ != Continuation::kNone && member.endpoint.continuation(*request_) < required_) return false;
-  if (!dispatcher_.endpoints_.breaker(index).admits(now)) return false;
+  if (required_ != Continuation::kNone && member.endpoint.continuation(*rest_) < required_) return false;
   const bool busy = member.full();
   full |= busy;
   return !busy;
@@ -78,34 +84,68 @@ std::optional<std::size_t> Dispatch::pick(MonotonicTime now, bool& full) {
 }
 
 Dispatch::Step Dispatch::next(MonotonicTime now) {
-  if (last_ && (last_->retry != Retry::kElsewhere || attempts_ >= attempts_allowed_)) return nobody_left(now);
+  if (last_ && (again_after(*last_) == Again::kNowhere || attempts_ >= attempts_allowed_))
+    return nobody_left();
   bool full = false;
   while (const auto member = pick(now, full)) {
-    if (attempts_ > 0 && !retry_ && !replaces_) {
-      retry_ = dispatcher_.budget_.try_retry();
-      if (!retry_) {
-        dispatcher_.metrics_.retries_refused.add();
-        return nobody_left(now);
-      }
-    }
-    tried_.push_back(*member);
-    auto attempt = dispatcher_.endpoints_.breaker(*member).try_acquire(now);
-    if (!attempt) continue;  // somebody else is its probe
-    if (attempts_++ > 0) dispatcher_.metrics_.retries.add();
+    if (attempts_ > 0 && !replaces_ && !has_budget()) return nobody_left();
+    auto ask = take(*member, now);
+    if (!ask) continue;
+    if (attempts_ > 1) dispatcher_.metrics_.retries.add();
     replaces_ = false;
-    return Ask{.member = *member,
-               .attempt = std::move(*attempt),
-               .place = EndpointSet::Place(dispatcher_.endpoints_, *member),
-               .began = now};
+    return std::move(*ask);
   }
   if (full) return Full{};
+  if (attempts_ == 0) {
+    if (auto ask = probe(now)) return std::move(*ask);
+  }
   return again_or_nobody(now);
+}
+
+/// While every breaker is open nobody can be spared, and somebody may be well again: one request at a time
+/// asks, once, rather than none until the sleep window is over.
+std::optional<Ask> Dispatch::probe(MonotonicTime now) {
+  EndpointSet& set = dispatcher_.endpoints_;
+  bool full = false;
+  std::optional<std::size_t> picked;
+  for (const bool available : {true, false}) {
+    if (picked) break;
+    picked = loop_.balancer->pick(
+        set.members(),
+        [&](std::size_t i) { return set.available(set.members()[i], now) == available && may_take(i, full); },
+        {.prefix = prefix_, .now = now});
+  }
+  if (!picked) return std::nullopt;
+  auto place = EndpointSet::Place::take(set, *picked);
+  if (!place) return std::nullopt;
+  auto attempt = set.probe_alone(*picked, now);
+  if (!attempt) return std::nullopt;
+  tried_.push_back(*picked);
+  ++attempts_;
+  return Ask(*this, *picked, std::move(*attempt), std::move(*place), now);
+}
+
+bool Dispatch::has_budget() {
+  if (!retry_) retry_ = dispatcher_.budget_.try_retry();
+  if (!retry_) dispatcher_.metrics_.retries_refused.add();
+  return static_cast<bool>(retry_);
+}
+
+/// Nothing when others were faster: on other loops, since it was picked.
+std::optional<Ask> Dispatch::take(std::size_t member, MonotonicTime now) {
+  auto place = EndpointSet::Place::take(dispatcher_.endpoints_, member);
+  if (!place) return std::nullopt;  // it is full now, as whoever looks again sees
+  tried_.push_back(member);
+  auto attempt = dispatcher_.endpoints_.breaker(member).try_acquire(now);
+  if (!attempt) return std::nullopt;  // somebody else is its probe
+  ++attempts_;
+  return Ask(*this, member, std::move(*attempt), std::move(*place), now);
 }
 
 /// Everybody has had its turn: perhaps a second one, a little later.
 Dispatch::Step Dispatch::again_or_nobody(MonotonicTime now) {
   const RetryConfig& config = dispatcher_.config_.retry;
-  if (!again_ || not_before_ > config.max_backoff) return nobody_left(now);
+  if (!again_ || not_before_ > config.max_backoff) return nobody_left();
   const Duration most = std::min(config.max_backoff, config.backoff * (1 << std::min(rounds_, 10U)));
   const auto jittered = std::chrono::duration_cast<Duration>(most * loop_.random.uniform());
   const Duration wait = std::max(jittered, not_before_);
@@ -116,111 +156,95 @@ Dispatch::Step Dispatch::again_or_nobody(MonotonicTime now) {
   return Pause{now + wait};
 }
 
-std::optional<Dispatch::Ask> Dispatch::hedge(MonotonicTime now) {
+std::optional<Ask> Dispatch::hedge(MonotonicTime now) {
   bool full = false;
   const auto member = pick(now, full);
-  if (!member || attempts_ >= attempts_allowed_) return std::nullopt;
-  if (!retry_) retry_ = dispatcher_.budget_.try_retry();
-  if (!retry_) {
-    dispatcher_.metrics_.retries_refused.add();
-    return std::nullopt;
-  }
-  tried_.push_back(*member);
-  auto attempt = dispatcher_.endpoints_.breaker(*member).try_acquire(now);
-  if (!attempt) return std::nullopt;
-  ++attempts_;
-  dispatcher_.metrics_.hedges.add();
-  return Ask{.member = *member,
-             .attempt = std::move(*attempt),
-             .place = EndpointSet::Place(dispatcher_.endpoints_, *member),
-             .began = now};
+  if (!member || attempts_ >= attempts_allowed_ || !has_budget()) return std::nullopt;
+  auto ask = take(*member, now);
+  if (ask) dispatcher_.metrics_.hedges.add();
+  return ask;
 }
 
 void Dispatch::succeeded(Ask& ask, MonotonicTime now) {
-  ask.attempt.success(now);
-  dispatcher_.endpoints_.succeeded(ask.member);
-  dispatcher_.endpoints_.record(ask.member).count(Outcome::kOk);
+  ask.answers(now);
   // A whole answer comes when it is done: that says nothing of first tokens.
-  if (streamed_) loop_.first_tokens.observe(now - ask.began);
+  if (streamed_) loop_.first_tokens.observe(now - ask.began());
   last_.reset();
   retry_ = {};  // a long stream does not keep others from their retries
 }
 
-void Dispatch::count_failure(std::size_t member, const Error& error, MonotonicTime now) {
-  dispatcher_.endpoints_.failed(member, now);
-  dispatcher_.endpoints_.record(member).count(error.code == ErrorCode::kDeadlineExceeded ? Outcome::kTimeout
-                                                                                         : Outcome::kFailed);
-}
-
-/// Whether the same endpoint may do better: not when nobody was there, and not after a long silence.
-bool Dispatch::may_ask_again(const Error& error) const {
-  return error.retry == Retry::kElsewhere && error.reason != "connect_failed" &&
-         error.code != ErrorCode::kDeadlineExceeded;
+/// Of what is not the endpoint's failure the client hears, and the access log.
+void Dispatch::tell(const Ask& ask, const Error& error) {
+  if (dispatcher_.log_ == nullptr || !is_failure(outcome_of(error))) return;
+  dispatcher_.log_->info("attempt failed",
+                         {{"model", dispatcher_.name_},
+                          {"request_id", request_.id},
+                          {"endpoint", dispatcher_.endpoints_.members()[ask.member()].name()},
+                          {"attempt", ask.number_},
+                          {"error", error.log_message()}});
 }
 
 void Dispatch::failed(Ask ask, const Error& error, MonotonicTime now) {
-  // A 4xx is the client's own, and a 429 is no failure but a sign of life.
-  if (error.origin == Origin::kClient || error.code == ErrorCode::kResourceExhausted) {
-    dispatcher_.endpoints_.record(ask.member).count(Outcome::kRefused);
-  } else if (error.reason != kOutOfSockets) {
-    ask.attempt.failure(now);
-    count_failure(ask.member, error, now);
-  }
-  // Nobody worked on it: the next attempt takes its place. Once, so that nothing is multiplied.
-  const bool lost = error.reason == "connect_failed" || error.reason == "connection_lost";
-  if (lost && !std::exchange(replaced_, true)) replaces_ = true;
-  if (may_ask_again(error)) {
+  ask.fails(error, now);
+  // The next attempt takes its place. Once, so that nothing is multiplied.
+  if (is_lost(error) && !std::exchange(replaced_, true)) replaces_ = true;
+  if (again_after(error) == Again::kAnywhere) {
     again_ = true;
     not_before_ = std::max<Duration>(not_before_, error.retry_after.value_or(std::chrono::seconds(0)));
   }
   last_ = error;
 }
 
-void Dispatch::broke(std::size_t member, const Error& error, bool got_on, MonotonicTime now) {
-  if (error.origin == Origin::kClient) {
-    dispatcher_.endpoints_.record(member).count(Outcome::kRefused);
-    return;
-  }
-  dispatcher_.endpoints_.breaker(member).count_failure(now);
-  count_failure(member, error, now);
+void Dispatch::outpaced(Ask ask, Duration patience, MonotonicTime now) {
+  if (now - ask.began() >= patience) ask.fails(too_silent(), now);
+}
+
+void Dispatch::broke(Ask ask, const Error& error, bool got_on, MonotonicTime now) {
+  const bool early = now - ask.began() < dispatcher_.config_.breaker.window;
+  const std::size_t member = ask.member();
+  ask.fails(error, now);
+  if (error.origin == Origin::kClient) return;
   tried_ = {member};
   again_ = false;
-  if (got_on) {
+  const std::uint32_t most = dispatcher_.config_.retry.max_attempts;
+  if (got_on && (!early || ++early_breaks_ <= most)) {
     // What comes now is an attempt at something else: the rest of the answer. Its first one takes the place
     // of work that ended, so that a server's death, which breaks a crowd of streams at once, multiplies
     // nothing.
-    attempts_allowed_ = attempts_ + dispatcher_.config_.retry.max_attempts;
+    attempts_allowed_ = attempts_ + most;
     replaces_ = true;
   } else {
+    if (got_on) attempts_allowed_ = attempts_;
     last_ = error;
   }
 }
 
 void Dispatch::require(Continuation continuation, const InferenceRequest& request) {
   required_ = continuation;
-  request_ = &request;
+  rest_ = &request;
+}
+
+Error Dispatch::told(Error error) const {
+  if (is_failure(outcome_of(error)))
+    error.message = fmt::format("the model \"{}\": {}", dispatcher_.name_, error.message);
+  return error;
 }
 
 /// What the client is told. Which address refused is for the log; what a server said is for the client.
-Error Dispatch::nobody_left(MonotonicTime now) {
-  if (last_ && last_->reason == kOutOfSockets)
-    last_->message = "this server can open no more connections now; try again shortly";
-  if (last_ && (last_->code != ErrorCode::kUnavailable || last_->reason == kOutOfSockets))
-    return std::move(*last_);
-  const EndpointSet& set = dispatcher_.endpoints_;
-  Duration soonest = dispatcher_.config_.breaker.sleep_window;
-  for (std::size_t i = 0; i < set.members().size(); ++i)
-    soonest = std::min(soonest, set.breaker(i).until_probe(now));
+Error Dispatch::nobody_left() {
+  const bool ours = last_ && last_->origin == Origin::kLocal;
+  // Too much to do here is no 429, which says that the client asks too much.
+  if (ours && last_->code == ErrorCode::kResourceExhausted) last_->code = ErrorCode::kUnavailable;
+  if (last_ && (last_->code != ErrorCode::kUnavailable || ours)) return told(std::move(*last_));
   const auto said = last_ && last_->retry_after ? *last_->retry_after : std::chrono::seconds(1);
   return Error{
       .code = ErrorCode::kUnavailable,
       .origin = Origin::kEndpoint,
       .retry = Retry::kElsewhere,
       .message = fmt::format("none of the {} endpoints of \"{}\" can take the request now; try again shortly",
-                             set.members().size(), dispatcher_.name_),
+                             dispatcher_.endpoints_.members().size(), dispatcher_.name_),
       .reason = "no_endpoint",
-      .retry_after =
-          std::max({std::chrono::ceil<std::chrono::seconds>(soonest), std::chrono::seconds(1), said})};
+      .retry_after = std::max(std::chrono::seconds(1), said)};
 }
 
 }  // namespace autoglm::gateway

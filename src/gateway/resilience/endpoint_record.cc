@@ -7,7 +7,8 @@ namespace autoglm::gateway {
 
 namespace {
 
-constexpr std::array kOutcomes = {"ok", "failed", "timeout", "refused"};
+constexpr std::array kOutcomeNames = {"ok", "failed", "timeout", "refused", "abandoned"};
+static_assert(kOutcomeNames.size() == kOutcomes);
 
 }  // namespace
 
@@ -19,9 +20,9 @@ EndpointRecord::EndpointRecord(observe::MetricRegistry& registry, const std::str
                                  "How often an endpoint was left out because requests to it failed.",
                                  {{"model", model}, {"endpoint", state.name}})) {
   const observe::Labels labels = {{"model", model}, {"endpoint", state.name}};
-  for (std::size_t i = 0; i < kOutcomes.size(); ++i) {
+  for (std::size_t i = 0; i < kOutcomes; ++i) {
     observe::Labels own = labels;
-    own.emplace_back("outcome", kOutcomes[i]);
+    own.emplace_back("outcome", kOutcomeNames[i]);
     attempts[i] = &registry.counter("autoglm_endpoint_attempts_total",
                                     "Requests to an endpoint, by how they ended.", own);
   }

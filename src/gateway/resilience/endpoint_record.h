@@ -2,6 +2,7 @@
 
 #include "gateway/endpoint/http_endpoint.h"
 #include "gateway/resilience/circuit_breaker.h"
+#include "gateway/resilience/verdict.h"
 #include "gateway/resilience/waiting_line.h"
 #include "gateway/routing/member.h"
 #include "observe/metrics/registry.h"
@@ -15,9 +16,6 @@
 
 namespace autoglm::gateway {
 
-/// How an attempt at an endpoint ended.
-enum class Outcome : std::uint8_t { kOk, kFailed, kTimeout, kRefused };
-
 /// All that is remembered of an endpoint of a model. Outlives changes of the configuration. Thread-safe.
 struct EndpointRecord {
   EndpointRecord(observe::MetricRegistry& registry, const std::string& model, std::string shown,
@@ -30,7 +28,7 @@ struct EndpointRecord {
       std::make_shared<std::atomic<ServerKind>>(ServerKind::kUnknown);
   CircuitBreaker breaker;
   observe::Counter& ejections;
-  std::array<observe::Counter*, 4> attempts;
+  std::array<observe::Counter*, kOutcomes> attempts;
   std::vector<std::shared_ptr<void>> gauges;  // last: they read the above
 };
 

@@ -50,15 +50,17 @@ void EndpointSet::look(Outlook& outlook, MonotonicTime now) const {
 }
 
 bool EndpointSet::checked(std::size_t member, cluster::CheckResult result, MonotonicTime now) {
-  const bool news = members_[member].state->health.checked(result, config_.health, now);
+  cluster::EndpointHealth& health = members_[member].state->health;
+  const bool news = health.checked(result, config_.health, now);
+  if (health.came_back()) breaker(member).expect_return(now);
   if (news) changed();
   return news;
 }
 
 /// The last one is never left out: to ask it costs an error that is certain otherwise.
-bool EndpointSet::failed(std::size_t member, MonotonicTime now) {
+bool EndpointSet::failed(std::size_t member, cluster::EndpointHealth::Failures ended, MonotonicTime now) {
   cluster::EndpointHealth& health = members_[member].state->health;
-  const Duration time = health.failed(config_.ejection, members_[member].failure_limit, now);
+  const Duration time = health.failed(config_.ejection, members_[member].failure_limit, now, ended);
   if (time == Duration::zero()) return false;
   {
     const std::lock_guard lock(ejecting_);
@@ -72,6 +74,15 @@ bool EndpointSet::failed(std::size_t member, MonotonicTime now) {
   records_[member]->ejections.add();
   changed();
   return true;
+}
+
+std::optional<CircuitBreaker::Attempt> EndpointSet::probe_alone(std::size_t member, MonotonicTime now) {
+  const std::lock_guard lock(probing_);
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    if (!members_[i].state->enabled.load(std::memory_order_relaxed)) continue;
+    if (breaker(i).admits(now) || breaker(i).state() != CircuitBreaker::State::kOpen) return std::nullopt;
+  }
+  return breaker(member).try_probe();
 }
 
 bool EndpointSet::set_enabled(std::string_view name, bool enabled) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -50,18 +51,25 @@ class EndpointSet {
 
   /// A check's result; whether what is believed has changed. Control loop.
   bool checked(std::size_t member, cluster::CheckResult result, MonotonicTime now);
-  void succeeded(std::size_t member) { members_[member].state->health.succeeded(); }
-  /// Whether this failure left it out.
-  bool failed(std::size_t member, MonotonicTime now);
+  /// The failures that end with this success.
+  cluster::EndpointHealth::Failures succeeded(std::size_t member) {
+    return members_[member].state->health.succeeded();
+  }
+  /// Whether this failure left it out. `ended`: by a success that it takes back.
+  bool failed(std::size_t member, cluster::EndpointHealth::Failures ended, MonotonicTime now);
+  /// While every breaker is open and nobody is a probe: `member` may be asked at once, and nobody else until
+  /// that has ended, or a sleep window has.
+  std::optional<CircuitBreaker::Attempt> probe_alone(std::size_t member, MonotonicTime now);
   /// False when none has that name.
   bool set_enabled(std::string_view name, bool enabled);
 
   /// A request on an endpoint, while it lives.
   class Place {
    public:
-    Place() = default;
-    Place(EndpointSet& set, std::size_t member) : set_(&set), member_(member) {
-      set.members_[member].state->in_flight.fetch_add(1);
+    /// Nothing when it has its `max_connections`, on however many loops they come at the same moment.
+    static std::optional<Place> take(EndpointSet& set, std::size_t member) {
+      if (!set.members_[member].enter()) return std::nullopt;
+      return Place(set, member);
     }
     Place(Place&& other) noexcept : set_(std::exchange(other.set_, nullptr)), member_(other.member_) {}
     Place& operator=(Place&& other) noexcept {
@@ -75,8 +83,10 @@ class EndpointSet {
     }
 
    private:
-    EndpointSet* set_ = nullptr;
-    std::size_t member_ = 0;
+    Place(EndpointSet& set, std::size_t member) : set_(&set), member_(member) {}
+
+    EndpointSet* set_;
+    std::size_t member_;
   };
 
  private:
@@ -87,6 +97,7 @@ class EndpointSet {
   std::vector<Member> members_;
   std::vector<std::shared_ptr<EndpointRecord>> records_;
   std::atomic<std::uint64_t> version_{1};
+  std::mutex probing_;                 // so that two loops do not each find nobody probing
   std::mutex ejecting_;                // so that two loops do not each eject the last one that may be
   std::shared_ptr<WaitingLine> line_;  // of all generations: their requests have the same places
 };

@@ -40,6 +40,7 @@ ModelPool::ModelPool(std::string name, PoolConfig config, Dependencies dependenc
       dependencies_(std::move(dependencies)),
       first_token_timeout_(config_.timeouts.first_token.value_or(dependencies_.request_timeout)),
       idle_timeout_(config_.timeouts.idle.value_or(dependencies_.request_timeout)),
+      whole_timeout_(config_.timeouts.total.value_or(dependencies_.request_timeout)),
       metrics_(dependencies_.metrics, name_) {}
 
 ModelPool::~ModelPool() = default;
@@ -65,16 +66,22 @@ Result<void> ModelPool::make_endpoints() {
       options.tls = std::move(*tls);
     }
     const std::string url = options.url.origin() + options.url.target;
+    // Without its query, which may hold a key.
     std::string shown = options.url.authority();
     const auto same = [&](const auto& record) { return record->state.name == shown; };
-    if (std::ranges::any_of(records, same)) shown += options.url.target;
+    if (std::ranges::any_of(records, same)) shown += options.url.path();
+    if (std::ranges::any_of(records, same)) shown += fmt::format("#{}", records.size() + 1);
     records.push_back(dependencies_.records.of(url, shown, config_.breaker));
     options.kind = records.back()->kind;
     endpoints_.push_back(std::make_unique<HttpEndpoint>(std::move(options), dependencies_.clients));
     endpoints.push_back(endpoints_.back().get());
   }
-  dispatcher_ = std::make_unique<Dispatcher>(name_, config_, metrics_, endpoints, std::move(records),
-                                             dependencies_.records.line());
+  last_checks_.resize(endpoints_.size());
+  dispatcher_ = std::make_unique<Dispatcher>(
+      name_,
+      Dispatcher::Surroundings{
+          .config = config_, .metrics = metrics_, .clock = clock_, .log = &dependencies_.log},
+      endpoints, std::move(records), dependencies_.records.line());
   Random random = Random::from_entropy();
   for (std::size_t i = 0; i < dependencies_.loops; ++i)
     loops_.push_back({.balancer = dependencies_.balancer(random()), .random = Random(random())});
@@ -87,7 +94,7 @@ Task<Result<Opened>> ModelPool::open_at(std::size_t member, InferenceRequestPtr 
   if (!stream) co_return fail(stream.error());
   auto first = co_await (*stream)->next();
   if (!first) co_return fail(first.error());
-  co_return Opened{.member = member, .stream = std::move(*stream), .first = std::move(*first)};
+  co_return Opened{.stream = std::move(*stream), .first = std::move(*first)};
 }
 
 /// Joins the line, looks again, and waits only while there is no place.
@@ -101,7 +108,7 @@ Task<Result<Dispatch::Step>> ModelPool::wait_for_place(Dispatch& dispatch, Deadl
   }
   while (co_await ticket->wait(deadline)) {
     auto step = dispatch.next(loop_time());
-    if (std::holds_alternative<Dispatch::Ask>(step)) ticket->took_it();
+    if (std::holds_alternative<Ask>(step)) ticket->took_it();
     if (!std::holds_alternative<Dispatch::Full>(step)) co_return step;
     ticket->wait_again();
   }
@@ -115,15 +122,10 @@ Task<Result<Dispatch::Step>> ModelPool::wait_for_place(Dispatch& dispatch, Deadl
 
 Task<Result<Opened>> ModelPool::open(InferenceRequestPtr request, const CallContext& context,
                                      Dispatch& dispatch) {
-  Attempt attempt(
-      dispatch, [&](std::size_t member) { return open_at(member, request, context); },
-      [&](std::size_t member, const Error& error) {
-        dependencies_.log.info("attempt failed", {{"model", name_},
-                                                  {"request_id", request->id},
-                                                  {"endpoint", endpoints_[member]->name()},
-                                                  {"attempt", dispatch.attempts()},
-                                                  {"error", error.message}});
-      });
+  const auto open = [&](std::size_t member) { return open_at(member, request, context); };
+  Attempt attempt(dispatch, open);
+  // Whose timer ends it began to count a little before this one.
+  const Deadline whole_due = Deadline::after(whole_timeout_ - whole_timeout_ / 50);
   const Deadline place_deadline = earlier(Deadline::after(config_.queue.timeout), context.deadline);
   const bool others_first = dispatcher_->endpoints().line().telling();
   Dispatch::Step step = others_first ? Dispatch::Full{} : dispatch.next(loop_time());
@@ -139,16 +141,23 @@ Task<Result<Opened>> ModelPool::open(InferenceRequestPtr request, const CallCont
     if (const auto* pause = std::get_if<Dispatch::Pause>(&step)) {
       co_await sleep_until(std::min(pause->until, context.deadline.at()));
     } else {
-      // A whole answer comes when it is done: only a stream shows by its first token that it is worked on.
-      const Deadline deadline = request->wire.stream
-                                    ? earlier(Deadline::after(first_token_timeout_), context.deadline)
-                                    : context.deadline;
-      auto opened = co_await attempt.run(std::move(std::get<Dispatch::Ask>(step)), deadline,
-                                         request->wire.stream ? hedge_after() : std::nullopt);
+      auto opened = co_await attempt.run(std::move(std::get<Ask>(step)),
+                                         limits(request->wire.stream, whole_due, context));
       if (opened || context.deadline.passed()) co_return opened;
     }
     step = dispatch.next(loop_time());
   }
+}
+
+/// A whole answer comes when it is done: only a stream shows by its first token that it is worked on.
+Attempt::Limits ModelPool::limits(bool streamed, Deadline whole_due, const CallContext& context) {
+  if (streamed) {
+    const Deadline due = Deadline::after(first_token_timeout_);
+    return {.due = due, .patience = earlier(due, context.deadline), .hedge_after = hedge_after()};
+  }
+  // Whoever is asked when most of the request's time is over is not to blame for its end.
+  const bool has_time = whole_due.remaining(loop_time()) >= whole_timeout_ / 2;
+  return {.due = has_time ? whole_due : Deadline::never(), .patience = context.deadline, .hedge_after = {}};
 }
 
 /// How long the first endpoint may be silent before a second one is asked, too.
@@ -176,11 +185,14 @@ Task<Result<std::unique_ptr<EventStream>>> ModelPool::fall_back(InferenceRequest
   const auto note = [&](std::string_view with) {
     dependencies_.log.warning(
         "something else answers",
-        {{"model", name_}, {"fallback", with}, {"request_id", request->id}, {"error", error.message}});
+        {{"model", name_}, {"fallback", with}, {"request_id", request->id}, {"error", error.log_message()}});
   };
   for (const std::string& name : config_.fallback) {
     std::shared_ptr<Endpoint> endpoint = dependencies_.find_model(name);
     if (endpoint == nullptr) continue;
+    const WireBody& wire = request->wire;
+    const bool known = wire.protocol != WireBody::Protocol::kPassed;
+    if (wire.opaque && !(known && endpoint->judges_bodies())) continue;
     auto copy = std::make_shared<InferenceRequest>(*request);
     copy->model = name;
     copy->wire.names_model = false;
@@ -190,18 +202,30 @@ Task<Result<std::unique_ptr<EventStream>>> ModelPool::fall_back(InferenceRequest
     note(name);
     co_return fallback_answer(name, std::move(endpoint), std::move(*stream));
   }
-  if (config_.static_answer.empty()) co_return fail(std::move(error));
+  if (config_.static_answer.empty() || request->wire.protocol == WireBody::Protocol::kPassed)
+    co_return fail(std::move(error));
   metrics_.static_answers.add();
   note("static");
   co_return static_answer(config_.static_answer, std::get<GenerateRequest>(request->work).choices());
 }
 
-Task<Result<TokenizeResult>> ModelPool::tokenize(TokenizeRequest request) {
-  return endpoints_.front()->tokenize(std::move(request));
+Task<Result<TokenizeResult>> ModelPool::tokenize(TokenizeRequest request, const CallContext& context) {
+  return endpoints_.front()->tokenize(std::move(request), context);
 }
 
 Task<Result<std::string>> ModelPool::detokenize(std::vector<TokenId> tokens) {
   return endpoints_.front()->detokenize(std::move(tokens));
+}
+
+/// A path of `pass`, or something below it; never a way back up.
+bool ModelPool::passes(std::string_view path) const {
+  const bool strange = path.find_first_of("%\\") != std::string_view::npos ||
+                       ("/" + std::string(path) + "/").find("/../") != std::string::npos ||
+                       ("/" + std::string(path) + "/").find("/./") != std::string::npos ||
+                       path.find("//") != std::string_view::npos;
+  return !strange && std::ranges::any_of(config_.pass, [path](const std::string& begin) {
+    return path.starts_with(begin) && (path.size() == begin.size() || path[begin.size()] == '/');
+  });
 }
 
 ModelCard ModelPool::card() const {
@@ -230,8 +254,9 @@ std::vector<ModelPool::MemberView> ModelPool::members() const {
     const auto& health = set.members()[i].state->health;
     views.push_back({.member = set.members()[i],
                      .breaker = set.breaker(i).state(),
-                     .ours = endpoints_[i]->ours(),
-                     .ejected_for = health.ejected(now) ? health.ejected_until() - now : Duration::zero()});
+                     .kind = endpoints_[i]->kind(),
+                     .ejected_for = health.ejected(now) ? health.ejected_until() - now : Duration::zero(),
+                     .last_check = last_checks_[i]});
   }
   return views;
 }
@@ -252,16 +277,24 @@ Task<void> ModelPool::watch_member(std::size_t index, Random random) {
   EndpointSet& set = dispatcher_->endpoints();
   MemberState& state = *set.members()[index].state;
   const cluster::HealthConfig& health = config_.health;
+  bool told_of_path = false;
   // A few at once, ten thousand one after another.
   co_await sleep_for(std::chrono::milliseconds(index));
   while (true) {
     const Result<void> checked = co_await endpoint.check(health.path, health.timeout);
-    const bool told = checked || checked.error().reason != kOutOfSockets;
+    last_checks_[index] = checked;
+    const bool told = checked || checked.error().origin != Origin::kLocal;
     if (told && set.checked(index, result_of(checked), std::chrono::steady_clock::now())) {
       dependencies_.log.warning(state.health.well() ? "endpoint is back" : "endpoint is out",
                                 {{"model", name_},
                                  {"endpoint", state.name},
-                                 {"error", checked ? std::string() : checked.error().message}});
+                                 {"error", checked ? std::string() : checked.error().log_message()}});
+    }
+    if (!checked && checked.error().code == ErrorCode::kNotFound && !std::exchange(told_of_path, true)) {
+      dependencies_.log.warning(
+          "the health path answers 404; configure one that the endpoint has, or \"\": a connection is enough "
+          "then",
+          {{"model", name_}, {"endpoint", state.name}, {"key", "health.path"}, {"path", health.path}});
     }
     const bool needs_load =
         config_.balance == Balance::kLeastLoad || config_.balance == Balance::kPrefixAffinity;

@@ -11,7 +11,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace autoglm::gateway {
@@ -36,8 +38,10 @@ class ModelPool final : public Endpoint {
   struct MemberView {
     const Member& member;
     CircuitBreaker::State breaker;
-    bool ours;
+    ServerKind kind;
     Duration ejected_for;
+    const std::optional<Result<void>>& last_check;  ///< none: not checked yet
+    bool ours() const { return kind == ServerKind::kOurs; }
   };
 
   /// `config` has been validated. Errors: a certificate that cannot be read.
@@ -47,9 +51,11 @@ class ModelPool final : public Endpoint {
 
   Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request,
                                                       const CallContext& context) override;
-  Task<Result<TokenizeResult>> tokenize(TokenizeRequest request) override;
+  Task<Result<TokenizeResult>> tokenize(TokenizeRequest request, const CallContext& context) override;
   Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) override;
   bool passes_through() const override { return true; }
+  bool judges_bodies() const override { return true; }
+  bool passes(std::string_view path) const override;
   ModelCard card() const override;
   EndpointStatus status() const override;
   LoadReport load() const override;
@@ -61,6 +67,7 @@ class ModelPool final : public Endpoint {
 
   const std::string& name() const { return name_; }
   const PoolConfig& config() const { return config_; }
+  /// On the control loop.
   std::vector<MemberView> members() const;
   std::size_t waiting() { return dispatcher_->endpoints().line().size(); }
   /// Takes a member out, or back in, by hand; false when none has that name.
@@ -79,6 +86,7 @@ class ModelPool final : public Endpoint {
   [[gnu::noinline]] Task<Result<std::unique_ptr<EventStream>>> fall_back(InferenceRequestPtr request,
                                                                          const CallContext& context,
                                                                          Error error);
+  Attempt::Limits limits(bool streamed, Deadline whole_due, const CallContext& context);
   std::optional<Duration> hedge_after();
   Task<void> watch_member(std::size_t member, Random random);
   Dispatcher::Loop& loop() { return loops_[EventLoop::current().index()]; }
@@ -88,8 +96,11 @@ class ModelPool final : public Endpoint {
   Dependencies dependencies_;
   const Duration first_token_timeout_;
   const Duration idle_timeout_;
+  const Duration whole_timeout_;
   PoolMetrics metrics_;
   std::vector<std::unique_ptr<HttpEndpoint>> endpoints_;
+  std::vector<std::optional<Result<void>>> last_checks_;  // of each; control loop
+  LoopClock clock_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::vector<Dispatcher::Loop> loops_;
 };

@@ -1,5 +1,6 @@
 #include "gateway/resilience/pool_config.h"
 
+#include "gateway/resilience/pool_warnings.h"
 #include "http/url.h"
 #include "runtime/tls.h"
 
@@ -67,13 +68,14 @@ config::Descriptor<EndpointConfig> describe_endpoint() {
       .field("api_key", &C::api_key,
              {.doc = "Sent as `Authorization: Bearer`.", .example = "${env:KEY}", .secret = true})
       .field("model", &C::model, {.doc = "Its own name for the model, where that differs."})
-      .field("headers", &C::headers, {.doc = "Further headers of every request to it."})
+      .field("headers", &C::headers, {.doc = "Further headers of every request to it.", .secret = true})
       .section("tls", &C::tls, describe_tls())
       .check([](const C& c) {
         std::vector<config::Violation> wrong;
         if (const auto url = api_url(c); !url) wrong.push_back({"url", url.error().message});
         return wrong;
-      });
+      })
+      .warn(endpoint_warnings);
 }
 
 config::Descriptor<BreakerConfig> describe_breaker() {
@@ -91,8 +93,13 @@ config::Descriptor<BreakerConfig> describe_breaker() {
 config::Descriptor<RetryConfig> describe_retry() {
   using C = RetryConfig;
   return config::Descriptor<C>("retry", "What may be asked of further endpoints when one fails.")
-      .field("max_attempts", &C::max_attempts,
-             {.doc = "Endpoints that one request may ask, the first included.", .min = 1, .max = 100})
+      .field(
+          "max_attempts", &C::max_attempts,
+          {.doc =
+               "How often a request may be sent, the first time included. Going on with a stream that broke "
+               "may be tried as often again.",
+           .min = 1,
+           .max = 100})
       .field(
           "budget_percent", &C::budget_percent,
           {.doc = "Retries under way, as a share of all requests under way; three in any case.", .max = 100})
@@ -154,7 +161,11 @@ config::Descriptor<TimeoutsConfig> describe_timeouts() {
 
 Result<http::Url> api_url(const EndpointConfig& endpoint) {
   auto url = http::Url::parse(endpoint.url);
-  while (url && url->target.size() > 1 && url->target.ends_with('/')) url->target.pop_back();
+  if (!url) return url;
+  std::string_view path = url->path();
+  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  const std::string_view query = url->query();
+  url->target = std::string(path) + (query.empty() ? "" : "?" + std::string(query));
   return url;
 }
 
@@ -170,6 +181,13 @@ config::Descriptor<PoolConfig> describe_pool() {
       .section("queue", &C::queue, describe_queue())
       .section("hedge", &C::hedge, describe_hedge())
       .section("timeouts", &C::timeouts, describe_timeouts())
+      .field(
+          "pass", &C::pass,
+          {.doc =
+               "Paths below `/v1/`, with all that is below them, that this server does not know: requests to "
+               "them go to an endpoint as they are, balanced and retried as others. Of several models "
+               "the one that the body names, else the first that has the path.",
+           .example = "[embeddings, responses, audio/transcriptions]"})
       .field(
           "continue_text", &C::continue_text,
           {.doc = "Whether another endpoint goes on with a stream that broke, by its text, where the server "
@@ -195,10 +213,20 @@ config::Descriptor<PoolConfig> describe_pool() {
                              "is an endpoint of this model already; give that one more weight instead"});
           }
         }
+        for (std::size_t i = 0; i < c.pass.size(); ++i) {
+          const std::string& path = c.pass[i];
+          const bool whole =
+              !path.empty() && path.front() != '/' && path.back() != '/' && !path.starts_with("v1/");
+          if (!whole || path.find_first_of("?%\\ ") != std::string::npos ||
+              path.find("..") != std::string::npos)
+            wrong.push_back({"pass[" + std::to_string(i) + "]",
+                             "must be a path below /v1/, such as embeddings or audio/transcriptions"});
+        }
         if (!c.endpoints.empty() && std::ranges::all_of(c.endpoints, &EndpointConfig::backup))
           wrong.push_back({"endpoints", "are all backups; one at least must not be"});
         return wrong;
-      });
+      })
+      .warn(pool_warnings);
 }
 
 }  // namespace autoglm::gateway

@@ -105,6 +105,7 @@ struct PoolConfig {
   QueueConfig queue;
   HedgeConfig hedge;
   TimeoutsConfig timeouts;
+  std::vector<std::string> pass;      ///< paths below /v1/ that go to the endpoints as they are
   bool continue_text = true;          ///< of broken streams of servers that are not ours
   std::vector<std::string> fallback;  ///< models that answer when no endpoint can
   std::string static_answer;          ///< and what is said when they cannot either; empty: an error

@@ -2,6 +2,7 @@
 
 #include "runtime/race.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace autoglm::gateway {
@@ -17,22 +18,25 @@ PooledStream::PooledStream(ModelPool& pool, InferenceRequestPtr request, CallCon
       tokens_(std::get<GenerateRequest>(request_->work).choices()) {
   const auto& work = std::get<GenerateRequest>(request_->work);
   for (std::size_t i = 0; i < work.resume.size(); ++i) tokens_[i] = work.resume[i];  // a gateway before us
-  const bool may_continue = pool_.config_.continue_text && request_->wire.stream && work.resume.empty() &&
-                            request_->wire.protocol != WireBody::Protocol::kGenerate;
+  exact_ = !request_->wire.opaque;
+  const bool may_continue = pool_.config_.continue_text && request_->wire.stream && exact_ &&
+                            work.resume.empty() && request_->wire.protocol != WireBody::Protocol::kGenerate;
   if (may_continue && openai::is_plain_text(work)) text_.emplace();
+  // What the caller wanted to wait for is here; the rest has the pool's time.
+  if (request_->wire.stream) context_.deadline = Deadline::never();
   adopt(std::move(opened));
 }
 
 void PooledStream::adopt(Opened opened) {
-  member_ = opened.member;
-  place_ = std::move(opened.place);
+  ask_ = std::move(opened.ask);
   inner_ = std::move(opened.stream);
   first_ = std::move(opened.first);
   broken_.reset();
   got_on_ = false;
   exact_ = exact_ && inner_->tells_tokens();
+  if (!origin_.answer) origin_.answer = inner_->head();
   idle_ = Deadline::after(pool_.idle_timeout_);
-  origin_.endpoint = pool_.dispatcher_->endpoints().members()[member_].name();
+  origin_.endpoint = pool_.dispatcher_->endpoints().members()[ask_->member()].name();
   origin_.attempts = dispatch_->attempts();
 }
 
@@ -56,7 +60,10 @@ void PooledStream::note(EventBatch& batch) {
 void PooledStream::note_text(EventBatch& batch) {
   if (text_->continued) {
     batch.raw = openai::continue_frames(batch.raw, *text_->identity, text_->offset);
-    if (batch.usage) batch.usage->completion_tokens += text_->offset;
+    if (batch.usage) {  // what was said before the break was part of the second prompt
+      batch.usage->prompt_tokens -= std::min(batch.usage->prompt_tokens, text_->offset);
+      batch.usage->completion_tokens += text_->offset;
+    }
   } else if (!text_->identity) {
     text_->identity = openai::read_identity(batch.raw);
   }
@@ -99,8 +106,22 @@ InferenceRequestPtr PooledStream::remainder(Continuation from) const {
   return copy;
 }
 
-/// A pending one may be given up and begun again: `inner_` is there when it is done, and not before; not at
-/// all when only the end is missing.
+/// The end of the reopening that is under way, or begins now.
+Task<Result<void>> PooledStream::reopened() {
+  if (!reopening_) {
+    reopening_ = std::make_unique<Reopening>();
+    reopening_->scope.spawn([](PooledStream& self, Reopening& reopening) -> Task<void> {
+      reopening.outcome = co_await self.reopen();
+      reopening.ended.set();
+    }(*this, *reopening_));
+  }
+  co_await reopening_->ended.wait();
+  Result<void> outcome = std::move(*reopening_->outcome);
+  reopening_.reset();
+  co_return outcome;
+}
+
+/// `inner_` is there when it is done, and not before; not at all when only the end is missing.
 Task<Result<void>> PooledStream::reopen() {
   for (const Continuation from : {Continuation::kExact, Continuation::kText}) {
     if (from == Continuation::kExact ? !exact_ : !text_ || !text_->identity) continue;
@@ -113,7 +134,7 @@ Task<Result<void>> PooledStream::reopen() {
     if (!opened) continue;
     pool_.metrics_.resumed.add();
     const std::string before = origin_.endpoint;
-    const std::string why = broken_->message;
+    const std::string why = broken_->log_message();
     exact_ = exact_ && from == Continuation::kExact;
     if (from == Continuation::kText) {
       text_->continued = true;
@@ -131,32 +152,44 @@ Task<Result<void>> PooledStream::reopen() {
     co_return Result<void>();
   }
   if (exact_ || text_) pool_.metrics_.not_resumed.add();
-  co_return fail(*broken_);
+  co_return fail(dispatch_->told(*broken_));
 }
 
 Task<Result<EventBatch>> PooledStream::next() {
   while (true) {
+    if (over_) co_return fail(stream_is_over());
     if (!inner_) {
-      if (auto reopened = co_await reopen(); !reopened) co_return fail(reopened.error());
-      if (!inner_) co_return text_end();
+      auto done = co_await reopened();
+      over_ = !inner_;
+      if (!done) co_return fail(std::move(done).error());
+      if (over_) co_return text_end();
     }
-    Result<EventBatch> batch =
-        first_ ? Result<EventBatch>(std::move(*std::exchange(first_, std::nullopt)))
-               : co_await with_deadline(idle_, inner_->next(), "the endpoint's next event");
+    Result<EventBatch> batch;
+    if (first_) {
+      batch = std::move(*std::exchange(first_, std::nullopt));
+    } else {
+      Ask::Wait wait(*ask_, idle_);
+      batch = co_await with_deadline(idle_, inner_->next(), "the endpoint's next event");
+      wait.over();
+    }
     if (batch) {
       note(*batch);
       if (batch->last()) {
-        place_.reset();
+        over_ = true;
+        ask_.reset();
       } else if (batch->raw.empty()) {
         if (batch->events.empty() || request_->wire.stream) continue;
       }
       co_return batch;
     }
-    broken_ = batch.error();
+    const bool given_up =
+        batch.error().code == ErrorCode::kDeadlineExceeded && batch.error().origin == Origin::kLocal;
+    broken_ = given_up ? too_silent() : std::move(batch.error());
     inner_.reset();
-    place_.reset();
-    dispatch_->broke(member_, *broken_, got_on_, std::chrono::steady_clock::now());
-    if (broken_->origin == Origin::kClient) co_return fail(*broken_);  // wherever it goes on
+    reopening_.reset();  // one that ended while nobody waited for it is of the break before
+    dispatch_->broke(std::move(*std::exchange(ask_, std::nullopt)), *broken_, got_on_, loop_time());
+    over_ = broken_->origin == Origin::kClient;  // it would go wrong wherever it goes on
+    if (over_) co_return fail(*broken_);
   }
 }
 

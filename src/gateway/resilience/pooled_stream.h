@@ -2,6 +2,8 @@
 
 #include "gateway/protocol/openai/continuation.h"
 #include "gateway/resilience/model_pool.h"
+#include "runtime/scope.h"
+#include "runtime/signal.h"
 
 #include <memory>
 #include <optional>
@@ -31,9 +33,17 @@ class PooledStream final : public EventStream {
   const StreamOrigin* origin() const override { return &origin_; }
 
  private:
+  /// Another endpoint is being asked to go on. A task of its own: whoever waits for `next` may give up that
+  /// wait and begin another, as somebody does who tells the client now and then that it is alive.
+  struct Reopening {
+    std::optional<Result<void>> outcome;
+    Signal ended;
+    Scope scope;  // last: its task uses the above
+  };
   void adopt(Opened opened);
-  [[gnu::noinline]] Task<Result<void>>
-  reopen();  // rare: inlined, its frame would be a part of every stream's
+  // Rare: inlined, their frames would be a part of every stream's.
+  [[gnu::noinline]] Task<Result<void>> reopened();
+  Task<Result<void>> reopen();
   InferenceRequestPtr remainder(Continuation from) const;
   void note(EventBatch& batch);
   void note_text(EventBatch& batch);
@@ -44,18 +54,19 @@ class PooledStream final : public EventStream {
   InferenceRequestPtr request_;
   CallContext context_;
   std::unique_ptr<Dispatch> dispatch_;
-  std::size_t member_ = 0;
-  EndpointSet::Place place_;
+  std::optional<Ask> ask_;              // until it is judged
   std::unique_ptr<EventStream> inner_;  // null: broke off
   std::optional<EventBatch> first_;
   std::optional<Error> broken_;  // why
   Deadline idle_;
   StreamOrigin origin_;
+  bool over_ = false;  // nothing more will be said
   bool resumed_ = false;
   bool got_on_ = false;                       // since inner_ was opened
   bool exact_ = true;                         // tokens_ is all that was sent
   std::vector<std::vector<TokenId>> tokens_;  // of each choice, sent so far
   std::optional<SaidText> text_;              // where text may do to go on
+  std::unique_ptr<Reopening> reopening_;      // last: it uses all of the above
 };
 
 }  // namespace autoglm::gateway

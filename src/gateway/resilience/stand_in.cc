@@ -23,6 +23,7 @@ class StaticStream final : public EventStream {
  public:
   StaticStream(std::string text, std::uint32_t choices) : text_(std::move(text)), choices_(choices) {}
   Task<Result<EventBatch>> next() override {
+    if (std::exchange(said_, true)) co_return fail(stream_is_over());
     EventBatch batch;
     for (std::uint32_t choice = 0; choice < choices_; ++choice)
       batch.events.push_back({.choice = choice, .text = text_, .finish = FinishReason::kStop});
@@ -34,6 +35,7 @@ class StaticStream final : public EventStream {
  private:
   std::string text_;
   std::uint32_t choices_;
+  bool said_ = false;
   StreamOrigin origin_{.endpoint = "static", .attempts = 0, .fallback = "static"};
 };
 
@@ -44,6 +46,7 @@ std::unique_ptr<EventStream> fallback_answer(const std::string& name, std::share
   StreamOrigin origin{.endpoint = name, .attempts = 1, .fallback = name};
   if (const StreamOrigin* inner_origin = inner->origin()) {
     origin.endpoint = inner_origin->endpoint;
+    origin.answer = inner_origin->answer;
     if (!inner_origin->fallback.empty()) origin.fallback = inner_origin->fallback;
   }
   return std::make_unique<FallbackStream>(std::move(endpoint), std::move(inner), std::move(origin));

@@ -4,6 +4,7 @@
 #include "gateway/routing/member.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -23,12 +24,14 @@ using Members = std::span<const Member>;
 using Eligible = FunctionRef<bool(std::size_t)>;
 
 /// Says which endpoint to ask. Failover is to ask again without those that were tried. One object a loop, so
-/// it needs no locks; pure but for its own memory.
+/// it needs no locks; pure but for its own memory, and the same picks from the same seed. Picking takes no
+/// place: whoever asks the member enters it, and may find that another loop was faster.
 class Balancer {
  public:
   virtual ~Balancer() = default;
 
-  /// An index into `members`, always the same list; nullopt when none is eligible.
+  /// An index into `members`, always the same list, of one that is eligible now, whatever was known of it a
+  /// pick ago: other loops change members at any moment. nullopt when none is, and only then.
   virtual std::optional<std::size_t> pick(Members members, const Eligible& eligible,
                                           const RoutingFacts& facts) = 0;
   /// Whether it reads `RoutingFacts::prefix`, which costs a pass over the prompt.
@@ -36,6 +39,6 @@ class Balancer {
 };
 
 /// Makes a policy's object for one loop; `seed` is for those that throw dice.
-using BalancerFactory = std::unique_ptr<Balancer> (*)(std::uint64_t seed);
+using BalancerFactory = std::function<std::unique_ptr<Balancer>(std::uint64_t seed)>;
 
 }  // namespace autoglm::gateway

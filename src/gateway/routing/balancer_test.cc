@@ -44,27 +44,6 @@ class BalancerTest : public ::testing::Test {
   MonotonicTime now{Duration(std::chrono::hours(1))};
 };
 
-using Policies = BalancerTest;
-
-TEST_F(Policies, PickOnlyWhoIsEligibleAndNobodyWhenNobodyIs) {
-  for (int i = 0; i < 4; ++i) add();
-  for (const auto make :
-       {make_round_robin, make_least_connections, make_least_load, make_power_of_two, make_prefix_affinity}) {
-    const auto balancer = make(1);
-    const std::vector<std::uint64_t> prefix = {7, 8};
-    for (const auto& member : members) member.state->enabled = true;
-    for (std::size_t out = 0; out < members.size(); ++out) {
-      members[out].state->enabled = false;
-      for (int i = 0; i < 20; ++i) {
-        const auto picked = pick(*balancer, prefix);
-        ASSERT_EQ(picked.has_value(), out + 1 < members.size());
-        if (picked) EXPECT_TRUE(members[*picked].state->enabled);
-      }
-    }
-    EXPECT_FALSE(balancer->pick({}, [](std::size_t) { return true; }, {.prefix = prefix}));
-  }
-}
-
 TEST_F(BalancerTest, RoundRobinIsNginxsSmoothSequence) {
   add(5);
   add(1);
@@ -196,15 +175,20 @@ TEST_F(BalancerTest, PrefixAffinityFollowsTheLongestPrefixItHasSeen) {
 TEST_F(BalancerTest, PrefixAffinityBelievesWhoSaysToHaveReadIt) {
   for (int i = 0; i < 8; ++i) add();
   const std::vector<std::uint64_t> prompt = {11, 12, 13, 14, 15};
-  PrefixAffinityBalancer fresh;
+  const PrefixKey key("a secret of ours");
+  PrefixAffinityBalancer fresh(key);
   const std::size_t drawn = pick(fresh, prompt).value();
   const std::size_t half = (drawn + 1) % 8;
   const std::size_t most = (drawn + 2) % 8;
-  endpoints_[half]->current_prefixes = std::make_shared<const PrefixSet>(PrefixSet{11, 12});
-  endpoints_[most]->current_prefixes = std::make_shared<const PrefixSet>(PrefixSet{11, 12, 14});
-  PrefixAffinityBalancer balancer;
+  endpoints_[half]->current_prefixes = std::make_shared<const PrefixSet>(key.seal(PrefixSet{11, 12}));
+  endpoints_[most]->current_prefixes = std::make_shared<const PrefixSet>(key.seal(PrefixSet{11, 12, 14}));
+  PrefixAffinityBalancer balancer(key);
   EXPECT_EQ(pick(balancer, prompt), most);
-  PrefixAffinityBalancer without;
+  PrefixAffinityBalancer stranger(PrefixKey("another secret"));
+  EXPECT_EQ(pick(stranger, prompt), drawn);
+  PrefixAffinityBalancer keyless;
+  EXPECT_EQ(pick(keyless, prompt), drawn);
+  PrefixAffinityBalancer without(key);
   members[most].state->enabled = false;
   EXPECT_EQ(pick(without, prompt), half);
 }

@@ -38,6 +38,18 @@ struct Member {
   const std::string& name() const { return state->name; }
   std::uint32_t in_flight() const { return state->in_flight.load(std::memory_order_relaxed); }
   bool full() const { return max_connections != 0 && in_flight() >= max_connections; }
+  /// One more request of ours, unless it is full. In one step: others enter on other loops.
+  bool enter() const {
+    if (max_connections == 0) {
+      state->in_flight.fetch_add(1);
+      return true;
+    }
+    std::uint32_t seen = state->in_flight.load();
+    while (seen < max_connections) {
+      if (state->in_flight.compare_exchange_weak(seen, seen + 1)) return true;
+    }
+    return false;
+  }
 
   /// What it should get beside others: its weight, less while it comes back.
   std::uint64_t share(MonotonicTime now) const { return weight * state->health.ramp(slow_start, now); }

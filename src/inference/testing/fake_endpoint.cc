@@ -15,6 +15,7 @@ class FakeEndpoint::Stream final : public EventStream {
   }
 
   Task<Result<EventBatch>> next() override {
+    if (ended_) co_return fail(stream_is_over());
     co_await yield_to_loop();
     if (position_ < owner_.words.size()) {
       const auto index = static_cast<std::uint32_t>(position_);
@@ -40,14 +41,18 @@ class FakeEndpoint::Stream final : public EventStream {
 
 Task<Result<std::unique_ptr<EventStream>>> FakeEndpoint::generate(InferenceRequestPtr request,
                                                                   const CallContext& context) {
-  tenants.push_back(context.tenant);
-  requests.push_back(std::move(request));
+  {
+    const std::lock_guard lock(mutex_);
+    tenants.push_back(context.tenant);
+    requests.push_back(std::move(request));
+  }
   co_await yield_to_loop();
   if (refuse_with) co_return fail(*refuse_with);
   co_return std::make_unique<Stream>(*this);
 }
 
-Task<Result<TokenizeResult>> FakeEndpoint::tokenize(TokenizeRequest /*request*/) {
+Task<Result<TokenizeResult>> FakeEndpoint::tokenize(TokenizeRequest /*request*/,
+                                                    const CallContext& /*context*/) {
   co_return TokenizeResult{.tokens = {1, 2, 3}, .context_length = card_.context_length};
 }
 

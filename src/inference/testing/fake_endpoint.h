@@ -2,14 +2,16 @@
 
 #include "inference/endpoint.h"
 
+#include <atomic>
 #include <cstddef>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace autoglm {
 
-/// An endpoint that says what it was told to say. Set it up before use; single loop.
+/// An endpoint that says what it was told to say. Set it up before use, and look at what it saw behind it.
 class FakeEndpoint final : public Endpoint {
  public:
   explicit FakeEndpoint(std::string name) { card_.name = std::move(name); }
@@ -27,12 +29,12 @@ class FakeEndpoint final : public Endpoint {
   /// What it saw.
   std::vector<InferenceRequestPtr> requests;
   std::vector<std::string> tenants;  ///< of each
-  std::size_t open_streams = 0;
-  std::size_t cancelled_streams = 0;  ///< destroyed before their last batch
+  std::atomic<std::size_t> open_streams = 0;
+  std::atomic<std::size_t> cancelled_streams = 0;  ///< destroyed before their last batch
 
   Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request,
                                                       const CallContext& context) override;
-  Task<Result<TokenizeResult>> tokenize(TokenizeRequest request) override;
+  Task<Result<TokenizeResult>> tokenize(TokenizeRequest request, const CallContext& context) override;
   Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) override;
   Continuation continuation(const InferenceRequest&) const override { return current_continuation; }
   ModelCard card() const override { return card_; }
@@ -42,6 +44,7 @@ class FakeEndpoint final : public Endpoint {
 
  private:
   class Stream;
+  std::mutex mutex_;  // of what it saw
   ModelCard card_{.context_length = 2048};
 };
 

@@ -1,6 +1,7 @@
 #include "observe/log/line.h"
 
 #include "base/json_string.h"
+#include "base/terminal.h"
 #include "base/utf8.h"
 
 #include <fmt/chrono.h>
@@ -150,6 +151,26 @@ void put_time(Pen& pen, std::chrono::system_clock::time_point time) {
   pen.put('Z');
 }
 
+/// "11-29 14:03:07" where this process is: for people, in front of a terminal.
+const std::string& local_time(std::chrono::system_clock::time_point time) {
+  const auto second = std::chrono::floor<std::chrono::seconds>(time);
+  thread_local std::chrono::sys_seconds shown = std::chrono::sys_seconds::min();
+  thread_local std::string calendar;
+  if (shown != second) {
+    shown = second;
+    calendar = fmt::format("{:%m-%d %H:%M:%S}", fmt::localtime(std::chrono::system_clock::to_time_t(second)));
+  }
+  return calendar;
+}
+constexpr std::string_view kLocalTimeShape = "11-29 14:03:07";
+
+Style style_of(LogLevel level) { return level == LogLevel::kError ? Style::kRed : Style::kYellow; }
+
+bool is_empty(const LogField::Value& value) {
+  const auto* text = std::get_if<std::string_view>(&value);
+  return text != nullptr && text->empty();
+}
+
 }  // namespace
 
 void append_json_line(std::string& out, const LogLine& line) {
@@ -178,20 +199,30 @@ void append_json_line(std::string& out, const LogLine& line) {
   });
 }
 
+void append_words(std::string& out, std::chrono::system_clock::time_point time, std::string_view words,
+                  bool colours) {
+  out += Paint(colours)(Style::kDim, local_time(time));
+  out += ' ';
+  out += words;
+}
+
 void append_text_line(std::string& out, const LogLine& line) {
-  append_by_pen(out, 64, [&](Pen& pen) { put_time(pen, line.time); });
-  fmt::format_to(std::back_inserter(out), " {:<7} ", to_string(line.level));
+  const Paint paint(line.colours);
+  const std::string level = fmt::format("{:<7}", to_string(line.level));
+  append_words(out, line.time, line.level >= LogLevel::kWarning ? paint(style_of(line.level), level) : level,
+               line.colours);
+  out += ' ';
   // A newline in a message would let input forge lines, an escape sequence what the terminal shows.
-  std::string valid;
-  append_valid_utf8(valid, line.message);
-  for (const char c : valid) out += (c >= 0 && c < 0x20) || c == 0x7f ? ' ' : c;
+  append_printable(out, line.message);
   for (const LogField& field : line.fields) {
-    fmt::format_to(std::back_inserter(out), " {}=", field.key);
+    if (is_empty(field.value)) continue;
+    fmt::format_to(std::back_inserter(out), " {}", paint(Style::kDim, fmt::format("{}=", field.key)));
     append_by_pen(out, longest_value(field.value), [&](Pen& pen) { put_value(pen, field.value); });
   }
   if (!line.trace_id.empty()) {
-    out += " trace_id=";
-    append_by_pen(out, longest_string(line.trace_id), [&](Pen& pen) { put_string(pen, line.trace_id); });
+    std::string trace = " trace_id=";
+    append_by_pen(trace, longest_string(line.trace_id), [&](Pen& pen) { put_string(pen, line.trace_id); });
+    out += paint(Style::kDim, trace);
   }
 }
 
@@ -200,10 +231,11 @@ std::optional<LogLevel> level_of(std::string_view line, LogFormat format) {
   constexpr std::string_view kBefore = R"({"timestamp":")";
   constexpr std::string_view kBetween = R"(","level":")";
   const bool json = format == LogFormat::kJson;
-  const std::size_t at = json ? kBefore.size() + kTimeShape.size() + kBetween.size() : kTimeShape.size() + 1;
+  const std::size_t at =
+      json ? kBefore.size() + kTimeShape.size() + kBetween.size() : kLocalTimeShape.size() + 1;
   if (line.size() <= at) return std::nullopt;
   const bool ours = json ? line.starts_with(kBefore) && line.ends_with('}')
-                         : line[10] == 'T' && line[kTimeShape.size() - 1] == 'Z';
+                         : line[2] == '-' && line[5] == ' ' && line[8] == ':' && line[11] == ':';
   if (!ours) return std::nullopt;
   for (const auto level : {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning, LogLevel::kError}) {
     if (line.substr(at).starts_with(to_string(level))) return level;

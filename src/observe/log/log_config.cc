@@ -1,14 +1,17 @@
 #include "observe/log/log_config.h"
 
+#include "base/terminal.h"
+
 #include <unistd.h>
 
 namespace autoglm::observe {
 
 Logger::Options LogConfig::options() const {
-  const bool terminal = file.empty() && ::isatty(STDERR_FILENO) == 1;
+  const bool terminal = file.empty() && is_terminal(STDERR_FILENO);
   Logger::Options options;
   options.level = level;
   options.format = format.value_or(terminal ? LogFormat::kText : LogFormat::kJson);
+  options.colours = file.empty() && shows_colours(STDERR_FILENO);
   options.file = file;
   options.service_name = service_name;
   return options;

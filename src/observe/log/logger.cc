@@ -1,5 +1,6 @@
 #include "observe/log/logger.h"
 
+#include "base/assert.h"
 #include "observe/log/line.h"
 #include "observe/log/log_writer.h"
 
@@ -55,7 +56,8 @@ void Logger::log(LogLevel level, std::string_view message, Fields fields, std::s
                      .service_name = options_.service_name,
                      .message = message,
                      .trace_id = trace_id,
-                     .fields = fields};
+                     .fields = fields,
+                     .colours = options_.colours};
   thread_local std::string buffer;
   buffer.clear();
   if (options_.format == LogFormat::kJson) {
@@ -63,6 +65,16 @@ void Logger::log(LogLevel level, std::string_view message, Fields fields, std::s
   } else {
     append_text_line(buffer, line);
   }
+  state_->writer->add(buffer);
+}
+
+void Logger::words(LogLevel level, std::string_view words) {
+  AUTOGLM_ASSERT(options_.format == LogFormat::kText, "JSON has fields, and no words of its own");
+  if (!enabled(level)) return;
+  state_->by_level[static_cast<std::size_t>(level)].fetch_add(1, std::memory_order_relaxed);
+  thread_local std::string buffer;
+  buffer.clear();
+  append_words(buffer, std::chrono::system_clock::now(), words, options_.colours);
   state_->writer->add(buffer);
 }
 

@@ -47,7 +47,8 @@ class Logger {
   struct Options {
     LogLevel level = LogLevel::kInfo;
     LogFormat format = LogFormat::kJson;
-    std::string file;  ///< empty: standard error
+    bool colours = false;  ///< of text
+    std::string file;      ///< empty: standard error
     std::size_t queue_lines = 8192;
     std::string service_name = "open-autoglm";
     std::string process_trace_id;                      ///< for lines that belong to no request
@@ -82,6 +83,10 @@ class Logger {
   }
   void log(LogLevel level, std::string_view message, Fields fields, std::string_view trace_id);
 
+  /// A line of text that somebody else has laid out, `words` behind its time. Nothing in it can break the
+  /// line, or change what a terminal shows, but what is meant to. Where `format()` is text only.
+  void words(LogLevel level, std::string_view words);
+
   /// Writes a line that the logger of another process of ours has made in the same format, as it is. False:
   /// it is no such line.
   bool relay(std::string_view line);
@@ -90,6 +95,7 @@ class Logger {
   void set_level(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
   Counts counts() const;
   LogFormat format() const { return options_.format; }
+  bool colours() const { return options_.colours; }
 
   /// Goes on in a new file after a rotation has renamed the old one; on failure, in the old one.
   Result<void> reopen();

@@ -90,6 +90,48 @@ TEST(TextLine, StaysOneLine) {
   EXPECT_TRUE(out.ends_with(" info    a b [2J\uFFFD k=\"v\\nw\" trace_id=\"t\"")) << out;
 }
 
+TEST(TextLine, SaysNothingAboutEmptyFields) {
+  std::string out;
+  append_text_line(out, {.level = LogLevel::kWarning,
+                         .message = "m",
+                         .fields = {{"error", ""}, {"count", 0}, {"endpoint", "a"}}});
+  EXPECT_TRUE(out.ends_with(" warning m count=0 endpoint=\"a\"")) << out;
+}
+
+TEST(TextLine, HasColoursOnlyWhereTheyAreShown) {
+  const auto line = [](LogLevel level, bool colours) {
+    std::string out;
+    append_text_line(out, {.level = level, .message = "m", .fields = {{"k", 1}}, .colours = colours});
+    return out;
+  };
+  EXPECT_EQ(line(LogLevel::kError, false).find('\x1b'), std::string::npos);
+  EXPECT_NE(line(LogLevel::kError, true).find("\x1b[31merror"), std::string::npos);
+  EXPECT_NE(line(LogLevel::kWarning, true).find("\x1b[33mwarning"), std::string::npos);
+  EXPECT_NE(line(LogLevel::kInfo, true).find(" info    m"), std::string::npos);
+}
+
+TEST(TextLine, BeginsWithTheLocalTime) {
+  ::setenv("TZ", "CST-8", 1);
+  ::tzset();
+  std::string out;
+  append_words(out, std::chrono::system_clock::time_point(std::chrono::seconds(1700000000)), "GET /", false);
+  EXPECT_EQ(out, "11-15 06:13:20 GET /");
+}
+
+TEST(Lines, TellTheirLevel) {
+  for (const auto level : {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning, LogLevel::kError}) {
+    std::string json;
+    std::string text;
+    append_json_line(json, {.level = level, .service_name = "s", .message = "m"});
+    append_text_line(text, {.level = level, .message = "m"});
+    EXPECT_EQ(level_of(json, LogFormat::kJson), level);
+    EXPECT_EQ(level_of(text, LogFormat::kText), level);
+    EXPECT_EQ(level_of(text, LogFormat::kJson), std::nullopt);
+  }
+  EXPECT_EQ(level_of("llama_model_loader: loaded meta data", LogFormat::kText), std::nullopt);
+  EXPECT_EQ(level_of("", LogFormat::kText), std::nullopt);
+}
+
 TEST(Logger, WritesEveryLineOfManyThreads) {
   const std::string file = temporary("logger-test-");
   {
@@ -144,6 +186,20 @@ TEST(Logger, FiltersByLevelAndCountsMissingTraceIds) {
     EXPECT_EQ(logger->counts().without_trace_id, 1U);
   }
   EXPECT_EQ(lines_of(file).size(), 2U);
+  std::filesystem::remove(file);
+}
+
+TEST(Logger, WritesWordsBehindTheTime) {
+  const std::string file = temporary("logger-words-");
+  {
+    const auto logger = Logger::create({.format = LogFormat::kText, .file = file}).value();
+    logger->words(LogLevel::kDebug, "not shown");
+    logger->words(LogLevel::kInfo, "GET /");
+    EXPECT_EQ(logger->counts().by_level[static_cast<std::size_t>(LogLevel::kInfo)], 1U);
+  }
+  const auto lines = lines_of(file);
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_EQ(lines[0].substr(std::string_view("11-29 14:03:07").size()), " GET /");
   std::filesystem::remove(file);
 }
 

@@ -4,6 +4,7 @@
 #include "runtime/scope.h"
 #include "runtime/task.h"
 
+#include <exception>
 #include <optional>
 #include <utility>
 
@@ -16,7 +17,11 @@ T run_task(EventLoop& loop, Task<T> task) {
   std::optional<Scope> scope(std::in_place);
   loop.post([&] {
     scope->spawn([](Task<T> inner, std::optional<T>& out, EventLoop& on) -> Task<void> {
-      out.emplace(co_await std::move(inner));
+      try {
+        out.emplace(co_await std::move(inner));
+      } catch (...) {  // a test that waited for it would wait for ever
+        std::terminate();
+      }
       on.stop();
     }(std::move(task), result, loop));
   });

@@ -1,79 +1,92 @@
 #include "engine/backends/llama/chat_renderer.h"
 
 #include "base/utf8.h"
+#include "engine/backends/llama/chat_parser.h"
+#include "engine/backends/llama/control_tokens.h"
+#include "engine/backends/llama/cut_json.h"
 #include "engine/backends/llama/grammar_constraint.h"
 #include "engine/backends/llama/schema_check.h"
+#include "engine/backends/llama/schema_grammar.h"
+#include "engine/backends/llama/template_grammar.h"
+#include "engine/backends/llama/token_tree.h"
+#include "engine/text/call_id.h"
 
 #include <chat.h>
+#include <json-schema-to-grammar.h>
+#include <json.h>
 #include <llama.h>
 
 #include <boost/json.hpp>
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
-#include <regex>
+#include <functional>
+#include <optional>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 namespace autoglm::engine {
 
 namespace {
 
-constexpr std::size_t kMostJsonDepth = 128;
+constexpr std::size_t kMostArgumentDepth = 128;
 constexpr std::size_t kMostNameBytes = 256;
 constexpr std::size_t kMostTools = 512;  // half a millisecond each
+constexpr std::size_t kMostSchemaDepth = 200;
+constexpr std::size_t kMostSchemaBytes = 4 << 20;
+constexpr std::string_view kAnyArguments = R"({"type":"object"})";
 
-class LlamaChatParser final : public ChatParser {
- public:
-  explicit LlamaChatParser(std::shared_ptr<const common_chat_parser_params> params)
-      : params_(std::move(params)) {}
+using Inputs = common_chat_templates_inputs;
 
-  void parse(TokenEvent& event) override {
-    text_ += event.text;
-    event.text.clear();
-    common_chat_msg now;
-    try {
-      now = common_chat_parse(text_, !event.finish.has_value(), *params_);
-      for (const common_chat_msg_diff& diff : common_chat_msg_diff::compute_diffs(seen_, now))
-        add(diff, event);
-      seen_ = std::move(now);
-    } catch (const std::exception&) {
-      // What does not fit the template's own format is text. Only what nobody has seen yet can still become
-      // that.
-      if (event.finish && seen_.empty()) event.text = text_;
-    }
-    if (event.finish == FinishReason::kStop && !seen_.tool_calls.empty())
-      event.finish = FinishReason::kToolCalls;
-  }
+bool is_system(const ChatMessage& message) { return message.role == "system" || message.role == "developer"; }
 
- private:
-  static void add(const common_chat_msg_diff& diff, TokenEvent& event) {
-    event.text += diff.content_delta;
-    event.reasoning += diff.reasoning_content_delta;
-    if (diff.tool_call_index == std::string::npos) return;
-    event.tool_calls.push_back({.index = static_cast<std::uint32_t>(diff.tool_call_index),
-                                .id = diff.tool_call_delta.id,
-                                .name = diff.tool_call_delta.name,
-                                .arguments = diff.tool_call_delta.arguments});
-  }
+/// The library takes arguments apart without a look at how deep they nest. Those that a limit or a stop
+/// string has cut come back with the next turn.
+Result<std::string> arguments_of(const ToolCall& call, std::size_t message, std::size_t index) {
+  if (call.arguments.empty()) return "{}";  // some clients say so that there are none
+  auto whole = whole_json(call.arguments, kMostArgumentDepth);
+  if (whole) return std::move(*whole);
+  const std::string field = fmt::format("messages[{}].tool_calls[{}].function.arguments", message, index);
+  return fail(invalid_field(
+      field, fmt::format("{} must be JSON, at most {} levels deep", field, kMostArgumentDepth)));
+}
 
-  std::shared_ptr<const common_chat_parser_params> params_;
-  std::string text_;
-  common_chat_msg seen_;
-};
-
-common_chat_templates_inputs inputs_of(const ChatPrompt& chat, const OutputFormat& format) {
-  common_chat_templates_inputs inputs;
-  for (const ChatMessage& message : chat.messages) {
+/// `own_ids`: the template takes no ids but such as we make.
+Result<void> add_messages(const ChatPrompt& chat, bool own_ids, Inputs& inputs) {
+  const auto id_of = [own_ids](const std::string& id) {
+    return !own_ids || is_call_id(id) ? id : call_id(id);
+  };
+  for (std::size_t i = 0; i < chat.messages.size(); ++i) {
+    const ChatMessage& message = chat.messages[i];
     common_chat_msg& target = inputs.messages.emplace_back();
     target.role = message.role;
     target.content = message.content;
     target.reasoning_content = message.reasoning;
     target.tool_name = message.name;
-    target.tool_call_id = message.tool_call_id;
-    for (const ToolCall& call : message.tool_calls)
-      target.tool_calls.push_back({call.name, call.arguments.empty() ? "{}" : call.arguments, call.id});
+    if (message.role == "tool" || !message.tool_call_id.empty())
+      target.tool_call_id = id_of(message.tool_call_id);
+    for (std::size_t k = 0; k < message.tool_calls.size(); ++k) {
+      const ToolCall& call = message.tool_calls[k];
+      auto arguments = arguments_of(call, i, k);
+      if (!arguments) return fail(arguments.error());
+      target.tool_calls.push_back({call.name, std::move(*arguments), id_of(call.id)});
+    }
   }
+  return {};
+}
+
+Result<Inputs> inputs_of(const ChatPrompt& chat, const OutputFormat& format,
+                         const std::string& system_message, bool own_ids) {
+  Inputs inputs;
+  if (!system_message.empty() && std::ranges::none_of(chat.messages, is_system)) {
+    common_chat_msg& first = inputs.messages.emplace_back();
+    first.role = "system";
+    first.content = system_message;
+  }
+  if (auto added = add_messages(chat, own_ids, inputs); !added) return fail(added.error());
   for (const Tool& tool : chat.tools) inputs.tools.push_back({tool.name, tool.description, tool.parameters});
   inputs.tool_choice = chat.tool_use == ToolUse::kNone       ? COMMON_CHAT_TOOL_CHOICE_NONE
                        : chat.tool_use == ToolUse::kRequired ? COMMON_CHAT_TOOL_CHOICE_REQUIRED
@@ -85,60 +98,16 @@ common_chat_templates_inputs inputs_of(const ChatPrompt& chat, const OutputForma
       thinking != chat.template_arguments.end()) {
     inputs.enable_thinking = thinking->second != "false";
   }
+  inputs.add_generation_prompt = chat.add_generation_prompt;
   if (chat.continue_final_message) {
     inputs.continue_final_message = COMMON_CHAT_CONTINUATION_AUTO;
     inputs.add_generation_prompt = false;
   }
+  // An answer that must be a call has no text that could have a format; the library would leave out the call.
+  if (chat.tool_use == ToolUse::kRequired) return inputs;
   if (format.kind == OutputFormat::Kind::kJsonSchema) inputs.json_schema = format.definition;
-  if (format.kind == OutputFormat::Kind::kJsonObject) inputs.json_schema = R"({"type": "object"})";
+  if (format.kind == OutputFormat::Kind::kJsonObject) inputs.json_schema = kAnyArguments;
   return inputs;
-}
-
-std::string pattern_of(const common_grammar_trigger& trigger) {
-  if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD) return regex_escape(trigger.value);
-  if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN) return trigger.value;
-  const bool begins = trigger.value.starts_with('^');
-  const bool ends = trigger.value.ends_with('$');
-  return (begins ? "" : "^") + trigger.value + (ends ? "" : "$");
-}
-
-/// A model that must call a tool shall do so, and not talk until its tokens are used up: llama-common's
-/// grammar lets any text come first.
-std::string without_preamble(const std::string& grammar) {
-  static const std::regex kPreamble(R"((\nroot ::= [^\n]*?)until-[0-9]+\? (tool-calls?\b))");
-  return std::regex_replace("\n" + grammar, kPreamble, "$1$2").substr(1);
-}
-
-GrammarSpec template_grammar(const common_chat_params& params, ToolUse use) {
-  GrammarSpec spec{.grammar = use == ToolUse::kRequired ? without_preamble(params.grammar) : params.grammar,
-                   .lazy = params.grammar_lazy};
-  if (!params.grammar_lazy) spec.prefill = params.generation_prompt;
-  for (const common_grammar_trigger& trigger : params.grammar_triggers) {
-    if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN) {
-      spec.trigger_tokens.push_back(trigger.token);
-    } else {
-      spec.trigger_patterns.push_back(pattern_of(trigger));
-    }
-  }
-  return spec;
-}
-
-/// The library takes arguments apart without a look at how deep they nest.
-Result<void> check_calls(const ChatPrompt& chat) {
-  boost::json::parse_options options;
-  options.max_depth = kMostJsonDepth;
-  for (std::size_t i = 0; i < chat.messages.size(); ++i) {
-    const auto& calls = chat.messages[i].tool_calls;
-    for (std::size_t k = 0; k < calls.size(); ++k) {
-      boost::system::error_code error;
-      boost::json::parse(calls[k].arguments, error, {}, options);
-      if (!error || calls[k].arguments.empty()) continue;
-      const std::string field = fmt::format("messages[{}].tool_calls[{}].function.arguments", i, k);
-      return fail(invalid_field(field, fmt::format("{} must be JSON, at most {} levels deep: {}", field,
-                                                   kMostJsonDepth, error.message())));
-    }
-  }
-  return {};
 }
 
 Result<void> check_tools(const ChatPrompt& chat) {
@@ -152,81 +121,263 @@ Result<void> check_tools(const ChatPrompt& chat) {
     if (tool.name.size() > kMostNameBytes)
       return fail(invalid_field("tools", fmt::format("the tool {} has a name of over {} bytes",
                                                      excerpt(tool.name, 100), kMostNameBytes)));
-    const auto checked = check_schema(tool.parameters);
-    if (checked) continue;
-    return fail(invalid_field("tools", fmt::format("the parameters of the tool {} cannot be kept to: {}",
-                                                   excerpt(tool.name, 100), checked.error().message)));
+    boost::json::parse_options options;
+    options.max_depth = kMostSchemaDepth;
+    boost::system::error_code error;
+    if (tool.parameters.size() <= kMostSchemaBytes) boost::json::parse(tool.parameters, error, {}, options);
+    if (error || tool.parameters.size() > kMostSchemaBytes)
+      return fail(invalid_field(
+          "tools", fmt::format("the parameters of the tool {} must be JSON of at most {} levels and {} bytes",
+                               excerpt(tool.name, 100), kMostSchemaDepth, kMostSchemaBytes)));
   }
   return {};
+}
+
+Result<void> convert_schema(const std::string& schema) {
+  try {
+    json_schema_to_grammar(common_json::parse(schema));
+    return {};
+  } catch (const std::exception& exception) {
+    return fail(ErrorCode::kInvalidArgument, excerpt(exception.what(), 300));
+  }
+}
+
+/// Tools whose parameters no grammar can keep to. A model that may call them may still do so, with any
+/// arguments; one that must is promised what cannot be kept. `check` says which schemas are such. True: some
+/// were loosened.
+Result<bool> loosen(Inputs& inputs, Result<void> (*check)(const std::string&)) {
+  bool some = false;
+  for (common_chat_tool& tool : inputs.tools) {
+    const auto checked = check(tool.parameters);
+    if (checked) continue;
+    if (inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED)
+      return fail(invalid_field("tools", fmt::format("the parameters of the tool {} cannot be kept to: {}",
+                                                     excerpt(tool.name, 100), checked.error().message)));
+    tool.parameters = kAnyArguments;
+    some = true;
+  }
+  return some;
+}
+
+/// All that a conversation says, and of that what is JSON.
+struct Sayings {
+  std::vector<std::string*> texts;
+  std::vector<std::string*> json;
+};
+
+Sayings sayings_of(Inputs& inputs) {
+  Sayings said;
+  for (common_chat_msg& message : inputs.messages) {
+    said.texts.insert(said.texts.end(), {&message.content, &message.reasoning_content, &message.tool_name,
+                                         &message.tool_call_id});
+    for (common_chat_tool_call& call : message.tool_calls) {
+      said.texts.insert(said.texts.end(), {&call.name, &call.id});
+      said.json.push_back(&call.arguments);
+    }
+  }
+  for (common_chat_tool& tool : inputs.tools) {
+    said.texts.insert(said.texts.end(), {&tool.name, &tool.description});
+    said.json.push_back(&tool.parameters);
+  }
+  for (auto& [name, value] : inputs.chat_template_kwargs) said.json.push_back(&value);
+  if (!inputs.json_schema.empty()) said.json.push_back(&inputs.json_schema);
+  return said;
+}
+
+bool has_control_tokens(const Sayings& said, const ControlTokens& tokens) {
+  const auto in_json = [&](const std::string* json) {
+    const bool spells = json->find("\\u") != std::string::npos || json->find("\\/") != std::string::npos;
+    return tokens.occur_in(*json) || (spells && tokens.occur_in(without_escapes(*json)));
+  };
+  return std::ranges::any_of(said.texts, [&](const std::string* text) { return tokens.occur_in(*text); }) ||
+         std::ranges::any_of(said.json, in_json);
+}
+
+/// What reads the answer.
+std::function<std::unique_ptr<ChatParser>()> parser_of(const common_chat_params& params,
+                                                       const ChatPrompt& chat) {
+  auto parser = std::make_shared<common_chat_parser_params>(params);
+  parser->reasoning_format = COMMON_REASONING_FORMAT_AUTO;
+  parser->parse_tool_calls = !chat.tools.empty() && chat.tool_use != ToolUse::kNone;
+  parser->is_continuation = chat.continue_final_message;
+  if (!params.parser.empty()) parser->parser.load(params.parser);
+  std::vector<std::string> names;
+  for (const Tool& tool : chat.tools) names.push_back(tool.name);
+  return chat_parser_maker(std::move(parser), std::move(names));
+}
+
+/// The prompt alone, without the grammar that marked or impossible schemas of tools would not make.
+std::string prompt_of(const common_chat_templates* templates, Inputs inputs) {
+  inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
+  return common_chat_templates_apply(templates, inputs).prompt;
 }
 
 }  // namespace
 
 struct ChatRenderer::State {
-  const TokenTree* tree = nullptr;
+  State(const llama_model* model, const TokenTree& tokens, std::string system,
+        const ChatTemplate& chat_template)
+      : tree(&tokens),
+        templates(common_chat_templates_init(model, chat_template.source)),
+        system_message(std::move(system)),
+        control(llama_model_get_vocab(model)),
+        uses_jinja(!chat_template.is_name) {
+    own_ids = common_chat_templates_source(templates.get()).find("length != 9") != std::string::npos;
+  }
+
+  Result<void> check(const ChatPrompt& chat, const OutputFormat& format) const {
+    if (chat.tools.empty()) return {};
+    const auto caps = common_chat_templates_get_caps(templates.get());
+    if (chat.tool_use != ToolUse::kNone && !caps.at("supports_tools") && !caps.at("supports_tool_calls")) {
+      return fail(invalid_field(
+          "tools", "this model's chat template has no place for tools; use a model made for calling them"));
+    }
+    if (chat.tool_use == ToolUse::kRequired && format.kind == OutputFormat::Kind::kGrammar) {
+      return fail(
+          invalid_field("grammar", "grammar and a tool_choice that requires a call exclude each other"));
+    }
+    return check_tools(chat);
+  }
+
+  /// What the template makes of `inputs`. The library misses a thought that the prompt begins where the
+  /// template writes the end of the prompt in any case (RWKV's).
+  common_chat_params applied(const Inputs& inputs) const {
+    common_chat_params params = common_chat_templates_apply(templates.get(), inputs);
+    const std::string& start = params.thinking_start_tag;
+    if (params.generation_prompt.empty() && inputs.add_generation_prompt && !start.empty() &&
+        params.prompt.ends_with(start))
+      params.generation_prompt = start;
+    return params;
+  }
+
+  /// The same; schemas of tools are loosened where it must be.
+  Result<common_chat_params> apply(Inputs& inputs) const {
+    try {
+      return applied(inputs);
+    } catch (const std::exception&) {
+      // The template itself, or a schema? The library does not say whose it is.
+      const auto loosened = loosen(inputs, convert_schema);
+      if (!loosened) return fail(loosened.error());
+      if (!*loosened) throw;
+      return applied(inputs);
+    }
+  }
+
+  /// Makes a prompt of `shown`; `otherwise` is what it would be with loosened tools, and without marks.
+  Result<void> write_prompt(Inputs shown, const Inputs& rules, std::string otherwise,
+                            RenderedChat& rendered) const {
+    const bool loosened = !std::ranges::equal(shown.tools, rules.tools, {}, &common_chat_tool::parameters,
+                                              &common_chat_tool::parameters);
+    const Sayings said = sayings_of(shown);
+    const bool marked = has_control_tokens(said, control);
+    if (!loosened && !marked) {
+      rendered.text = std::move(otherwise);
+      return {};
+    }
+    std::vector<std::string*> all = said.texts;
+    all.insert(all.end(), said.json.begin(), said.json.end());
+    const TextMarks marks(control, all);
+    if (!marks.usable()) {
+      return fail(invalid_field("messages",
+                                "the messages hold all of the noncharacters U+FDD0 to U+FDEF, two of which "
+                                "must stay unused: leave some out"));
+    }
+    for (std::string* text : said.texts) marks.put(*text);
+    for (std::string* json : said.json) marks.put_in_json(*json);
+    std::string prompt;
+    try {
+      prompt = prompt_of(templates.get(), shown);
+    } catch (const std::exception&) {
+      if (!loosened) throw;
+      for (std::size_t i = 0; i < shown.tools.size(); ++i) {
+        shown.tools[i].parameters = rules.tools[i].parameters;
+        marks.put_in_json(shown.tools[i].parameters);
+      }
+      prompt = prompt_of(templates.get(), shown);
+    }
+    auto split = marks.split(prompt);
+    rendered.text = std::move(split.text);
+    rendered.plain = std::move(split.plain);
+    return {};
+  }
+
+  const TokenTree* tree;
   common_chat_templates_ptr templates;
+  std::string system_message;
+  ControlTokens control;
+  bool uses_jinja = true;
+  bool own_ids = false;  // as Mistral's templates say
 };
 
 ChatRenderer::ChatRenderer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 ChatRenderer::~ChatRenderer() = default;
 
-std::unique_ptr<ChatRenderer> ChatRenderer::create(const llama_model* model, const TokenTree& tree) {
-  if (llama_model_chat_template(model, nullptr) == nullptr) return nullptr;
-  auto state = std::make_unique<State>();
-  state->tree = &tree;
-  state->templates = common_chat_templates_init(model, "");
-  return std::unique_ptr<ChatRenderer>(new ChatRenderer(std::move(state)));
+std::string ChatRenderer::source() const { return common_chat_templates_source(state_->templates.get()); }
+
+std::unique_ptr<ChatRenderer> ChatRenderer::create(const llama_model* model, const TokenTree& tree,
+                                                   std::string system_message,
+                                                   const ChatTemplate& chat_template) {
+  return std::unique_ptr<ChatRenderer>(
+      new ChatRenderer(std::make_unique<State>(model, tree, std::move(system_message), chat_template)));
 }
 
 Result<RenderedChat> ChatRenderer::render(const ChatPrompt& chat, const OutputFormat& format) const {
-  if (!chat.tools.empty() && chat.tool_use != ToolUse::kNone &&
-      !common_chat_templates_get_caps(state_->templates.get()).at("supports_tool_calls")) {
-    return fail(invalid_field(
-        "tools", "this model's chat template has no place for tools; use a model made for calling them"));
-  }
-  if (auto checked = check_calls(chat); !checked) return fail(checked.error());
-  if (auto checked = check_tools(chat); !checked) return fail(checked.error());
+  const bool must_call = !chat.tools.empty() && chat.tool_use == ToolUse::kRequired;
+  if (auto checked = state_->check(chat, format); !checked) return fail(checked.error());
   // Now, since these errors are clearer than what a template makes of them.
   Result<GrammarSpec> own;
   if (format.kind != OutputFormat::Kind::kText) own = grammar_of(format);
   if (!own) return fail(own.error());
+  auto shown = inputs_of(chat, format, state_->system_message, state_->own_ids);
+  if (!shown) return fail(shown.error());
+  shown->use_jinja = state_->uses_jinja;
+  const std::string field(!chat.tools.empty()                        ? "tools"
+                          : format.kind != OutputFormat::Kind::kText ? format.field()
+                                                                     : "messages");
   RenderedChat rendered;
   try {
-    const common_chat_params params =
-        common_chat_templates_apply(state_->templates.get(), inputs_of(chat, format));
-    rendered.text = params.prompt;
+    Inputs rules = *shown;
+    const auto loosened = loosen(rules, [](const std::string& schema) { return check_schema(schema); });
+    if (!loosened) return fail(loosened.error());
+    const auto applied = state_->apply(rules);
+    if (!applied) return fail(applied.error());
+    const common_chat_params& params = *applied;
+    if (must_call && params.grammar.empty()) {
+      return fail(invalid_field("tool_choice",
+                                "this model's chat template does not say how it writes a call, so that none "
+                                "can be required; tool_choice may be auto or none"));
+    }
+    if (auto written = state_->write_prompt(std::move(*shown), rules, params.prompt, rendered); !written)
+      return fail(written.error());
     rendered.stop = params.additional_stops;
     const bool plain =
         params.format == COMMON_CHAT_FORMAT_CONTENT_ONLY || (chat.tools.empty() && !params.supports_thinking);
     const bool own_grammar = format.kind == OutputFormat::Kind::kGrammar;
+    const bool json = format.kind != OutputFormat::Kind::kText && !own_grammar && !must_call;
+    // Kimi's, Ling's and others' are for calls alone.
+    const bool untold = json && !plain && !has_format(params.grammar);
+    if (untold && !params.grammar.empty()) {
+      return fail(invalid_field(std::string(format.field()),
+                                "this model's chat template knows no format of an answer that may be a call; "
+                                "leave it out, or let tool_choice be none or required"));
+    }
     // The library's grammar lets a model put its JSON between ``` marks, which its parser takes off again;
     // where nothing else needs that parser, the answer is the JSON itself.
-    const bool direct = own_grammar || (plain && format.kind != OutputFormat::Kind::kText);
-    if (direct || !params.grammar.empty()) {
-      const GrammarSpec spec = direct ? std::move(*own) : template_grammar(params, chat.tool_use);
+    const bool thought = untold && begins_in_thought(params);
+    const bool direct = own_grammar || (json && plain) || (untold && !thought);
+    if (direct || thought || !params.grammar.empty()) {
+      const GrammarSpec spec = direct    ? std::move(*own)
+                               : thought ? json_behind_thought(params, rules.json_schema)
+                                         : template_grammar(params, chat);
       auto constraint = make_grammar_constraint(*state_->tree, spec);
       if (!constraint) {
-        return fail(invalid_field(own_grammar          ? "grammar"
-                                  : chat.tools.empty() ? "response_format"
-                                                       : "tools",
-                                  constraint.error().message));
+        const std::string asked(own_grammar ? format.field() : field);
+        return fail(invalid_field(asked, constraint.error().message));
       }
       rendered.constraint = std::move(*constraint);
     }
-    if (!plain) {
-      auto parser = std::make_shared<common_chat_parser_params>(params);
-      parser->reasoning_format = COMMON_REASONING_FORMAT_AUTO;
-      parser->parse_tool_calls = !chat.tools.empty() && chat.tool_use != ToolUse::kNone;
-      parser->is_continuation = chat.continue_final_message;
-      if (!params.parser.empty()) parser->parser.load(params.parser);
-      rendered.make_parser = [parser]() -> std::unique_ptr<ChatParser> {
-        return std::make_unique<LlamaChatParser>(parser);
-      };
-    }
+    if (!plain && (own_grammar || !direct)) rendered.make_parser = parser_of(params, chat);
   } catch (const std::exception& exception) {
-    const char* field = !chat.tools.empty()                        ? "tools"
-                        : format.kind != OutputFormat::Kind::kText ? "response_format"
-                                                                   : "messages";
     return fail(invalid_field(
         field, fmt::format("the model's chat template refuses this ({}): {}", field, exception.what())));
   }

@@ -7,11 +7,15 @@
 #include <gguf.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <exception>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <string_view>
+#include <utility>
 
 namespace autoglm::engine {
 
@@ -53,6 +57,64 @@ std::string text_of(const gguf_context* context, const char* key) {
   return gguf_get_val_str(context, id);
 }
 
+/// A value of any of its types of number, as it was written: 0.2 and not the float next to it.
+std::optional<double> number_of(const gguf_context* context, std::int64_t id) {
+  switch (gguf_get_kv_type(context, id)) {
+    case GGUF_TYPE_UINT8:
+      return gguf_get_val_u8(context, id);
+    case GGUF_TYPE_INT8:
+      return gguf_get_val_i8(context, id);
+    case GGUF_TYPE_UINT16:
+      return gguf_get_val_u16(context, id);
+    case GGUF_TYPE_INT16:
+      return gguf_get_val_i16(context, id);
+    case GGUF_TYPE_UINT32:
+      return gguf_get_val_u32(context, id);
+    case GGUF_TYPE_INT32:
+      return gguf_get_val_i32(context, id);
+    case GGUF_TYPE_UINT64:
+      return static_cast<double>(gguf_get_val_u64(context, id));
+    case GGUF_TYPE_INT64:
+      return static_cast<double>(gguf_get_val_i64(context, id));
+    case GGUF_TYPE_FLOAT32: {
+      std::array<char, 64> text;
+      const auto end = std::to_chars(text.begin(), text.end(), gguf_get_val_f32(context, id));
+      double number = 0;
+      std::from_chars(text.data(), end.ptr, number);
+      return number;
+    }
+    case GGUF_TYPE_FLOAT64:
+      return gguf_get_val_f64(context, id);
+    default:
+      return std::nullopt;
+  }
+}
+
+/// `general.sampling.*`, as llama.cpp's converter takes it over from generation_config.json.
+void read_sampling(const gguf_context* context, GgufHeader& header) {
+  constexpr std::string_view kPrefix = "general.sampling.";
+  constexpr std::array kNames = {std::pair("temp", "temperature"), std::pair("top_k", "top_k"),
+                                 std::pair("top_p", "top_p"), std::pair("min_p", "min_p"),
+                                 std::pair("penalty_repeat", "repetition_penalty")};
+  for (std::int64_t id = 0; id < gguf_get_n_kv(context); ++id) {
+    const std::string_view key = gguf_get_key(context, id);
+    if (!key.starts_with(kPrefix)) continue;
+    const auto* const name = std::ranges::find(kNames, key.substr(kPrefix.size()),
+                                               [](const auto& pair) { return std::string_view(pair.first); });
+    const auto number = number_of(context, id);
+    std::optional<std::string> wrong;
+    if (name == kNames.end()) {
+      wrong = "is something that this server does not do";
+    } else if (!number) {
+      wrong = "must be a number";
+    } else {
+      wrong = set_sampling_number(header.sampling, name->second,
+                                  *number < 0 && key.ends_with("top_k") ? 0 : *number);
+    }
+    if (wrong) header.remarks.push_back(fmt::format("{} {}", key, *wrong));
+  }
+}
+
 }  // namespace
 
 Error model_file_error(ErrorCode code, const std::string& path, std::string_view what) {
@@ -76,7 +138,10 @@ Result<GgufHeader> read_gguf_header(const std::string& path) {
   GgufHeader header{.architecture = text_of(context.get(), "general.architecture"),
                     .name = text_of(context.get(), "general.name"),
                     .tensors = static_cast<std::uint64_t>(gguf_get_n_tensors(context.get())),
-                    .bytes = gguf_get_data_offset(context.get())};
+                    .bytes = gguf_get_data_offset(context.get()),
+                    .sampling = {},
+                    .remarks = {}};
+  read_sampling(context.get(), header);
   const std::uint64_t data = header.bytes;
   for (std::int64_t i = 0; i < gguf_get_n_tensors(context.get()); ++i) {
     const std::uint64_t end =

@@ -2,39 +2,39 @@
 
 #include "base/utf8.h"
 #include "engine/backends/llama/library_log.h"
-#include "engine/backends/llama/schema_check.h"
 
 #include <common.h>
-#include <json-schema-to-grammar.h>
-#include <json.h>
 #include <llama-cpp.h>
+#include <llama-grammar.h>
 #include <llama.h>
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <limits>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 namespace autoglm::engine {
 
 namespace {
 
-constexpr std::size_t kMostGrammarBytes = 1 << 20;  // its rules take twenty times as much
-
 class GrammarConstraint final : public TokenConstraint {
  public:
   /// Without `tree` every token is looked at.
-  GrammarConstraint(llama_sampler_ptr grammar, const TokenTree* tree, bool lazy)
-      : grammar_(std::move(grammar)), tree_(tree), lazy_(lazy) {}
+  GrammarConstraint(llama_sampler_ptr grammar, const TokenTree* tree, bool lazy, std::size_t bytes)
+      : grammar_(std::move(grammar)), tree_(tree), lazy_(lazy), bytes_(bytes) {}
 
   std::unique_ptr<TokenConstraint> clone() const override {
     auto copy = std::make_unique<GrammarConstraint>(llama_sampler_ptr(llama_sampler_clone(grammar_.get())),
-                                                    tree_, lazy_);
+                                                    tree_, lazy_, bytes_);
     copy->state_ = state_;
     return copy;
   }
+  std::size_t bytes() const override { return bytes_; }
 
   bool allows(TokenId token) const override {
     if (state_ == State::kLeft) return true;
@@ -110,14 +110,87 @@ class GrammarConstraint final : public TokenConstraint {
   llama_sampler_ptr grammar_;
   const TokenTree* tree_;
   bool lazy_;
+  std::size_t bytes_;
   mutable State state_ = State::kKept;
 };
+
+/// What a constraint by `grammar`, which can be parsed, takes: its text says little, since repetitions are
+/// written out.
+std::size_t bytes_of(const std::string& grammar) {
+  llama_grammar_parser parser;
+  std::size_t bytes = grammar.size() + 4096;
+  if (!parser.parse(grammar.c_str())) return bytes;
+  for (const llama_grammar_rule& rule : parser.rules)
+    bytes += sizeof(rule) + rule.size() * sizeof(llama_grammar_element);
+  return bytes;
+}
+
+/// Of a number that is too large the library tells nothing but the name of the function that read it.
+std::string in_words(std::string why) {
+  for (const std::string_view reader : {"stoull", "stoul", "stoll", "stol", "stoi"}) {
+    const std::size_t at = why.find(reader);
+    const std::size_t end = at + reader.size();
+    if (at == std::string::npos || (end < why.size() && why[end] != ';')) continue;
+    if (at == 0 || why[at - 1] == ' ') why.replace(at, reader.size(), "a number is too large");
+  }
+  return why;
+}
+
+/// Tokens whose texts together are just `text`, each the longest that fits; none when there are no such.
+std::vector<TokenId> longest_tokens(const TokenTree& tree, std::string_view text) {
+  std::vector<TokenId> tokens;
+  while (!text.empty()) {
+    std::optional<TokenId> longest;
+    std::size_t length = 0;
+    for (auto level = tree.roots(); !level.empty();) {
+      const auto fits = std::ranges::find_if(level, [&](TokenId token) {
+        if (llama_vocab_is_control(tree.vocab(), token) || llama_vocab_is_eog(tree.vocab(), token))
+          return false;
+        const std::string piece = common_token_to_piece(tree.vocab(), token, true);
+        if (piece.empty() || !text.starts_with(piece)) return false;
+        length = piece.size();
+        return true;
+      });
+      if (fits == level.end()) break;
+      longest = *fits;
+      level = tree.below(*fits);
+    }
+    if (!longest) return {};
+    tokens.push_back(*longest);
+    text.remove_prefix(length);
+  }
+  return tokens;
+}
+
+/// The tokens of a prompt's end, as its grammar has to read it: some vocabularies put a space before a text
+/// that begins, or follows a special token, and the grammar knows of none.
+std::vector<TokenId> tokens_spelling(const TokenTree& tree, std::string_view text) {
+  std::vector<TokenId> spelling;
+  for (const TokenId token : common_tokenize(tree.vocab(), std::string(text), false, true)) {
+    std::string piece = common_token_to_piece(tree.vocab(), token, true);
+    if (!text.starts_with(piece) && piece.starts_with(' ') && text.starts_with(piece.substr(1))) {
+      piece.erase(0, 1);
+      std::ranges::copy(longest_tokens(tree, piece), std::back_inserter(spelling));
+    } else if (!text.starts_with(piece)) {
+      // SentencePiece reads a "▁", which it writes its spaces as, as a space.
+      std::ranges::copy(longest_tokens(tree, text), std::back_inserter(spelling));
+      return spelling;
+    } else {
+      spelling.push_back(token);
+    }
+    text.remove_prefix(std::min(piece.size(), text.size()));
+  }
+  return spelling;
+}
 
 }  // namespace
 
 Result<std::unique_ptr<TokenConstraint>> make_grammar_constraint(const TokenTree& tree,
                                                                  const GrammarSpec& spec) {
   const llama_vocab* vocab = tree.vocab();
+  // The library would take what stands before it, of nothing no grammar at all.
+  if (spec.grammar.find('\0') != std::string::npos)
+    return fail(ErrorCode::kInvalidArgument, "the grammar cannot be used: it contains a NUL character");
   const LibraryLog log;
   llama_sampler_ptr grammar;
   if (spec.lazy) {
@@ -131,14 +204,14 @@ Result<std::unique_ptr<TokenConstraint>> make_grammar_constraint(const TokenTree
   }
   if (!grammar) {
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("the grammar cannot be used: {}", excerpt(log.reason(), 200)));
+                fmt::format("the grammar cannot be used: {}", excerpt(in_words(log.reason()), 200)));
   }
   try {
     // Grammars may name tokens, in angle brackets; these are allowed whatever their texts begin with.
     const bool by_text = spec.grammar.find('<') == std::string::npos;
-    auto constraint =
-        std::make_unique<GrammarConstraint>(std::move(grammar), by_text ? &tree : nullptr, spec.lazy);
-    for (const llama_token token : common_tokenize(vocab, spec.prefill, false, true)) {
+    auto constraint = std::make_unique<GrammarConstraint>(std::move(grammar), by_text ? &tree : nullptr,
+                                                          spec.lazy, bytes_of(spec.grammar));
+    for (const TokenId token : tokens_spelling(tree, spec.prefill)) {
       if (!constraint->allows(token))
         return fail(
             ErrorCode::kInvalidArgument,
@@ -149,29 +222,6 @@ Result<std::unique_ptr<TokenConstraint>> make_grammar_constraint(const TokenTree
   } catch (const std::exception& exception) {
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("the answer's beginning cannot be taken apart: {}", exception.what()));
-  }
-}
-
-Result<GrammarSpec> grammar_of(const OutputFormat& format) {
-  if (format.kind == OutputFormat::Kind::kGrammar) {
-    if (format.definition.size() <= kMostGrammarBytes) return GrammarSpec{.grammar = format.definition};
-    return fail(invalid_field("grammar", fmt::format("grammar is over {} bytes", kMostGrammarBytes)));
-  }
-  const std::string schema =
-      format.kind == OutputFormat::Kind::kJsonObject ? R"({"type": "object"})" : format.definition;
-  const auto refuse = [](std::string_view why) {
-    return fail(invalid_field("response_format",
-                              fmt::format("response_format has a schema that cannot be kept to: {}", why)));
-  };
-  if (auto checked = check_schema(schema); !checked) return refuse(checked.error().message);
-  try {
-    return GrammarSpec{.grammar = json_schema_to_grammar(common_json::parse(schema))};
-  } catch (const std::exception& exception) {
-    std::string_view why = exception.what();
-    constexpr std::string_view kPlaced = "JSON schema error ";  // "at #/…" follows, as in ours
-    if (const std::size_t at = why.find(kPlaced); at != std::string_view::npos)
-      why.remove_prefix(at + kPlaced.size());
-    return refuse(excerpt(why, 300));
   }
 }
 

@@ -21,7 +21,4 @@ struct GrammarSpec {
 Result<std::unique_ptr<TokenConstraint>> make_grammar_constraint(const TokenTree& tree,
                                                                  const GrammarSpec& spec);
 
-/// The grammar of a format; kInvalidArgument, naming `response_format` or `grammar`, says why there is none.
-Result<GrammarSpec> grammar_of(const OutputFormat& format);
-
 }  // namespace autoglm::engine

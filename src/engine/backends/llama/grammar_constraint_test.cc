@@ -75,6 +75,11 @@ TEST(GrammarConstraint, WhatWouldNeverEndIsRefused) {
       {"root ::= e root \"a\" | \"b\"\ne ::= f f\nf ::= \"x\"?", "too many ways"},
       {rules(3000, "r{0} ::= r{1} | \"b{0}\"", "\"a\""), "too many ways"},
       {"a ::= [a]", "does not contain a 'root'"},
+      {R"(root ::= "a"{99999999999999999999})", "a number is too large"},
+      {R"(root ::= "a"{1,99999999999999999999})", "a number is too large"},
+      {"root ::= <[99999999999999999999]>", "a number is too large"},
+      {std::string(1, '\0'), "contains a NUL"},
+      {std::string("root ::= \"a\"\0 | \"b\"", 19), "contains a NUL"},
   };
   for (const auto& [grammar, says] : cases) {
     const auto made = backend->make_constraint({OutputFormat::Kind::kGrammar, grammar});
@@ -116,6 +121,13 @@ TEST(GrammarConstraint, SaysWhereASchemaIsNone) {
   EXPECT_EQ(made.error().message,
             "response_format has a schema that cannot be kept to: at #/properties/a: enum must be a "
             "non-empty array");
+}
+
+TEST(GrammarConstraint, SaysThatANumberOfAPatternIsTooLarge) {
+  const auto made = make_llama()->make_constraint(
+      {OutputFormat::Kind::kJsonSchema, R"({"type": "string", "pattern": "^a{99999999999}$"})"});
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().message.find("stoi"), std::string::npos) << made.error().message;
 }
 
 // Grammars as only templates make them.

@@ -1,6 +1,7 @@
 #include "engine/backends/llama/library_log.h"
 
 #include <llama.h>
+#include <log.h>
 
 #include <algorithm>
 #include <string_view>
@@ -24,7 +25,12 @@ void take_log(ggml_log_level level, const char* text, void* /*user*/) {
 LibraryLog::LibraryLog() { t_capture = &text_; }
 LibraryLog::~LibraryLog() { t_capture = nullptr; }
 
-void LibraryLog::listen() { llama_log_set(take_log, nullptr); }
+void LibraryLog::listen() {
+  llama_log_set(take_log, nullptr);
+  // llama-common writes to stderr, at each request, what it thinks of the template; it throws its errors,
+  // too.
+  [[maybe_unused]] static const bool kOnce = (common_log_set_verbosity_thold(-1), true);
+}
 
 std::string LibraryLog::reason() const {
   std::string out;

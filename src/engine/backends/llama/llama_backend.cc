@@ -1,10 +1,14 @@
 #include "engine/backends/llama/llama_backend.h"
 
+#include "base/utf8.h"
 #include "engine/backends/llama/chat_renderer.h"
 #include "engine/backends/llama/gguf_header.h"
 #include "engine/backends/llama/grammar_constraint.h"
 #include "engine/backends/llama/library_log.h"
 #include "engine/backends/llama/saved_states.h"
+#include "engine/backends/llama/schema_grammar.h"
+#include "engine/backends/llama/tokenizer.h"
+#include "engine/backends/llama/tokenizer_info.h"
 
 #include <ggml-cpu.h>
 #include <llama-cpp.h>
@@ -14,8 +18,11 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
+#include <map>
 #include <mutex>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace autoglm::engine {
@@ -23,10 +30,25 @@ namespace autoglm::engine {
 namespace {
 
 constexpr std::uint32_t kDefaultContext = 8192;
+// How long compute threads poll for the next step before they sleep, in the library's unit: some
+// milliseconds. That is longer than the engine takes between steps. Its default is a fifth of a second of
+// burnt CPU.
+constexpr std::uint32_t kPoll = 1;
 
 struct ThreadPoolFree {
   void operator()(ggml_threadpool* pool) const { ggml_threadpool_free(pool); }
 };
+
+/// What `make` returns; what it throws at input is the input's error.
+template <class F>
+std::invoke_result_t<F> without_exceptions(const std::string& field, const F& make) {
+  try {
+    return make();
+  } catch (const std::exception& exception) {
+    return fail(
+        invalid_field(field, fmt::format("{} cannot be used: {}", field, excerpt(exception.what(), 200))));
+  }
+}
 
 class LlamaBackend final : public Backend {
  public:
@@ -38,12 +60,13 @@ class LlamaBackend final : public Backend {
   Result<std::vector<TokenId>> tokenize(std::string_view text, bool add_special,
                                         bool parse_special) const override;
   std::string_view piece(TokenId token) const override { return pieces_[static_cast<std::size_t>(token)]; }
+  std::string_view written(TokenId token) const override { return llama_vocab_get_text(vocab_, token); }
   bool ends_generation(TokenId token) const override { return llama_vocab_is_eog(vocab_, token); }
   std::span<const TokenId> end_tokens() const override { return end_tokens_; }
   Result<RenderedChat> render_chat(const ChatPrompt& chat, const OutputFormat& format) const override;
   Result<std::unique_ptr<TokenConstraint>> make_constraint(const OutputFormat& format) const override;
 
-  DecodeStatus decode(std::span<const BatchRow> rows) override;
+  DecodeStatus decode(std::span<const BatchRow> rows, std::uint32_t threads) override;
   std::span<float> logits(std::size_t row) override {
     return {llama_get_logits_ith(context_.get(), static_cast<std::int32_t>(row)), facts_.vocabulary_size};
   }
@@ -53,11 +76,12 @@ class LlamaBackend final : public Backend {
   Result<void> make_context(const LlamaOptions& options);
   void read_pieces();
   void reserve_batch(std::uint32_t rows);
+  void use_threads(std::uint32_t threads);
 
   llama_model_ptr model_;
   const llama_vocab* vocab_ = nullptr;
-  std::unique_ptr<ggml_threadpool, ThreadPoolFree> threads_;
-  llama_context_ptr context_;  // after threads_, which it uses
+  std::map<std::uint32_t, std::unique_ptr<ggml_threadpool, ThreadPoolFree>> pools_;  // by their threads
+  llama_context_ptr context_;  // after pools_, one of which it uses
   std::optional<SavedStates> saved_;
   std::unique_ptr<TokenTree> tree_;
   std::unique_ptr<ChatRenderer> chat_;
@@ -81,7 +105,10 @@ Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options,
     LibraryLog::listen();
     llama_backend_init();
   });
-  if (auto header = read_gguf_header(options.path); !header) return fail(header.error());
+  const auto chat_template = read_chat_template(options.chat_template);
+  if (!chat_template) return fail(chat_template.error());
+  auto header = read_gguf_header(options.path);
+  if (!header) return fail(header.error());
 
   const LibraryLog log;
   auto backend = std::make_unique<LlamaBackend>();
@@ -103,13 +130,24 @@ Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options,
           model_file_error(ErrorCode::kUnimplemented, options.path, "is not a decoder-only language model"));
     }
     backend->vocab_ = llama_model_get_vocab(backend->model_.get());
+    if (auto checked = check_vocabulary(backend->vocab_); !checked)
+      return fail(model_file_error(ErrorCode::kDataLoss, options.path, checked.error().message));
     backend->tree_ = std::make_unique<TokenTree>(backend->vocab_);
     if (auto made = backend->make_context(options); !made) {
       return fail(model_file_error(ErrorCode::kUnavailable, options.path,
                                    made.error().message + ": " + log.reason()));
     }
-    backend->chat_ = ChatRenderer::create(backend->model_.get(), *backend->tree_);
-    backend->facts_.has_chat_template = backend->chat_ != nullptr;
+    backend->chat_ =
+        ChatRenderer::create(backend->model_.get(), *backend->tree_, options.system_message, *chat_template);
+    const char* own = llama_model_chat_template(backend->model_.get(), nullptr);
+    if (options.chat_template.empty() && (own == nullptr || *own == '\0'))
+      backend->facts_.notes.emplace_back("its file has no chat template: chats are written in ChatML");
+    backend->facts_.has_chat_template = true;
+    backend->facts_.tokenizer_info =
+        tokenizer_info(backend->model_.get(), backend->facts_.context_length, backend->chat_->source());
+    backend->facts_.file = options.path;
+    backend->facts_.sampling = header->sampling;
+    backend->facts_.remarks = std::move(header->remarks);
     backend->read_pieces();
   } catch (const std::exception& exception) {
     return fail(model_file_error(ErrorCode::kDataLoss, options.path,
@@ -123,6 +161,11 @@ Result<void> LlamaBackend::make_context(const LlamaOptions& options) {
   const std::uint32_t wanted = options.context != 0 ? options.context : std::min(trained, kDefaultContext);
   const std::uint32_t length = std::min(wanted, trained);
   const std::uint32_t cells = std::max(options.cache_cells, length);
+  if (wanted > trained) {
+    facts_.notes.push_back(
+        fmt::format("`context` is {} tokens, and the model was trained for {}: requests have {}", wanted,
+                    trained, length));
+  }
 
   llama_context_params params = llama_context_default_params();
   params.n_ctx = cells;
@@ -148,10 +191,8 @@ Result<void> LlamaBackend::make_context(const LlamaOptions& options) {
         ErrorCode::kUnavailable,
         fmt::format("no context of {} tokens could be made; lower `context` or `cache_tokens`", cells));
   }
-  // A pool of our own: without one the library starts its threads anew at every step.
-  ggml_threadpool_params pool = ggml_threadpool_params_default(static_cast<int>(options.threads));
-  threads_.reset(ggml_threadpool_new(&pool));
-  llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
+  facts_.threads = options.threads;
+  use_threads(options.threads);
 
   facts_.context_length = std::min(length, llama_n_ctx(context_.get()));
   facts_.cache_cells = llama_n_ctx(context_.get());
@@ -171,6 +212,10 @@ Result<void> LlamaBackend::make_context(const LlamaOptions& options) {
   facts_.tile_rows = ggml_cpu_has_amx_int8() != 0 ? 32 : 0;
   facts_.vocabulary_size = static_cast<std::uint32_t>(llama_vocab_n_tokens(vocab_));
   facts_.adds_bos = llama_vocab_get_add_bos(vocab_);
+  const InfillTokens infill{.prefix = llama_vocab_fim_pre(vocab_),
+                            .suffix = llama_vocab_fim_suf(vocab_),
+                            .middle = llama_vocab_fim_mid(vocab_)};
+  if (std::min({infill.prefix, infill.suffix, infill.middle}) >= 0) facts_.infill = infill;
   return {};
 }
 
@@ -195,34 +240,22 @@ void LlamaBackend::read_pieces() {
 
 Result<std::vector<TokenId>> LlamaBackend::tokenize(std::string_view text, bool add_special,
                                                     bool parse_special) const {
-  std::vector<TokenId> tokens(text.size() / 3 + 16);
-  for (int attempt = 0; attempt < 2; ++attempt) {
-    const std::int32_t count =
-        llama_tokenize(vocab_, text.data(), static_cast<std::int32_t>(text.size()), tokens.data(),
-                       static_cast<std::int32_t>(tokens.size()), add_special, parse_special);
-    if (count >= 0) {
-      tokens.resize(static_cast<std::size_t>(count));
-      return tokens;
-    }
-    if (count == INT32_MIN) break;
-    tokens.resize(static_cast<std::size_t>(-count));
-  }
-  return fail(ErrorCode::kInvalidArgument, "the prompt is too long to be split into tokens");
+  return engine::tokenize(vocab_, text, add_special, parse_special);
 }
 
 Result<RenderedChat> LlamaBackend::render_chat(const ChatPrompt& chat, const OutputFormat& format) const {
-  if (chat_) return chat_->render(chat, format);
-  return fail(
-      invalid_field("messages", "this model has no chat template; use /v1/completions with a prompt"));
+  return without_exceptions("messages", [&] { return chat_->render(chat, format); });
 }
 
 Result<std::unique_ptr<TokenConstraint>> LlamaBackend::make_constraint(const OutputFormat& format) const {
-  const auto spec = grammar_of(format);
-  if (!spec) return fail(spec.error());
-  auto constraint = make_grammar_constraint(*tree_, *spec);
-  if (constraint) return constraint;
-  const bool own = format.kind == OutputFormat::Kind::kGrammar;
-  return fail(invalid_field(own ? "grammar" : "response_format", constraint.error().message));
+  const std::string field(format.field());
+  return without_exceptions(field, [&]() -> Result<std::unique_ptr<TokenConstraint>> {
+    const auto spec = grammar_of(format);
+    if (!spec) return fail(spec.error());
+    auto constraint = make_grammar_constraint(*tree_, *spec);
+    if (constraint) return constraint;
+    return fail(invalid_field(field, constraint.error().message));
+  });
 }
 
 void LlamaBackend::apply(const KvOperation& operation) {
@@ -259,7 +292,24 @@ void LlamaBackend::reserve_batch(std::uint32_t rows) {
   wants_logits_.resize(rows);
 }
 
-DecodeStatus LlamaBackend::decode(std::span<const BatchRow> rows) {
+/// Pools of our own: without one the library starts its threads anew at every step. One for each number of
+/// threads, since threads of a pool that are left out of a step would poll meanwhile; the library pauses the
+/// pool that it leaves.
+void LlamaBackend::use_threads(std::uint32_t threads) {
+  const auto count = static_cast<std::int32_t>(threads);
+  auto& pool = pools_[threads];
+  if (pool && llama_n_threads(context_.get()) == count) return;
+  if (!pool) {
+    ggml_threadpool_params params = ggml_threadpool_params_default(count);
+    params.poll = kPoll;
+    pool.reset(ggml_threadpool_new(&params));
+  }
+  llama_attach_threadpool(context_.get(), pool.get(), pool.get());
+  llama_set_n_threads(context_.get(), count, count);
+}
+
+DecodeStatus LlamaBackend::decode(std::span<const BatchRow> rows, std::uint32_t threads) {
+  use_threads(threads);
   reserve_batch(facts_.max_batch);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     tokens_[i] = rows[i].token;
@@ -274,15 +324,19 @@ DecodeStatus LlamaBackend::decode(std::span<const BatchRow> rows) {
                           .n_seq_id = sequence_counts_.data(),
                           .seq_id = sequence_pointers_.data(),
                           .logits = wants_logits_.data()};
-  switch (llama_decode(context_.get(), batch)) {
-    case 0:
-      return DecodeStatus::kOk;
-    case 1:
-      return DecodeStatus::kNoRoom;
-    case 2:
-      return DecodeStatus::kAborted;
-    default:
-      return DecodeStatus::kFailed;
+  try {
+    switch (llama_decode(context_.get(), batch)) {
+      case 0:
+        return DecodeStatus::kOk;
+      case 1:
+        return DecodeStatus::kNoRoom;
+      case 2:
+        return DecodeStatus::kAborted;
+      default:
+        return DecodeStatus::kFailed;
+    }
+  } catch (const std::exception&) {  // no memory for the step
+    return DecodeStatus::kFailed;
   }
 }
 

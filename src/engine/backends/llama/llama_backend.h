@@ -14,6 +14,8 @@ struct LlamaOptions {
   std::uint32_t max_sequences = 32;
   std::uint32_t max_batch = 512;
   unsigned threads = 1;
+  std::string chat_template;   ///< a file, or one of the library's names; empty: the model's own
+  std::string system_message;  ///< for chats without one; empty: as the model's template has it
 };
 
 /// Loads a GGUF file through llama.cpp, memory-mapped, with one key-value cache that all sequences

@@ -81,10 +81,14 @@ class Attention : public ::testing::Test {
     return {data, data + ggml_nelements(out)};
   }
 
-  /// The error's share of what is right, squared.
-  double error(const Step& step) {
-    const Context context(ggml_init({.mem_size = 256 << 20, .mem_buffer = nullptr, .no_alloc = false}),
-                          ggml_free);
+  /// A step, ready to be computed.
+  struct Graph {
+    Context context;
+    ggml_cgraph* graph;
+    ggml_tensor* out;
+  };
+  Graph build(const Step& step) {
+    Context context(ggml_init({.mem_size = 256 << 20, .mem_buffer = nullptr, .no_alloc = false}), ggml_free);
     const std::int64_t rows = step.streams + step.prompt;
     ggml_tensor* queries = ggml_new_tensor_3d(context.get(), GGML_TYPE_F32, step.width, step.heads, rows);
     const auto values = random_floats(ggml_nelements(queries));
@@ -97,8 +101,14 @@ class Attention : public ::testing::Test {
                             step.max_bias, step.soft_cap);
     ggml_cgraph* graph = ggml_new_graph(context.get());
     ggml_build_forward_expand(graph, out);
-    const auto right = compute(graph, out, step, true);
-    const auto ours = compute(graph, out, step, false);
+    return {std::move(context), graph, out};
+  }
+
+  /// The error's share of what is right, squared.
+  double error(const Step& step) {
+    const Graph made = build(step);
+    const auto right = compute(made.graph, made.out, step, true);
+    const auto ours = compute(made.graph, made.out, step, false);
     double wrong = 0;
     double all = 0;
     for (std::size_t i = 0; i < right.size(); ++i) {
@@ -120,6 +130,19 @@ TEST_F(Attention, OfOneStream) {
     for (const int threads : {1, 2, 3})
       EXPECT_LT(error({.prompt = 1, .cells = cells, .filled = 1, .threads = threads}), kRounding)
           << cells << ' ' << threads;
+}
+
+TEST_F(Attention, IsTheSameToTheLastBitByAnyNumberOfThreads) {
+  for (const auto& [prompt, cells] : {std::pair(1, 300), {1, 1024}, {1, 3000}, {40, 1024}}) {
+    Step step{.prompt = prompt, .cells = cells, .filled = 1};
+    const Graph made = build(step);
+    std::vector<std::vector<float>> by_threads;
+    for (const int threads : {1, 2, 3, 7}) {
+      step.threads = threads;
+      by_threads.push_back(compute(made.graph, made.out, step, false));
+    }
+    for (const auto& each : by_threads) EXPECT_EQ(each, by_threads.front()) << prompt << ' ' << cells;
+  }
 }
 
 TEST_F(Attention, OfStreamsThatLieScattered) {

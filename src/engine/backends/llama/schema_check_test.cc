@@ -37,7 +37,9 @@ TEST(SchemaCheck, LetsTheUsualThrough) {
           R"({"type":"object","required":["a"],"allOf":[{"properties":{"a":{"type":"null"}}}]})",
           R"({"allOf":[{"$ref":"#/$defs/e"}],"$defs":{"e":{"enum":["x","y"]}}})",
           R"({"$ref":"#/$defs/n","$defs":{"n":{"type":"object","properties":{"next":{"anyOf":[{"$ref":"#/$defs/n"},{"type":"null"}]}}}}})",
-          R"({"$ref":"#/$defs/absent"})",
+          R"({"properties":{"a":true,"b":false},"items":false})",
+          R"({"$ref":"#/$defs/a~1b~0%25","$defs":{"a/b~%":{"type":"null"}}})",
+          R"({"type":"object","properties":{"next":{"$ref":"#"}}})",
           R"({"properties":{"a":{"minimum":5,"maximum":1,"$ref":"#/$defs/n"}},"$defs":{"n":{"type":"null"}}})",
       }) {
     EXPECT_EQ(refusal(schema), "") << schema;
@@ -56,6 +58,17 @@ TEST(SchemaCheck, SaysWhereASchemaContradictsItself) {
            Case{R"({"type":"number","exclusiveMinimum":5,"maximum":5})", "no number"},
            Case{R"({"type":"integer","maximum":18446744073709551615})", "maximum is beyond 64 bits"},
            Case{R"({"type":["null","integer"],"minimum":-1e300})", "minimum is beyond 64 bits"},
+           Case{R"({"type":"integer","minimum":9007199254740993,"maximum":9007199254740992})", "no number"},
+           Case{R"({"type":"integer","exclusiveMinimum":9223372036854775807})", "no number"},
+           Case{R"({"type":"integer","minimum":5,"exclusiveMinimum":true,"maximum":5})", "no number"},
+           Case{R"({"type":"integer","minimum":"5"})", "minimum must be a number"},
+           Case{R"({"$ref":"#/$defs/absent"})", "at #: cannot resolve $ref #/$defs/absent"},
+           Case{R"({"$ref":"#/$defs/a~2","$defs":{"a~2":{}}})", "~ is followed by 0 or 1"},
+           Case{R"({"$ref":"#/anyOf/00","anyOf":[{}]})", "00 is out of range"},
+           Case{R"({"$ref":"other.json"})", "only references into the same document"},
+           Case{"false", "nothing is as the schema false says"},
+           Case{R"({"properties":{"a":false},"required":["a"]})", "a is required, but its schema is false"},
+           Case{R"({"type":"array","items":false,"minItems":1})", "it may not have as many items as it must"},
            Case{R"({"type":"string","minLength":5,"maxLength":1})", "minLength is above maxLength"},
            Case{R"({"type":"array","minItems":2001})", "minItems is at most 2000"},
            Case{R"({"type":"array","maxItems":4294967296})", "maxItems is at most"},
@@ -75,6 +88,16 @@ TEST(SchemaCheck, SaysWhereASchemaContradictsItself) {
        }) {
     EXPECT_NE(refusal(schema).find(says), std::string::npos)
         << schema << " is refused with: " << refusal(schema);
+  }
+}
+
+TEST(SchemaCheck, RefusesReferencesThatWouldOverflowTheStack) {
+  for (const char unit : {'!', 'a', '/'}) {
+    const std::string name(200'000, unit);
+    EXPECT_NE(
+        refusal(R"({"$ref":"#/$defs/)" + name + R"(","$defs":{")" + name + R"(":{}}})").find("$ref is over"),
+        std::string::npos);
+    EXPECT_NE(refusal(R"({"anyOf":[{"$ref":")" + name + R"("}]})").find("$ref is over"), std::string::npos);
   }
 }
 

@@ -13,7 +13,7 @@ std::unique_ptr<TokenSampler> make(const SamplingParams& params, std::uint32_t v
                                    std::uint64_t seed = 1, std::uint32_t choice = 0,
                                    const std::vector<TokenId>& prompt = {}) {
   return make_token_sampler(
-      {.params = &params, .seed = seed, .choice = choice, .vocabulary_size = vocabulary, .prompt = prompt});
+      {.params = params, .seed = seed, .choice = choice, .vocabulary_size = vocabulary, .prompt = prompt});
 }
 
 TokenId sample_once(TokenSampler& sampler, std::vector<float> logits, std::uint64_t index = 0) {
@@ -101,6 +101,7 @@ INSTANTIATE_TEST_SUITE_P(All, Filters,
 /// Allows what it is told.
 class Allowed final : public TokenConstraint {
  public:
+  std::size_t bytes() const override { return 0; }
   explicit Allowed(std::vector<TokenId> tokens) : tokens_(std::move(tokens)) {}
   std::unique_ptr<TokenConstraint> clone() const override { return std::make_unique<Allowed>(*this); }
   bool allows(TokenId token) const override { return std::ranges::find(tokens_, token) != tokens_.end(); }
@@ -120,7 +121,7 @@ TEST(TokenSampler, TakesWhatAConstraintAllowsOrNothing) {
   for (const double temperature : {0.0, 1.0}) {
     const SamplingParams params{.temperature = temperature};
     const auto sample = [&](std::vector<TokenId> allowed, std::vector<float> logits) {
-      const auto sampler = make_token_sampler({.params = &params,
+      const auto sampler = make_token_sampler({.params = params,
                                                .seed = 1,
                                                .choice = 0,
                                                .vocabulary_size = 100,
@@ -152,9 +153,42 @@ TEST(TokenSampler, PenaltiesAndBiasChangeLogitsAsDocumented) {
   const auto repetition = make({.temperature = 0, .repetition_penalty = 2.0}, 2, 1, 0, {0});
   EXPECT_EQ(sample_once(*repetition, {1.0F, 0.6F}), 1);    // the prompt counts: 1.0 / 2
   EXPECT_EQ(sample_once(*repetition, {-0.4F, -0.7F}), 1);  // and -0.4 × 2
-  const auto biased = make({.temperature = 0, .logit_bias = {{1, 3.0F}}}, 2);
+  const std::vector<std::pair<TokenId, float>> bias = {{1, 3.0F}};
+  const auto biased = make_token_sampler(
+      {.params = {.temperature = 0}, .seed = 1, .choice = 0, .vocabulary_size = 2, .logit_bias = bias});
   EXPECT_EQ(sample_once(*biased, {2.9F, 0.0F}), 1);
   EXPECT_EQ(sample_once(*biased, {3.1F, 0.0F}), 0);
+}
+
+/// What is drawn of `logits` in many draws.
+std::vector<TokenId> drawn(const SamplingParams& params, const std::vector<float>& logits) {
+  const auto sampler = make(params, static_cast<std::uint32_t>(logits.size()));
+  std::map<TokenId, int> counts;
+  for (std::uint64_t i = 0; i < 2000; ++i) ++counts[sample_once(*sampler, logits, i)];
+  std::vector<TokenId> tokens;
+  for (const auto& [token, count] : counts) tokens.push_back(token);
+  return tokens;
+}
+
+TEST(TokenSampler, KeepsWhatIsTypicalAndWhatIsNearTheTop) {
+  // One token is certain far beyond what is typical of the others: of equal ones any is.
+  const std::vector<float> logits = {3.0F, 1.0F, 1.0F, 1.0F, 1.0F, 1.0F, 1.0F, 1.0F};
+  EXPECT_EQ(drawn({}, logits).size(), 8U);
+  EXPECT_LT(drawn({.typical_p = 0.3}, logits).size(), 8U);
+  EXPECT_EQ(drawn({.top_n_sigma = 0.5}, logits), std::vector<TokenId>{0});
+  EXPECT_EQ(drawn({.top_p = 0}, logits), std::vector<TokenId>{0});
+}
+
+TEST(TokenSampler, PenaltiesCountTheirWindow) {
+  const std::vector<float> logits = {1.0F, 0.9F, 0.8F};
+  const auto chosen = [&](std::int32_t window) {
+    const auto sampler = make({.temperature = 0, .presence_penalty = 2, .penalty_window = window}, 3);
+    for (const TokenId token : {0, 1}) sampler->accept(token);
+    return sample_once(*sampler, logits);
+  };
+  EXPECT_EQ(chosen(-1), 2);
+  EXPECT_EQ(chosen(1), 0);
+  EXPECT_EQ(chosen(0), 0);
 }
 
 }  // namespace

@@ -66,9 +66,14 @@ class EngineProcess::Stream final : public EventStream {
       : owner_(owner), process_(std::move(process)), inner_(std::move(inner)) {}
 
   Task<Result<EventBatch>> next() override {
-    auto batch = co_await inner_->next();
-    if (!batch && co_await died_with(*process_, batch.error())) co_return fail(owner_.died());
-    co_return batch;
+    if (!broke_) {
+      auto batch = co_await inner_->next();
+      if (batch) co_return batch;
+      broke_ = std::move(batch.error());
+    }
+    // Whoever gives this wait up and asks again must hear the same.
+    if (co_await died_with(*process_, *broke_)) co_return fail(owner_.died());
+    co_return fail(*broke_);
   }
   bool tells_tokens() const override { return inner_->tells_tokens(); }
 
@@ -76,6 +81,7 @@ class EngineProcess::Stream final : public EventStream {
   const EngineProcess& owner_;  // whoever has the stream keeps it
   std::shared_ptr<EngineProcessView> process_;
   std::unique_ptr<EventStream> inner_;
+  std::optional<Error> broke_;
 };
 
 EngineProcess::EngineProcess(Options options, HttpClients& clients, observe::MetricRegistry& metrics,
@@ -101,9 +107,7 @@ Error EngineProcess::not_up(const EngineKeeper::Now& now) const {
   const EndpointStatus& status = now.report.status;
   Error error{.code = ErrorCode::kUnavailable, .origin = Origin::kEndpoint, .retry = Retry::kElsewhere};
   if (status.state == State::kFailed) {
-    error.message =
-        fmt::format("the model \"{}\" could not be loaded: {}", options_.process.model, status.detail);
-    error.reason = "model_failed";
+    return load_failed(options_.process.model, status.detail);
   } else {
     error.message = fmt::format("the model \"{}\" is loading ({:.0f} %); try again shortly",
                                 options_.process.model, 100 * status.progress);
@@ -161,10 +165,10 @@ Task<Result<std::unique_ptr<EventStream>>> EngineProcess::generate(InferenceRequ
   }
 }
 
-Task<Result<TokenizeResult>> EngineProcess::tokenize(TokenizeRequest request) {
+Task<Result<TokenizeResult>> EngineProcess::tokenize(TokenizeRequest request, const CallContext& context) {
   auto live = co_await process(Deadline::after(kTokenizeTime));
   if (!live) co_return fail(live.error());
-  auto result = co_await (*live)->endpoint.tokenize(std::move(request));
+  auto result = co_await (*live)->endpoint.tokenize(std::move(request), context);
   if (!result && co_await died_with(**live, result.error())) co_return fail(died());
   co_return result;
 }
@@ -173,6 +177,14 @@ Task<Result<std::string>> EngineProcess::detokenize(std::vector<TokenId> tokens)
   auto live = co_await process(Deadline::after(kTokenizeTime));
   if (!live) co_return fail(live.error());
   auto result = co_await (*live)->endpoint.detokenize(std::move(tokens));
+  if (!result && co_await died_with(**live, result.error())) co_return fail(died());
+  co_return result;
+}
+
+Task<Result<std::string>> EngineProcess::tokenizer_info() {
+  auto live = co_await process(Deadline::after(kTokenizeTime));
+  if (!live) co_return fail(live.error());
+  auto result = co_await (*live)->endpoint.tokenizer_info();
   if (!result && co_await died_with(**live, result.error())) co_return fail(died());
   co_return result;
 }
@@ -188,7 +200,9 @@ ModelCard EngineProcess::card() const {
           .source = options_.source,
           .context_length = now->report.context_length,
           .created = created_,
-          .has_chat_template = now->report.has_chat_template};
+          .has_chat_template = now->report.has_chat_template,
+          .sampling = now->report.sampling,
+          .system_message = now->report.system_message};
 }
 
 LoadReport EngineProcess::load() const {

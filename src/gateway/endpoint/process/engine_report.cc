@@ -17,6 +17,8 @@ namespace {
 using protocol::JsonValue;
 using State = EndpointStatus::State;
 
+constexpr double kAnything = std::numeric_limits<double>::max();
+
 constexpr std::array kStates = {std::pair("loading", State::kLoading), std::pair("ready", State::kReady),
                                 std::pair("failed", State::kFailed), std::pair("draining", State::kDraining)};
 
@@ -44,6 +46,17 @@ Result<void> assign(Result<T> read, Read& target) {
   return {};
 }
 
+/// {"temperature":[0.2,"catalogue"],…}
+Result<void> read_sampling(const JsonValue& value, std::vector<SamplingDefault>& sampling) {
+  return value.for_each_member([&](std::string_view name, const JsonValue& pair) -> Result<void> {
+    SamplingDefault& number = sampling.emplace_back(std::string(name));
+    return pair.for_each_item([&](const JsonValue& item) {
+      return item.is_string() ? assign(item.as_string(), number.source)
+                              : assign(item.as_number(-kAnything, kAnything), number.value);
+    });
+  });
+}
+
 Result<void> read_member(std::string_view key, const JsonValue& value, EngineReport& report,
                          std::string& load) {
   if (key == "state") return read_state(value, report.status.state);
@@ -52,6 +65,8 @@ Result<void> read_member(std::string_view key, const JsonValue& value, EngineRep
   if (key == "context_length")
     return assign(value.as_integer(0, std::numeric_limits<std::uint32_t>::max()), report.context_length);
   if (key == "has_chat_template") return assign(value.as_bool(), report.has_chat_template);
+  if (key == "sampling") return read_sampling(value, report.sampling);
+  if (key == "system_message") return assign(value.as_string(), report.system_message);
   if (key == "load") load = value.as_json();
   return {};
 }
@@ -59,10 +74,14 @@ Result<void> read_member(std::string_view key, const JsonValue& value, EngineRep
 }  // namespace
 
 EngineReport EngineReport::of(const Endpoint& engine) {
-  const ModelCard card = engine.card();
-  return {.status = engine.status(),
+  // The state first: what the card says is then no older, and whoever is ready says all of it.
+  EndpointStatus status = engine.status();
+  ModelCard card = engine.card();
+  return {.status = std::move(status),
           .context_length = card.context_length,
           .has_chat_template = card.has_chat_template,
+          .sampling = std::move(card.sampling),
+          .system_message = std::move(card.system_message),
           .load = engine.load(),
           .prefixes = engine.prefixes()};
 }
@@ -74,10 +93,16 @@ bool EngineReport::same_as(const EngineReport& other) const {
 
 std::string write_report(const EngineReport& report) {
   const protocol::vllm::ModelLoad load{.model = {}, .report = report.load, .prefixes = report.prefixes};
+  std::string sampling;
+  for (const SamplingDefault& number : report.sampling)
+    sampling += fmt::format(R"({}"{}":[{},{}])", sampling.empty() ? "" : ",", number.name, number.value,
+                            json_string(number.source));
   return fmt::format(
-      R"({{"state":"{}","progress":{:.3f},"detail":{},"context_length":{},"has_chat_template":{},"load":{}}})",
+      R"({{"state":"{}","progress":{:.3f},"detail":{},"context_length":{},"has_chat_template":{},)"
+      R"("sampling":{{{}}},"system_message":{},"load":{}}})",
       to_string(report.status.state), report.status.progress, json_string(report.status.detail),
-      report.context_length, report.has_chat_template, protocol::vllm::load_body({&load, 1}));
+      report.context_length, report.has_chat_template, sampling, json_string(report.system_message),
+      protocol::vllm::load_body({&load, 1}));
 }
 
 Result<EngineReport> read_report(std::string_view text) {

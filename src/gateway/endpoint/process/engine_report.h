@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace autoglm::gateway {
 
@@ -14,6 +15,8 @@ struct EngineReport {
   EndpointStatus status;
   std::uint32_t context_length = 0;
   bool has_chat_template = false;
+  std::vector<SamplingDefault> sampling;
+  std::string system_message;
   LoadReport load;
   std::shared_ptr<const PrefixSet> prefixes;  ///< null: none yet
 

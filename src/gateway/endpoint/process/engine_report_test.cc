@@ -9,6 +9,8 @@ EngineReport sample() {
   return {.status = {.state = EndpointStatus::State::kFailed, .progress = 0.25, .detail = "a \"file\"\n"},
           .context_length = 2048,
           .has_chat_template = true,
+          .sampling = {{"temperature", 0.2, "catalogue"}, {"top_k", 2147483647, "a \"file\""}},
+          .system_message = "Answer \"briefly\".",
           .load = {.running = 1,
                    .waiting = 2,
                    .max_running = 3,
@@ -28,6 +30,8 @@ TEST(EngineReport, ReadsWhatItWrites) {
   EXPECT_EQ(after->status.detail, before.status.detail);
   EXPECT_EQ(after->context_length, before.context_length);
   EXPECT_TRUE(after->has_chat_template);
+  EXPECT_EQ(after->sampling, before.sampling);
+  EXPECT_EQ(after->system_message, before.system_message);
   EXPECT_EQ(after->load, before.load);
   ASSERT_NE(after->prefixes, nullptr);
   EXPECT_EQ(*after->prefixes, *before.prefixes);
@@ -48,8 +52,8 @@ TEST(EngineReport, KnowsWhatIsNew) {
 }
 
 TEST(EngineReport, RefusesGarbage) {
-  for (const char* text :
-       {"", "[]", R"({"state":"happy"})", R"({"progress":2})", R"({"load":{"models":[{"running":-1}]}})"})
+  for (const char* text : {"", "[]", R"({"state":"happy"})", R"({"progress":2})",
+                           R"({"sampling":{"top_p":[true]}})", R"({"load":{"models":[{"running":-1}]}})"})
     EXPECT_FALSE(read_report(text)) << text;
 }
 

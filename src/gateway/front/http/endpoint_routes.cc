@@ -27,7 +27,7 @@ std::string describe(const ModelPool::MemberView& view) {
       R"("breaker":"{}","in_flight":{},"max_connections":{},"running":{},"waiting":{},"resumes":{}}})",
       json_string(state.name), member.weight, member.backup, state.enabled.load(), state.health.well(),
       to_seconds(view.ejected_for), kBreakerStates.at(static_cast<std::size_t>(view.breaker)),
-      member.in_flight(), member.max_connections, load.running, load.waiting, view.ours);
+      member.in_flight(), member.max_connections, load.running, load.waiting, view.ours());
 }
 
 std::string describe(const Pools& pools) {
@@ -101,8 +101,8 @@ Task<void> switch_endpoint(Pools pools, bool enabled, const http::Request& reque
   co_await list_endpoints(pools, response, record);
 }
 
-Task<void> answer_reload(Result<std::vector<std::string>> reloaded, http::ResponseWriter& response,
-                         RequestRecord& record) {
+Task<void> answer_reload(const Reload& reload, http::ResponseWriter& response, RequestRecord& record) {
+  const auto reloaded = co_await reload();
   if (!reloaded) {
     co_await send_error(response, reloaded.error(), record);
     co_return;
@@ -117,11 +117,11 @@ Task<void> answer_reload(Result<std::vector<std::string>> reloaded, http::Respon
 
 }  // namespace
 
-std::vector<Route> reload_routes(std::function<Result<std::vector<std::string>>()> reload) {
+std::vector<Route> reload_routes(Reload reload) {
   return {
       {"POST", "/reload", "",
        [reload = std::move(reload)](http::Request&, http::ResponseWriter& response, RequestRecord& record) {
-         return answer_reload(reload(), response, record);
+         return answer_reload(reload, response, record);
        }}};
 }
 
@@ -131,7 +131,8 @@ std::vector<Route> endpoint_routes(std::function<Pools()> pools) {
       return switch_endpoint(pools(), enabled, request, response, record);
     };
   };
-  constexpr std::string_view kExample = R"( -d '{"endpoint": "10.0.0.11:8000"}')";
+  constexpr std::string_view kExample =
+      R"( -H 'Content-Type: application/json' -d '{"endpoint": "10.0.0.11:8000"}')";
   return {{"GET", "/endpoints", "",
            [pools](http::Request&, http::ResponseWriter& response, RequestRecord& record) {
              return list_endpoints(pools(), response, record);

@@ -6,11 +6,15 @@
 #include "gateway/protocol/codec.h"
 #include "gateway/resilience/model_pool.h"
 #include "http/server.h"
+#include "inference/prefix_digests.h"
 #include "observe/log/logger.h"
 #include "observe/metrics/registry.h"
 
+#include <atomic>
+#include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,10 +25,12 @@ namespace autoglm::gateway {
 
 /// What stands at a path: the method, an example of the right call, and who answers.
 struct Route {
-  std::string_view method;
+  std::string_view method;   ///< empty: any
   std::string_view path;     ///< a trailing slash takes everything below it
   std::string_view example;  ///< of the body, for the answer to a wrong method
   std::function<Task<void>(http::Request&, http::ResponseWriter&, RequestRecord&)> answer;
+  /// Set: for which requests it is there at all; it is not listed among the paths.
+  std::function<bool(const http::Request&)> only_for = nullptr;
 };
 
 /// Finds the route of each request, and answers for what has none: 404 with the known paths, 405 with
@@ -36,13 +42,23 @@ class HttpFront final : public http::Handler {
             observe::Logger& log, observe::LogLevel access_level = observe::LogLevel::kInfo);
   ~HttpFront() override;
 
+  /// How large a body may be that came packed, and what counts all of them. Before any request.
+  void bound_unpacked(std::size_t most, std::shared_ptr<http::BodyMemory> memory) {
+    most_unpacked_ = most;
+    body_memory_ = std::move(memory);
+  }
+
   Task<void> handle(http::Request& request, http::ResponseWriter& response) override;
   std::pair<std::string, std::string_view> refused(const http::Refusal& refusal,
                                                    const std::string& peer) override;
   void handshake_failed(const Error& error, const std::string& peer) override;
+  void cannot_accept(const Error& error) override;
 
  private:
   const Route* find(const http::Request& request, bool& path_known) const;
+  // Rare: inlined, their frames would be a part of every request's.
+  [[gnu::noinline]] Task<bool> unpack(http::Request& request, http::ResponseWriter& response,
+                                      RequestRecord& record);
 
   std::vector<Route> routes_;
   std::vector<std::unique_ptr<FrontMetrics::Route>> route_metrics_;  // of each route
@@ -51,8 +67,12 @@ class HttpFront final : public http::Handler {
   const Readiness& readiness_;
   FrontMetrics metrics_;
   observe::Counter& handshakes_failed_;
+  observe::Counter& accepts_failed_;
+  std::atomic<Duration::rep> accepts_told_{0};  // when the log last heard of it
   observe::Logger& log_;
   observe::LogLevel access_level_;
+  std::size_t most_unpacked_ = std::size_t{16} << 20U;
+  std::shared_ptr<http::BodyMemory> body_memory_;
 };
 
 /// Sends `error` in OpenAI's form, with `Retry-After` where it applies, and notes it in `record`.
@@ -60,18 +80,37 @@ class HttpFront final : public http::Handler {
 [[gnu::noinline]] Task<void> send_error(http::ResponseWriter& response, const Error& error,
                                         RequestRecord& record);
 
+/// Says in the answer's head who gives it, and what that one has in the head of its own.
+void say_origin(http::ResponseWriter& response, const StreamOrigin& origin, bool streamed);
+
 /// The routes that generate text: each a codec at a path. `ignored_fields` counts members of bodies that no
-/// protocol of ours knows.
-std::vector<Route> generation_routes(const Pipeline& pipeline, observe::Counter& ignored_fields);
-/// /tokenize, /detokenize, /v1/models, /version.
+/// protocol of ours knows; `answer_memory` bounds the whole answers that are being made (null: nothing does);
+/// `fingerprint` is what answers say of the program that made them.
+std::vector<Route> generation_routes(const Pipeline& pipeline, observe::Counter& ignored_fields,
+                                     std::shared_ptr<http::BodyMemory> answer_memory = nullptr,
+                                     std::string fingerprint = {});
+/// What is below /v1/ and known to nobody here, for models whose endpoints it may be passed to. Behind all
+/// other routes.
+std::vector<Route> passing_routes(const Pipeline& pipeline);
+/// /tokenize, /detokenize, /tokenizer_info, /v1/models, /version.
 std::vector<Route> model_routes(const LiveDirectory& models, std::string version);
 /// /endpoints, which shows the members of pools, and /endpoints/drain and /endpoints/enable: for the operator
 /// only.
 std::vector<Route> endpoint_routes(std::function<std::vector<std::shared_ptr<ModelPool>>()> pools);
 /// POST /reload: reads the configuration again; `reload` says what a restart is still needed for.
-std::vector<Route> reload_routes(std::function<Result<std::vector<std::string>>()> reload);
-/// /load.
-std::vector<Route> load_routes(const LiveDirectory& models);
+using Reload = std::function<Task<Result<std::vector<std::string>>>()>;
+std::vector<Route> reload_routes(Reload reload);
+/// /load. With a key it tells the seals of the prompts that were read lately; without one, nothing of them.
+std::vector<Route> load_routes(const LiveDirectory& models, std::optional<PrefixKey> key);
+/// What the page for browsers has to be told.
+struct WelcomeSettings {
+  std::string version;
+  bool tls = false;  ///< clients reach this server with it
+  bool metrics = true;
+};
+/// / for browsers; others find nothing there, as at any unknown path.
+std::vector<Route> welcome_routes(const LiveDirectory& models, const Readiness& readiness,
+                                  WelcomeSettings settings);
 /// /health, /livez, /readyz.
 std::vector<Route> health_routes(const LiveDirectory& models, const Readiness& readiness);
 /// /metrics: this process's, and what the endpoints of `models` tell of themselves.

@@ -1,55 +1,19 @@
 #include "gateway/front/http/front.h"
 
+#include "gateway/front/http/testing/recording_writer.h"
+#include "http/content_coding.h"
 #include "inference/testing/fake_endpoint.h"
 #include "runtime/testing/run_task.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <map>
 #include <string>
 
 namespace autoglm::gateway {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// Keeps what a handler answers.
-class RecordingWriter final : public http::ResponseWriter {
- public:
-  Task<Result<void>> send(int code, std::string_view content_type, std::string_view bytes) override {
-    co_await start(code, content_type);
-    body = bytes;
-    co_return {};
-  }
-  Task<Result<void>> start(int code, std::string_view content_type) override {
-    status = code;
-    type = content_type;
-    begun = true;
-    co_return {};
-  }
-  Task<Result<void>> write(std::string_view bytes) override {
-    body += bytes;
-    ++writes;
-    co_return {};
-  }
-  Task<Result<void>> finish() override {
-    finished = true;
-    co_return {};
-  }
-  void add_header(std::string_view name, std::string_view value) override {
-    headers[std::string(name)] = value;
-  }
-  bool started() const override { return begun; }
-  std::uint64_t bytes_sent() const override { return body.size(); }
-
-  int status = 0;
-  std::string type;
-  std::string body;
-  std::map<std::string, std::string> headers;
-  int writes = 0;
-  bool begun = false;
-  bool finished = false;
-};
 
 class HttpFrontTest : public ::testing::Test {
  protected:
@@ -59,10 +23,12 @@ class HttpFrontTest : public ::testing::Test {
                        std::vector<ModelDirectory::Entry>{{"alpha", unowned(endpoint_)}})),
         pipeline_(models_) {
     std::vector<Route> routes =
-        generation_routes(pipeline_, registry_.counter("autoglm_ignored_fields_total", ""));
+        generation_routes(pipeline_, registry_.counter("autoglm_ignored_fields_total", ""), memory_);
     for (auto& route : model_routes(models_, "1.2.3")) routes.push_back(std::move(route));
     for (auto& route : health_routes(models_, readiness_)) routes.push_back(std::move(route));
     for (auto& route : metrics_routes(registry_, models_)) routes.push_back(std::move(route));
+    for (auto& route : welcome_routes(models_, readiness_, {.version = "1.2.3"}))
+      routes.push_back(std::move(route));
     front_ = std::make_unique<HttpFront>(std::move(routes), readiness_, registry_, *log_);
   }
 
@@ -83,6 +49,7 @@ class HttpFrontTest : public ::testing::Test {
   FakeEndpoint endpoint_{"alpha"};
   std::unique_ptr<observe::Logger> log_;
   observe::MetricRegistry registry_;
+  std::shared_ptr<http::BodyMemory> memory_ = std::make_shared<http::BodyMemory>(1'000'000);
   LiveDirectory models_;
   Readiness readiness_;
   Pipeline pipeline_;
@@ -96,6 +63,20 @@ TEST_F(HttpFrontTest, AnswersACompletion) {
   EXPECT_EQ(answer.headers.at("x-request-id"), "abc");
   EXPECT_NE(answer.body.find(R"("id":"cmpl-abc")"), std::string::npos) << answer.body;
   EXPECT_NE(answer.body.find(R"("text":"Hello world")"), std::string::npos) << answer.body;
+}
+
+TEST_F(HttpFrontTest, WholeAnswersShareABoundedMemory) {
+  endpoint_.words.assign(20, std::string(100'000, 'w'));
+  const auto refused = call("POST", "/v1/completions", R"({"prompt":"Hi"})");
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(refused.headers.at("Retry-After"), "1");
+  EXPECT_NE(refused.body.find("server.answer_memory"), std::string::npos) << refused.body.substr(0, 300);
+  EXPECT_EQ(endpoint_.open_streams, 0U);
+  EXPECT_EQ(memory_->used(), 0U);
+  // A stream holds nothing of what has been sent.
+  EXPECT_EQ(call("POST", "/v1/completions", R"({"prompt":"Hi","stream":true})").status, 200);
+  endpoint_.words.assign(2, std::string(100'000, 'w'));
+  EXPECT_EQ(call("POST", "/v1/completions", R"({"prompt":"Hi"})").status, 200);
 }
 
 TEST_F(HttpFrontTest, ATenantIsWhoHasProvenItElseWhoeverHasAKey) {
@@ -121,6 +102,39 @@ TEST_F(HttpFrontTest, ListsThePathsForAnUnknownOne) {
   const auto answer = call("GET", "/v2/nothing");
   EXPECT_EQ(answer.status, 404);
   EXPECT_NE(answer.body.find("POST /v1/completions"), std::string::npos) << answer.body;
+}
+
+TEST_F(HttpFrontTest, ShowsBrowsersAPageAndOthersThePaths) {
+  const std::string browser = "Accept: text/html,*/*;q=0.8\r\n";
+  const auto page = call("GET", "/", "", browser);
+  EXPECT_EQ(page.status, 200);
+  EXPECT_EQ(page.type, "text/html; charset=utf-8");
+  EXPECT_TRUE(page.headers.at("Content-Security-Policy").starts_with("default-src 'none'"));
+  EXPECT_NE(page.body.find("alpha"), std::string::npos);
+  EXPECT_NE(page.body.find("curl http://x/v1/"), std::string::npos) << page.body;
+  const auto json = call("GET", "/", "", "Accept: */*\r\n");
+  EXPECT_EQ(json.status, 404);
+  EXPECT_NE(json.body.find("there is nothing at /; this server has: POST /v1/completions"), std::string::npos)
+      << json.body;
+  EXPECT_EQ(json.body.find("GET /,"), std::string::npos) << json.body;
+  EXPECT_EQ(call("GET", "/v2/nothing", "", browser).status, 404);
+}
+
+TEST_F(HttpFrontTest, ThePageShowsTheAddressAsTheBrowserKnowsIt) {
+  const std::string browser = "Accept: text/html\r\n";
+  const auto forwarded = call("GET", "/", "", browser + "X-Forwarded-Proto: https\r\n");
+  EXPECT_NE(forwarded.body.find("curl https://x/v1/"), std::string::npos);
+}
+
+TEST_F(HttpFrontTest, AHostIsNoWayIntoTheExamples) {
+  http::Request request;
+  const auto parsed =
+      http::parse_request_head("GET / HTTP/1.1\r\nHost: x;reboot\r\nAccept: text/html\r\n\r\n", {}, request);
+  ASSERT_TRUE(parsed);
+  RecordingWriter writer;
+  run_task(loop_, front_->handle(request, writer));
+  EXPECT_EQ(writer.body.find("reboot"), std::string::npos);
+  EXPECT_NE(writer.body.find("curl http://HOST/v1/"), std::string::npos);
 }
 
 TEST_F(HttpFrontTest, ShowsTheRightCallForAWrongMethod) {
@@ -201,6 +215,21 @@ TEST_F(HttpFrontTest, CountsByRouteAndStatus) {
   EXPECT_NE(metrics.body.find("autoglm_ignored_fields_total 1"), std::string::npos);
 }
 
+TEST_F(HttpFrontTest, SaysWhatWasReadOnlySealed) {
+  endpoint_.current_prefixes = std::make_shared<const PrefixSet>(PrefixSet{0xABC});
+  const auto load = [&](std::optional<PrefixKey> key) {
+    front_ = std::make_unique<HttpFront>(load_routes(models_, std::move(key)), readiness_, registry_, *log_);
+    return call("GET", "/load").body;
+  };
+  EXPECT_NE(load(std::nullopt).find(R"("prefixes":[])"), std::string::npos);
+  const PrefixKey key("a secret of ours");
+  const std::string sealed = load(key);
+  EXPECT_EQ(sealed.find("0000000000000abc"), std::string::npos) << sealed;
+  EXPECT_NE(sealed.find(fmt::format(R"("prefixes":["{:016x}"])", key.seal(0xABC))), std::string::npos)
+      << sealed;
+  EXPECT_NE(load(PrefixKey("another secret")), sealed);
+}
+
 TEST_F(HttpFrontTest, ShowsModelsAndTokens) {
   EXPECT_NE(call("GET", "/v1/models").body.find(R"("id":"alpha")"), std::string::npos);
   EXPECT_EQ(call("GET", "/v1/models/alpha").status, 200);
@@ -209,6 +238,58 @@ TEST_F(HttpFrontTest, ShowsModelsAndTokens) {
             R"({"count":3,"max_model_len":2048,"tokens":[1,2,3]})");
   EXPECT_EQ(call("POST", "/detokenize", R"({"tokens":[1,2]})").body, R"({"prompt":"xx"})");
   EXPECT_EQ(call("GET", "/version").body, R"({"version":"1.2.3","server":"open-autoglm"})");
+}
+
+TEST_F(HttpFrontTest, APageFromElsewhereDoesNoWorkByAForm) {
+  for (const char* type : {"Content-Type: text/plain\r\n", "Content-Type: TEXT/plain; charset=utf-8\r\n",
+                           "Content-Type: multipart/form-data; boundary=b\r\n", ""}) {
+    for (const char* origin : {"http://evil.example", "null", "http://x:81"}) {
+      const auto answer = call("POST", "/v1/completions", R"({"prompt":"Hi"})",
+                               fmt::format("{}Origin: {}\r\n", type, origin));
+      EXPECT_EQ(answer.status, 403) << type << origin;
+    }
+  }
+  EXPECT_TRUE(endpoint_.requests.empty());
+  for (const char* fine : {"Content-Type: text/plain\r\n", "Origin: http://x\r\n", "Origin: HTTPS://X\r\n",
+                           "Origin: http://evil.example\r\nContent-Type: application/json\r\n"})
+    EXPECT_EQ(call("POST", "/v1/completions", R"({"prompt":"Hi"})", fine).status, 200) << fine;
+  EXPECT_EQ(call("GET", "/v1/models", "", "Origin: http://evil.example\r\n").status, 200)
+      << "it cannot read it";
+}
+
+TEST_F(HttpFrontTest, UnpacksBodiesWithinBounds) {
+  const std::string body = R"({"prompt":")" + std::string(4000, 'a') + R"("})";
+  for (const auto coding :
+       {http::ContentCoding::kGzip, http::ContentCoding::kBrotli, http::ContentCoding::kZstd}) {
+    const std::string packed = run_task(loop_, http::encode(coding, body)).value();
+    const std::string field = fmt::format("Content-Encoding: {}\r\n", http::to_string(coding));
+    EXPECT_EQ(call("POST", "/v1/completions", packed, field).status, 200) << field;
+    EXPECT_EQ(endpoint_.requests.back()->wire.stream, false);
+    EXPECT_EQ(call("POST", "/v1/completions", packed.substr(0, packed.size() - 3), field).status, 400)
+        << field;
+    EXPECT_EQ(call("POST", "/v1/completions", body, field).status, 400) << field;
+    front_->bound_unpacked(body.size() - 1, nullptr);
+    EXPECT_EQ(call("POST", "/v1/completions", packed, field).status, 413) << field;
+    front_->bound_unpacked(1 << 20, std::make_shared<http::BodyMemory>(10));
+    EXPECT_EQ(call("POST", "/v1/completions", packed, field).status, 200) << "small ones are not counted";
+    front_->bound_unpacked(1 << 20, nullptr);
+  }
+  const std::string large =
+      run_task(loop_, http::encode(http::ContentCoding::kGzip, std::string(1 << 20, 'a'))).value();
+  front_->bound_unpacked(2 << 20, std::make_shared<http::BodyMemory>(1 << 19));
+  EXPECT_EQ(call("POST", "/v1/completions", large, "Content-Encoding: gzip\r\n").status, 503);
+  const auto unknown = call("POST", "/v1/completions", body, "Content-Encoding: rot13\r\n");
+  EXPECT_EQ(unknown.status, 415);
+  EXPECT_EQ(call("POST", "/v1/completions", body, "Content-Encoding: gzip, gzip\r\n").status, 415);
+  EXPECT_EQ(call("POST", "/v1/completions", body, "Content-Encoding: identity\r\n").status, 200);
+}
+
+TEST_F(HttpFrontTest, NamesAByteOrderMark) {
+  for (const char* mark : {"\xEF\xBB\xBF", "\xFF\xFE", "\xFE\xFF"}) {
+    const auto answer = call("POST", "/v1/completions", std::string(mark) + R"({"prompt":"Hi"})");
+    EXPECT_EQ(answer.status, 400);
+    EXPECT_NE(answer.body.find("byte order mark"), std::string::npos) << answer.body;
+  }
 }
 
 }  // namespace

@@ -1,13 +1,14 @@
+#include "gateway/front/http/caller.h"
 #include "gateway/front/http/front.h"
 #include "gateway/protocol/openai/chat_codec.h"
 #include "gateway/protocol/openai/completions_codec.h"
 #include "gateway/protocol/openai/frame.h"
+#include "gateway/protocol/openai/outline.h"
 #include "gateway/protocol/vllm/generate_codec.h"
 #include "gateway/protocol/vllm/load.h"
 #include "runtime/race.h"
 
 #include <algorithm>
-#include <charconv>
 #include <ctime>
 #include <utility>
 
@@ -17,36 +18,31 @@ namespace {
 
 // Proxies and clients give up on a connection that says nothing for long.
 constexpr Duration kKeepAlive = std::chrono::seconds(15);
-constexpr std::int64_t kLongestWait = std::int64_t{7} * 24 * 3600 * 1000;  // a week, in milliseconds
-constexpr std::string_view kKeepAliveComment = ": keep-alive\n\n";
+// No empty line behind it: to some clients that is an event, without data, when one before it had an id.
+constexpr std::string_view kKeepAliveComment = ": keep-alive\n";
 
-/// Whose turn it is among equals: whoever shares a certificate's name, or a key. A certificate goes first:
-/// headers can be made up, and each would be another turn.
-std::string tenant_of(const http::Request& request) {
-  if (!request.client_identity.empty()) return request.client_identity;
-  for (const std::string_view name : {"authorization", "x-api-key"}) {
-    if (const auto value = request.headers.find(name)) return std::string(*value);
-  }
-  return {};
-}
-
-/// How long the caller waits for an answer, of a stream for its first token; it only shortens what is
-/// configured. A gateway of ours says so, and so may clients.
-Deadline deadline_of(const http::Request& request) {
-  const auto text = request.headers.find("x-autoglm-timeout-ms");
-  std::int64_t milliseconds = 0;
-  if (!text) return Deadline::never();
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), milliseconds);
-  if (error != std::errc() || end != text->data() + text->size() || milliseconds < 0)
-    return Deadline::never();
-  return Deadline::after(std::chrono::milliseconds(std::min(milliseconds, kLongestWait)));
+/// About what an event costs whoever keeps it until the answer is whole.
+std::size_t size_of(const TokenEvent& event) {
+  std::size_t size = event.text.size() + event.reasoning.size() + event.tokens.size() * sizeof(TokenId);
+  for (const ToolCallDelta& call : event.tool_calls)
+    size += call.id.size() + call.name.size() + call.arguments.size();
+  for (const auto* list : {&event.logprobs, &event.prompt_logprobs})
+    for (const GeneratedLogprob& each : *list) size += sizeof each + each.top.size() * sizeof(TokenLogprob);
+  return size;
 }
 
 /// One generation, from the body's bytes to the last byte of its answer.
 class Generation {
  public:
-  Generation(const Pipeline& pipeline, http::ResponseWriter& response, RequestRecord& record)
-      : pipeline_(pipeline), response_(response), record_(record), began_(std::chrono::steady_clock::now()) {}
+  Generation(const Pipeline& pipeline, WireBody::Protocol protocol, http::ResponseWriter& response,
+             RequestRecord& record, http::BodyMemory* answer_memory, const std::string& fingerprint)
+      : pipeline_(pipeline),
+        protocol_(protocol),
+        fingerprint_(fingerprint),
+        response_(response),
+        record_(record),
+        memory_(answer_memory),
+        began_(std::chrono::steady_clock::now()) {}
 
   Task<void> run(const protocol::Codec& codec, http::Request& request, observe::Counter& ignored_fields);
 
@@ -55,6 +51,7 @@ class Generation {
     std::unique_ptr<InferenceRequest> request;
     CallContext context;
     std::int64_t created;
+    bool events;  // the answer is a stream of server-sent events
     std::move_only_function<std::unique_ptr<protocol::AnswerEncoder>(protocol::AnswerFacts)> make_encoder;
   };
   Result<Accepted> accept(const protocol::Codec& codec, http::Request& request,
@@ -62,20 +59,29 @@ class Generation {
   // Its frame goes when the answer begins; inlined it would stay as long as that.
   [[gnu::noinline]] Task<bool> open(const protocol::Codec& codec, http::Request& request,
                                     observe::Counter& ignored_fields);
+  void tell_origin(const http::Request& request, const Pipeline::Answer& answer);
+  Task<Error> keep_alive(Accepted& accepted);
+  Task<void> send_failure(const Error& error);
   Task<void> send_whole();
   Task<void> send_stream();
   Task<Result<EventBatch>> next_batch();
   Task<Result<void>> begin_stream();
   void note(const EventBatch& batch);
+  bool judged_elsewhere(const std::string& model) const;
   std::optional<std::string> load_header(std::string_view format, const std::string& model) const;
 
   const Pipeline& pipeline_;
+  const WireBody::Protocol protocol_;
+  const std::string& fingerprint_;
   http::ResponseWriter& response_;
   RequestRecord& record_;
+  http::BodyMemory::Share memory_;  // of a whole answer; what passes through counts where it is read
   MonotonicTime began_;
   std::unique_ptr<EventStream> events_;
   std::unique_ptr<protocol::AnswerEncoder> encoder_;
   bool streamed_ = false;
+  bool commenting_ = false;  // a comment is on its way to the client
+  std::string asked_model_;
   bool tells_usage_ = false;  // in a comment, also when the body did not ask for it
 };
 
@@ -93,25 +99,33 @@ Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
 Result<Generation::Accepted> Generation::accept(const protocol::Codec& codec, http::Request& request,
                                                 observe::Counter& ignored_fields) {
   auto call = codec.decode(request.body);
-  if (!call) return fail(std::move(call).error());
+  if (!call) {
+    auto outline = protocol::openai::outline(codec, protocol_, request.body);
+    if (!outline || !judged_elsewhere(outline->model)) return fail(std::move(call).error());
+    call = std::move(outline);
+  }
   if (call->unknown_fields > 0) ignored_fields.add(call->unknown_fields);
   const std::int64_t created = call->created.value_or(std::time(nullptr));
   streamed_ = call->stream;
   tells_usage_ = call->protocol != WireBody::Protocol::kGenerate &&
                  request.headers.find("x-autoglm-tell-usage").has_value();
-  return Accepted{
-      .request = std::make_unique<InferenceRequest>(InferenceRequest{
-          .id = record_.id,
-          .model = std::move(call->model),
-          .work = std::move(call->work),
-          .wire = {.protocol = call->protocol, .stream = call->stream, .bytes = std::move(request.body)},
-          .created = created}),
-      .context = {.deadline = deadline_of(request),
-                  .tenant = tenant_of(request),
-                  .priority = call->priority,
-                  .span = record_.span},
-      .created = created,
-      .make_encoder = std::move(call->make_encoder)};
+  return Accepted{.request = std::make_unique<InferenceRequest>(
+                      InferenceRequest{.id = record_.id,
+                                       .model = std::move(call->model),
+                                       .work = std::move(call->work),
+                                       .wire = {.protocol = call->protocol,
+                                                .stream = call->stream,
+                                                .bytes = std::move(request.body),
+                                                .query = std::string(request.query),
+                                                .opaque = call->opaque},
+                                       .created = created}),
+                  .context = {.deadline = deadline_of(request),
+                              .tenant = tenant_of(request),
+                              .priority = call->priority,
+                              .span = record_.span},
+                  .created = created,
+                  .events = call->stream && call->protocol != WireBody::Protocol::kGenerate,
+                  .make_encoder = std::move(call->make_encoder)};
 }
 
 /// Up to where the answer begins; false when an error has been sent.
@@ -122,24 +136,76 @@ Task<bool> Generation::open(const protocol::Codec& codec, http::Request& request
     co_await send_error(response_, accepted.error(), record_);
     co_return false;
   }
-  auto answer = co_await pipeline_.generate(std::move(accepted->request), std::move(accepted->context));
+  asked_model_ = accepted->request->model;
+  auto asked = pipeline_.generate(std::move(accepted->request), std::move(accepted->context));
+  Result<Pipeline::Answer> answer = fail(Error{});
+  if (accepted->events) {
+    auto first = co_await first_of(std::move(asked), keep_alive(*accepted));
+    if (first.index() == 1 || commenting_) {
+      record_.error = "the client does not take what it is sent";
+      co_return false;
+    }
+    answer = std::move(std::get<0>(first));
+  } else {
+    answer = co_await std::move(asked);
+  }
   if (!answer) {
-    co_await send_error(response_, answer.error(), record_);
+    if (response_.started()) {
+      co_await send_failure(answer.error());
+    } else {
+      co_await send_error(response_, answer.error(), record_);
+    }
     co_return false;
   }
   record_.model = answer->model;
-  if (const auto format = request.headers.find("endpoint-load-metrics-format")) {
-    if (auto load = load_header(*format, answer->model)) response_.add_header("endpoint-load-metrics", *load);
-  }
-  if (const StreamOrigin* origin = answer->events->origin()) {
-    response_.add_header("x-autoglm-endpoint", origin->endpoint);
-    response_.add_header("x-autoglm-attempts", std::to_string(origin->attempts));
-    if (!origin->fallback.empty()) response_.add_header("x-autoglm-fallback", origin->fallback);
-  }
+  if (!response_.started()) tell_origin(request, *answer);
   events_ = std::move(answer->events);
-  encoder_ = accepted->make_encoder(
-      {.id = record_.id, .model = std::move(answer->model), .created = accepted->created});
+  encoder_ = accepted->make_encoder({.id = record_.id,
+                                     .model = std::move(answer->model),
+                                     .created = accepted->created,
+                                     .fingerprint = fingerprint_});
   co_return true;
+}
+
+/// Headers that say who answers and how busy it is.
+void Generation::tell_origin(const http::Request& request, const Pipeline::Answer& answer) {
+  if (const auto format = request.headers.find("endpoint-load-metrics-format")) {
+    if (auto load = load_header(*format, answer.model)) response_.add_header("endpoint-load-metrics", *load);
+  }
+  if (const StreamOrigin* origin = answer.events->origin()) {
+    say_origin(response_, *origin, streamed_);
+  }
+}
+
+/// Says again and again that the answer is waited for; the error with which the client is gone.
+Task<Error> Generation::keep_alive(Accepted& accepted) {
+  while (true) {
+    co_await sleep_for(kKeepAlive);
+    if (!response_.started()) {
+      encoder_ = accepted.make_encoder({.id = record_.id,
+                                        .model = asked_model_,
+                                        .created = accepted.created,
+                                        .fingerprint = fingerprint_});
+      if (auto begun = co_await begin_stream(); !begun) co_return begun.error();
+    }
+    commenting_ = true;
+    if (auto written = co_await response_.write(kKeepAliveComment); !written) co_return written.error();
+    commenting_ = false;
+  }
+}
+
+/// The last event of a stream that has begun.
+Task<void> Generation::send_failure(const Error& error) {
+  std::string frames;
+  record_.error = error.log_message();
+  encoder_->failure(error, frames);
+  if (co_await response_.write(frames)) co_await response_.finish();
+}
+
+/// Whether the model's endpoints are the ones to say what is wrong with a body.
+bool Generation::judged_elsewhere(const std::string& model) const {
+  const auto found = pipeline_.models().of_loop(EventLoop::current().index())->find(model);
+  return found && (*found)->endpoint->judges_bodies();
 }
 
 std::optional<std::string> Generation::load_header(std::string_view format, const std::string& model) const {
@@ -162,6 +228,7 @@ void Generation::note(const EventBatch& batch) {
 
 Task<void> Generation::send_whole() {
   std::string body;
+  std::size_t kept = 0;  // by the encoder
   while (true) {
     auto batch = co_await events_->next();
     if (!batch) {
@@ -172,6 +239,12 @@ Task<void> Generation::send_whole() {
     if (batch->raw.empty()) {
       encoder_->events(*batch, body);
       if (batch->last()) encoder_->end(*batch->usage, body);
+      for (const TokenEvent& event : batch->events) kept += size_of(event);
+      if (!memory_.cover(body.capacity() + kept)) {
+        events_.reset();  // nobody will read the rest
+        co_await send_error(response_, http::no_answer_memory(), record_);
+        co_return;
+      }
     } else {
       if (body.empty()) {
         body = std::move(batch->raw);
@@ -222,9 +295,7 @@ Task<void> Generation::send_stream() {
     }
     frames.clear();
     if (!batch) {
-      record_.error = batch.error().message;
-      encoder_->failure(batch.error(), frames);
-      if (co_await response_.write(frames)) co_await response_.finish();
+      co_await send_failure(batch.error());
       co_return;
     }
     note(*batch);
@@ -248,33 +319,40 @@ Task<void> Generation::send_stream() {
 }
 
 Route generation_route(std::string_view path, std::string_view example,
-                       std::shared_ptr<const protocol::Codec> codec, const Pipeline& pipeline,
-                       observe::Counter& ignored_fields) {
+                       std::shared_ptr<const protocol::Codec> codec, WireBody::Protocol protocol,
+                       const Pipeline& pipeline, observe::Counter& ignored_fields,
+                       std::shared_ptr<http::BodyMemory> memory, std::string fingerprint) {
   return {"POST", path, example,
-          [codec = std::move(codec), &pipeline, &ignored_fields](
-              http::Request& request, http::ResponseWriter& response, RequestRecord& record) -> Task<void> {
-            Generation generation(pipeline, response, record);
+          [codec = std::move(codec), protocol, &pipeline, &ignored_fields, memory = std::move(memory),
+           fingerprint = std::move(fingerprint)](http::Request& request, http::ResponseWriter& response,
+                                                 RequestRecord& record) -> Task<void> {
+            Generation generation(pipeline, protocol, response, record, memory.get(), fingerprint);
             co_await generation.run(*codec, request, ignored_fields);
           }};
 }
 
 }  // namespace
 
-std::vector<Route> generation_routes(const Pipeline& pipeline, observe::Counter& ignored_fields) {
+std::vector<Route> generation_routes(const Pipeline& pipeline, observe::Counter& ignored_fields,
+                                     std::shared_ptr<http::BodyMemory> answer_memory,
+                                     std::string fingerprint) {
   namespace openai = protocol::openai;
   return {
       generation_route(
           "/v1/completions",
           " -H 'Content-Type: application/json' -d '{\"prompt\": \"Hello\", \"max_tokens\": 50}'",
-          std::make_shared<openai::CompletionsCodec>(), pipeline, ignored_fields),
+          std::make_shared<openai::CompletionsCodec>(), WireBody::Protocol::kCompletions, pipeline,
+          ignored_fields, answer_memory, fingerprint),
       generation_route("/v1/chat/completions",
                        " -H 'Content-Type: application/json' -d '{\"messages\": [{\"role\": \"user\", "
                        "\"content\": \"Hello\"}]}'",
-                       std::make_shared<openai::ChatCodec>(), pipeline, ignored_fields),
+                       std::make_shared<openai::ChatCodec>(), WireBody::Protocol::kChat, pipeline,
+                       ignored_fields, answer_memory, fingerprint),
       generation_route(
           "/generate",
           " -H 'Content-Type: application/json' -d '{\"prompt\": \"Hello\", \"max_tokens\": 50}'",
-          std::make_shared<protocol::vllm::GenerateCodec>(), pipeline, ignored_fields),
+          std::make_shared<protocol::vllm::GenerateCodec>(), WireBody::Protocol::kGenerate, pipeline,
+          ignored_fields, answer_memory, fingerprint),
   };
 }
 

@@ -50,11 +50,11 @@ std::pair<int, std::string> health(const LiveDirectory& live, const Readiness& r
   }
   // One model of several that failed is no reason to take the others away.
   const bool none_left = failed > 0 && failed == models.entries().size();
-  const std::string_view word = readiness.draining() ? "draining"
-                                : loading > 0        ? "loading"
-                                : none_left          ? "failed"
-                                : failed > 0         ? "degraded"
-                                                     : "ok";
+  const std::string_view word = readiness.leaving() ? "draining"
+                                : loading > 0       ? "loading"
+                                : none_left         ? "failed"
+                                : failed > 0        ? "degraded"
+                                                    : "ok";
   const bool ready = word == "ok" || word == "degraded";
   return {ready ? 200 : 503, fmt::format(R"({{"status":"{}","models":[{}]}})", word, list)};
 }

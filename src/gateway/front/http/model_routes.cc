@@ -3,6 +3,8 @@
 #include "gateway/protocol/vllm/tokenize.h"
 
 #include "base/json_string.h"
+#include "gateway/front/http/caller.h"
+#include "runtime/race.h"
 
 #include <utility>
 
@@ -10,12 +12,12 @@ namespace autoglm::gateway {
 
 namespace {
 
-constexpr std::string_view kJson = "application/json";
+constexpr std::string_view kJsonType = "application/json";
 
 Task<void> send_json(http::ResponseWriter& response, RequestRecord& record, std::string body) {
   record.status = 200;
   record.complete = true;
-  co_await response.send(200, kJson, body);
+  co_await response.send(200, kJsonType, body);
 }
 
 Task<void> list_models(const LiveDirectory& models, http::ResponseWriter& response, RequestRecord& record) {
@@ -35,6 +37,7 @@ Task<void> show_model(const LiveDirectory& models, const http::Request& request,
   }
   ModelCard card = (*found)->endpoint->card();
   card.name = *name;
+  if (card.name != (*found)->name) card.root = (*found)->name;
   co_await send_json(response, record, protocol::openai::model_body(card));
 }
 
@@ -51,12 +54,14 @@ Task<void> tokenize(const LiveDirectory& models, const http::Request& request, h
     co_await send_error(response, found.error(), record);
     co_return;
   }
-  const auto result = co_await (*found)->endpoint->tokenize(std::move(call->work));
+  const CallContext context = context_of(request, record, (*found)->timeouts.request);
+  const auto result = co_await with_deadline(
+      context.deadline, (*found)->endpoint->tokenize(std::move(call->work), context), "tokenizing");
   if (!result) {
     co_await send_error(response, result.error(), record);
     co_return;
   }
-  co_await send_json(response, record, protocol::vllm::tokenize_body(*result));
+  co_await send_json(response, record, protocol::vllm::tokenize_body(*result, call->with_pieces));
 }
 
 Task<void> detokenize(const LiveDirectory& models, const http::Request& request,
@@ -80,6 +85,26 @@ Task<void> detokenize(const LiveDirectory& models, const http::Request& request,
   co_await send_json(response, record, protocol::vllm::detokenize_body(*text));
 }
 
+Task<void> tell_tokenizer(const LiveDirectory& models, const http::Request& request,
+                          http::ResponseWriter& response, RequestRecord& record) {
+  constexpr std::string_view kModel = "model=";
+  std::string name;
+  if (request.query.starts_with(kModel))
+    name = http::percent_decode(request.query.substr(kModel.size())).value_or(std::string(request.query));
+  const auto directory = models.now();
+  const auto found = directory->find(name);
+  if (!found) {
+    co_await send_error(response, found.error(), record);
+    co_return;
+  }
+  auto info = co_await (*found)->endpoint->tokenizer_info();
+  if (!info) {
+    co_await send_error(response, info.error(), record);
+    co_return;
+  }
+  co_await send_json(response, record, std::move(*info));
+}
+
 }  // namespace
 
 std::vector<Route> model_routes(const LiveDirectory& models, std::string version) {
@@ -94,13 +119,17 @@ std::vector<Route> model_routes(const LiveDirectory& models, std::string version
        [&models](Request& request, ResponseWriter& response, RequestRecord& record) {
          return show_model(models, request, response, record);
        }},
-      {"POST", "/tokenize", " -d '{\"prompt\": \"Hello\"}'",
+      {"POST", "/tokenize", " -H 'Content-Type: application/json' -d '{\"prompt\": \"Hello\"}'",
        [&models](Request& request, ResponseWriter& response, RequestRecord& record) {
          return tokenize(models, request, response, record);
        }},
-      {"POST", "/detokenize", " -d '{\"tokens\": [1, 2, 3]}'",
+      {"POST", "/detokenize", " -H 'Content-Type: application/json' -d '{\"tokens\": [1, 2, 3]}'",
        [&models](Request& request, ResponseWriter& response, RequestRecord& record) {
          return detokenize(models, request, response, record);
+       }},
+      {"GET", "/tokenizer_info", "",
+       [&models](Request& request, ResponseWriter& response, RequestRecord& record) {
+         return tell_tokenizer(models, request, response, record);
        }},
       {"GET", "/version", "",
        [version = std::move(version)](Request&, ResponseWriter& response, RequestRecord& record) {

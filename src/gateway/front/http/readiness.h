@@ -7,10 +7,19 @@ namespace autoglm::gateway {
 /// Whether the process wants requests. Written by the app, read by health answers. Thread-safe.
 class Readiness {
  public:
+  /// Whoever balances before us shall ask another instance; until all have heard of it, requests are
+  /// answered.
+  bool leaving() const { return leaving_.load(std::memory_order_relaxed); }
+  void begin_leaving() { leaving_.store(true, std::memory_order_relaxed); }
+  /// New generations are refused, too.
   bool draining() const { return draining_.load(std::memory_order_relaxed); }
-  void begin_drain() { draining_.store(true, std::memory_order_relaxed); }
+  void begin_drain() {
+    begin_leaving();
+    draining_.store(true, std::memory_order_relaxed);
+  }
 
  private:
+  std::atomic<bool> leaving_{false};
   std::atomic<bool> draining_{false};
 };
 

@@ -1,5 +1,7 @@
 #include "gateway/front/http/request_record.h"
 
+#include "gateway/front/http/access_line.h"
+
 #include <algorithm>
 
 namespace autoglm::gateway {
@@ -66,6 +68,19 @@ RequestRecord::~RequestRecord() {
   // Probes and scrapes come every few seconds and say nothing.
   const auto level = model.empty() && shown < 400 ? observe::LogLevel::kDebug : level_;
   if (!log_.enabled(level)) return;
+  if (log_.format() == observe::LogFormat::kText) {
+    log_.words(level, access_line({.method = request_.method,
+                                   .path = request_.path,
+                                   .status = shown,
+                                   .took = took,
+                                   .usage = usage,
+                                   .model = model,
+                                   .endpoint = endpoint,
+                                   .attempts = attempts,
+                                   .error = error},
+                                  Paint(log_.colours())));
+    return;
+  }
   log_.log(level, "request",
            {{"request_id", id},
             {"method", request_.method},

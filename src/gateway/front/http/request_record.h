@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "http/message.h"
 #include "http/server.h"
+#include "http/shared_limits.h"
 #include "inference/events.h"
 #include "observe/log/logger.h"
 #include "observe/metrics/registry.h"
@@ -54,6 +55,7 @@ class RequestRecord {
   std::string error;  ///< what the client was told
   Usage usage;
   Duration first_token{0};
+  http::BodyMemory::Share unpacked;  ///< of a body that came packed
 
  private:
   const http::Request& request_;

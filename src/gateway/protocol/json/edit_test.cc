@@ -30,5 +30,18 @@ TEST(EditMembers, ChangesEveryOneOfSeveralWithOneName) {
   EXPECT_EQ(edit_members(R"({"n":2,"n":3})", edits), R"({"n":1,"n":1})");
 }
 
+TEST(EditMembers, KnowsANameHoweverItIsWritten) {
+  const JsonEdit edits[] = {{"model", "\"b\""}};
+  EXPECT_EQ(edit_members(R"({"m\u006fdel":"a","model":"c","\u006Dodel":{}})", edits),
+            R"({"m\u006fdel":"b","model":"b","\u006Dodel":"b"})");
+  EXPECT_EQ(edit_members(R"({"m\\u006fdel":"a"})", edits), R"({"m\\u006fdel":"a","model":"b"})");
+  EXPECT_EQ(member_value(R"({"m\u006fdel":"a"})", "model"), "\"a\"");
+}
+
+TEST(MemberValue, IsTheLastThatIsNotNull) {
+  EXPECT_EQ(member_value(R"({"a":1,"a":2,"\u0061":3,"a":null})", "a"), "3");
+  EXPECT_EQ(member_value(R"({"a":null})", "a"), "");
+}
+
 }  // namespace
 }  // namespace autoglm::protocol

@@ -15,35 +15,71 @@ constexpr std::size_t kMaxDepth = 128;
 // A thread keeps its parser's memory between requests, unless one request made it large.
 constexpr std::size_t kKeptCapacity = std::size_t{1} << 20U;
 
-/// The parser refuses the whole document for a number beyond 64 bits; find out whose it is.
-std::string field_of_bad_number(std::string_view body) {
-  simdjson::ondemand::parser parser;
-  const simdjson::padded_string padded(body);
-  simdjson::ondemand::document document;
-  simdjson::ondemand::object object;
-  if (parser.iterate(padded).get(document) != simdjson::SUCCESS ||
-      document.get_object().get(object) != simdjson::SUCCESS) {
-    return {};
-  }
-  for (auto field : object) {
-    std::string_view key;
-    simdjson::ondemand::value value;
-    simdjson::ondemand::json_type type{};
-    if (field.unescaped_key().get(key) != simdjson::SUCCESS ||
-        field.value().get(value) != simdjson::SUCCESS || value.type().get(type) != simdjson::SUCCESS) {
-      return {};
-    }
+/// Where below `value` a number stands that the parser refuses; empty: nowhere.
+std::string place_of_bad_number(simdjson::ondemand::value value, const JsonPath& path) {
+  simdjson::ondemand::json_type type{};
+  if (value.type().get(type) != simdjson::SUCCESS) return {};
+  if (type == simdjson::ondemand::json_type::number) {
     simdjson::ondemand::number number;
-    if (type == simdjson::ondemand::json_type::number &&
-        value.get_number().get(number) != simdjson::SUCCESS) {
-      return std::string(key);
+    return value.get_number().get(number) == simdjson::SUCCESS ? std::string() : path.to_string();
+  }
+  if (type == simdjson::ondemand::json_type::array) {
+    simdjson::ondemand::array array;
+    if (value.get_array().get(array) != simdjson::SUCCESS) return {};
+    std::int64_t index = 0;
+    for (auto each : array) {
+      simdjson::ondemand::value item;
+      if (each.get(item) != simdjson::SUCCESS) return {};
+      std::string place = place_of_bad_number(item, {.parent = &path, .index = index++});
+      if (!place.empty()) return place;
+    }
+  }
+  if (type == simdjson::ondemand::json_type::object) {
+    simdjson::ondemand::object object;
+    if (value.get_object().get(object) != simdjson::SUCCESS) return {};
+    for (auto field : object) {
+      std::string_view key;
+      simdjson::ondemand::value item;
+      if (field.unescaped_key().get(key) != simdjson::SUCCESS || field.value().get(item) != simdjson::SUCCESS)
+        return {};
+      std::string place = place_of_bad_number(item, {.parent = &path, .key = key});
+      if (!place.empty()) return place;
     }
   }
   return {};
 }
 
+/// Whose it is; empty: there is none.
+std::string_view byte_order_mark(std::string_view body) {
+  if (body.starts_with("\xEF\xBB\xBF")) return "UTF-8's";
+  return body.starts_with("\xFF\xFE") || body.starts_with("\xFE\xFF") ? "UTF-16's" : "";
+}
+
+/// The parser refuses the whole document for a number beyond 64 bits; find out whose it is.
+std::string field_of_bad_number(std::string_view body) {
+  simdjson::ondemand::parser parser;
+  const simdjson::padded_string padded(body);
+  simdjson::ondemand::document document;
+  simdjson::ondemand::value root;
+  if (parser.allocate(body.size(), kMaxDepth) != simdjson::SUCCESS ||
+      parser.iterate(padded).get(document) != simdjson::SUCCESS ||
+      document.get_value().get(root) != simdjson::SUCCESS) {
+    return {};
+  }
+  return place_of_bad_number(root, {});
+}
+
+/// Newer versions of the library tell numbers of too many bits from malformed ones.
+template <class Code>
+bool is_of_a_number(Code code) {
+  if constexpr (requires { Code::BIGINT_ERROR; }) {
+    if (code == Code::BIGINT_ERROR) return true;
+  }
+  return code == Code::NUMBER_ERROR;
+}
+
 Error bad_document(simdjson::error_code code, std::string_view body) {
-  if (code == simdjson::NUMBER_ERROR) {
+  if (is_of_a_number(code)) {
     const std::string field = field_of_bad_number(body);
     if (!field.empty()) {
       return invalid_field(field, fmt::format("{} is a number that is malformed or far out of range", field));
@@ -183,6 +219,13 @@ Result<void> JsonValue::for_each_member(
 
 Result<void> visit_json_object(std::string_view body,
                                FunctionRef<Result<void>(std::string_view, const JsonValue&)> visit) {
+  if (const std::string_view mark = byte_order_mark(body); !mark.empty()) {
+    return fail(Error{
+        .code = ErrorCode::kInvalidArgument,
+        .origin = Origin::kClient,
+        .message = fmt::format("the body begins with a byte order mark, {}; send UTF-8 without one", mark),
+        .reason = "invalid_json"});
+  }
   thread_local simdjson::dom::parser parser;
   if (parser.capacity() > kKeptCapacity && body.size() < kKeptCapacity) parser = simdjson::dom::parser();
   simdjson::error_code code = simdjson::SUCCESS;

@@ -38,6 +38,18 @@ TEST(VisitJsonObject, NamesTheFieldOfAHugeNumber) {
   EXPECT_EQ(result.error().param, "max_tokens");
 }
 
+TEST(VisitJsonObject, NamesThePlaceOfAHugeNumber) {
+  const std::string huge = "123456789012345678901234567890";
+  const auto place = [&](const std::string& before, const std::string& behind) {
+    const auto result = visit_json_object(before + huge + behind, visit_nothing);
+    return result ? "accepted" : result.error().param;
+  };
+  EXPECT_EQ(place(R"({"prompt":"x","logit_bias":{"5":)", "}}"), "logit_bias.5");
+  EXPECT_EQ(place(R"({"prompt":[1,2,-)", "]}"), "prompt[2]");
+  EXPECT_EQ(place(R"({"a":[{"b":[[0],[1,)", R"(]]}],"c":1})"), "a[0].b[1][1]");
+  EXPECT_EQ(place(R"({"a":1e400,"b":)", "}"), "a");
+}
+
 TEST(VisitJsonObject, SurvivesAMillionKeys) {
   std::string body = "{";
   for (int i = 0; i < 1'000'000; ++i) body += "\"k" + std::to_string(i) + "\":0,";

@@ -1,8 +1,12 @@
 #include "gateway/protocol/openai/chat_codec.h"
 
 #include "gateway/protocol/openai/chat_messages.h"
+#include "gateway/protocol/openai/format_fields.h"
 #include "gateway/protocol/openai/generate_fields.h"
+#include "gateway/protocol/openai/other_fields.h"
 #include "gateway/protocol/openai/text_encoder.h"
+
+#include "base/json_string.h"
 
 #include <fmt/format.h>
 
@@ -18,10 +22,11 @@ namespace {
 struct ChatBody : GenerateBody {
   ChatPrompt chat;
   ToolChoice tool_choice;
+  std::string reasoning_effort;
 };
 
 Result<void> read_chat_messages(const JsonValue& value, ChatBody& body) {
-  auto prompt = read_messages(value);
+  auto prompt = read_messages(value, body.work.refusal);
   if (!prompt) return fail(prompt.error());
   body.chat.messages = std::move(prompt->messages);
   body.has_prompt = true;
@@ -30,11 +35,11 @@ Result<void> read_chat_messages(const JsonValue& value, ChatBody& body) {
 
 Result<void> read_chat_tools(const JsonValue& value, ChatBody& body) {
   body.chat.tools.clear();
-  return read_tools(value, body.chat.tools);
+  return read_tools(value, body.chat.tools, body.work.refusal);
 }
 
 Result<void> read_choice(const JsonValue& value, ChatBody& body) {
-  auto choice = read_tool_choice(value);
+  auto choice = read_tool_choice(value, body.work.refusal);
   if (!choice) return fail(choice.error());
   body.tool_choice = std::move(*choice);
   return {};
@@ -48,16 +53,18 @@ Result<void> read_chat_flag(const JsonValue& value, ChatBody& body) {
   return {};
 }
 
-// A template that knows of ten is a rich one; 100,000 took the library 52 s.
-constexpr std::size_t kMostTemplateArguments = 64;
+constexpr std::array<std::string_view, 7> kEfforts = {"none", "minimal", "low", "medium",
+                                                      "high", "xhigh",   "max"};
 
-Result<void> read_template_arguments(const JsonValue& value, ChatBody& body) {
-  return value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
-    body.chat.template_arguments[std::string(key)] = item.as_json();
-    if (body.chat.template_arguments.size() <= kMostTemplateArguments) return {};
-    return fail(invalid_field(
-        value.path(), fmt::format("{} takes at most {} arguments", value.path(), kMostTemplateArguments)));
-  });
+Result<void> read_reasoning_effort(const JsonValue& value, ChatBody& body) {
+  if (!value.read_string(body.reasoning_effort) ||
+      std::ranges::find(kEfforts, body.reasoning_effort) == kEfforts.end())
+    return fail(value.wrong("one of none, minimal, low, medium, high, xhigh, max"));
+  return {};
+}
+
+Result<void> read_chat_template_arguments(const JsonValue& value, ChatBody& body) {
+  return read_template_arguments(value, body.chat);
 }
 
 template <Result<void> (*kRead)(const JsonValue&, GenerateBody&)>
@@ -70,8 +77,10 @@ constexpr auto kChatFields = std::to_array<JsonField<ChatBody>>({
     {"tools", read_chat_tools},
     {"tool_choice", read_choice},
     {"parallel_tool_calls", read_chat_flag<&ChatPrompt::parallel_tool_calls>},
+    {"add_generation_prompt", read_chat_flag<&ChatPrompt::add_generation_prompt>},
+    {"reasoning_effort", read_reasoning_effort},
     {"continue_final_message", read_chat_flag<&ChatPrompt::continue_final_message>},
-    {"chat_template_kwargs", read_template_arguments},
+    {"chat_template_kwargs", read_chat_template_arguments},
     {"logprobs", read_common<read_logprobs_flag>},
     {"top_logprobs", read_common<read_top_logprobs>},
 });
@@ -81,14 +90,21 @@ Result<void> settle_tools(ChatBody& body) {
   auto& tools = body.chat.tools;
   const ToolChoice& choice = body.tool_choice;
   body.chat.tool_use = choice.use;
+  if (body.work.refusal) return {};  // what was left out may be what it asks for
   if (choice.use == ToolUse::kRequired && tools.empty()) {
     return fail(invalid_field("tool_choice", "tool_choice asks for a tool, but there are no tools"));
   }
-  if (choice.name.empty()) return {};
-  std::erase_if(tools, [&choice](const Tool& tool) { return tool.name != choice.name; });
-  if (!tools.empty()) return {};
-  return fail(invalid_field(
-      "tool_choice", fmt::format("tool_choice names \"{}\", which is none of the tools", choice.name)));
+  if (choice.names.empty()) return {};
+  if (choice.one_call) body.chat.parallel_tool_calls = false;
+  for (const std::string& name : choice.names) {
+    if (std::ranges::find(tools, name, &Tool::name) != tools.end()) continue;
+    return fail(invalid_field("tool_choice",
+                              fmt::format("tool_choice names \"{}\", which is none of the tools", name)));
+  }
+  std::erase_if(tools, [&choice](const Tool& tool) {
+    return std::ranges::find(choice.names, tool.name) == choice.names.end();
+  });
+  return {};
 }
 
 Result<void> settle(ChatBody& body) {
@@ -103,14 +119,20 @@ Result<void> settle(ChatBody& body) {
                               "continue_final_message needs a last message of the assistant"));
   }
   if (auto settled = settle_tools(body); !settled) return settled;
-  return settle_fields(body);
+  // Templates that know of efforts call them so; what the client says to its template itself goes before.
+  auto& arguments = body.chat.template_arguments;
+  if (!body.reasoning_effort.empty())
+    arguments.try_emplace("reasoning_effort", json_string(body.reasoning_effort));
+  if (body.reasoning_effort == "none") arguments.try_emplace("enable_thinking", "false");
+  return settle_fields(body, std::nullopt);
 }
 
 }  // namespace
 
 Result<DecodedCall> ChatCodec::decode(std::string_view bytes) const {
   ChatBody body;
-  const auto unknown = read_fields(bytes, body, kChatFields, generate_fields(), unsupported_fields());
+  const auto unknown = read_fields(bytes, body, kChatFields, generate_fields(), format_fields(),
+                                   unsupported_fields(), ignored_fields());
   if (!unknown) return fail(unknown.error());
   if (auto settled = settle(body); !settled) return fail(settled.error());
   body.work.prompts.front() = std::move(body.chat);

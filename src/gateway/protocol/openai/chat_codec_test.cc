@@ -19,7 +19,7 @@ TEST(ChatCodec, ReadsMessagesInAllTheirShapes) {
   const auto& messages = std::get<ChatPrompt>(call->work.prompts.front()).messages;
   ASSERT_EQ(messages.size(), 4U);
   EXPECT_EQ(messages[0].role, "system");
-  EXPECT_EQ(messages[1].content, "Hello");
+  EXPECT_EQ(messages[1].content, "Hel\nlo");
   EXPECT_EQ(messages[1].name, "ann");
   EXPECT_EQ(messages[2].content, "");
   EXPECT_EQ(call->work.stop.max_tokens, 9U);
@@ -55,8 +55,24 @@ TEST(ChatCodec, NamesTheMessageThatIsWrong) {
       {R"({"messages":[{"role":"user","content":"x"}],"tool_choice":"sometimes"})", "tool_choice"},
       {R"({"messages":[{"role":"user","content":"x"}],"response_format":{"type":"xml"}})",
        "response_format.type"},
-      {R"({"messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_schema","json_schema":{}}})",
-       "response_format.json_schema.schema"},
+      {R"({"messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_schema"}})",
+       "response_format.json_schema"},
+      {R"({"messages":[{"role":"user","content":[{"type":"text"}]}]})", "messages[0].content[0].text"},
+      {R"({"messages":[{"role":"user","content":"x"}],"tools":[{"type":"custom","custom":{"name":"f"}}]})",
+       "tools[0].type"},
+      {R"({"messages":[{"role":"user","content":"x"}],"tool_choice":{"type":"custom","custom":{"name":"f"}}})",
+       "tool_choice.custom"},
+      {R"({"messages":[{"role":"user","content":"x"}],"tools":[{"function":{"name":"f"}}],"tool_choice":)"
+       R"({"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":[{"function":{"name":"g"}}]}}})",
+       "tool_choice"},
+      {R"({"messages":[{"role":"user","content":"x"}],"tool_choice":{"allowed_tools":{"mode":"never"}}})",
+       "tool_choice.allowed_tools.mode"},
+      {R"({"messages":[{"role":"assistant","function_call":{"arguments":"{}"}}]})",
+       "messages[0].function_call.name"},
+      {R"({"messages":[{"role":"assistant","audio":{"id":"a"}}]})", "messages[0].audio"},
+      {R"({"messages":[{"role":"assistant","tool_calls":[{"type":"custom","custom":{"name":"f"}}]}]})",
+       "messages[0].tool_calls[0].type"},
+      {R"({"messages":[{"role":"user","content":"x"}],"reasoning_effort":"most"})", "reasoning_effort"},
       {R"({"messages":[{"role":"user","content":"x"}],"top_logprobs":2})", "top_logprobs"},
       {R"({"messages":[{"role":"user","content":"x"}],"logprobs":true,"top_logprobs":21})", "top_logprobs"},
       {R"({"messages":[{"role":"user","content":"x"}],"continue_final_message":true})",
@@ -64,9 +80,23 @@ TEST(ChatCodec, NamesTheMessageThatIsWrong) {
   };
   for (const Case& c : cases) {
     const auto call = ChatCodec().decode(c.body);
-    ASSERT_FALSE(call) << c.body;
-    EXPECT_EQ(call.error().param, c.param) << call.error().message;
+    ASSERT_TRUE(!call || call->work.refusal) << c.body;
+    const Error& error = call ? *call->work.refusal : call.error();
+    EXPECT_EQ(error.param, c.param) << error.message;
   }
+}
+
+TEST(ChatCodec, AToolThatIsNamedIsCalledOnce) {
+  const auto parallel = [](const std::string& choice) {
+    const auto call = ChatCodec().decode(
+        R"({"messages":[{"role":"user","content":"x"}],"tools":[{"function":{"name":"f"}}],)"
+        R"("parallel_tool_calls":true,"tool_choice":)" +
+        choice + "}");
+    EXPECT_TRUE(call);
+    return std::get<ChatPrompt>(call->work.prompts.front()).parallel_tool_calls;
+  };
+  EXPECT_FALSE(parallel(R"({"type":"function","function":{"name":"f"}})"));
+  EXPECT_TRUE(parallel(R"("required")"));
 }
 
 TEST(ChatCodec, ReadsToolsFormatsAndCallsOfTheAssistant) {
@@ -113,7 +143,7 @@ TEST(ChatCodec, WritesToolCallsAndReasoning) {
   EXPECT_NE(
       out.find(
           R"("message":{"role":"assistant","content":null,"reasoning_content":"so","tool_calls":[{"id":"c1",)"
-          R"("type":"function","function":{"name":"f","arguments":"{}"}}]},"logprobs":null,)"
+          R"("type":"function","function":{"name":"f","arguments":"{}"}}],"refusal":null},"logprobs":null,)"
           R"("finish_reason":"tool_calls"})"),
       std::string::npos)
       << out;
@@ -131,6 +161,51 @@ TEST(ChatCodec, WritesToolCallsAndReasoning) {
   }
 }
 
+TEST(ChatCodec, TakesOlderAndNewerWords) {
+  const auto call = ChatCodec().decode(R"({"messages":[
+    {"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{}"}},
+    {"role":"function","name":"f","content":"7"},
+    {"role":"assistant","content":[{"type":"refusal","refusal":"No."}]},
+    {"role":"assistant","content":null,"refusal":"Never."},
+    {"role":"assistant","tool_calls":[{"id":null,"type":null,"function":{"name":"g","arguments":{"a":1}}}]},
+    {"role":"user","content":[{"type":"input_text","text":"x"}]}],
+    "tools":[{"function":{"name":"f"}},{"function":{"name":"g"}},{"function":{"name":"h"}}],
+    "tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[
+      {"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"g"}}]}},
+    "reasoning_effort":"none"})");
+  ASSERT_TRUE(call) << call.error().message;
+  EXPECT_FALSE(call->work.refusal);
+  const auto& chat = std::get<ChatPrompt>(call->work.prompts.front());
+  EXPECT_EQ(chat.messages[0].tool_calls.at(0).name, "f");
+  EXPECT_EQ(chat.messages[1].role, "tool");
+  EXPECT_EQ(chat.messages[2].content, "No.");
+  EXPECT_EQ(chat.messages[3].content, "Never.");
+  EXPECT_EQ(chat.messages[4].tool_calls.at(0).arguments, R"({"a":1})");
+  EXPECT_EQ(chat.messages[5].content, "x");
+  EXPECT_EQ(chat.tools.size(), 2U);
+  EXPECT_EQ(chat.tool_use, ToolUse::kRequired);
+  EXPECT_EQ(chat.template_arguments.at("reasoning_effort"), R"("none")");
+  EXPECT_EQ(chat.template_arguments.at("enable_thinking"), "false");
+}
+
+TEST(ChatCodec, LeavesToTheTemplateWhatItIsToldItself) {
+  const auto call =
+      ChatCodec().decode(R"({"messages":[{"role":"user","content":"x"}],"reasoning_effort":"none",)"
+                         R"("chat_template_kwargs":{"reasoning_effort":"low","enable_thinking":true}})");
+  ASSERT_TRUE(call) << call.error().message;
+  const auto& arguments = std::get<ChatPrompt>(call->work.prompts.front()).template_arguments;
+  EXPECT_EQ(arguments.at("reasoning_effort"), R"("low")");
+  EXPECT_EQ(arguments.at("enable_thinking"), "true");
+}
+
+TEST(ChatCodec, SaysWhoMadeAnAnswer) {
+  auto call = ChatCodec().decode(R"({"messages":[{"role":"user","content":"x"}]})");
+  const auto encoder = call->make_encoder({.id = "1", .model = "m", .fingerprint = "fp"});
+  std::string out;
+  encoder->end({}, out);
+  EXPECT_NE(out.find(R"("model":"m","system_fingerprint":"fp","choices")"), std::string::npos) << out;
+}
+
 TEST(ChatCodec, WritesTheDocument) {
   auto call = ChatCodec().decode(R"({"messages":[{"role":"user","content":"x"}]})");
   const auto encoder = call->make_encoder(kFacts);
@@ -140,7 +215,7 @@ TEST(ChatCodec, WritesTheDocument) {
   EXPECT_EQ(
       out,
       R"({"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m","choices":[)"
-      R"({"index":0,"message":{"role":"assistant","content":"Hi"},"logprobs":null,"finish_reason":"stop"}],)"
+      R"({"index":0,"message":{"role":"assistant","content":"Hi","refusal":null},"logprobs":null,"finish_reason":"stop"}],)"
       R"("usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":0}}})");
 }
 

@@ -3,25 +3,34 @@
 #include "gateway/protocol/json/value.h"
 #include "inference/request.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace autoglm::protocol::openai {
 
-/// The "messages" of a chat: a list of {role, content, …}; content is a string or a list of text parts.
-Result<ChatPrompt> read_messages(const JsonValue& value);
+/// The "messages" of a chat: a list of {role, content, …}; content is a string or a list of text parts. What
+/// only other models can read, such as images, goes to `refusal` with its place, unless something is there.
+Result<ChatPrompt> read_messages(const JsonValue& value, std::optional<Error>& refusal);
 
 /// The same list, from what was read.
 void append_messages(std::string& out, const ChatPrompt& prompt);
 
-/// "tools": functions with JSON schemas.
-Result<void> read_tools(const JsonValue& value, std::vector<Tool>& tools);
+/// "tools": functions with JSON schemas. Tools of other kinds go to `refusal`.
+Result<void> read_tools(const JsonValue& value, std::vector<Tool>& tools, std::optional<Error>& refusal);
 
-/// "tool_choice": a word, or one of the tools by name.
+/// The same list, from what was read.
+void append_tools(std::string& out, const std::vector<Tool>& tools);
+
+/// "chat_template_kwargs": an object.
+Result<void> read_template_arguments(const JsonValue& value, ChatPrompt& chat);
+
+/// "tool_choice": a word, one of the tools by name, or some of them.
 struct ToolChoice {
   ToolUse use = ToolUse::kAuto;
-  std::string name;  ///< empty: any
+  std::vector<std::string> names;  ///< empty: any
+  bool one_call = false;           ///< who names a tool means one call of it
 };
-Result<ToolChoice> read_tool_choice(const JsonValue& value);
+Result<ToolChoice> read_tool_choice(const JsonValue& value, std::optional<Error>& refusal);
 
 }  // namespace autoglm::protocol::openai

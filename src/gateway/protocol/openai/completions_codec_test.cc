@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <span>
 #include <string>
 
 namespace autoglm::protocol::openai {
@@ -12,8 +14,8 @@ const AnswerFacts kFacts{.id = "1", .model = "m", .created = 1700000000};
 Error error_of(std::string_view body) {
   const auto call = CompletionsCodec().decode(body);
   if (call) {
-    ADD_FAILURE() << "accepted: " << body;
-    return {};
+    EXPECT_TRUE(call->work.refusal) << "accepted: " << body;
+    return call->work.refusal.value_or(Error());
   }
   EXPECT_EQ(call.error().code, ErrorCode::kInvalidArgument) << body;
   return call.error();
@@ -40,7 +42,7 @@ TEST(CompletionsCodec, ReadsEveryField) {
   EXPECT_EQ(call->work.stop.stop, (std::vector<std::string>{"a", "b"}));
   EXPECT_TRUE(call->work.stop.ignore_eos);
   EXPECT_EQ(call->work.n, 3U);
-  const SamplingParams& sampling = call->work.sampling;
+  const SamplingRequest& sampling = call->work.sampling;
   EXPECT_EQ(sampling.temperature, 0.5);
   EXPECT_EQ(sampling.top_p, 0.9);
   EXPECT_EQ(sampling.top_k, 40);
@@ -51,7 +53,7 @@ TEST(CompletionsCodec, ReadsEveryField) {
   EXPECT_EQ(sampling.repetition_penalty, 1.1);
   EXPECT_EQ(sampling.logit_bias, (std::vector<std::pair<TokenId, float>>{{5, -100.F}, {6, 1.5F}}));
   EXPECT_TRUE(call->stream);
-  EXPECT_EQ(call->unknown_fields, 2U);  // user, something_new
+  EXPECT_EQ(call->unknown_fields, 1U);  // something_new
 }
 
 TEST(CompletionsCodec, HasOpenAiDefaults) {
@@ -59,7 +61,8 @@ TEST(CompletionsCodec, HasOpenAiDefaults) {
       CompletionsCodec().decode(R"({"prompt":"Hi","temperature":null,"logprobs":null,"best_of":1})");
   ASSERT_TRUE(call) << call.error().message;
   EXPECT_EQ(call->work.stop.max_tokens, 16U);
-  EXPECT_EQ(call->work.sampling.temperature, 1.0);
+  // What is not said is the model's to decide.
+  EXPECT_EQ(static_cast<const SamplingNumbers&>(call->work.sampling), SamplingNumbers());
   EXPECT_EQ(call->work.n, 1U);
   EXPECT_FALSE(call->stream);
   EXPECT_FALSE(call->work.sampling.seed.has_value());
@@ -128,13 +131,22 @@ TEST(CompletionsCodec, StreamsTokenIdsWithTheLastFrameOfAnEvent) {
   EXPECT_NE(out.find(R"("text":"é","logprobs":null,"token_ids":[8])"), std::string::npos) << out;
 }
 
+struct Wrong {
+  const char* body;
+  const char* param;
+  const char* says;
+};
+
+void expect_named(std::span<const Wrong> cases) {
+  for (const Wrong& c : cases) {
+    const Error error = error_of(c.body);
+    EXPECT_EQ(error.param, c.param) << c.body;
+    EXPECT_NE(error.message.find(c.says), std::string::npos) << c.body << "\n" << error.message;
+  }
+}
+
 TEST(CompletionsCodec, NamesTheFieldAndTheValueThatIsWrong) {
-  struct Case {
-    const char* body;
-    const char* param;
-    const char* says;
-  };
-  const Case cases[] = {
+  const Wrong cases[] = {
       {R"({})", "prompt", "missing"},
       {R"({"prompt":7})", "prompt", "got 7"},
       {R"({"prompt":["a",[1],2]})", "prompt", "not both"},
@@ -159,7 +171,7 @@ TEST(CompletionsCodec, NamesTheFieldAndTheValueThatIsWrong) {
       {R"({"prompt":"x","max_tokens":"many"})", "max_tokens", "\"many\""},
       {R"({"prompt":"x","max_tokens":1e300})", "max_tokens", "1e+300"},
       {R"({"prompt":"x","temperature":2.1})", "temperature", "between 0 and 2, got 2.1"},
-      {R"({"prompt":"x","top_p":0})", "top_p", "above 0"},
+      {R"({"prompt":"x","top_p":-0.1})", "top_p", "between 0 and 1"},
       {R"({"prompt":"x","top_k":-2})", "top_k", "-2"},
       {R"({"prompt":"x","n":0})", "n", "between 1 and 128"},
       {R"({"prompt":"x","n":100000})", "n", "100000"},
@@ -176,11 +188,111 @@ TEST(CompletionsCodec, NamesTheFieldAndTheValueThatIsWrong) {
       {R"({"prompt":"x","tools":[{}]})", "tools", "not supported"},
       {R"({"prompt":"x","model":5})", "model", "a string"},
   };
+  expect_named(cases);
+}
+
+TEST(CompletionsCodec, NamesWhatIsWrongWithFieldsOfOtherServers) {
+  const Wrong cases[] = {
+      {R"({"prompt":"x","logit_bias":[[5,1],[6]]})", "logit_bias[1]", "a pair"},
+      {R"({"prompt":"x","logit_bias":[["a",1]]})", "logit_bias[0][0]", "a token id"},
+      {R"({"prompt":"x","allowed_token_ids":[]})", "allowed_token_ids", "at least one"},
+      {R"({"prompt":"x","bad_words":[""]})", "bad_words", "empty"},
+      {R"({"prompt":"x","truncate_prompt_tokens":0})", "truncate_prompt_tokens", "-1, or"},
+      {R"({"prompt":"x","truncation_side":"up"})", "truncation_side", "\"left\" or"},
+      {R"({"prompt":"x","suffix":"y","echo":true})", "suffix", "exclude each other"},
+      {R"({"prompt":[1],"suffix":"y"})", "suffix", "a text"},
+      {R"({"prompt":"x","stream_options":{"continuous_usage_stats":true}})",
+       "stream_options.continuous_usage_stats", "not supported"},
+      {R"({"prompt":"x","guided_regex":"(?!a)b"})", "guided_regex", "lookaround"},
+      {R"({"prompt":"x","guided_choice":[]})", "guided_choice", "at least one"},
+      {R"({"prompt":"x","guided_choice":["a"],"guided_regex":"b"})", "guided_regex",
+       "guided_regex and guided_choice exclude"},
+      {R"({"prompt":"x","structured_outputs":{"regex":"a","choice":["b"]}})", "structured_outputs.choice",
+       "exclude each other"},
+      {R"({"prompt":"x","structured_outputs":{"structural_tag":"a"}})", "structured_outputs.structural_tag",
+       "not supported"},
+      {R"({"prompt":"x","response_format":{"type":"structural_tag"}})", "response_format.type", "must be"},
+  };
+  expect_named(cases);
+}
+
+TEST(CompletionsCodec, ReadsFormatsByAllTheirNames) {
+  using Kind = OutputFormat::Kind;
+  struct Case {
+    const char* members;
+    Kind kind;
+    const char* definition;
+    const char* field;
+  };
+  const Case cases[] = {
+      {R"("response_format":{"type":"json_object"})", Kind::kJsonObject, "", "response_format"},
+      {R"("response_format":{"type":"json_object","schema":{"type":"array"}})", Kind::kJsonSchema,
+       R"({"type":"array"})", "response_format"},
+      {R"("response_format":{"schema":{"a":1},"type":"json_object"})", Kind::kJsonSchema, R"({"a":1})",
+       "response_format"},
+      {R"("response_format":{"type":"json_schema","json_schema":{"name":"a"}})", Kind::kJsonObject, "",
+       "response_format"},
+      {R"("json_schema":{"a":1})", Kind::kJsonSchema, R"({"a":1})", "json_schema"},
+      {R"("guided_json":"{\"a\":1}")", Kind::kJsonSchema, R"({"a":1})", "guided_json"},
+      {R"("structured_outputs":{"json":{"a":1},"regex":null})", Kind::kJsonSchema, R"({"a":1})",
+       "structured_outputs.json"},
+      {R"("structured_outputs":{"json_object":true})", Kind::kJsonObject, "",
+       "structured_outputs.json_object"},
+      {R"("guided_choice":["yes","a\"b"])", Kind::kGrammar, R"(root ::= "yes" | "a\x22b")", "guided_choice"},
+      {R"("guided_regex":"a+")", Kind::kGrammar, R"(root ::= "a"+)", "guided_regex"},
+      {R"("guided_grammar":"root ::= [a]")", Kind::kGrammar, "root ::= [a]", "guided_grammar"},
+      {R"("grammar":"root ::= [a]")", Kind::kGrammar, "root ::= [a]", "grammar"},
+  };
   for (const Case& c : cases) {
-    const Error error = error_of(c.body);
-    EXPECT_EQ(error.param, c.param) << c.body;
-    EXPECT_NE(error.message.find(c.says), std::string::npos) << c.body << "\n" << error.message;
+    const auto call = CompletionsCodec().decode(std::string(R"({"prompt":"x",)") + c.members + "}");
+    ASSERT_TRUE(call) << c.members << call.error().message;
+    EXPECT_FALSE(call->work.refusal) << c.members;
+    EXPECT_EQ(call->work.format.kind, c.kind) << c.members;
+    EXPECT_EQ(call->work.format.definition, c.definition) << c.members;
+    EXPECT_EQ(call->work.format.field(), c.field) << c.members;
   }
+}
+
+TEST(CompletionsCodec, TakesTheNewestNameOfALimit) {
+  const auto limit = [](const char* members) {
+    return CompletionsCodec().decode(std::string(R"({"prompt":"x")") + members + "}")->work.stop.max_tokens;
+  };
+  EXPECT_EQ(limit(R"(,"max_completion_tokens":3,"max_tokens":5,"n_predict":7)"), 3U);
+  EXPECT_EQ(limit(R"(,"n_predict":7,"max_tokens":5,"max_completion_tokens":3)"), 3U);
+  EXPECT_EQ(limit(R"(,"n_predict":7,"max_tokens":5)"), 5U);
+  EXPECT_EQ(limit(R"(,"n_predict":7)"), 7U);
+  EXPECT_EQ(limit(R"(,"n_predict":-1)"), std::nullopt);
+  EXPECT_EQ(limit(""), 16U);
+}
+
+TEST(CompletionsCodec, TakesWhatLlamaServerAndVllmCallTheirs) {
+  const auto call = CompletionsCodec().decode(
+      R"({"prompt":"x","logit_bias":[[5,1.5],[6,false]],"top_p":0,"repeat_penalty":1.1,"n_probs":2,"suffix":"y",)"
+      R"("parse_special":false,"truncate_prompt_tokens":9,"truncation_side":"right"})");
+  ASSERT_TRUE(call) << call.error().message;
+  const GenerateRequest& work = call->work;
+  EXPECT_EQ(work.sampling.logit_bias, (std::vector<std::pair<TokenId, float>>{{5, 1.5F}, {6, -INFINITY}}));
+  EXPECT_EQ(work.sampling.top_p, 0.0);
+  EXPECT_EQ(work.sampling.repetition_penalty, 1.1);
+  EXPECT_EQ(work.top_logprobs, 2U);
+  const auto& prompt = std::get<TextPrompt>(work.prompts.front());
+  EXPECT_EQ(prompt.suffix, "y");
+  EXPECT_FALSE(prompt.parse_special);
+  EXPECT_EQ(work.truncation->tokens, 9);
+  EXPECT_TRUE(work.truncation->keeps_beginning);
+}
+
+TEST(CompletionsCodec, ShowsTheChosenTokenAmongTheLikeliest) {
+  auto call = CompletionsCodec().decode(R"({"prompt":"x","logprobs":1})");
+  const auto encoder = call->make_encoder(kFacts);
+  std::string out;
+  const TokenLogprob first{.token = 1, .logprob = -0.5, .bytes = "a"};
+  const TokenLogprob second{.token = 2, .logprob = -1, .bytes = "b"};
+  encoder->events(
+      {.events = {{.logprobs = {{.chosen = second, .top = {first}}, {.chosen = first, .top = {first}}}}}},
+      out);
+  encoder->end({}, out);
+  EXPECT_NE(out.find(R"("top_logprobs":[{"a":-0.5,"b":-1},{"a":-0.5}])"), std::string::npos) << out;
 }
 
 TEST(CompletionsCodec, WritesTheDocument) {

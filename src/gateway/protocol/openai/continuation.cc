@@ -19,6 +19,18 @@ bool only_opens(const Frame& frame) {
   });
 }
 
+/// `messages`, a list, and behind them the beginning of the answer.
+Result<std::string> with_answer(std::string_view messages, std::string_view said) {
+  if (!messages.starts_with('[') || !messages.ends_with(']')) {
+    return fail(invalid_field(
+        "messages", "the stream broke, and another endpoint cannot go on with it: its messages are no list"));
+  }
+  messages.remove_suffix(1);
+  const bool none = messages.find_first_not_of(" \t\r\n", 1) == std::string_view::npos;
+  return fmt::format(R"({}{}{{"role":"assistant","content":{}}}])", messages, none ? "" : ",",
+                     json_string(said));
+}
+
 std::string usage_json(const Usage& usage, std::uint32_t tokens) {
   // What was said before the break was part of the second prompt.
   const std::uint32_t prompt = usage.prompt_tokens - std::min(usage.prompt_tokens, tokens);
@@ -37,29 +49,32 @@ bool is_plain_text(const GenerateRequest& work) {
          (chat == nullptr || (chat->tools.empty() && !chat->continue_final_message));
 }
 
-std::vector<JsonEdit> continuation_edits(const WireBody& wire, const GenerateRequest& work) {
+Result<std::vector<JsonEdit>> continuation_edits(const WireBody& wire, const GenerateRequest& work) {
   std::vector<JsonEdit> edits;
   if (const auto* text = std::get_if<TextPrompt>(&work.prompts.front())) {
     edits.push_back({"prompt", json_string(text->text + work.resume_text)});
   } else {
-    std::string messages(member_value(wire.bytes, "messages"));
-    messages.erase(messages.rfind(']'));
-    messages += fmt::format(R"(,{{"role":"assistant","content":{}}}])", json_string(work.resume_text));
-    edits.push_back({"messages", std::move(messages)});
+    auto messages = with_answer(member_value(wire.bytes, "messages"), work.resume_text);
+    if (!messages) return fail(std::move(messages).error());
+    edits.push_back({"messages", std::move(*messages)});
     edits.push_back({"add_generation_prompt", "false"});
     edits.push_back({"continue_final_message", "true"});
   }
   if (work.stop.max_tokens) {
     const std::uint32_t said = work.resume_text_tokens;
     const std::uint32_t left = *work.stop.max_tokens > said ? *work.stop.max_tokens - said : 1;
+    // Of two names for one thing servers prefer this one or that.
     const bool newer = !member_value(wire.bytes, "max_completion_tokens").empty();
-    edits.push_back({newer ? "max_completion_tokens" : "max_tokens", std::to_string(left)});
+    if (newer) edits.push_back({"max_completion_tokens", std::to_string(left)});
+    if (!newer || !member_value(wire.bytes, "max_tokens").empty())
+      edits.push_back({"max_tokens", std::to_string(left)});
   }
   return edits;
 }
 
 AnswerIdentity read_identity(std::string_view raw) {
-  const auto data = frame_data(next_frame(raw, 0));
+  std::string joined;
+  const auto data = frame_data(next_frame(raw, 0), joined);
   if (!data || !data->starts_with('{')) return {};
   return {.id = std::string(member_value(*data, "id")),
           .created = std::string(member_value(*data, "created")),
@@ -68,14 +83,19 @@ AnswerIdentity read_identity(std::string_view raw) {
 
 std::string continue_frames(std::string_view raw, const AnswerIdentity& identity, std::uint32_t tokens) {
   std::string out;
+  std::string joined;
   for (std::size_t at = 0; at < raw.size();) {
     const std::string_view bytes = next_frame(raw, at);
     if (bytes.empty()) break;
     at += bytes.size();
-    const auto data = frame_data(bytes);
-    const auto frame = data && data->starts_with('{') ? read_frame(*data) : Result<Frame>(Frame());
-    if (!data || !frame || !data->starts_with('{')) {
-      out += bytes;
+    const auto data = frame_data(bytes, joined);
+    if (!data) continue;
+    const auto frame = data->starts_with('{') ? read_frame(*data) : Result<Frame>(Frame());
+    if (!frame || !data->starts_with('{')) {
+      // Not as it came: what ended its lines may have been read together with an event that is left out.
+      for (const char letter : "data: " + std::string(*data))
+        out += letter == '\n' ? "\ndata: " : std::string(1, letter);
+      out += "\n\n";
       continue;
     }
     if (only_opens(*frame)) continue;
@@ -87,7 +107,10 @@ std::string continue_frames(std::string_view raw, const AnswerIdentity& identity
     keep("created", identity.created);
     keep("model", identity.model);
     if (frame->usage) edits.push_back({"usage", usage_json(*frame->usage, tokens)});
-    out += "data: " + edit_members(*data, edits) + "\n\n";
+    std::string edited = edit_members(*data, edits);
+    std::ranges::replace(edited, '\n', ' ');  // it may have come as several lines
+    std::ranges::replace(edited, '\r', ' ');
+    out += "data: " + edited + "\n\n";
   }
   return out;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/result.h"
 #include "gateway/protocol/json/edit.h"
 #include "inference/request.h"
 
@@ -18,8 +19,9 @@ namespace autoglm::protocol::openai {
 bool is_plain_text(const GenerateRequest& work);
 
 /// What to change in the client's body, so that the answer goes on behind `work.resume_text`: a longer
-/// prompt, or for chats vLLM's `continue_final_message`.
-std::vector<JsonEdit> continuation_edits(const WireBody& wire, const GenerateRequest& work);
+/// prompt, or for chats vLLM's `continue_final_message`. Errors: kInvalidArgument, for a
+/// body that cannot be edited.
+Result<std::vector<JsonEdit>> continuation_edits(const WireBody& wire, const GenerateRequest& work);
 
 /// How an answer's frames are told from another's, as JSON.
 struct AnswerIdentity {

@@ -6,7 +6,7 @@ namespace autoglm::protocol::openai {
 namespace {
 
 std::string edited(const WireBody& wire, const GenerateRequest& work) {
-  return edit_members(wire.bytes, continuation_edits(wire, work));
+  return edit_members(wire.bytes, continuation_edits(wire, work).value());
 }
 
 TEST(Continuation, LengthensThePromptOfACompletion) {
@@ -27,6 +27,26 @@ TEST(Continuation, AddsTheBeginningOfAChatsAnswer) {
              work),
       R"({"messages": [{"role":"user","content":"]"} ,{"role":"assistant","content":"Hel"}] ,"max_completion_tokens":1,)"
       R"("add_generation_prompt":false,"continue_final_message":true})");
+}
+
+TEST(Continuation, FindsMembersHoweverTheyAreWritten) {
+  GenerateRequest work{.prompts = {ChatPrompt{}}, .resume_text = "Hel", .resume_text_tokens = 1};
+  work.stop.max_tokens = 9;
+  EXPECT_EQ(edited({.protocol = WireBody::Protocol::kChat,
+                    .bytes = R"({"messages":null,"m\u0065ssages":[{}],"messages":null,"max\u005ftokens":9,)"
+                             R"("max_completion_tokens":9})"},
+                   work),
+            R"({"messages":[{},{"role":"assistant","content":"Hel"}],)"
+            R"("m\u0065ssages":[{},{"role":"assistant","content":"Hel"}],)"
+            R"("messages":[{},{"role":"assistant","content":"Hel"}],"max\u005ftokens":8,)"
+            R"("max_completion_tokens":8,"add_generation_prompt":false,"continue_final_message":true})");
+}
+
+TEST(Continuation, RefusesABodyThatItCannotEdit) {
+  const GenerateRequest work{.prompts = {ChatPrompt{}}, .resume_text = "Hel", .resume_text_tokens = 1};
+  for (const char* bytes : {"{}", R"({"messages":null})", R"({"messages":"[]"})"}) {
+    EXPECT_FALSE(continuation_edits({.protocol = WireBody::Protocol::kChat, .bytes = bytes}, work)) << bytes;
+  }
 }
 
 TEST(Continuation, MakesTheRestPartOfTheFirstAnswer) {

@@ -20,9 +20,13 @@ void append_or_null(std::string& out, const std::string& text) {
 std::string error_body(const Error& error) {
   std::string out = R"({"error":{"message":)";
   append_json_string(out, error.message);
-  out += R"(,"type":")";
-  out += openai_error_type(error.code);
-  out += R"(","param":)";
+  out += R"(,"type":)";
+  if (error.said && !error.said->type.empty()) {
+    append_json_string(out, error.said->type);
+  } else {
+    (out += '"').append(openai_error_type(error.code)) += '"';
+  }
+  out += R"(,"param":)";
   append_or_null(out, error.param);
   out += R"(,"code":)";
   append_or_null(out, error.reason);

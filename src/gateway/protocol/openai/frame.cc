@@ -1,11 +1,15 @@
 #include "gateway/protocol/openai/frame.h"
 
-#include "gateway/protocol/status.h"
+#include "gateway/protocol/openai/said_error.h"
 
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include <algorithm>
 #include <charconv>
+#include <limits>
+#include <memory>
+#include <utility>
 
 namespace autoglm::protocol::openai {
 
@@ -14,6 +18,20 @@ namespace {
 using simdjson::dom::element;
 
 constexpr std::string_view kUsageComment = ": usage ";
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+/// Takes the first line out of `rest`, and returns it without its end.
+std::string_view take_line(std::string_view& rest) {
+  const std::size_t feed = rest.find('\n');
+  const std::size_t end = std::min(rest.substr(0, feed).find('\r'), feed);
+  const std::string_view line = rest.substr(0, end);
+  if (end == std::string_view::npos) {
+    rest = {};
+  } else {
+    rest.remove_prefix(end + (rest[end] == '\r' && feed == end + 1 ? 2 : 1));
+  }
+  return line;
+}
 
 std::string text_at(const element& object, std::string_view key) {
   std::string_view text;
@@ -35,8 +53,18 @@ Usage usage_of(const element& object) {
   return usage;
 }
 
+/// What is no index is that of no choice.
+std::uint32_t index_of(const element& choice) {
+  constexpr std::uint32_t kNoChoice = std::numeric_limits<std::uint32_t>::max();
+  element said;
+  if (choice["index"].get(said) != simdjson::SUCCESS || said.is_null()) return 0;
+  std::uint64_t index = 0;
+  return said.get(index) == simdjson::SUCCESS && index < kNoChoice ? static_cast<std::uint32_t>(index)
+                                                                   : kNoChoice;
+}
+
 TokenEvent event_of(const element& choice, bool& has_tokens) {
-  TokenEvent event{.choice = number_at(choice, "index"), .text = text_at(choice, "text")};
+  TokenEvent event{.choice = index_of(choice), .text = text_at(choice, "text")};
   element part;
   if (choice["delta"].get(part) == simdjson::SUCCESS) {
     event.text = text_at(part, "content");
@@ -63,9 +91,10 @@ TokenEvent event_of(const element& choice, bool& has_tokens) {
   return event;
 }
 
-/// Valid until the thread parses again.
-Result<element> parse(std::string_view json, const char* or_else) {
-  thread_local simdjson::dom::parser parser;
+constexpr std::size_t kSmall = std::size_t{1} << 20U;  // what a parser that is kept may grow for
+
+/// Valid until `parser` parses again.
+Result<element> parse(simdjson::dom::parser& parser, std::string_view json, const char* or_else) {
   element document;
   if (parser.parse(json.data(), json.size()).get(document) == simdjson::SUCCESS && document.is_object())
     return document;
@@ -76,43 +105,39 @@ Result<element> parse(std::string_view json, const char* or_else) {
                     .reason = "bad_stream"});
 }
 
-/// An error behind a status that said all is well. The request's own, by the type that OpenAI and
-/// llama-server give it, or vLLM: others would say the same.
-Error said_error(const element& said, const char* or_else) {
-  Error error{.code = ErrorCode::kBadGateway,
-              .origin = Origin::kEndpoint,
-              .retry = Retry::kElsewhere,
-              .message = or_else,
-              .reason = "endpoint_failed"};
-  if (!said.is_object()) return error;
-  if (std::string message = text_at(said, "message"); !message.empty()) error.message = std::move(message);
-  const std::string type = text_at(said, "type");
-  if (type != "invalid_request_error" && type != "BadRequestError") return error;
-  error.code = ErrorCode::kInvalidArgument;
-  error.origin = Origin::kClient;
-  error.retry = Retry::kNever;
-  error.param = text_at(said, "param");
-  error.reason = text_at(said, "code");
-  return error;
+/// Valid until the thread parses again.
+Result<element> parse(std::string_view json, const char* or_else) {
+  thread_local simdjson::dom::parser parser;
+  return parse(parser, json, or_else);
 }
 
-ErrorCode code_of(int status) {
-  switch (status) {
-    case 404:
-      return ErrorCode::kNotFound;
-    case 413:
-      return ErrorCode::kPayloadTooLarge;
-    case 422:
-      return ErrorCode::kUnprocessable;
-    case 429:
-      return ErrorCode::kResourceExhausted;
-    case 503:
-      return ErrorCode::kUnavailable;
-    case 504:
-      return ErrorCode::kDeadlineExceeded;
-    default:
-      return status >= 400 && status < 500 ? ErrorCode::kInvalidArgument : ErrorCode::kBadGateway;
+/// Whether a choice says anything but whose turn it is. What we do not know counts.
+bool says_more(const element& choice) {
+  const auto is_empty = [](const element& value) {
+    std::string_view text;
+    simdjson::dom::array items;
+    return value.is_null() || (value.get(text) == simdjson::SUCCESS && text.empty()) ||
+           (value.get(items) == simdjson::SUCCESS && items.begin() == items.end());
+  };
+  simdjson::dom::object members;
+  if (choice.get(members) != simdjson::SUCCESS) return false;
+  for (const auto [key, value] : members) {
+    if (key == "index" || is_empty(value)) continue;
+    simdjson::dom::object delta;
+    if (key != "delta" || value.get(delta) != simdjson::SUCCESS) return true;
+    for (const auto [name, part] : delta) {
+      if (name != "role" && !is_empty(part)) return true;
+    }
   }
+  return false;
+}
+
+Error no_choice() {
+  return {.code = ErrorCode::kBadGateway,
+          .origin = Origin::kEndpoint,
+          .retry = Retry::kElsewhere,
+          .message = "the endpoint sent an answer without any choice",
+          .reason = "bad_stream"};
 }
 
 }  // namespace
@@ -121,77 +146,114 @@ Result<Frame> read_frame(std::string_view json) {
   const auto document = parse(json, "the endpoint sent an event that is no JSON object");
   if (!document) return fail(document.error());
   Frame frame;
-  element part;
-  if ((*document)["error"].get(part) == simdjson::SUCCESS && !part.is_null()) {
-    frame.error = said_error(part, "the endpoint ended the stream with an error");
-    return frame;
-  }
   simdjson::dom::array choices;
-  if ((*document)["choices"].get(choices) == simdjson::SUCCESS) {
-    for (const element choice : choices) frame.events.push_back(event_of(choice, frame.has_tokens));
+  frame.is_chunk = (*document)["choices"].get(choices) == simdjson::SUCCESS;
+  if (frame.is_chunk) {
+    for (const element choice : choices) {
+      frame.events.push_back(event_of(choice, frame.has_tokens));
+      frame.says |= says_more(choice);
+    }
+  }
+  element part;
+  if ((*document)["error"].get(part) == simdjson::SUCCESS || !frame.is_chunk) {
+    frame.error = error_in(*document, "the endpoint ended the stream with an error");
+    if (frame.error) return frame;
   }
   if ((*document)["usage"].get(part) == simdjson::SUCCESS && part.is_object()) frame.usage = usage_of(part);
+  frame.is_chunk |= frame.usage.has_value();
   return frame;
 }
 
 Result<Usage> read_answer(std::string_view json) {
-  const auto document = parse(json, "the endpoint sent an answer that is no JSON object");
+  constexpr const char* kNone = "the endpoint sent an answer that is no JSON object";
+  simdjson::dom::parser large;
+  const auto document = json.size() <= kSmall ? parse(json, kNone) : parse(large, json, kNone);
   if (!document) return fail(document.error());
   Usage usage;
+  bool has_error = false;
+  bool has_choice = false;
   for (const auto [key, part] : simdjson::dom::object(*document)) {
-    if (key == "error" && !part.is_null())
-      return fail(said_error(part, "the endpoint answered with an error"));
+    has_error |= key == "error";
+    simdjson::dom::array choices;
+    if (key == "choices" && part.get(choices) == simdjson::SUCCESS)
+      has_choice = choices.begin() != choices.end();
     if (key == "usage" && part.is_object()) usage = usage_of(part);
   }
+  if (has_error || !has_choice) {
+    if (auto error = error_in(*document, "the endpoint answered with an error"))
+      return fail(std::move(*error));
+  }
+  if (!has_choice) return fail(no_choice());
   return usage;
 }
 
-Error read_error(int status, std::string_view body, std::string_view retry_after) {
-  Error error{.code = code_of(status), .origin = Origin::kEndpoint, .retry = Retry::kElsewhere};
-  element part;
+Result<void> read_generated(std::string_view json) {
+  constexpr const char* kNone = "the endpoint sent an answer that is no JSON object";
+  simdjson::dom::parser large;
+  const auto document = json.size() <= kSmall ? parse(json, kNone) : parse(large, json, kNone);
+  if (!document) return fail(document.error());
+  element text;
+  if ((*document)["text"].get(text) == simdjson::SUCCESS && !text.is_null()) return {};
+  if (auto error = error_in(*document, "the endpoint answered with an error")) return fail(std::move(*error));
+  return fail(no_choice());
+}
+
+Error read_error(int status, std::string_view body, std::optional<std::chrono::seconds> retry_after) {
   const auto document = parse(body, "");
-  if (document && (*document)["error"].get(part) == simdjson::SUCCESS && part.is_object()) {
-    error.message = text_at(part, "message");
-    error.param = text_at(part, "param");
-    error.reason = text_at(part, "code");
-  }
-  if (error.message.empty()) error.message = fmt::format("the endpoint answered with status {}", status);
-  if (status == 401 || status == 403) {  // our key, not the client's
-    error.code = ErrorCode::kBadGateway;
-    error.message = fmt::format("the endpoint refused the gateway's api_key with status {}", status);
-  } else if (status >= 400 && status < 500 && status != 429 && status != 408) {
-    error.origin = Origin::kClient;
-    error.retry = Retry::kNever;
-  }
-  std::int64_t seconds = 0;
-  const auto [end, parsed] =
-      std::from_chars(retry_after.data(), retry_after.data() + retry_after.size(), seconds);
-  if (parsed == std::errc() && end == retry_after.data() + retry_after.size() && seconds >= 0)
-    error.retry_after = std::chrono::seconds(seconds);
-  return error;
+  return error_of_status(status, document ? &*document : nullptr, retry_after);
 }
 
-std::string_view next_frame(std::string_view bytes, std::size_t begin) {
-  for (std::size_t at = begin; (at = bytes.find('\n', at)) != std::string_view::npos; ++at) {
-    std::size_t end = at + 1;
-    if (end < bytes.size() && bytes[end] == '\r') ++end;
-    if (end < bytes.size() && bytes[end] == '\n') return bytes.substr(begin, end + 1 - begin);
+std::string_view next_frame(std::string_view bytes, std::size_t begin, std::size_t searched) {
+  std::size_t at = std::max(begin, searched);
+  std::size_t feed = at;  // the next line feed; looked for once, also in a stream that has none
+  while (true) {
+    if (feed != std::string_view::npos && feed <= at) feed = bytes.find('\n', at);
+    const std::size_t end = std::min(bytes.substr(0, feed).find('\r', at), feed);
+    if (end == std::string_view::npos) return {};
+    const bool lone = bytes[end] == '\r' && (end + 1 == bytes.size() || bytes[end + 1] != '\n');
+    at = end + (bytes[end] == '\r' && !lone ? 2 : 1);
+    if (at >= bytes.size()) return {};
+    if (bytes[at] == '\n') return bytes.substr(begin, at + 1 - begin);
+    if (bytes[at] != '\r') continue;
+    // Who ends lines with CR alone has ended the event; of others the line feed is still to come.
+    if (at + 1 == bytes.size()) return lone ? bytes.substr(begin) : std::string_view();
+    return bytes.substr(begin, at + (bytes[at + 1] == '\n' ? 2 : 1) - begin);
   }
-  return {};
 }
 
-std::optional<std::string_view> frame_data(std::string_view frame) {
+std::optional<std::string_view> frame_data(std::string_view frame, std::string& joined) {
+  if (frame.starts_with(kByteOrderMark)) frame.remove_prefix(kByteOrderMark.size());
+  std::optional<std::string_view> data;
+  bool several = false;
   while (!frame.empty()) {
-    const std::size_t end = frame.find('\n');
-    std::string_view line = frame.substr(0, end);
-    frame = end == std::string_view::npos ? std::string_view() : frame.substr(end + 1);
-    if (!line.starts_with("data:")) continue;
-    line.remove_prefix(5);
+    std::string_view line = take_line(frame);
+    if (!line.starts_with("data")) continue;
+    line.remove_prefix(4);
+    if (!line.empty() && line[0] != ':') continue;  // another field
+    if (!line.empty()) line.remove_prefix(1);
     if (line.starts_with(' ')) line.remove_prefix(1);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    return line;
+    if (data) {
+      if (!several) joined = *data;
+      several = true;
+      joined += '\n';
+      joined += line;
+    } else {
+      data = line;
+    }
   }
-  return std::nullopt;
+  if (several) data = joined;
+  return data;
+}
+
+std::string_view without_comments(std::string_view frame) {
+  if (frame.starts_with(kByteOrderMark)) frame.remove_prefix(kByteOrderMark.size());
+  while (!frame.empty()) {
+    std::string_view rest = frame;
+    const std::string_view line = take_line(rest);
+    if (!line.empty() && line[0] != ':') break;
+    frame = rest;
+  }
+  return frame;
 }
 
 std::string usage_comment(const Usage& usage) {
@@ -200,14 +262,18 @@ std::string usage_comment(const Usage& usage) {
 }
 
 std::optional<Usage> read_usage_comment(std::string_view frame) {
-  if (!frame.starts_with(kUsageComment)) return std::nullopt;
-  frame.remove_prefix(kUsageComment.size());
+  std::string_view line;
+  while (!line.starts_with(kUsageComment)) {  // a comment that ends with one newline may stand before it
+    if (frame.empty()) return std::nullopt;
+    line = take_line(frame);
+  }
+  line.remove_prefix(kUsageComment.size());
   Usage usage;
   for (std::uint32_t* count : {&usage.prompt_tokens, &usage.cached_tokens, &usage.completion_tokens}) {
-    const auto [end, error] = std::from_chars(frame.data(), frame.data() + frame.size(), *count);
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), *count);
     if (error != std::errc()) return std::nullopt;
-    frame.remove_prefix(static_cast<std::size_t>(end - frame.data()));
-    if (frame.starts_with(' ')) frame.remove_prefix(1);
+    line.remove_prefix(static_cast<std::size_t>(end - line.data()));
+    if (line.starts_with(' ')) line.remove_prefix(1);
   }
   return usage;
 }

@@ -5,18 +5,115 @@
 namespace autoglm::protocol::openai {
 namespace {
 
+/// The data of each event in `bytes`, "-" for none, as they come when a piece of `step` bytes comes at a
+/// time; what is left behind a slash.
+std::string read_in_pieces(std::string_view bytes, std::size_t step) {
+  std::string out;
+  std::string joined;
+  std::string buffer;
+  std::size_t searched = 0;
+  for (std::size_t at = 0; at < bytes.size(); at += step) {
+    buffer += bytes.substr(at, step);
+    while (true) {
+      const std::string_view frame = next_frame(buffer, 0, searched);
+      searched = 0;
+      if (frame.empty()) break;
+      out += std::string(frame_data(frame, joined).value_or("-")) + "|";
+      buffer.erase(0, frame.size());
+    }
+    searched = buffer.size() - std::min<std::size_t>(buffer.size(), 2);
+  }
+  return out + "/" + buffer;
+}
+
+/// The examples of the standard (https://html.spec.whatwg.org/multipage/server-sent-events.html, 9.2.6), and
+/// others.
+TEST(NextFrame, ReadsEventsAsTheStandardHasThem) {
+  struct Case {
+    std::string_view bytes;
+    const char* data;
+  };
+  for (const auto& [bytes, data] : {
+           Case{"data: This is the first message.\n\ndata: This is the second message, it\ndata: has two "
+                "lines.\n\n"
+                "data: This is the third message.\n\n",
+                "This is the first message.|This is the second message, it\nhas two lines.|This is the third "
+                "message.|/"},
+           Case{"event: add\ndata: 73857293\n\nevent: remove\ndata: 2153\n\n", "73857293|2153|/"},
+           Case{"data: YHOO\ndata: +2\ndata: 10\n\n", "YHOO\n+2\n10|/"},
+           Case{
+               ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
+               "-|first event|second event| third event|/"},
+           Case{"data\n\ndata\ndata\n\ndata:", "|\n|/data:"},
+           Case{"data:test\n\ndata: test\n\n", "test|test|/"},
+           Case{"\xEF\xBB\xBF"
+                "data: a\n\n",
+                "a|/"},
+           Case{"data: a\r\rdata: b\rdata: c\r\r", "a|b\nc|/"},
+           Case{"data: a\r\n\r\ndata: b\r\ndata: c\r\n\r\n", "a|b\nc|/"},
+           Case{"data: a\r\n\ndata: b\n\r\ndata: c\r\n\r\n", "a|b|c|/"},
+           Case{": keep-alive\ndata: a\n\n: keep-alive\n", "a|/: keep-alive\n"},
+           Case{"datax: a\nDATA: b\n data: c\n\n", "-|/"},
+           Case{"data: a\rb\n\n", "a|/"},
+       }) {
+    for (std::size_t step = 1; step <= bytes.size(); ++step)
+      EXPECT_EQ(read_in_pieces(bytes, step), data) << bytes << " in pieces of " << step;
+  }
+}
+
+TEST(NextFrame, ALineEndThatComesLaterIsPartOfTheNextEvent) {
+  EXPECT_EQ(read_in_pieces("data: a\r\r\ndata: b\r\r", 9), "a|b|/");
+  EXPECT_EQ(read_in_pieces("data: a\r\r\ndata: b\r\r", 100), "a|b|/");
+}
+
+TEST(Frame, IsPassedOnWithoutTheCommentsBeforeIt) {
+  EXPECT_EQ(without_comments(": keep-alive\n\r\n:\rid: 1\n: x\ndata: a\n\n"), "id: 1\n: x\ndata: a\n\n");
+  EXPECT_EQ(without_comments(": keep-alive\n\n"), "");
+  const auto usage = read_usage_comment(": keep-alive\n: usage 1 2 3\n\n");
+  ASSERT_TRUE(usage);
+  EXPECT_EQ(usage->completion_tokens, 3U);
+}
+
 TEST(NextFrame, FindsWholeFramesOnly) {
   const std::string_view bytes = "data: a\n\n: note\r\n\r\nid: 1\ndata:b\n\ndata: c\n";
   std::size_t at = 0;
   std::vector<std::string> data;
+  std::string joined;
   while (true) {
     const std::string_view frame = next_frame(bytes, at);
     if (frame.empty()) break;
     at += frame.size();
-    data.emplace_back(frame_data(frame).value_or("-"));
+    data.emplace_back(frame_data(frame, joined).value_or("-"));
   }
   EXPECT_EQ(data, (std::vector<std::string>{"a", "-", "b"}));
   EXPECT_EQ(bytes.substr(at), "data: c\n");
+}
+
+TEST(NextFrame, GoesOnWhereItHasLooked) {
+  for (const std::string_view bytes : {"data: a\n\n", "data: a\r\n\r\n", "data: a\n\r\n", "x\ndata: a\n\n"}) {
+    for (std::size_t known = 0; known < bytes.size(); ++known) {
+      ASSERT_EQ(next_frame(bytes.substr(0, known), 0), "");
+      EXPECT_EQ(next_frame(bytes, 0, known - std::min<std::size_t>(known, 2)), bytes) << known;
+    }
+  }
+  EXPECT_EQ(next_frame("data: a\n\nb", 0, 9), "") << "where it has looked it does not look again";
+}
+
+TEST(FrameData, SeveralLinesAreOneValue) {
+  std::string joined;
+  EXPECT_TRUE(read_frame(frame_data("data: {\ndata: \"choices\":[]}\n\n", joined).value()));
+  EXPECT_FALSE(read_frame(frame_data("data: {\"choices\":[]}\ndata: {}\n\n", joined).value()));
+  EXPECT_FALSE(read_frame(frame_data("data: {\"choices\":[]}\nid: 1\ndata: x\n\n", joined).value()));
+  EXPECT_NE(frame_data("data: x\ndata: [DONE]\n\n", joined), "[DONE]");
+}
+
+TEST(ReadFrame, TakesNoNumberForAChoiceThatIsNone) {
+  for (const char* index : {"-1", "4294967295", "4294967296", "1.5", "\"0\""}) {
+    const auto frame = read_frame(std::string(R"({"choices":[{"text":"a","index":)") + index + "}]}");
+    ASSERT_TRUE(frame) << index;
+    EXPECT_EQ(frame->events[0].choice, 0xFFFFFFFFU) << index;
+  }
+  EXPECT_EQ(read_frame(R"({"choices":[{"text":"a"}]})")->events[0].choice, 0U);
 }
 
 TEST(ReadFrame, TellsTextTokensAndEnds) {
@@ -61,7 +158,7 @@ TEST(ReadAnswer, TellsUsageOrWhatIsSaidInsteadOfAnAnswer) {
   EXPECT_EQ(answer->prompt_tokens, 3U);
   EXPECT_EQ(answer->completion_tokens, 4U);
   EXPECT_EQ(answer->cached_tokens, 2U);
-  EXPECT_EQ(read_answer(R"({"choices":[],"usage":null})")->completion_tokens, 0U);
+  EXPECT_EQ(read_answer(R"({"choices":[{}],"usage":null})")->completion_tokens, 0U);
   const auto refused = read_answer(R"({"choices":[],"error":{"message":"out of memory"}})");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message, "out of memory");
@@ -70,25 +167,105 @@ TEST(ReadAnswer, TellsUsageOrWhatIsSaidInsteadOfAnAnswer) {
     EXPECT_EQ(read_answer(garbage).error().reason, "bad_stream") << garbage;
 }
 
+TEST(ReadAnswer, TakesNoAnswerForAnAnswer) {
+  for (const char* none : {"{}", R"({"choices":[]})", R"({"choices":null,"usage":null})", R"({"id":"c"})"})
+    EXPECT_EQ(read_answer(none).error().reason, "bad_stream") << none;
+  for (const char* said : {R"({"error":"boom"})", R"({"detail":"boom"})",
+                           R"({"object":"error","message":"boom"})", R"({"error":{"message":"boom"}})",
+                           R"({"detail":null,"object":"error","message":"boom","code":500})"}) {
+    const auto answer = read_answer(said);
+    ASSERT_FALSE(answer) << said;
+    EXPECT_EQ(answer.error().message, "boom") << said;
+    EXPECT_EQ(answer.error().retry, Retry::kElsewhere) << said;
+    EXPECT_EQ(read_frame(said)->error->message, "boom") << said;
+    EXPECT_EQ(read_generated(said).error().message, "boom") << said;
+  }
+  EXPECT_TRUE(read_answer(R"({"error":false,"choices":[{}]})")) << "it says that there is none";
+  EXPECT_TRUE(read_generated(R"({"text":["a"]})"));
+  EXPECT_FALSE(read_generated("{}"));
+}
+
+TEST(ReadAnswer, KnowsARateLimitByAnyOfItsNames) {
+  for (const char* said :
+       {R"({"error":{"message":"m","code":429}})", R"({"error":{"message":"m","code":"429"}})",
+        R"({"error":{"message":"m","type":"rate_limit_error"}})", R"({"error":"m","status":429})",
+        R"({"error":{"message":"m","type":"tokens","code":"rate_limit_exceeded"}})",
+        R"({"error":{"message":"m","code":"insufficient_quota"}})"}) {
+    EXPECT_EQ(read_answer(said).error().code, ErrorCode::kResourceExhausted) << said;
+    EXPECT_EQ(read_frame(said)->error->code, ErrorCode::kResourceExhausted) << said;
+  }
+  EXPECT_EQ(read_answer(R"({"error":{"type":"overloaded_error"}})").error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(read_answer(R"({"error":{"message":"m","type":"theirs"}})").error().said->type, "theirs");
+}
+
+TEST(ReadFrame, KnowsWhoSaysNothingYet) {
+  for (const char* turn :
+       {R"({"choices":[]})", R"({"choices":[{"index":0,"delta":{"role":"assistant"},"finish_reason":null}]})",
+        R"({"choices":[{"index":0,"delta":{"role":"assistant","content":"","tool_calls":[]}}]})",
+        R"({"choices":[{"index":0,"text":""}]})"}) {
+    EXPECT_FALSE(read_frame(turn)->says) << turn;
+    EXPECT_TRUE(read_frame(turn)->is_chunk) << turn;
+  }
+  for (const char* says :
+       {R"({"choices":[{"delta":{"content":"a"}}]})", R"({"choices":[{"delta":{"refusal":"no"}}]})",
+        R"({"choices":[{"delta":{"their_own":{"data":1}}}]})",
+        R"({"choices":[{"delta":{},"finish_reason":"stop"}]})", R"({"choices":[{"text":"a"}]})"})
+    EXPECT_TRUE(read_frame(says)->says) << says;
+  EXPECT_FALSE(read_frame("{}")->is_chunk);
+  EXPECT_TRUE(read_frame(R"({"usage":{"prompt_tokens":1}})")->is_chunk);
+}
+
 TEST(ReadError, KeepsWhatTheEndpointSaid) {
   const Error wrong =
-      read_error(400, R"({"error":{"message":"no such field","param":"x","code":"invalid_value"}})", "");
+      read_error(400, R"({"error":{"message":"no such field","param":"x","code":"invalid_value"}})");
   EXPECT_EQ(wrong.code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(wrong.retry, Retry::kNever);
   EXPECT_EQ(wrong.param, "x");
-  const Error busy = read_error(429, "<html>", "7");
+  const Error busy = read_error(429, "<html>", std::chrono::seconds(7));
   EXPECT_EQ(busy.code, ErrorCode::kResourceExhausted);
   EXPECT_EQ(busy.retry, Retry::kElsewhere);
   EXPECT_EQ(busy.retry_after, std::chrono::seconds(7));
-  EXPECT_EQ(read_error(500, "", "soon").code, ErrorCode::kBadGateway);
-  EXPECT_EQ(read_error(401, "", "").code, ErrorCode::kBadGateway) << "the client cannot mend our key";
+  EXPECT_EQ(read_error(500, "").code, ErrorCode::kBadGateway);
+  EXPECT_EQ(read_error(401, "").code, ErrorCode::kBadGateway) << "the client cannot mend our key";
+}
+
+TEST(ReadError, ARefusalOfOurModelKeyOrPathIsTheEndpointsOwn) {
+  for (const int status : {401, 402, 403, 404, 405, 407, 410, 415, 421, 431, 501}) {
+    const Error error = read_error(status, R"({"error":{"message":"The model `m` does not exist."}})");
+    EXPECT_EQ(error.origin, Origin::kEndpoint) << status;
+    EXPECT_EQ(error.retry, Retry::kElsewhere) << status;
+    EXPECT_EQ(error.code, ErrorCode::kBadGateway) << status;
+    EXPECT_EQ(error.reason, kEndpointMisconfigured) << status;
+  }
+  for (const char* said : {R"({"error":{"message":"?","param":"model"}})",
+                           R"({"error":{"message":"?","code":"model_not_found"}})"}) {
+    EXPECT_EQ(read_error(400, said).origin, Origin::kEndpoint) << said;
+    EXPECT_NE(read_error(500, said).reason, kEndpointMisconfigured) << said;
+  }
+  const auto streamed = read_frame(
+      R"({"error":{"message":"?","type":"invalid_request_error","param":"model","code":"model_not_found"}})");
+  EXPECT_EQ(streamed->error->origin, Origin::kEndpoint);
+  EXPECT_EQ(streamed->error->reason, kEndpointMisconfigured);
+}
+
+TEST(ReadError, ARefusalOfTheBodyIsTheClientsOwn) {
+  for (const int status : {400, 406, 409, 413, 422, 451}) {
+    const Error error = read_error(status, R"({"error":{"message":"no","param":"prompt"}})");
+    EXPECT_EQ(error.origin, Origin::kClient) << status;
+    EXPECT_EQ(error.retry, Retry::kNever) << status;
+  }
+  for (const int status : {408, 425, 429, 500, 502, 503, 504}) {
+    EXPECT_EQ(read_error(status, "").origin, Origin::kEndpoint) << status;
+    EXPECT_EQ(read_error(status, "").retry, Retry::kElsewhere) << status;
+  }
 }
 
 TEST(Frame, TellsUsageInAComment) {
   const std::string comment =
       usage_comment({.prompt_tokens = 12, .cached_tokens = 3, .completion_tokens = 45});
   EXPECT_EQ(next_frame(comment, 0), comment);
-  EXPECT_FALSE(frame_data(comment));
+  std::string joined;
+  EXPECT_FALSE(frame_data(comment, joined));
   const auto usage = read_usage_comment(comment);
   ASSERT_TRUE(usage);
   EXPECT_EQ(usage->prompt_tokens, 12U);

@@ -16,6 +16,7 @@ constexpr std::size_t kMaxStopStrings = 16;
 constexpr std::int64_t kMaxChoices = 128;
 constexpr std::size_t kMaxBiases = 1024;
 constexpr std::int64_t kMaxLogprobs = 20;
+constexpr std::size_t kMostBadWords = 256;
 
 template <class T, class U>
 Result<void> assign(Result<T> value, U& target) {
@@ -25,7 +26,7 @@ Result<void> assign(Result<T> value, U& target) {
 }
 
 /// A number of the sampling parameters, within [min, max].
-template <double SamplingParams::* kMember, int kMin, int kMax>
+template <std::optional<double> SamplingNumbers::* kMember, int kMin, int kMax>
 Result<void> read_sampling(const JsonValue& value, GenerateBody& body) {
   return assign(value.as_number(kMin, kMax), body.work.sampling.*kMember);
 }
@@ -44,11 +45,14 @@ Result<void> read_model(const JsonValue& value, GenerateBody& body) {
   return assign(value.as_string(), body.model);
 }
 
+template <std::optional<std::uint32_t> GenerateBody::* kMember>
 Result<void> read_max_tokens(const JsonValue& value, GenerateBody& body) {
-  const auto tokens = value.as_integer(0, std::numeric_limits<std::int32_t>::max());
-  if (!tokens) return fail(tokens.error());
-  body.work.stop.max_tokens = static_cast<std::uint32_t>(*tokens);
-  return {};
+  return assign(value.as_integer(0, std::numeric_limits<std::int32_t>::max()), (body.*kMember).emplace());
+}
+
+/// llama-server's; -1: as far as the context reaches.
+Result<void> read_n_predict(const JsonValue& value, GenerateBody& body) {
+  return assign(value.as_integer(-1, std::numeric_limits<std::int32_t>::max()), body.n_predict.emplace());
 }
 
 Result<void> read_n(const JsonValue& value, GenerateBody& body) {
@@ -67,13 +71,6 @@ Result<void> read_top_k(const JsonValue& value, GenerateBody& body) {
   const auto top_k = value.as_integer(-1, std::numeric_limits<std::int32_t>::max());
   if (!top_k) return fail(top_k.error());
   body.work.sampling.top_k = *top_k < 0 ? 0 : static_cast<std::int32_t>(*top_k);  // vLLM: -1 and 0 are "off"
-  return {};
-}
-
-Result<void> read_top_p(const JsonValue& value, GenerateBody& body) {
-  const auto top_p = value.as_number(0, 1);
-  if (!top_p || *top_p == 0) return fail(value.wrong("a number above 0 and up to 1"));
-  body.work.sampling.top_p = *top_p;
   return {};
 }
 
@@ -103,9 +100,36 @@ Result<void> read_stop(const JsonValue& value, GenerateBody& body) {
   return {};
 }
 
-Result<void> read_logit_bias(const JsonValue& value, GenerateBody& body) {
+Result<void> add_bias(TokenId token, const JsonValue& value, GenerateBody& body) {
   auto& biases = body.work.sampling.logit_bias;
-  biases.clear();
+  if (biases.size() >= kMaxBiases)
+    return fail(invalid_field("logit_bias", fmt::format("logit_bias takes at most {} tokens", kMaxBiases)));
+  if (const auto never = value.as_bool(); never && !*never) {  // llama-server's word for that
+    biases.emplace_back(token, -std::numeric_limits<float>::infinity());
+    return {};
+  }
+  const auto bias = value.as_number(-100, 100);
+  if (!bias) return fail(bias.error());
+  biases.emplace_back(token, static_cast<float>(*bias));
+  return {};
+}
+
+/// llama-server's other form: [[5, -1.5], [6, false]].
+Result<void> read_bias_pairs(const JsonValue& value, GenerateBody& body) {
+  return value.for_each_item([&](const JsonValue& pair) -> Result<void> {
+    if (!pair.is_array() || pair.item_count() != 2) return fail(pair.wrong("a pair of a token and a number"));
+    std::int64_t token = -1;
+    return pair.for_each_item([&](const JsonValue& part) -> Result<void> {
+      if (token >= 0) return add_bias(static_cast<TokenId>(token), part, body);
+      if (part.is_string()) return fail(part.wrong("a token id"));
+      return assign(part.as_integer(0, std::numeric_limits<TokenId>::max()), token);
+    });
+  });
+}
+
+Result<void> read_logit_bias(const JsonValue& value, GenerateBody& body) {
+  body.work.sampling.logit_bias.clear();
+  if (value.is_array()) return read_bias_pairs(value, body);
   return value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
     TokenId token = 0;
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), token);
@@ -114,13 +138,7 @@ Result<void> read_logit_bias(const JsonValue& value, GenerateBody& body) {
           "logit_bias",
           fmt::format("logit_bias must map token ids to numbers, got the key \"{}\"", excerpt(key, 32))));
     }
-    const auto bias = item.as_number(-100, 100);
-    if (!bias) return fail(bias.error());
-    if (biases.size() >= kMaxBiases) {
-      return fail(invalid_field("logit_bias", fmt::format("logit_bias takes at most {} tokens", kMaxBiases)));
-    }
-    biases.emplace_back(token, static_cast<float>(*bias));
-    return {};
+    return add_bias(token, item, body);
   });
 }
 
@@ -129,6 +147,9 @@ Result<void> read_stream_options(const JsonValue& value, GenerateBody& body) {
     if (item.is_null()) return {};
     if (key == "include_usage") return read_flag<&GenerateBody::include_usage>(item, body);
     if (key == "include_event_ids") return read_flag<&GenerateBody::include_event_ids>(item, body);
+    if (key != "continuous_usage_stats") return {};
+    const auto flag = item.as_bool();
+    if (!flag || *flag) refuse(body, unsupported(item.path(), "false"));
     return {};
   });
 }
@@ -142,145 +163,111 @@ Result<void> read_stop_tokens(const JsonValue& value, GenerateBody& body) {
   return read_token_list(value, body.work.stop.stop_tokens);
 }
 
-Result<void> set_format(OutputFormat format, GenerateBody& body) {
-  if (body.work.format.kind != OutputFormat::Kind::kText) {
-    return fail(invalid_field(format.kind == OutputFormat::Kind::kGrammar ? "grammar" : "response_format",
-                              "grammar and response_format exclude each other: leave one of them out"));
-  }
-  body.work.format = std::move(format);
-  return {};
-}
-
-Result<void> read_json_schema(const JsonValue& value, std::string& schema) {
-  bool found = false;
-  auto visited = value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
-    if (key != "schema") return {};  // name, description, strict: always kept to strictly
-    if (!item.is_object()) return fail(item.wrong("a JSON schema, an object"));
-    found = true;
-    schema = item.as_json();
-    return {};
-  });
-  if (!visited) return visited;
-  if (found) return {};
-  const std::string path = value.path() + ".schema";
-  return fail(invalid_field(path, path + " is missing", "missing_required_parameter"));
-}
-
-Result<void> read_response_format(const JsonValue& value, GenerateBody& body) {
-  std::string type;
-  std::string schema;
-  auto visited = value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
-    if (key == "type") return assign(item.as_string(), type);
-    if (key != "json_schema" || item.is_null()) return {};
-    return read_json_schema(item, schema);
-  });
-  if (!visited) return visited;
-  if (type == "json_schema" && !schema.empty())
-    return set_format({OutputFormat::Kind::kJsonSchema, std::move(schema)}, body);
-  if (type == "text") return {};
-  if (type == "json_object") return set_format({OutputFormat::Kind::kJsonObject, ""}, body);
-  return fail(invalid_field(
-      value.path() + (type == "json_schema" ? ".json_schema" : ".type"),
-      value.path() + R"( must be {"type": "text"}, {"type": "json_object"} or {"type": "json_schema", )"
-                     R"("json_schema": {"name": "…", "schema": {…}}})"));
-}
-
 Result<void> read_prompt_logprobs(const JsonValue& value, GenerateBody& body) {
   body.prompt_logprobs = true;
   return assign(value.as_integer(0, kMaxLogprobs), body.work.prompt_logprobs.emplace());
 }
 
-Result<void> read_grammar(const JsonValue& value, GenerateBody& body) {
-  auto grammar = value.as_string();
-  if (!grammar) return fail(grammar.error());
-  if (grammar->empty()) return {};
-  return set_format({OutputFormat::Kind::kGrammar, std::move(*grammar)}, body);
+/// llama-server's names for `logprobs` with so many `top_logprobs`.
+Result<void> read_n_probs(const JsonValue& value, GenerateBody& body) {
+  const auto count = value.as_integer(0, kMaxLogprobs);
+  if (!count) return fail(count.error());
+  if (*count == 0) return {};
+  body.logprobs = true;
+  body.work.top_logprobs = static_cast<std::uint32_t>(*count);
+  return {};
+}
+
+Result<void> read_typical_p(const JsonValue& value, GenerateBody& body) {
+  const auto typical = value.as_number(0, 1);
+  if (!typical || *typical == 0) return fail(value.wrong("a number above 0 and up to 1"));
+  body.work.sampling.typical_p = *typical;
+  return {};
+}
+
+Result<void> read_top_n_sigma(const JsonValue& value, GenerateBody& body) {
+  return assign(value.as_number(-1, 100), body.work.sampling.top_n_sigma.emplace());
+}
+
+Result<void> read_penalty_window(const JsonValue& value, GenerateBody& body) {
+  return assign(value.as_integer(-1, std::numeric_limits<std::int32_t>::max()),
+                body.work.sampling.penalty_window.emplace());
+}
+
+Result<void> read_allowed_tokens(const JsonValue& value, GenerateBody& body) {
+  auto& allowed = body.work.sampling.allowed_tokens;
+  allowed.clear();
+  if (auto read = read_token_list(value, allowed); !read) return read;
+  return allowed.empty() ? fail(value.wrong("a list of at least one token")) : Result<void>();
+}
+
+Result<void> read_bad_words(const JsonValue& value, GenerateBody& body) {
+  auto words = value.as_strings(kMostBadWords);
+  if (!words) return fail(words.error());
+  for (const std::string& word : *words) {
+    if (word.empty()) return fail(invalid_field(value.path(), "bad_words must not contain an empty string"));
+  }
+  body.work.bad_words = std::move(*words);
+  return {};
+}
+
+Result<void> read_truncation(const JsonValue& value, GenerateBody& body) {
+  const auto tokens = value.as_integer(-1, std::numeric_limits<std::int32_t>::max());
+  if (!tokens || *tokens == 0) return fail(value.wrong("-1, or a whole number of at least 1"));
+  body.truncation.tokens = *tokens;
+  body.truncates = true;
+  return {};
+}
+
+Result<void> read_truncation_side(const JsonValue& value, GenerateBody& body) {
+  const auto side = value.as_string();
+  if (!side || (*side != "left" && *side != "right")) return fail(value.wrong(R"("left" or "right")"));
+  body.truncation.keeps_beginning = *side == "right";
+  return {};
+}
+
+Result<void> read_add_special(const JsonValue& value, GenerateBody& body) {
+  return assign(value.as_bool(), body.work.add_special.emplace());
 }
 
 constexpr auto kGenerateFields = std::to_array<JsonField<GenerateBody>>({
     {"model", read_model},
     {"stream", read_flag<&GenerateBody::stream>},
     {"stream_options", read_stream_options},
-    {"max_tokens", read_max_tokens},
-    {"max_completion_tokens", read_max_tokens},
-    {"temperature", read_sampling<&SamplingParams::temperature, 0, 2>},
-    {"top_p", read_top_p},
+    {"max_tokens", read_max_tokens<&GenerateBody::max_tokens>},
+    {"max_completion_tokens", read_max_tokens<&GenerateBody::max_completion_tokens>},
+    {"n_predict", read_n_predict},
+    {"temperature", read_sampling<&SamplingNumbers::temperature, 0, 2>},
+    {"top_p", read_sampling<&SamplingNumbers::top_p, 0, 1>},
     {"n", read_n},
+    {"n_cmpl", read_n},
     {"stop", read_stop},
     {"seed", read_seed},
-    {"presence_penalty", read_sampling<&SamplingParams::presence_penalty, -2, 2>},
-    {"frequency_penalty", read_sampling<&SamplingParams::frequency_penalty, -2, 2>},
+    {"presence_penalty", read_sampling<&SamplingNumbers::presence_penalty, -2, 2>},
+    {"frequency_penalty", read_sampling<&SamplingNumbers::frequency_penalty, -2, 2>},
     {"logit_bias", read_logit_bias},
     {"top_k", read_top_k},
-    {"min_p", read_sampling<&SamplingParams::min_p, 0, 1>},
+    {"min_p", read_sampling<&SamplingNumbers::min_p, 0, 1>},
+    {"typical_p", read_typical_p},
+    {"top_n_sigma", read_top_n_sigma},
     {"repetition_penalty", read_repetition_penalty},
+    {"repeat_penalty", read_repetition_penalty},
+    {"repeat_last_n", read_penalty_window},
+    {"allowed_token_ids", read_allowed_tokens},
+    {"bad_words", read_bad_words},
+    {"truncate_prompt_tokens", read_truncation},
+    {"truncation_side", read_truncation_side},
+    {"add_special_tokens", read_add_special},
+    {"n_probs", read_n_probs},
     {"ignore_eos", read_stop_flag<&StopConditions::ignore_eos>},
     {"min_tokens", read_min_tokens},
     {"stop_token_ids", read_stop_tokens},
     {"prompt_logprobs", read_prompt_logprobs},
     {"return_token_ids", read_flag<&GenerateBody::return_tokens>},
     {"resume", read_resume},
-    {"response_format", read_response_format},
-    {"grammar", read_grammar},
     {"priority", read_priority},
     {"cache_salt", read_cache_salt},
     {"include_stop_str_in_output", read_stop_flag<&StopConditions::include_stop>},
-});
-
-Result<void> refuse(const JsonValue& value, std::string_view neutral) {
-  return fail(invalid_field(
-      value.path(),
-      fmt::format("{} is not supported by this server: leave it out or send {}", value.path(), neutral),
-      "unsupported_parameter"));
-}
-
-Result<void> only_false(const JsonValue& value, GenerateBody& /*body*/) {
-  const auto flag = value.as_bool();
-  return flag && !*flag ? Result<void>() : refuse(value, "false");
-}
-
-/// Samplers whose state a continuation elsewhere could not rebuild, or that the answer's draw has no place
-/// for.
-Result<void> only_zero(const JsonValue& value, GenerateBody& /*body*/) {
-  return value.as_number(0, 0) ? Result<void>() : refuse(value, "0");
-}
-
-Result<void> only_none(const JsonValue& value, GenerateBody& /*body*/) { return refuse(value, "null"); }
-
-Result<void> only_empty(const JsonValue& value, GenerateBody& /*body*/) {
-  const bool empty =
-      (value.is_array() && value.item_count() == 0) || (value.is_string() && value.as_string()->empty());
-  return empty ? Result<void>() : refuse(value, "nothing");
-}
-
-Result<void> only_one(const JsonValue& value, GenerateBody& /*body*/) {
-  return value.as_integer(1, 1) ? Result<void>() : refuse(value, "1");
-}
-
-/// logprobs is a flag in chat and a number in completions, where even 0 asks for something.
-Result<void> no_logprobs(const JsonValue& value, GenerateBody& /*body*/) {
-  const auto flag = value.as_bool();
-  return flag && !*flag ? Result<void>() : refuse(value, "null");
-}
-
-Result<void> no_tool_choice(const JsonValue& value, GenerateBody& /*body*/) {
-  const auto word = value.as_string();
-  return word && (*word == "none" || *word == "auto") ? Result<void>() : refuse(value, "\"none\"");
-}
-
-constexpr auto kUnsupportedFields = std::to_array<JsonField<GenerateBody>>({
-    {"echo", only_false},
-    {"best_of", only_one},
-    {"suffix", only_empty},
-    {"functions", only_empty},
-    {"tools", only_empty},
-    {"tool_choice", no_tool_choice},
-    {"logprobs", no_logprobs},
-    {"top_logprobs", only_none},
-    {"use_beam_search", only_false},
-    {"mirostat", only_zero},
-    {"xtc_probability", only_zero},
-    {"dry_multiplier", only_zero},
 });
 
 }  // namespace
@@ -341,7 +328,35 @@ Result<void> settle_best_of(GenerateBody& body) {
 
 }  // namespace
 
-Result<void> settle_fields(GenerateBody& body) {
+namespace {
+
+/// Of several names for one thing the newest wins, wherever it stands.
+void settle_max_tokens(GenerateBody& body, std::optional<std::uint32_t> otherwise) {
+  auto& most = body.work.stop.max_tokens;
+  most = body.max_completion_tokens ? body.max_completion_tokens : body.max_tokens;
+  if (most) return;
+  if (!body.n_predict) {
+    most = otherwise;
+  } else if (*body.n_predict >= 0) {
+    most = static_cast<std::uint32_t>(*body.n_predict);
+  }
+}
+
+}  // namespace
+
+void refuse(GenerateBody& body, Error error) {
+  if (!body.work.refusal) body.work.refusal = std::move(error);
+}
+
+Error unsupported(const std::string& field, std::string_view neutral) {
+  return invalid_field(
+      field, fmt::format("{} is not supported by this server: leave it out or send {}", field, neutral),
+      "unsupported_parameter");
+}
+
+Result<void> settle_fields(GenerateBody& body, std::optional<std::uint32_t> max_tokens) {
+  settle_max_tokens(body, max_tokens);
+  if (body.truncates) body.work.truncation = body.truncation;
   if (auto settled = settle_logprobs(body); !settled) return settled;
   if (auto settled = settle_best_of(body); !settled) return settled;
   if (body.work.stop.max_tokens == 0U && !body.work.echo && !body.work.prompt_logprobs) {
@@ -359,6 +374,5 @@ Result<void> settle_fields(GenerateBody& body) {
 }
 
 std::span<const JsonField<GenerateBody>> generate_fields() { return kGenerateFields; }
-std::span<const JsonField<GenerateBody>> unsupported_fields() { return kUnsupportedFields; }
 
 }  // namespace autoglm::protocol::openai

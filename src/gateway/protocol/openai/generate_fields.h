@@ -23,7 +23,14 @@ struct GenerateBody {
   bool logprobs = false;         ///< chat's flag; completions say how many at once
   bool prompt_logprobs = false;  ///< are to be shown
   bool return_tokens = false;    ///< ids beside the text
-  std::uint32_t n = 1;           ///< choices to be shown of each prompt
+  std::optional<std::uint32_t> max_tokens;
+  std::optional<std::uint32_t> max_completion_tokens;
+  std::optional<std::int32_t> n_predict;
+  bool truncates = false;
+  Truncation truncation;
+  bool parse_special = true;  ///< in prompts that are texts
+  std::string suffix;
+  std::uint32_t n = 1;  ///< choices to be shown of each prompt
   std::optional<std::uint32_t> best_of;
   std::optional<std::int64_t> created;
   char stream_delimiter = '\0';  ///< of vLLM's /generate
@@ -32,12 +39,14 @@ struct GenerateBody {
 /// model, stream, n, stop, seed, sampling, limits: OpenAI's fields and the ones vLLM adds to them.
 std::span<const JsonField<GenerateBody>> generate_fields();
 
-/// OpenAI's fields that change the answer and that this server does not honour: refused when they ask for
-/// something, accepted at their neutral value. Never ignored in silence.
-std::span<const JsonField<GenerateBody>> unsupported_fields();
+/// Keeps why an engine of ours cannot do this, if nothing else is kept already.
+void refuse(GenerateBody& body, Error error);
+/// `neutral`: a value that asks for nothing.
+Error unsupported(const std::string& field, std::string_view neutral);
 
-/// What fields mean together, once all are read: logprobs, best_of, echo.
-Result<void> settle_fields(GenerateBody& body);
+/// What fields mean together, once all are read: names of one thing, logprobs, best_of, echo. `max_tokens`:
+/// for a body that does not say.
+Result<void> settle_fields(GenerateBody& body, std::optional<std::uint32_t> max_tokens);
 
 /// Completions' `logprobs`: how many of the likeliest tokens.
 Result<void> read_logprobs_count(const JsonValue& value, GenerateBody& body);

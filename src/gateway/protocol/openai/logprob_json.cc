@@ -41,6 +41,13 @@ void append_token(std::string& out, const TokenLogprob& token) {
   out += ']';
 }
 
+void append_top(std::string& out, const TokenLogprob& token) {
+  if (!out.ends_with('{')) out += ',';
+  append_token_text(out, token);
+  out += ':';
+  append_logprob(out, token.logprob);
+}
+
 void append_ranked(std::string& out, const TokenLogprob& token) {
   fmt::format_to(std::back_inserter(out), R"("{}":{{"logprob":)", token.token);
   append_logprob(out, token.logprob);
@@ -83,12 +90,13 @@ void append_completion_logprobs(std::string& out, const std::vector<GeneratedLog
       continue;
     }
     top += '{';
-    for (std::size_t k = 0; k < logprobs[i].top.size(); ++k) {
-      if (k > 0) top += ',';
-      append_token_text(top, logprobs[i].top[k]);
-      top += ':';
-      append_logprob(top, logprobs[i].top[k].logprob);
+    bool has_chosen = false;
+    for (const TokenLogprob& token : logprobs[i].top) {
+      append_top(top, token);
+      has_chosen |= token.token == chosen.token;
     }
+    // OpenAI's holds what was chosen, so that there may be one more than was asked for.
+    if (!has_chosen && !logprobs[i].top.empty()) append_top(top, chosen);
     top += '}';
   }
   fmt::format_to(std::back_inserter(out),

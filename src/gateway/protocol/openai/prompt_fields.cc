@@ -82,4 +82,29 @@ Result<void> read_prompts(const JsonValue& value, GenerateBody& body) {
   return {};
 }
 
+Result<void> read_parse_special(const JsonValue& value, GenerateBody& body) {
+  const auto flag = value.as_bool();
+  if (!flag) return fail(flag.error());
+  body.parse_special = *flag;
+  return {};
+}
+
+Result<void> read_suffix(const JsonValue& value, GenerateBody& body) {
+  return value.read_string(body.suffix);
+}
+
+Result<void> settle_prompts(GenerateBody& body) {
+  for (Prompt& prompt : body.work.prompts) {
+    if (auto* text = std::get_if<TextPrompt>(&prompt)) {
+      text->parse_special = body.parse_special;
+      text->suffix = body.suffix;
+    } else if (!body.suffix.empty()) {
+      refuse(body, invalid_field("suffix", "suffix needs a prompt that is a text"));
+    }
+  }
+  if (!body.suffix.empty() && body.work.echo)
+    refuse(body, invalid_field("suffix", "suffix and echo exclude each other: leave one of them out"));
+  return {};
+}
+
 }  // namespace autoglm::protocol::openai

@@ -56,6 +56,10 @@ std::string head_of(const AnswerFacts& facts, AnswerShape shape, bool stream) {
   head += !chat ? "text_completion" : stream ? "chat.completion.chunk" : "chat.completion";
   fmt::format_to(std::back_inserter(head), R"(","created":{},"model":)", facts.created);
   append_json_string(head, facts.model);
+  if (!facts.fingerprint.empty()) {
+    head += R"(,"system_fingerprint":)";
+    append_json_string(head, facts.fingerprint);
+  }
   return head;
 }
 
@@ -212,7 +216,7 @@ class DocumentEncoder final : public AnswerEncoder {
       append_tool_call(out, choice.tool_calls[i]);
       out += '}';
     }
-    out += choice.tool_calls.empty() ? "}" : "]}";
+    out += choice.tool_calls.empty() ? R"(,"refusal":null})" : R"(],"refusal":null})";
   }
 
   AnswerShape shape_;

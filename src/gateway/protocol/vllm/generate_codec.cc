@@ -2,7 +2,9 @@
 
 #include "base/json_string.h"
 #include "gateway/protocol/openai/error.h"
+#include "gateway/protocol/openai/format_fields.h"
 #include "gateway/protocol/openai/generate_fields.h"
+#include "gateway/protocol/openai/other_fields.h"
 #include "gateway/protocol/openai/prompt_fields.h"
 
 #include <array>
@@ -25,8 +27,11 @@ Result<void> read_delimiter(const JsonValue& value, openai::GenerateBody& body) 
   return {};
 }
 
-constexpr auto kGenerateFields = std::to_array<JsonField<openai::GenerateBody>>(
-    {{"prompt", openai::read_prompts}, {"stream_delimiter", read_delimiter}});
+constexpr auto kGenerateFields =
+    std::to_array<JsonField<openai::GenerateBody>>({{"prompt", openai::read_prompts},
+                                                    {"suffix", openai::read_suffix},
+                                                    {"parse_special", openai::read_parse_special},
+                                                    {"stream_delimiter", read_delimiter}});
 
 class TextsEncoder final : public AnswerEncoder {
  public:
@@ -76,15 +81,16 @@ class TextsEncoder final : public AnswerEncoder {
 Result<DecodedCall> GenerateCodec::decode(std::string_view bytes) const {
   openai::GenerateBody body;
   const auto unknown =
-      read_fields(bytes, body, kGenerateFields, openai::generate_fields(), openai::unsupported_fields());
+      read_fields(bytes, body, kGenerateFields, openai::generate_fields(), openai::format_fields(),
+                  openai::unsupported_fields(), openai::ignored_fields());
   if (!unknown) return fail(unknown.error());
   if (!body.has_prompt) {
     return fail(invalid_field("prompt",
                               "prompt is missing: send e.g. {\"prompt\": \"Hello\", \"max_tokens\": 50}",
                               "missing_required_parameter"));
   }
-  if (!body.work.stop.max_tokens) body.work.stop.max_tokens = kDefaultMaxTokens;
-  if (auto settled = openai::settle_fields(body); !settled) return fail(settled.error());
+  if (auto settled = openai::settle_prompts(body); !settled) return fail(settled.error());
+  if (auto settled = openai::settle_fields(body, kDefaultMaxTokens); !settled) return fail(settled.error());
   std::vector<std::string> texts;  // that the answer's begin with: the prompts
   for (std::uint32_t i = 0; i < body.work.choices(); ++i) {
     const auto* text = std::get_if<TextPrompt>(&body.work.prompts[i / body.work.n]);

@@ -10,14 +10,17 @@
 
 namespace autoglm::protocol::vllm {
 
-/// POST /tokenize: {"model"?, "prompt" | "messages", "add_special_tokens"?}.
+/// POST /tokenize: {"model"?, "prompt" | "messages", "add_special_tokens"?, "return_token_strs"?}, with a
+/// prompt "parse_special"?, with messages what else makes a chat's prompt; llama-server's {"content",
+/// "add_special"?, "with_pieces"?}, too.
 struct TokenizeCall {
   std::string model;  ///< empty: the default
   TokenizeRequest work;
+  bool with_pieces = false;  ///< each token with its text
 };
 Result<TokenizeCall> decode_tokenize(std::string_view body);
-/// {"count", "max_model_len", "tokens"}.
-std::string tokenize_body(const TokenizeResult& result);
+/// {"count", "max_model_len", "tokens"}, and "token_strs" where they were asked for.
+std::string tokenize_body(const TokenizeResult& result, bool with_pieces = false);
 
 /// POST /detokenize: {"model"?, "tokens"}.
 struct DetokenizeCall {

@@ -27,8 +27,10 @@ bool has_room(Members members, const Eligible& eligible, std::size_t member, Mon
 /// Whoever says to have read the longest beginning of it: of what went through other gateways, or before we
 /// began.
 std::optional<std::size_t> PrefixAffinityBalancer::reader_of(Members members, const Eligible& eligible,
-                                                             const RoutingFacts& facts) {
-  const std::vector<std::uint64_t> landmarks = prefix_landmarks(facts.prefix);
+                                                             const RoutingFacts& facts) const {
+  if (!key_) return std::nullopt;
+  std::vector<std::uint64_t> landmarks = prefix_landmarks(facts.prefix);
+  for (std::uint64_t& landmark : landmarks) landmark = key_->seal(landmark);
   std::optional<std::size_t> best;
   std::size_t longest = 0;
   for (std::size_t i = 0; i < members.size(); ++i) {
@@ -91,8 +93,10 @@ std::optional<std::size_t> PrefixAffinityBalancer::pick(Members members, const E
   return chosen;
 }
 
-std::unique_ptr<Balancer> make_prefix_affinity(std::uint64_t /*seed*/) {
-  return std::make_unique<PrefixAffinityBalancer>();
+BalancerFactory make_prefix_affinity(std::optional<PrefixKey> key) {
+  return [key = std::move(key)](std::uint64_t /*seed*/) {
+    return std::make_unique<PrefixAffinityBalancer>(key);
+  };
 }
 
 }  // namespace autoglm::gateway

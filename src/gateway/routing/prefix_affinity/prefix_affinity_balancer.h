@@ -1,9 +1,12 @@
 #pragma once
 
 #include "gateway/routing/least_load/least_load_balancer.h"
+#include "inference/prefix_digests.h"
 
 #include <list>
+#include <optional>
 #include <unordered_map>
+#include <utility>
 
 namespace autoglm::gateway {
 
@@ -13,6 +16,8 @@ namespace autoglm::gateway {
 /// lightest. Mirrokni et al., "Consistent hashing with bounded loads".
 class PrefixAffinityBalancer final : public Balancer {
  public:
+  /// `key` is that of the members' seals; without one nobody is believed to have read anything.
+  explicit PrefixAffinityBalancer(std::optional<PrefixKey> key = std::nullopt) : key_(std::move(key)) {}
   std::optional<std::size_t> pick(Members members, const Eligible& eligible,
                                   const RoutingFacts& facts) override;
   bool wants_prefix() const override { return true; }
@@ -26,15 +31,16 @@ class PrefixAffinityBalancer final : public Balancer {
   };
   std::optional<std::size_t> owner(Members members, const Eligible& eligible,
                                    const RoutingFacts& facts) const;
-  static std::optional<std::size_t> reader_of(Members members, const Eligible& eligible,
-                                              const RoutingFacts& facts);
+  std::optional<std::size_t> reader_of(Members members, const Eligible& eligible,
+                                       const RoutingFacts& facts) const;
   void remember(std::span<const std::uint64_t> prefix, std::size_t member);
 
+  std::optional<PrefixKey> key_;
   LeastLoadBalancer lightest_;
   std::unordered_map<std::uint64_t, Known> known_;
   std::list<std::uint64_t> uses_;  // of known_, the latest first
 };
 
-std::unique_ptr<Balancer> make_prefix_affinity(std::uint64_t seed);
+BalancerFactory make_prefix_affinity(std::optional<PrefixKey> key = std::nullopt);
 
 }  // namespace autoglm::gateway

@@ -13,9 +13,12 @@
 
 namespace autoglm::engine {
 
-/// The tiny model's tokens without its weights: grammars need no more.
+/// The tokens of a model without its weights, the tiny one's by default: grammars and templates need no more.
 class TinyVocabulary {
  public:
+  explicit TinyVocabulary(const std::string& path = AUTOGLM_TINY_MODEL) : model_(load(path)) {}
+
+  const llama_model* model() const { return model_.get(); }
   const TokenTree& tree() const { return tree_; }
   std::size_t size() const { return static_cast<std::size_t>(llama_vocab_n_tokens(tree_.vocab())); }
   /// Special tokens written in `text` are these tokens.
@@ -24,14 +27,14 @@ class TinyVocabulary {
   }
 
  private:
-  static llama_model_ptr load() {
+  static llama_model_ptr load(const std::string& path) {
     LibraryLog::listen();
     llama_model_params params = llama_model_default_params();
     params.vocab_only = true;
-    return llama_model_ptr(llama_model_load_from_file(AUTOGLM_TINY_MODEL, params));
+    return llama_model_ptr(llama_model_load_from_file(path.c_str(), params));
   }
 
-  llama_model_ptr model_ = load();
+  llama_model_ptr model_;
   TokenTree tree_{llama_model_get_vocab(model_.get())};
 };
 

@@ -1,0 +1,25 @@
+# unite(OUT NAME FOLDER MOST SOURCE…): compiles sources together, at most MOST at a time. OUT becomes the files that include them.
+# FOLDER is where the compiler looks for includes, and the sources are named relative to it: CMake's own UNITY_BUILD writes absolute
+# paths, and ccache would then know the objects of no other checkout. All are called united.cc, because the compiler's profile names
+# a local function by the file that it was compiled in: a source that moves from one to the next takes its profile along.
+function(unite out name folder most)
+  cmake_path(NORMAL_PATH folder)
+  list(LENGTH ARGN count)
+  math(EXPR files "(${count} + ${most} - 1) / ${most}")
+  set(united "")
+  foreach(file RANGE 1 ${files})
+    math(EXPR begin "(${file} - 1) * ${count} / ${files}")
+    math(EXPR size "${file} * ${count} / ${files} - ${begin}")
+    list(SUBLIST ARGN ${begin} ${size} sources)
+    set(text "")
+    foreach(source ${sources})
+      cmake_path(ABSOLUTE_PATH source BASE_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}" NORMALIZE)
+      cmake_path(RELATIVE_PATH source BASE_DIRECTORY "${folder}")
+      string(APPEND text "#include \"${source}\"\n")
+    endforeach()
+    set(path "${CMAKE_CURRENT_BINARY_DIR}/${name}_${file}_of_${files}/united.cc")
+    file(CONFIGURE OUTPUT "${path}" CONTENT "${text}" @ONLY)
+    list(APPEND united "${path}")
+  endforeach()
+  set(${out} "${united}" PARENT_SCOPE)
+endfunction()

@@ -1,0 +1,71 @@
+#include "app/app_warnings.h"
+
+#include "config/values.h"
+
+#include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+
+namespace autoglm::app {
+
+namespace {
+
+using config::to_string;
+using Warnings = std::vector<config::Violation>;
+
+void warn_of_open_admin(const ServerConfig& server, Warnings& warnings) {
+  if (server.admin_listen.is_loopback() || !server.admin_token.empty() ||
+      (server.admin_tls && !server.admin_tls->client_ca.empty()))
+    return;
+  warnings.push_back({"server.admin_listen",
+                      fmt::format("is {}: whoever reaches it can reload, drain endpoints and read all of it; "
+                                  "listen on 127.0.0.1, set `server.admin_token`, or ask for certificates "
+                                  "(`server.admin_tls.client_ca`)",
+                                  server.admin_listen.to_string())});
+}
+
+/// Where `server.request_timeout` ends what a model's own times would let go on.
+void warn_of_times(const ServerConfig& server, const ModelConfig& model, const config::Node& written,
+                   const std::string& path, Warnings& warnings) {
+  const gateway::TimeoutsConfig& times = model.pool.timeouts;
+  const Duration whole = times.total.value_or(server.request_timeout);
+  const std::string whole_key = times.total ? "`timeouts.total`" : "`server.request_timeout`";
+  if (!times.total && times.first_token && *times.first_token > whole) {
+    warnings.push_back({path + ".timeouts.first_token",
+                        fmt::format("is {}, but an answer that is not streamed is ended after {}, {}; set "
+                                    "`timeouts.total`, too",
+                                    to_string(*times.first_token), whole_key, to_string(whole))});
+  }
+  if (times.total && !times.first_token && server.request_timeout > *times.total &&
+      find(written, "server.request_timeout") != nullptr) {
+    warnings.push_back({path + ".timeouts.total",
+                        fmt::format("is {}, shorter than the {} that a stream's first token may take by "
+                                    "`server.request_timeout`; set `timeouts.first_token` below it",
+                                    to_string(*times.total), to_string(server.request_timeout))});
+  }
+  if (find(written, path + ".queue") != nullptr && model.pool.queue.timeout > whole) {
+    warnings.push_back({path + ".queue.timeout",
+                        fmt::format("is {}, longer than {}, {}, which ends the wait of answers that are not "
+                                    "streamed first; make it shorter",
+                                    to_string(model.pool.queue.timeout), whole_key, to_string(whole))});
+  }
+}
+
+}  // namespace
+
+Warnings app_warnings(const AppConfig& config, const config::Node& written) {
+  Warnings warnings;
+  warn_of_open_admin(config.server, warnings);
+  if (find(written, "server.admin_token") != nullptr && config.server.admin_token.empty()) {
+    warnings.push_back(
+        {"server.admin_token", "is empty, and none is asked for; set the variable, or remove this key"});
+  }
+  for (std::size_t i = 0; i < config.models.size(); ++i) {
+    if (config.models[i].is_pool())
+      warn_of_times(config.server, config.models[i], written, "models[" + std::to_string(i) + "]", warnings);
+  }
+  return warnings;
+}
+
+}  // namespace autoglm::app

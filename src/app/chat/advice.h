@@ -1,0 +1,13 @@
+#pragma once
+
+#include "base/error.h"
+
+#include <string>
+#include <string_view>
+
+namespace autoglm::app {
+
+/// What somebody who got `error` from the server at `url` can do about it; empty: nothing that we know.
+std::string advice(const Error& error, std::string_view url);
+
+}  // namespace autoglm::app

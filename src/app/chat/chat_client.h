@@ -1,0 +1,58 @@
+#pragma once
+
+#include "app/chat/answer_event.h"
+#include "base/clock.h"
+#include "http/client.h"
+#include "runtime/event_loop.h"
+#include "runtime/task.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace autoglm::app {
+
+/// An answer, as far as it has come.
+struct Answer {
+  std::string text;
+  std::string finish;                   ///< empty: it did not come to its end
+  std::optional<std::uint32_t> tokens;  ///< as the server counted
+  MonotonicTime asked;
+  MonotonicTime first{};  ///< when its first piece came
+  MonotonicTime last{};
+};
+
+/// A server that speaks OpenAI's protocol, seen from a client. On one loop.
+class ChatClient {
+ public:
+  /// `api` is the address with nothing behind `/v1`.
+  ChatClient(http::Url api, std::string api_key, BlockingPool& pool,
+             std::shared_ptr<const TlsClientContext> tls)
+      : api_(std::move(api)), api_key_(std::move(api_key)), client_(pool, std::move(tls)) {}
+
+  /// The names of its models, the default one first where it is one of ours.
+  Task<Result<std::vector<std::string>>> models();
+
+  struct Question {
+    std::string messages;          ///< JSON
+    std::string model;             ///< empty: the server's default
+    std::uint32_t max_tokens = 0;  ///< 0: as many as there is room for
+  };
+  /// Streams the answer into `answer`, and calls `on_piece` with each event. Whoever destroys the task
+  /// meanwhile keeps what has come.
+  Task<Result<void>> ask(Question question, Answer& answer, std::function<void(const AnswerEvent&)> on_piece);
+
+ private:
+  http::ClientRequest request(std::string method, std::string_view path) const;
+  static Task<Error> failure_of(http::ClientResponse& response);
+
+  http::Url api_;
+  std::string api_key_;
+  http::Client client_;
+};
+
+}  // namespace autoglm::app

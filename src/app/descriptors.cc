@@ -1,0 +1,35 @@
+#include "app/descriptors.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+
+namespace autoglm::app {
+
+namespace {
+constexpr std::size_t kOthers = 32;
+}
+
+Descriptors Descriptors::read() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return {};
+  Descriptors read;
+  if (limit.rlim_cur != RLIM_INFINITY) read.limit = limit.rlim_cur;
+  std::error_code error;
+  for (auto entry = std::filesystem::directory_iterator("/proc/self/fd", error);
+       !error && entry != std::filesystem::directory_iterator(); entry.increment(error))
+    ++read.open;
+  return read;
+}
+
+std::uint32_t connections_within(const Descriptors& descriptors, std::uint32_t wanted, bool gateway) {
+  if (descriptors.limit == 0) return wanted;
+  const std::size_t taken = descriptors.open + kOthers;
+  const std::size_t left = descriptors.limit > taken ? descriptors.limit - taken : 0;
+  const std::size_t most = std::max<std::size_t>(1, gateway ? left / 2 : left);
+  return static_cast<std::uint32_t>(std::min<std::size_t>(wanted, most));
+}
+
+}  // namespace autoglm::app

@@ -1,0 +1,136 @@
+// The conformance suites of Endpoint and EventStream, over the engine.
+#include "engine/chat_stream.h"
+#include "engine/testing/engine_fixture.h"
+#include "inference/testing/endpoint_conformance.h"
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace autoglm::engine {
+namespace {
+
+/// An engine whose places are so few that one which is not given back is soon missed.
+class EngineSubject : public EndpointSubject {
+ public:
+  EngineSubject(EventLoop& loop, std::unique_ptr<Backend> backend)
+      : log_(observe::Logger::create({.file = "/dev/null"}).value()) {
+    engine_ = std::make_unique<Engine>(
+        "m", EngineConfig{.max_sequences = 4, .max_waiting = 8},
+        Engine::Dependencies{
+            .pool = pool_,
+            .metrics = metrics_,
+            .log = *log_,
+            .load = [made = std::make_shared<std::unique_ptr<Backend>>(std::move(backend))](
+                        const auto&) { return Result<std::unique_ptr<Backend>>(std::move(*made)); },
+            .samplers = make_token_sampler});
+    run_task(loop, EngineFixture::eventually(
+                       [this] { return engine_->status().state != EndpointStatus::State::kLoading; }));
+  }
+
+  bool behave(Manner manner) override {
+    refuses_ = manner == Manner::kRefuses;
+    return manner == Manner::kWell || manner == Manner::kRefuses;
+  }
+  Endpoint& endpoint() override { return *engine_; }
+  InferenceRequestPtr request() override { return refuses_ ? too_long_ : well_; }
+  bool tokenizes() const override { return true; }
+  bool idle() override {
+    const LoadReport report = engine_->load();
+    return report.running == 0 && report.waiting == 0 && report.kv_usage == 0;
+  }
+
+ private:
+  static InferenceRequestPtr make(std::string prompt) {
+    GenerateRequest work = ask(std::move(prompt), 6);
+    work.n = 2;
+    return std::make_shared<const InferenceRequest>(InferenceRequest{.id = "1", .model = "m", .work = work});
+  }
+
+  bool refuses_ = false;
+  InferenceRequestPtr well_ = make("Hello");
+  InferenceRequestPtr too_long_ = make(std::string(100'000, 'x'));
+  BlockingPool pool_{1, 64};
+  observe::MetricRegistry metrics_;
+  std::unique_ptr<observe::Logger> log_;
+  std::unique_ptr<Engine> engine_;
+};
+
+class FakeBackendSubject : public EngineSubject {
+ public:
+  explicit FakeBackendSubject(EventLoop& loop)
+      : FakeBackendSubject(loop, std::make_unique<FakeBackend>(FakeBackend::Options{.max_sequences = 4})) {}
+  ~FakeBackendSubject() override { backend_.release(); }
+
+  bool behave(Manner manner) override {
+    EngineSubject::behave(manner);
+    backend_.fail_steps(manner == Manner::kBreaks ? 1'000'000 : 0, DecodeStatus::kFailed);
+    if (manner == Manner::kStalls) {
+      backend_.hold();
+    } else {
+      backend_.release();
+    }
+    return true;
+  }
+
+  bool idle() override { return EngineSubject::idle() && !backend_.is_held(); }
+
+ private:
+  FakeBackendSubject(EventLoop& loop, std::unique_ptr<FakeBackend> backend)
+      : FakeBackendSubject(loop, *backend, std::move(backend)) {}
+  FakeBackendSubject(EventLoop& loop, FakeBackend& backend, std::unique_ptr<FakeBackend> owned)
+      : EngineSubject(loop, std::move(owned)), backend_(backend) {}
+
+  FakeBackend& backend_;
+};
+
+class TinyModelSubject final : public EngineSubject {
+ public:
+  explicit TinyModelSubject(EventLoop& loop)
+      : EngineSubject(loop, load_llama_backend({.path = AUTOGLM_TINY_MODEL,
+                                                .context = 256,
+                                                .cache_cells = 1024,
+                                                .max_sequences = 4,
+                                                .max_batch = 64,
+                                                .threads = 1},
+                                               [](double) { return true; })
+                                .value()) {}
+};
+
+/// Takes every other letter for a thought.
+class AlternatingParser final : public ChatParser {
+ public:
+  void parse(TokenEvent& event) override {
+    std::string content;
+    for (const char letter : std::exchange(event.text, {}))
+      (letters_++ % 2 == 0 ? content : event.reasoning) += letter;
+    event.text = std::move(content);
+  }
+
+ private:
+  std::size_t letters_ = 0;
+};
+
+class ChatSubject final : public FakeBackendSubject {
+ public:
+  using FakeBackendSubject::FakeBackendSubject;
+  Task<Result<std::unique_ptr<EventStream>>> open() override {
+    auto stream = co_await FakeBackendSubject::open();
+    if (!stream) co_return stream;
+    std::vector<std::unique_ptr<ChatParser>> parsers;
+    for (int choice = 0; choice < 2; ++choice) parsers.push_back(std::make_unique<AlternatingParser>());
+    co_return std::make_unique<ChatStream>(std::move(*stream), std::move(parsers), "1");
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Engine, EndpointConformance,
+                         ::testing::Values(endpoint_of<FakeBackendSubject>("FakeBackend"),
+                                           endpoint_of<TinyModelSubject>("TinyModel")),
+                         kImplementationName);
+INSTANTIATE_TEST_SUITE_P(Engine, EventStreamConformance,
+                         ::testing::Values(stream_of<FakeBackendSubject>("Delivery"),
+                                           stream_of<ChatSubject>("Chat")),
+                         kImplementationName);
+
+}  // namespace
+}  // namespace autoglm::engine

@@ -1,0 +1,29 @@
+#include "engine/engine_inbox.h"
+
+namespace autoglm::engine {
+
+namespace {
+
+constexpr std::size_t kMostPreparedInAll = 2 * kMostPreparedBytes;
+
+}  // namespace
+
+void EngineInbox::cancel(GenerationId id) {
+  // If the step computes nothing else it can stop now; otherwise it is bounded by max_stall anyway.
+  if (alone.load() == id.value) {
+    if (Backend* target = backend.load()) target->abort.store(true, std::memory_order_relaxed);
+  }
+  // Bounded by the submissions, which the engine bounds, so there is always room, unless it is closed.
+  mailbox.try_push(Cancellation{id});
+}
+
+bool Places::add(std::size_t bytes) {
+  if (inbox_->bytes.fetch_add(bytes) + bytes > kMostPreparedInAll) {
+    inbox_->bytes.fetch_sub(bytes);
+    return false;
+  }
+  bytes_ += bytes;
+  return true;
+}
+
+}  // namespace autoglm::engine

@@ -1,0 +1,86 @@
+#pragma once
+
+#include "base/clock.h"
+#include "base/strong_id.h"
+#include "engine/backends/backend.h"
+#include "engine/delivery.h"
+#include "engine/preparation.h"
+#include "inference/request.h"
+#include "runtime/mailbox.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace autoglm::engine {
+
+using GenerationId = StrongId<struct GenerationIdTag>;
+
+/// A request with its prompts in tokens, checked: it fits the context and the slots.
+struct Submission {
+  GenerationId id;
+  InferenceRequestPtr request;
+  SamplingParams sampling;  ///< the request's, and the model's for what it does not say
+  std::vector<Preparation::PromptTokens> prompts;
+  std::vector<std::vector<TokenId>> banned;  ///< Preparation::banned
+  std::vector<ChoiceStart> choices;
+  std::unique_ptr<TokenConstraint> constraint;  ///< of choices that do not bring their own
+  std::vector<std::uint64_t> landmarks;         ///< of the prompt, for load reports
+  std::size_t bytes = 0;                        ///< Preparation::bytes
+  std::shared_ptr<Delivery> delivery;
+  MonotonicTime arrived;
+  MonotonicTime deadline = MonotonicTime::max();
+  std::uint8_t priority = 0;
+  std::uint64_t tenant = 0;  ///< a hash
+  std::uint64_t salt = 0;    ///< a hash: who shares prefixes with whom
+};
+struct Cancellation {
+  GenerationId id;
+};
+struct WakeUp {
+  GenerationId id;  ///< its reader has caught up
+};
+using EngineMessage = std::variant<Submission, Cancellation, WakeUp>;
+
+/// What loops and the engine's thread share: the way in, and the abort of a step whose only request has been
+/// cancelled. Outlives both sides. Thread-safe.
+struct EngineInbox {
+  explicit EngineInbox(std::size_t capacity) : mailbox(capacity) {}
+
+  Mailbox<EngineMessage> mailbox;
+  std::atomic<std::uint64_t> alone{0};        ///< the generation that has the present step to itself; 0: none
+  std::atomic<std::uint32_t> outstanding{0};  ///< choices of requests that were let in and have not ended
+  std::atomic<std::size_t> bytes{0};          ///< of all that has been prepared and has not ended
+  std::atomic<Backend*> backend{nullptr};     ///< while the worker runs
+
+  void cancel(GenerationId id);
+};
+
+/// Room for a request's choices among those that run and wait: given back with it, unless the request was
+/// handed over, which gives it back when it ends.
+class Places {
+ public:
+  Places(std::shared_ptr<EngineInbox> inbox, std::uint32_t count) : inbox_(std::move(inbox)), count_(count) {}
+  Places(Places&& other) noexcept = default;
+  Places& operator=(Places&& other) = delete;
+  ~Places() {
+    if (!inbox_) return;
+    inbox_->outstanding.fetch_sub(count_);
+    inbox_->bytes.fetch_sub(bytes_);
+  }
+
+  /// Room for what has been prepared, too; false: there is none.
+  bool add(std::size_t bytes);
+  void keep() { inbox_.reset(); }
+
+ private:
+  std::shared_ptr<EngineInbox> inbox_;
+  std::uint32_t count_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace autoglm::engine

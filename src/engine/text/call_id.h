@@ -1,0 +1,15 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace autoglm::engine {
+
+/// The id of a tool call, made of what tells it from others: nine letters and digits, which is what the
+/// templates that look at ids insist on (Mistral's).
+std::string call_id(std::string_view seed);
+
+/// Whether such templates take `id`.
+bool is_call_id(std::string_view id);
+
+}  // namespace autoglm::engine

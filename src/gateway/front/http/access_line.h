@@ -1,0 +1,30 @@
+#pragma once
+
+#include "base/clock.h"
+#include "base/terminal.h"
+#include "inference/events.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace autoglm::gateway {
+
+/// What an access line of the text form says of a request. Views are valid during the call only.
+struct AccessFacts {
+  std::string_view method;
+  std::string_view path;
+  int status = 0;
+  Duration took{};
+  Usage usage;
+  std::string_view model;     ///< empty: it was about none
+  std::string_view endpoint;  ///< of a pool: the server that answered
+  std::uint32_t attempts = 0;
+  std::string_view error;  ///< what the client was told
+};
+
+/// "POST /v1/chat/completions 200 1240 ms 27+50 tokens smollm2", short enough for a terminal; a JSON line has
+/// the rest. What clients have sent is shown without control characters.
+std::string access_line(const AccessFacts& facts, const Paint& paint);
+
+}  // namespace autoglm::gateway

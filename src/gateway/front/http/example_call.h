@@ -1,0 +1,25 @@
+#pragma once
+
+#include "inference/endpoint.h"
+
+#include <string>
+#include <string_view>
+
+namespace autoglm::gateway {
+
+/// What everybody asks first.
+inline constexpr std::string_view kExampleQuestion = "What is the capital of France?";
+
+/// A call of `model` for a shell to try: a chat, or a completion where the model is known to
+/// have no chat template. `base_url` is "http://127.0.0.1:8080". `model.name` empty: the call names none.
+std::string example_call(std::string_view base_url, const ModelCard& model, bool can_chat);
+
+/// `text` as one word of a shell.
+std::string shell_word(std::string_view text);
+
+/// Whether an example should be a chat: a model that still loads does not say what it knows.
+inline bool can_chat(const EndpointStatus& status, const ModelCard& card) {
+  return card.has_chat_template || status.state != EndpointStatus::State::kReady;
+}
+
+}  // namespace autoglm::gateway

@@ -1,0 +1,143 @@
+#include "gateway/front/http/caller.h"
+#include "gateway/front/http/front.h"
+#include "gateway/protocol/openai/outline.h"
+#include "runtime/event_loop.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <ctime>
+#include <utility>
+
+namespace autoglm::gateway {
+
+namespace {
+
+constexpr std::string_view kBelow = "/v1/";
+
+std::string_view path_below(const http::Request& request) { return request.path.substr(kBelow.size()); }
+
+const ModelDirectory& models_of(const Pipeline& pipeline) {
+  return *pipeline.models().of_loop(EventLoop::current().index());
+}
+
+/// The model that the request names, else the first that has the path.
+Result<std::string> model_of(const ModelDirectory& models, std::string_view path, const std::string& named) {
+  if (!named.empty()) {
+    const auto found = models.find(named);
+    if (!found) return fail(found.error());
+    if ((*found)->endpoint->passes(path)) return named;
+    return fail(Error{.code = ErrorCode::kNotFound,
+                      .origin = Origin::kClient,
+                      .message = fmt::format("the model \"{}\" has nothing at {}{}; see models[].pass", named,
+                                             kBelow, path),
+                      .param = "model",
+                      .reason = "unknown_path"});
+  }
+  for (const auto& entry : models.entries()) {
+    if (entry.endpoint->passes(path)) return entry.name;
+  }
+  return fail(Error{.code = ErrorCode::kNotFound,
+                    .origin = Origin::kClient,
+                    .message = fmt::format("no model has anything at {}{}", kBelow, path),
+                    .reason = "unknown_path"});
+}
+
+/// What an endpoint hears of the client's head: what its body is, what is wanted, and options of the API.
+std::vector<std::pair<std::string, std::string>> heard(const http::HeaderView& headers) {
+  constexpr std::array<std::string_view, 5> kHeard = {"content-type", "accept", "openai-beta",
+                                                      "anthropic-version", "anthropic-beta"};
+  std::vector<std::pair<std::string, std::string>> fields;
+  for (const std::string_view name : kHeard) {
+    if (const auto value = headers.find(name)) fields.emplace_back(name, *value);
+  }
+  return fields;
+}
+
+Task<void> send_answer(EventStream& events, bool streamed, http::ResponseWriter& response,
+                       RequestRecord& record) {
+  const StreamOrigin* origin = events.origin();
+  const EndpointAnswer none{
+      .status = 200, .type = {}, .body = {}, .content_type = "application/json", .headers = {}};
+  const EndpointAnswer& head = origin != nullptr && origin->answer ? *origin->answer : none;
+  if (origin != nullptr) {
+    say_origin(response, *origin, false);
+    record.endpoint = origin->endpoint;
+    record.attempts = origin->attempts;
+  }
+  while (true) {
+    auto batch = co_await events.next();
+    if (!batch && !response.started()) {
+      co_await send_error(response, batch.error(), record);
+      co_return;
+    }
+    if (!batch) {
+      record.error = batch.error().log_message();  // the client sees that its answer has no end
+      co_return;
+    }
+    record.status = head.status;
+    if (!streamed) {
+      if (co_await response.send(head.status, head.content_type, batch->raw)) record.complete = true;
+      co_return;
+    }
+    if (!response.started()) {
+      if (!co_await response.start(head.status, head.content_type)) co_return;
+    }
+    if (!co_await response.write(batch->raw)) co_return;
+    if (!batch->last()) continue;
+    if (co_await response.finish()) record.complete = true;
+    co_return;
+  }
+}
+
+Task<void> pass(const Pipeline& pipeline, http::Request& request, http::ResponseWriter& response,
+                RequestRecord& record) {
+  const std::string_view path = path_below(request);
+  auto facts = protocol::openai::read_passed(request.headers.find("content-type").value_or(""), request.body);
+  auto model = model_of(models_of(pipeline), path, facts.model);
+  if (!model) {
+    co_await send_error(response, model.error(), record);
+    co_return;
+  }
+  record.model = *model;
+  const bool names_model = !facts.model.empty();
+  auto passed =
+      std::make_unique<InferenceRequest>(InferenceRequest{.id = record.id,
+                                                          .model = std::move(*model),
+                                                          .work = GenerateRequest{},
+                                                          .wire = {.protocol = WireBody::Protocol::kPassed,
+                                                                   .stream = facts.stream,
+                                                                   .bytes = std::move(request.body),
+                                                                   .names_model = names_model,
+                                                                   .query = std::string(request.query),
+                                                                   .opaque = true,
+                                                                   .method = std::string(request.method),
+                                                                   .path = std::string(path),
+                                                                   .headers = heard(request.headers)},
+                                                          .created = std::time(nullptr)});
+  auto answer = co_await pipeline.generate(
+      std::move(passed),
+      {.deadline = deadline_of(request), .tenant = tenant_of(request), .span = record.span});
+  if (!answer) {
+    co_await send_error(response, answer.error(), record);
+    co_return;
+  }
+  co_await send_answer(*answer->events, facts.stream, response, record);
+}
+
+}  // namespace
+
+std::vector<Route> passing_routes(const Pipeline& pipeline) {
+  return {{"", kBelow, "",
+           [&pipeline](http::Request& request, http::ResponseWriter& response, RequestRecord& record) {
+             return pass(pipeline, request, response, record);
+           },
+           [&pipeline](const http::Request& request) {
+             for (const auto& entry : models_of(pipeline).entries()) {
+               if (entry.endpoint->passes(path_below(request))) return true;
+             }
+             return false;
+           }}};
+}
+
+}  // namespace autoglm::gateway

@@ -1,0 +1,52 @@
+#include "gateway/protocol/openai/outline.h"
+
+#include "gateway/protocol/openai/chat_codec.h"
+#include "gateway/protocol/openai/completions_codec.h"
+#include "gateway/protocol/vllm/generate_codec.h"
+
+#include <gtest/gtest.h>
+
+namespace autoglm::protocol::openai {
+namespace {
+
+using Protocol = WireBody::Protocol;
+
+TEST(Outline, KnowsTheModelAndWhetherItStreamsOfWhatNobodyHereUnderstands) {
+  constexpr const char* kBody =
+      R"({"model":"m","stream":true,"temperature":3,"messages":[{"role":"user","content":[)"
+      R"({"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}},{"type":"their_own"}]}]})";
+  EXPECT_FALSE(ChatCodec().decode(kBody));
+  const auto chat = outline(ChatCodec(), Protocol::kChat, kBody);
+  ASSERT_TRUE(chat);
+  EXPECT_EQ(chat->model, "m");
+  EXPECT_TRUE(chat->stream);
+  EXPECT_TRUE(chat->opaque);
+  EXPECT_EQ(chat->protocol, Protocol::kChat);
+  const auto completion =
+      outline(CompletionsCodec(), Protocol::kCompletions, R"({"prompt":{"their":"own"}})");
+  ASSERT_TRUE(completion);
+  EXPECT_EQ(completion->model, "");
+  EXPECT_FALSE(completion->stream);
+  EXPECT_TRUE(outline(vllm::GenerateCodec(), Protocol::kGenerate, R"({"prompt":"a","temperature":3})"));
+}
+
+TEST(Outline, RefusesWhatTheGatewayItselfMustKnow) {
+  for (const char* body : {"", "[]", R"({"stream":"yes"})", R"({"model":7})"})
+    EXPECT_FALSE(outline(ChatCodec(), Protocol::kChat, body)) << body;
+}
+
+TEST(ReadPassed, FindsTheModelInJsonAndInForms) {
+  EXPECT_EQ(read_passed("application/json", R"({"input":"x","model":"e"})").model, "e");
+  EXPECT_TRUE(read_passed("application/json", R"({"model":"e","stream":true})").stream);
+  EXPECT_EQ(read_passed("application/json", "no JSON").model, "");
+  EXPECT_EQ(read_passed("", "").model, "");
+  const std::string form =
+      "--b\r\nContent-Disposition: form-data; name=\"file\"; "
+      "filename=\"a\"\r\n\r\nname=\"model\"\r\n\r\nno\r\n"
+      "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper\r\n--b--\r\n";
+  EXPECT_EQ(read_passed("multipart/form-data; boundary=b", form).model, "whisper");
+  EXPECT_EQ(form_model("application/json", form), std::nullopt);
+}
+
+}  // namespace
+}  // namespace autoglm::protocol::openai

@@ -1,0 +1,43 @@
+#pragma once
+
+#include "runtime/event_loop.h"
+#include "runtime/race.h"
+#include "runtime/task.h"
+
+#include <optional>
+#include <utility>
+#include <variant>
+
+namespace autoglm {
+
+/// So many turns of the loop: in each, whatever is ready goes on up to its next suspension, once, and sockets
+/// and timers are looked at.
+inline Task<void> turns(unsigned count) {
+  for (unsigned i = 0; i < count; ++i) co_await yield_to_loop();
+}
+
+/// What `task` gives within so many turns; nothing when it is destroyed behind them. With 0, 1, 2 … it is
+/// destroyed at each of its suspensions.
+template <class T>
+Task<std::optional<T>> for_turns(unsigned count, Task<T> task) {
+  auto outcome = co_await first_of(std::move(task), turns(count));
+  if (outcome.index() == 1) co_return std::nullopt;
+  co_return std::optional<T>(std::get<0>(std::move(outcome)));
+}
+
+/// Numbers of turns to destroy something behind: each one of the first, then ever fewer, for what waits for
+/// other threads or for many sockets.
+class TurnCounts {
+ public:
+  static constexpr unsigned kEach = 24;
+  static constexpr unsigned kMost = 2000;
+
+  unsigned now() const { return now_; }
+  bool over() const { return now_ > kMost; }
+  void advance() { now_ += now_ < kEach ? 1 : now_ / 2; }
+
+ private:
+  unsigned now_ = 0;
+};
+
+}  // namespace autoglm

@@ -1,0 +1,57 @@
+#pragma once
+
+#include "cluster/health/endpoint_health.h"
+#include "cluster/health/health_config.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace autoglm::gateway {
+
+/// Who of a pool is believed to be well, and who is left out for a time because requests failed:
+/// docs/gateway.md, written once more. The simulation tells it what it tells the pool, and compares.
+class EjectionModel {
+ public:
+  /// Failures that a success ended.
+  struct Streak {
+    std::uint32_t in_a_row = 0;
+    std::uint32_t in_window = 0;
+  };
+
+  EjectionModel(const cluster::EjectionConfig& ejection, const cluster::HealthConfig& health,
+                const std::vector<cluster::FailureLimit>& limits);
+
+  Streak succeeds(std::size_t member) { return std::exchange(members_[member].streak, {}); }
+  /// `ended`: by a success that was none.
+  void fails(std::size_t member, Streak ended, MonotonicTime now);
+  /// No connection could be made for a request.
+  void finds_nobody(std::size_t member) { members_[member].missed = true; }
+  /// Whether it succeeds again: something had been missed.
+  bool checked(std::size_t member, bool well, MonotonicTime now);
+
+  bool well(std::size_t member) const { return members_[member].well; }
+  bool ejected(std::size_t member, MonotonicTime now) const { return now < members_[member].out_until; }
+
+ private:
+  struct MemberState {
+    cluster::FailureLimit limit;
+    Streak streak;
+    MonotonicTime window_began;
+    MonotonicTime out_until;
+    std::uint32_t times_out = 0;
+    bool well = true;
+    std::uint32_t contradictions = 0;
+    std::uint32_t successes = 0;  // checks in a row
+    bool missed = false;          // by a check or a request, since it came back
+  };
+  void start_afresh(MemberState& state);
+  Duration earned(MemberState& state, Streak ended, MonotonicTime now) const;
+
+  cluster::EjectionConfig ejection_;
+  cluster::HealthConfig health_;
+  std::vector<MemberState> members_;
+};
+
+}  // namespace autoglm::gateway

@@ -1,0 +1,97 @@
+#include "path_gateway.h"
+
+#include "engine/backends/llama/token_sampler.h"
+#include "gateway_weather.h"
+#include "runtime/socket.h"
+
+#include <utility>
+
+namespace autoglm::simulation {
+
+Gateway::Gateway(gateway::PoolConfig pool_config, Duration request_timeout, const std::string& log_file,
+                 std::uint16_t port)
+    : log(observe::Logger::create({.file = log_file, .queue_lines = 1U << 20U}).value()),
+      models(1),
+      request_timeout_(request_timeout) {
+  auto address = ListenAddress::take({"10.0.0.1", port}, 1).value();
+  clients.reserve(loop);
+  clients.share(answers, nullptr);
+  const gateway::Balance balance = pool_config.balance;
+  pool = gateway::ModelPool::create("m", std::move(pool_config),
+                                    {.clients = clients,
+                                     .metrics = metrics,
+                                     .log = *log,
+                                     .balancer = gateway::factory_of(balance),
+                                     .records = records,
+                                     .loops = 1,
+                                     .request_timeout = request_timeout,
+                                     .find_model = [](const std::string&) { return nullptr; }})
+             .value();
+  pool->take_effect();
+  publish();
+  auto routes =
+      gateway::generation_routes(pipeline, metrics.counter("autoglm_ignored_fields_total", ""), answers);
+  for (auto& route : gateway::health_routes(models, readiness)) routes.push_back(std::move(route));
+  for (auto& route : gateway::metrics_routes(metrics, models)) routes.push_back(std::move(route));
+  front = std::make_unique<gateway::HttpFront>(std::move(routes), readiness, metrics, *log);
+  loop.post([this, listen = std::make_shared<ListenAddress>(std::move(address))] {
+    clients.attach(loop, std::make_unique<http::Client>(names, nullptr));
+    server = std::make_unique<http::Server>(
+        listen->listener(loop), http::ServerLimits{.body_memory = bodies, .answer_memory = answers}, *front);
+    server->start();
+    watching.emplace();
+    watching->spawn(pool->watch());
+  });
+}
+
+void Gateway::publish() {
+  std::vector<gateway::ModelDirectory::Entry> entries;
+  entries.push_back(
+      {"m", pool, {.request = request_timeout_, .first_token = Duration::max(), .idle = Duration::max()}});
+  if (own) {
+    entries.push_back(
+        {"e", own, {.request = request_timeout_, .first_token = request_timeout_, .idle = request_timeout_}});
+  }
+  models.set(std::make_shared<const gateway::ModelDirectory>(std::move(entries)));
+  models.refresh(0);
+}
+
+void Gateway::add_engine(Machine& machine, History& history) {
+  auto made = std::make_unique<TimedBackend>(machine, history);
+  backend = made.get();
+  own = std::make_shared<engine::Engine>(
+      "e", engine::EngineConfig{.max_sequences = 8, .max_waiting = 16, .saved_memory = 16 << 10},
+      engine::Engine::Dependencies{
+          .pool = preparation,
+          .metrics = metrics,
+          .log = *log,
+          .load = [made = std::make_shared<std::unique_ptr<engine::Backend>>(std::move(made))](
+                      const auto&) { return Result<std::unique_ptr<engine::Backend>>(std::move(*made)); },
+          .samplers = engine::make_token_sampler});
+  publish();
+}
+
+void Gateway::retire_engine() {
+  backend = nullptr;
+  auto retired = std::exchange(own, nullptr);
+  publish();
+  if (retired) watching->spawn(bury(std::move(retired)));
+}
+
+Task<void> Gateway::bury(std::shared_ptr<engine::Engine> retired) {
+  while (retired.use_count() > 1) co_await sleep_for(std::chrono::milliseconds(20));
+}
+
+Gateway::~Gateway() {
+  loop.post([this] {
+    server.reset();
+    watching.reset();
+    own.reset();
+    publish();
+    clients.detach(loop);
+    loop.stop();
+  });
+  loop.run();
+}
+
+}  // namespace autoglm::simulation

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace autoglm::simulation {
+
+/// One request, as far as a server cares.
+struct Order {
+  std::uint64_t id = 0;
+  bool chat = false;
+  bool stream = false;
+  bool usage = false;
+  bool tokens = false;  // are told
+  bool exact = false;   // goes on behind tokens
+  std::uint32_t said = 0;
+  std::uint32_t end = 0;
+};
+
+Order order_of(std::string_view path, std::string_view body, std::string_view request_id);
+
+std::string chunk(std::string_view data);
+/// A whole answer of HTTP.
+std::string with_length(int status, std::string_view body, std::string_view headers = "");
+/// All of the text that is left to say.
+std::string whole_answer(const Order& order);
+/// The pieces of a stream, in the order of their times; the last one ends it.
+std::vector<std::string> stream_pieces(const Order& order);
+
+}  // namespace autoglm::simulation
