@@ -11,6 +11,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -27,6 +28,15 @@ namespace autoglm {
 namespace {
 
 using namespace std::chrono_literals;
+
+/// A port that nobody listens on, of an address that no other test process uses: one of 127.0.0.1 could be
+/// given to another process before the test has it again.
+HostPort port_of_nobody() {
+  const auto pid = static_cast<unsigned>(::getpid());
+  const auto byte = [](unsigned bits) { return "." + std::to_string(1 + (bits & 127U)); };
+  const HostPort own{"127" + byte(pid >> 14U) + byte(pid >> 7U) + byte(pid), 0};
+  return ListenAddress::take(own, 1).value().address();
+}
 
 class SocketTest : public ::testing::Test {
  protected:
@@ -217,7 +227,7 @@ TEST_F(SocketTest, WakesAReaderWhoseStreamIsClosed) {
 }
 
 TEST_F(SocketTest, SaysThatAConnectionWasRefused) {
-  const HostPort free = ListenAddress::take({"127.0.0.1", 0}, 1).value().address();
+  const HostPort free = port_of_nobody();
   const auto result = run_task(loop_, tcp_connect(pool_, free, Deadline::after(10s)));
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::kUnavailable);
@@ -255,7 +265,7 @@ TEST_F(SocketTest, EachOfManyThatHurryGetsAFreePortOfItsOwn) {
 
 TEST_F(SocketTest, WhoHurriesForOnePortIsAloneOnIt) {
   for (int round = 0; round < 100; ++round) {
-    const HostPort wanted = ListenAddress::take({"127.0.0.1", 0}, 1).value().address();
+    const HostPort wanted = port_of_nobody();
     std::array<std::optional<ListenAddress>, 4> taken;
     {
       std::barrier start(static_cast<std::ptrdiff_t>(taken.size()));
@@ -286,7 +296,7 @@ bool connects_for_good(const HostPort& wanted, std::atomic<int>& asked) {
 
 TEST_F(SocketTest, WhoConnectsWhileAPortIsTakenIsNotHungUpOn) {
   for (int round = 0; round < 15; ++round) {
-    const HostPort wanted = ListenAddress::take({"127.0.0.1", 0}, 1).value().address();
+    const HostPort wanted = port_of_nobody();
     bool stayed = false;
     std::atomic<int> asked = 0;
     std::optional<ListenAddress> taken;

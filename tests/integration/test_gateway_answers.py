@@ -158,7 +158,7 @@ class Passed(GatewayTest):
         self.assertEqual(foreign.requests, [])
 
     def test_a_stream_that_nobody_here_understands_passes_and_ends_in_one_error_when_it_breaks(self):
-        events = [chunk("a", index=200), ConnectionResetError]
+        events = [chunk("a", index=2**32 - 2), ConnectionResetError]
         (foreign,) = self.start(Foreign(lambda *_: (200, {}, events)))
         (front,) = self.start(gateway(pool(foreign.url)))
         wanted = {"prompt": "Hi", "temperature": 3, "stream": True}

@@ -32,7 +32,8 @@ class AnswerEncoder {
   virtual std::string_view content_type() const = 0;
   virtual void events(const EventBatch& batch, std::string& out) = 0;
   virtual void end(const Usage& usage, std::string& out) = 0;
-  /// The events of a batch whose frames went out as they came: what they began needs no beginning any more.
+  /// Notes the events of a batch whose frames went out as the endpoint wrote them, so that a choice which has
+  /// begun is not begun again. The endpoint may name choices that this encoder does not know.
   virtual void passed(const EventBatch& /*batch*/) {}
   /// Streamed answers that have begun: the one error event, after which the stream ends.
   virtual void failure(const Error& error, std::string& out) = 0;

@@ -30,6 +30,17 @@ TEST(Outline, KnowsTheModelAndWhetherItStreamsOfWhatNobodyHereUnderstands) {
   EXPECT_TRUE(outline(vllm::GenerateCodec(), Protocol::kGenerate, R"({"prompt":"a","temperature":3})"));
 }
 
+TEST(Outline, ItsEncoderTakesChoicesThatNobodyHereKnowsOf) {
+  auto chat = outline(ChatCodec(), Protocol::kChat, R"({"n":[3],"stream":true})");
+  ASSERT_TRUE(chat);
+  const auto encoder = chat->make_encoder({.id = "1", .model = "m"});
+  constexpr std::uint32_t kFar = 4'000'000'000;
+  encoder->passed({.events = {{.choice = 1, .text = "a"}, {.choice = kFar, .text = "b"}}, .raw = "data: {}\n\n"});
+  std::string out;
+  encoder->events({.events = {{.text = "c"}}}, out);
+  EXPECT_NE(out.find("\"content\":\"c\""), std::string::npos) << out;
+}
+
 TEST(Outline, RefusesWhatTheGatewayItselfMustKnow) {
   for (const char* body : {"", "[]", R"({"stream":"yes"})", R"({"model":7})"})
     EXPECT_FALSE(outline(ChatCodec(), Protocol::kChat, body)) << body;

@@ -248,7 +248,9 @@ class StreamEncoder final : public AnswerEncoder {
   }
 
   void passed(const EventBatch& batch) override {
-    for (const TokenEvent& event : batch.events) choices_[event.choice].begun = true;
+    // Of a body that was not understood here, nobody here knows how many choices it asks for.
+    for (const TokenEvent& event : batch.events)
+      if (event.choice < choices_.size()) choices_[event.choice].begun = true;
   }
 
   void end(const Usage& usage, std::string& out) override {
