@@ -8,7 +8,7 @@ import sys
 import time
 
 from connections import idle, slow_readers
-from defaults import default_rows, threads
+from defaults import default_rows, defaults, threads
 from endpoints import endpoints
 from gateway import gateway
 from hostile_inputs import hostile
@@ -275,4 +275,4 @@ def soak(_pairs):
 
 
 CASES = {case.__name__: case for case in (
-    generate, threads, prefix, conversations, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, slow_endpoint, streams, affinity, tls, http2, idle, slow_readers, hostile, isolation, soak)}
+    defaults, generate, threads, prefix, conversations, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, slow_endpoint, streams, affinity, tls, http2, idle, slow_readers, hostile, isolation, soak)}

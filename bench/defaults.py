@@ -97,6 +97,12 @@ def default_rows(pairs):
     return rows
 
 
+def defaults(pairs):
+    """What users get who set nothing, against llama-server as it comes: the first rows of `generate`, alone."""
+    return "Defaults: ours / theirs", ["", "tokens/s", "TTFT p50", "CPU ms a token", "theirs is"], default_rows(pairs), (
+        "The default model, greedy; nothing set on either side but llama-server's slots where it would have too few.")
+
+
 def threads(pairs):
     """Compute threads as the engine decides against each fixed number."""
     numbers = range(1, len(os.sched_getaffinity(0)) + 1)

@@ -74,6 +74,16 @@ TEST(Continuation, MakesTheRestPartOfTheFirstAnswer) {
             "data: [DONE]\n\n");
 }
 
+TEST(Continuation, EndsLinesAsTheFirstAnswerDid) {
+  const AnswerIdentity identity{.id = "\"a\""};
+  EXPECT_EQ(continue_frames("data: x\r\rdata: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\r\r"
+                            "data: y\ndata: z\n\ndata: [DONE]\r\n\r\n",
+                            identity, 1),
+            "data: x\n\ndata: y\ndata: z\n\ndata: [DONE]\n\n");
+  EXPECT_EQ(continue_frames("data: {\"id\":\"b\",\ndata: \"choices\":[{\"text\":\"c\"}]}\n\n", identity, 1),
+            "data: {\"id\":\"a\", \"choices\":[{\"text\":\"c\"}]}\n\n");
+}
+
 TEST(Continuation, LeavesAloneWhatTextDoesNotSay) {
   EXPECT_TRUE(is_plain_text({.prompts = {TextPrompt{"x"}}}));
   EXPECT_TRUE(is_plain_text({.prompts = {ChatPrompt{}}}));

@@ -1,6 +1,7 @@
 #include "gateway/protocol/openai/text_encoder.h"
 
 #include "base/json_string.h"
+#include "gateway/protocol/openai/answer_json.h"
 #include "gateway/protocol/openai/error.h"
 #include "gateway/protocol/openai/logprob_json.h"
 
@@ -30,54 +31,6 @@ struct AnswerOptions {
   bool return_tokens = false;
   std::vector<bool> begun;  ///< choices that somebody else has begun
 };
-
-void append_usage(std::string& out, const Usage& usage) {
-  fmt::format_to(
-      std::back_inserter(out),
-      R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},"prompt_tokens_details":{{"cached_tokens":{}}}}})",
-      usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens + usage.completion_tokens,
-      usage.cached_tokens);
-}
-
-void append_finish(std::string& out, const std::optional<FinishReason>& finish) {
-  if (finish) {
-    fmt::format_to(std::back_inserter(out), R"("finish_reason":"{}")", to_string(*finish));
-  } else {
-    out += R"("finish_reason":null)";
-  }
-}
-
-/// `{"id":"…","object":"…","created":…,"model":"…"`: what every document and every frame begins with.
-std::string head_of(const AnswerFacts& facts, AnswerShape shape, bool stream) {
-  const bool chat = shape == AnswerShape::kChat;
-  std::string head = R"({"id":)";
-  append_json_string(head, (chat ? "chatcmpl-" : "cmpl-") + facts.id);
-  head += R"(,"object":")";
-  head += !chat ? "text_completion" : stream ? "chat.completion.chunk" : "chat.completion";
-  fmt::format_to(std::back_inserter(head), R"(","created":{},"model":)", facts.created);
-  append_json_string(head, facts.model);
-  if (!facts.fingerprint.empty()) {
-    head += R"(,"system_fingerprint":)";
-    append_json_string(head, facts.fingerprint);
-  }
-  return head;
-}
-
-void append_tool_call(std::string& out, const ToolCallDelta& call) {
-  out += R"("function":{)";
-  if (!call.name.empty()) {
-    out += R"("name":)";
-    append_json_string(out, call.name);
-    out += ',';
-  }
-  out += R"("arguments":)";
-  append_json_string(out, call.arguments);
-  out += '}';
-}
-
-void append_token_ids(std::string& out, const std::vector<TokenId>& tokens) {
-  fmt::format_to(std::back_inserter(out), R"("token_ids":[{}])", fmt::join(tokens, ","));
-}
 
 /// The whole answer as one document.
 class DocumentEncoder final : public AnswerEncoder {
@@ -111,7 +64,7 @@ class DocumentEncoder final : public AnswerEncoder {
   void end(const Usage& usage, std::string& out) override {
     share_prompts();
     keep_best();
-    out += head_of(facts_, shape_, false);  // only now: an answer that passes through needs none
+    out += answer_head(facts_, shape_, false);  // only now: an answer that passes through needs none
     out += R"(,"choices":[)";
     for (std::size_t i = 0; i < choices_.size(); ++i) {
       if (i > 0) out += ',';
@@ -230,7 +183,7 @@ class StreamEncoder final : public AnswerEncoder {
  public:
   StreamEncoder(const AnswerFacts& facts, AnswerShape shape, const AnswerOptions& options)
       : shape_(shape), options_(options), choices_(options.choices) {
-    head_ = "data: " + head_of(facts, shape, true) + R"(,"choices":[)";
+    head_ = "data: " + answer_head(facts, shape, true) + R"(,"choices":[)";
     tail_ = options.include_usage ? "],\"usage\":null}\n\n" : "]}\n\n";
     for (std::size_t i = 0; i < options.begun.size(); ++i) choices_[i].begun = options.begun[i];
   }
