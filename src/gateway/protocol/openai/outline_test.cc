@@ -35,7 +35,8 @@ TEST(Outline, ItsEncoderTakesChoicesThatNobodyHereKnowsOf) {
   ASSERT_TRUE(chat);
   const auto encoder = chat->make_encoder({.id = "1", .model = "m"});
   constexpr std::uint32_t kFar = 4'000'000'000;
-  encoder->passed({.events = {{.choice = 1, .text = "a"}, {.choice = kFar, .text = "b"}}, .raw = "data: {}\n\n"});
+  encoder->passed(
+      {.events = {{.choice = 1, .text = "a"}, {.choice = kFar, .text = "b"}}, .raw = "data: {}\n\n"});
   std::string out;
   encoder->events({.events = {{.text = "c"}}}, out);
   EXPECT_NE(out.find("\"content\":\"c\""), std::string::npos) << out;
