@@ -29,7 +29,8 @@ class Examples(unittest.TestCase):
                 self.assertEqual(run("validate", "--strict", path, **self.KEYS), (0, f"{path}: valid\n", ""))
 
     def test_each_is_listed_and_linked(self):
-        for document in ["examples/README.md", "README.md", "README.zh-CN.md", "docs/configuration.md"]:
+        for document in ["examples/README.md", "README.md", "README.zh-CN.md", "docs/configuration.md",
+                         "docs/zh/configuration.md"]:
             with open(os.path.join(ROOT, document)) as file:
                 text = file.read()
             for path in glob.glob(os.path.join(ROOT, "examples", "*.yaml")):
