@@ -30,6 +30,7 @@ changed_sources() {
 tidy() {
   setup
   python3 tools/tidy.py
+  python3 tools/translations.py
   # Nothing is built: it tells the flags of each source, where other presets compile several at a time.
   configure debug
   local files count number
