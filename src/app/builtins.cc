@@ -74,18 +74,21 @@ std::optional<PrefixKey> prefix_key(const ServerConfig& config) {
 std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
                                           const gateway::Readiness& readiness,
                                           observe::MetricRegistry& metrics, const Shown& shown,
-                                          std::shared_ptr<http::BodyMemory> answer_memory) {
+                                          std::shared_ptr<http::BodyMemory> answer_memory,
+                                          BlockingPool& pool) {
   std::vector<gateway::Route> routes;
   append(routes, gateway::generation_routes(
-                     pipeline,
-                     metrics.counter("autoglm_ignored_fields_total",
-                                     "Members of request bodies that no protocol of ours knows."),
-                     std::move(answer_memory), fmt::format("fp_{}_{}", version(), engine::llama_release())));
-  append(routes, gateway::model_routes(pipeline.models(), version()));
+                     pipeline, {.ignored_fields = metrics.counter(
+                                    "autoglm_ignored_fields_total",
+                                    "Members of request bodies that no protocol of ours knows."),
+                                .answer_memory = std::move(answer_memory),
+                                .pool = &pool,
+                                .fingerprint = fmt::format("fp_{}_{}", version(), engine::llama_release())}));
+  append(routes, gateway::model_routes(pipeline.models(), version(), &pool));
   append_health(routes, pipeline.models(), readiness, metrics, shown);
   append(routes, gateway::welcome_routes(pipeline.models(), readiness,
                                          {.version = version(), .tls = shown.tls, .metrics = shown.metrics}));
-  append(routes, gateway::passing_routes(pipeline));
+  append(routes, gateway::passing_routes(pipeline, &pool));
   return routes;
 }
 

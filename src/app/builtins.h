@@ -36,11 +36,12 @@ struct Shown {
 /// `server.peer_key`.
 std::optional<PrefixKey> prefix_key(const ServerConfig& config);
 
-/// Everything that clients can call; `answer_memory`: for whole answers.
+/// Everything that clients can call; `answer_memory`: for whole answers; `pool` reads long bodies.
 std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
                                           const gateway::Readiness& readiness,
                                           observe::MetricRegistry& metrics, const Shown& shown,
-                                          std::shared_ptr<http::BodyMemory> answer_memory);
+                                          std::shared_ptr<http::BodyMemory> answer_memory,
+                                          BlockingPool& pool);
 /// What the operator can call, on the admin address.
 std::vector<gateway::Route> admin_routes(const ModelSet& models, gateway::Reload reload,
                                          const gateway::Readiness& readiness,

@@ -92,7 +92,7 @@ void EngineChild::open() {
   pipeline_.emplace(*models_);
   // Its requests are in the parent's access log.
   front_.emplace(public_routes(*pipeline_, readiness_, metrics_, Shown(),
-                               std::make_shared<http::BodyMemory>(ServerConfig().answer_memory)),
+                               std::make_shared<http::BodyMemory>(ServerConfig().answer_memory), *pool_),
                  readiness_, metrics_, *log_, observe::LogLevel::kDebug);
   auto listener = std::make_unique<HandoverListener>(loop_, ChildProcess::kHandover, [this] {
     // Nothing is lost, and what loads may take long to see that nobody wants it.

@@ -175,7 +175,7 @@ void Server::State::make_models(const CpuBudget& budget) {
                     .tls = config.server.tls.has_value(),
                     .prefix_key = prefix_key(config.server)};
   front = std::make_unique<gateway::HttpFront>(
-      public_routes(*pipeline, readiness, metrics, shown, answer_memory), readiness, metrics, *log);
+      public_routes(*pipeline, readiness, metrics, shown, answer_memory, *pool), readiness, metrics, *log);
   admin_front = std::make_unique<gateway::HttpFront>(
       admin_routes(*models, [this] { return reload_when_whole(); }, readiness, metrics, shown,
                    {.token = config.server.admin_token, .local = config.server.admin_listen.is_loopback()}),

@@ -17,6 +17,7 @@ namespace {
 // A peer's kernel takes so much whether the peer reads it or not.
 constexpr std::size_t kTakenUnread = 16 * 1024;
 constexpr std::size_t kMostAtOnce = std::size_t{256} * 1024;
+constexpr std::size_t kUnpackingStep = 512;  // bytes that take as long to read as a step that unpacks nothing
 constexpr std::size_t kMaxStreamReadSize = 8 * 1024;  // what is read is held while a client reads slowly
 
 Error endpoint_error(ErrorCode code, std::string message) {
@@ -145,22 +146,24 @@ Task<Result<std::size_t>> ClientResponse::read(std::string& out) {
 Task<Result<std::size_t>> ClientResponse::read_unpacked(std::string& out) {
   const std::size_t before = out.size();
   while (true) {
-    // Little that came may be much to unpack.
+    // Little that came may be much to unpack, and much may be nothing.
     if (read_at_once_ >= kMostAtOnce) {
       read_at_once_ = 0;
       co_await yield_to_loop();
     }
-    std::string_view rest = packed_;
+    const std::string_view packed = std::string_view(packed_).substr(unpacked_);
+    std::string_view rest = packed;
     const bool good = unpacker_->take(rest, out);
-    read_at_once_ += out.size() - before;
-    const std::size_t used = packed_.size() - rest.size();
-    packed_.erase(0, used);
+    const std::size_t used = packed.size() - rest.size();
+    unpacked_ += used;
+    read_at_once_ += std::max(kUnpackingStep, used + out.size() - before);
     if (!good) {
       co_return fail(endpoint_error(ErrorCode::kBadGateway,
                                     fmt::format("{} sent an answer that cannot be unpacked", origin())));
     }
     if (out.size() > before) co_return out.size() - before;
-    if (used > 0 && !packed_.empty()) continue;
+    if (used > 0 && !rest.empty()) continue;
+    packed_.erase(0, std::exchange(unpacked_, 0));
     auto count = co_await read_bytes(packed_);
     if (!count) co_return count;
     if (*count == 0 && !unpacker_->done()) co_return fail(cut_off());

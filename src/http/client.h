@@ -106,7 +106,8 @@ class ClientResponse {
   std::size_t read_at_once_ = 0;  // since others had the loop
   bool done_ = false;
   std::unique_ptr<Decoder> unpacker_;  // null: the bytes are what they are
-  std::string packed_;                 // and not unpacked yet
+  std::string packed_;                 // behind `unpacked_` bytes: not unpacked yet
+  std::size_t unpacked_ = 0;
 };
 
 /// An HTTP/1.1 client with a pool of kept connections an origin. One for each loop; loop thread only.

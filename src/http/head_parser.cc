@@ -257,8 +257,7 @@ Parsed<void> parse_response_head(std::string head, std::string_view method, cons
   if (auto fields = parse_fields(rest, limits, response.headers); !fields)
     return refuse(502, fields.error().message);
   response.keep_alive = keeps_alive(response.headers, response.minor_version);
-  if (method == "HEAD" || response.status / 100 == 1 || response.status == 204 || response.status == 304)
-    return {};
+  if (method == "HEAD" || ends_with_head(response.status)) return {};
   const auto framing = parse_framing(response.headers, response.minor_version);
   if (!framing) return refuse(502, framing.error().message);
   response.framing = *framing;

@@ -280,7 +280,9 @@ void Server::Http1Connection::append_head(int status, std::string_view content_t
   append_number(static_cast<std::size_t>(status));
   head_.append(" ").append(reason_phrase(status)).append("\r\n");
   if (!content_type.empty()) head_.append("Content-Type: ").append(content_type).append("\r\n");
-  if (chunked_) {
+  if (ends_with_head(status)) {
+    head_only_ = true;
+  } else if (chunked_) {
     head_ += "Transfer-Encoding: chunked\r\n";
   } else if (!stream) {
     head_ += "Content-Length: ";
@@ -301,6 +303,7 @@ Task<Result<void>> Server::Http1Connection::send(int status, std::string_view co
                                                  std::string_view body) {
   AUTOGLM_ASSERT(!started_, "an answer is sent once");
   started_ = finished_ = true;
+  if (ends_with_head(status)) body = {};
   BodyMemory::Share memory(server_.limits_.answer_memory.get());
   std::optional<std::string> shorter;
   const auto coding = wanted_coding(server_.limits_.compress_above, request_, content_type, body, *this);

@@ -60,7 +60,7 @@ class Server::Http1Connection final : public Connection, public ResponseWriter {
   HeaderLines extra_headers_;
   std::string head_;
   const Request* request_ = nullptr;
-  bool head_only_ = false;  // HEAD
+  bool head_only_ = false;  // the answer ends with its head
   bool http10_ = false;
   bool keep_alive_ = false;
   bool started_ = false;

@@ -64,6 +64,7 @@ class Server::Http2Connection::Exchange final : public Http2Stream, public Respo
   bool started_ = false;
   bool finished_ = false;
   bool stalled_ = false;
+  bool head_only_ = false;
   std::uint64_t bytes_sent_ = 0;
   Signal taken_;
   Task<void> task_;  // last: it uses all of the above
@@ -125,6 +126,7 @@ void Server::Http2Connection::Exchange::respond(int status, std::string_view con
 Task<Result<void>> Server::Http2Connection::Exchange::send(int status, std::string_view content_type,
                                                            std::string_view body) {
   AUTOGLM_ASSERT(!started_, "an answer is sent once");
+  if (ends_with_head(status)) body = {};
   const ServerLimits& limits = connection_.server_.limits_;
   BodyMemory::Share memory(limits.answer_memory.get());
   std::optional<std::string> shorter;
@@ -133,28 +135,30 @@ Task<Result<void>> Server::Http2Connection::Exchange::send(int status, std::stri
   if (shorter) body = *shorter;
   const std::size_t length = body.size();
   finished_ = true;
-  const bool has_body = request.method != "HEAD" && !body.empty();
-  respond(status, content_type, &length, has_body);
+  head_only_ = request.method == "HEAD" || ends_with_head(status);
+  const bool has_body = !head_only_ && !body.empty();
+  respond(status, content_type, ends_with_head(status) ? nullptr : &length, has_body);
   if (!has_body) co_return {};
   co_return co_await supply(body, true);
 }
 
 Task<Result<void>> Server::Http2Connection::Exchange::start(int status, std::string_view content_type) {
   AUTOGLM_ASSERT(!started_, "an answer is sent once");
-  respond(status, content_type, nullptr, request.method != "HEAD");
+  head_only_ = request.method == "HEAD" || ends_with_head(status);
+  respond(status, content_type, nullptr, !head_only_);
   co_return {};
 }
 
 Task<Result<void>> Server::Http2Connection::Exchange::write(std::string_view bytes) {
   AUTOGLM_ASSERT(started_ && !finished_, "write belongs between start and finish");
-  if (bytes.empty() || request.method == "HEAD") co_return {};
+  if (bytes.empty() || head_only_) co_return {};
   co_return co_await supply(bytes, false);
 }
 
 Task<Result<void>> Server::Http2Connection::Exchange::finish() {
   AUTOGLM_ASSERT(started_ && !finished_, "finish belongs behind start");
   finished_ = true;
-  if (request.method == "HEAD") co_return {};
+  if (head_only_) co_return {};
   connection_.session_.supply(*this, {}, true);
   connection_.wake();
   co_return {};

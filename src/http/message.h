@@ -87,6 +87,9 @@ struct ResponseHead {
   ResponseHead& operator=(const ResponseHead&) = delete;
 };
 
+/// Whether an answer of this status ends with its head, whatever its fields say (RFC 9110, 6.4.1).
+constexpr bool ends_with_head(int status) { return status / 100 == 1 || status == 204 || status == 304; }
+
 /// "Not Found" for 404; "Unknown" for what RFC 9110 does not name.
 std::string_view reason_phrase(int status);
 

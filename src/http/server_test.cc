@@ -75,6 +75,19 @@ TEST_F(ServerTest, AnswersHeadWithoutABody) {
   });
 }
 
+TEST_F(ServerTest, AnAnswerWithoutContentEndsWithItsHead) {
+  serve([&](std::uint16_t port) -> Task<void> {
+    for (const char* path : {"/no-content", "/no-content?whole"}) {
+      const std::string text = co_await exchange(port, get(path) + get("/stream", kClose));
+      const std::size_t end = text.find("\r\n\r\n");
+      EXPECT_TRUE(text.starts_with("HTTP/1.1 204 ")) << text;
+      EXPECT_EQ(text.substr(0, end).find("Content-Length"), std::string::npos) << text;
+      EXPECT_EQ(text.substr(0, end).find("Transfer-Encoding"), std::string::npos) << text;
+      EXPECT_TRUE(text.substr(end + 4).starts_with("HTTP/1.1 200 ")) << text;
+    }
+  });
+}
+
 TEST_F(ServerTest, AnswersForAHandlerThatDoesNot) {
   serve([&](std::uint16_t port) -> Task<void> {
     EXPECT_TRUE((co_await exchange(port, get("/nothing", kClose))).starts_with("HTTP/1.1 500 "));

@@ -145,7 +145,8 @@ class Scene {
     clients_.attach(world.loop, std::make_unique<http::Client>(world.names, nullptr));
     if (mode == Mode::kPool) upstreams_.emplace();
     configure(0);
-    std::vector<Route> routes = generation_routes(pipeline_, metrics_.counter("ignored", ""));
+    std::vector<Route> routes =
+        generation_routes(pipeline_, {.ignored_fields = metrics_.counter("ignored", "")});
     for (auto more : {model_routes(models_, "1"), health_routes(models_, readiness_),
                       load_routes(models_, std::nullopt), welcome_routes(models_, readiness_, {})})
       std::ranges::move(more, std::back_inserter(routes));

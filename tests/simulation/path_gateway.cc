@@ -29,8 +29,10 @@ Gateway::Gateway(gateway::PoolConfig pool_config, Duration request_timeout, cons
              .value();
   pool->take_effect();
   publish();
-  auto routes =
-      gateway::generation_routes(pipeline, metrics.counter("autoglm_ignored_fields_total", ""), answers);
+  auto routes = gateway::generation_routes(
+      pipeline, {.ignored_fields = metrics.counter("autoglm_ignored_fields_total", ""),
+                 .answer_memory = answers,
+                 .pool = &preparation});
   for (auto& route : gateway::health_routes(models, readiness)) routes.push_back(std::move(route));
   for (auto& route : gateway::metrics_routes(metrics, models)) routes.push_back(std::move(route));
   front = std::make_unique<gateway::HttpFront>(std::move(routes), readiness, metrics, *log);

@@ -141,7 +141,8 @@ Task<void> PassThroughStream::look_into_document() {
 
 /// Counts what is held, which grows by doubling.
 Result<void> PassThroughStream::has_room() {
-  if (memory_.cover(buffer_.capacity() + held_.raw.capacity())) return {};
+  const std::size_t events = held_.events.capacity() * sizeof(TokenEvent);
+  if (memory_.cover(buffer_.capacity() + held_.raw.capacity() + events)) return {};
   return fail(http::no_answer_memory());
 }
 

@@ -34,6 +34,14 @@ class TestHandler final : public Handler {
         co_await response.write("part" + std::to_string(i));
       }
       co_await response.finish();
+    } else if (request.path == "/no-content") {
+      if (request.query == "whole") {
+        co_await response.send(204, "text/plain", "lost");
+      } else {
+        co_await response.start(204, "text/plain");
+        co_await response.write("lost");
+        co_await response.finish();
+      }
     } else if (request.path == "/cut") {
       co_await response.start(200, "text/plain");
       co_await response.write("half");

@@ -9,6 +9,7 @@
 #include "inference/prefix_digests.h"
 #include "observe/log/logger.h"
 #include "observe/metrics/registry.h"
+#include "runtime/blocking_pool.h"
 
 #include <atomic>
 #include <cstddef>
@@ -83,17 +84,21 @@ class HttpFront final : public http::Handler {
 /// Says in the answer's head who gives it, and what that one has in the head of its own.
 void say_origin(http::ResponseWriter& response, const StreamOrigin& origin, bool streamed);
 
-/// The routes that generate text: each a codec at a path. `ignored_fields` counts members of bodies that no
-/// protocol of ours knows; `answer_memory` bounds the whole answers that are being made (null: nothing does);
-/// `fingerprint` is what answers say of the program that made them.
-std::vector<Route> generation_routes(const Pipeline& pipeline, observe::Counter& ignored_fields,
-                                     std::shared_ptr<http::BodyMemory> answer_memory = nullptr,
-                                     std::string fingerprint = {});
+/// What the routes that generate text share.
+struct GenerationSettings {
+  observe::Counter& ignored_fields;  ///< members of bodies that no protocol of ours knows
+  std::shared_ptr<http::BodyMemory> answer_memory = nullptr;  ///< bounds whole answers; null: nothing does
+  BlockingPool* pool = nullptr;  ///< reads long bodies; null: the request's loop reads them
+  std::string fingerprint = {};  ///< what answers say of the program that made them
+};
+/// The routes that generate text: each a codec at a path.
+std::vector<Route> generation_routes(const Pipeline& pipeline, GenerationSettings settings);
 /// What is below /v1/ and known to nobody here, for models whose endpoints it may be passed to. Behind all
-/// other routes.
-std::vector<Route> passing_routes(const Pipeline& pipeline);
-/// /tokenize, /detokenize, /tokenizer_info, /v1/models, /version.
-std::vector<Route> model_routes(const LiveDirectory& models, std::string version);
+/// other routes. `pool` as in GenerationSettings.
+std::vector<Route> passing_routes(const Pipeline& pipeline, BlockingPool* pool = nullptr);
+/// /tokenize, /detokenize, /tokenizer_info, /v1/models, /version. `pool` as in GenerationSettings.
+std::vector<Route> model_routes(const LiveDirectory& models, std::string version,
+                                BlockingPool* pool = nullptr);
 /// /endpoints, which shows the members of pools, and /endpoints/drain and /endpoints/enable: for the operator
 /// only.
 std::vector<Route> endpoint_routes(std::function<std::vector<std::shared_ptr<ModelPool>>()> pools);

@@ -14,7 +14,8 @@ namespace {
 class FrontSubject final : public http::HandlerSubject {
  public:
   FrontSubject() {
-    std::vector<Route> routes = generation_routes(pipeline_, metrics_.counter("ignored", ""), memory_);
+    std::vector<Route> routes = generation_routes(
+        pipeline_, {.ignored_fields = metrics_.counter("ignored", ""), .answer_memory = memory_});
     for (auto& route : model_routes(models_, "1")) routes.push_back(std::move(route));
     for (auto& route : health_routes(models_, readiness_)) routes.push_back(std::move(route));
     front_ = std::make_unique<HttpFront>(std::move(routes), readiness_, metrics_, *log_);

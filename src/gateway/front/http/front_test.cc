@@ -3,10 +3,13 @@
 #include "gateway/front/http/testing/recording_writer.h"
 #include "http/content_coding.h"
 #include "inference/testing/fake_endpoint.h"
+#include "runtime/scope.h"
 #include "runtime/testing/run_task.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <future>
 
 #include <string>
 
@@ -23,7 +26,9 @@ class HttpFrontTest : public ::testing::Test {
                        std::vector<ModelDirectory::Entry>{{"alpha", unowned(endpoint_)}})),
         pipeline_(models_) {
     std::vector<Route> routes =
-        generation_routes(pipeline_, registry_.counter("autoglm_ignored_fields_total", ""), memory_);
+        generation_routes(pipeline_, {.ignored_fields = registry_.counter("autoglm_ignored_fields_total", ""),
+                                      .answer_memory = memory_,
+                                      .pool = &pool_});
     for (auto& route : model_routes(models_, "1.2.3")) routes.push_back(std::move(route));
     for (auto& route : health_routes(models_, readiness_)) routes.push_back(std::move(route));
     for (auto& route : metrics_routes(registry_, models_)) routes.push_back(std::move(route));
@@ -55,6 +60,7 @@ class HttpFrontTest : public ::testing::Test {
   Pipeline pipeline_;
   std::unique_ptr<HttpFront> front_;
   EventLoop loop_;
+  BlockingPool pool_{1, 8};
 };
 
 TEST_F(HttpFrontTest, AnswersACompletion) {
@@ -77,6 +83,56 @@ TEST_F(HttpFrontTest, WholeAnswersShareABoundedMemory) {
   EXPECT_EQ(call("POST", "/v1/completions", R"({"prompt":"Hi","stream":true})").status, 200);
   endpoint_.words.assign(2, std::string(100'000, 'w'));
   EXPECT_EQ(call("POST", "/v1/completions", R"({"prompt":"Hi"})").status, 200);
+}
+
+http::Request post(std::string_view path, std::string body) {
+  http::Request request;
+  EXPECT_TRUE(
+      http::parse_request_head("POST " + std::string(path) + " HTTP/1.1\r\nHost: x\r\n\r\n", {}, request));
+  request.body = std::move(body);
+  return request;
+}
+
+TEST_F(HttpFrontTest, LongBodiesAreReadBesideTheLoop) {
+  const std::string text(300'000, 'x');
+  std::promise<void> free;
+  EXPECT_TRUE(pool_.submit([busy = free.get_future().share()] { busy.wait(); }));
+  RecordingWriter completion;
+  RecordingWriter tokens;
+  http::Request for_completion = post("/v1/completions", R"({"prompt":")" + text + "\"}");
+  http::Request for_tokens = post("/tokenize", R"({"prompt":")" + text + "\"}");
+  run_task(loop_, [&]() -> Task<void> {
+    Scope scope;
+    scope.spawn(front_->handle(for_completion, completion));
+    scope.spawn(front_->handle(for_tokens, tokens));
+    http::Request quick = post("/v1/completions", R"({"prompt":"Hi"})");
+    RecordingWriter other;
+    co_await front_->handle(quick, other);
+    EXPECT_EQ(other.status, 200);
+    EXPECT_EQ(completion.status + tokens.status, 0);
+    free.set_value();
+    co_await scope.join();
+  }());
+  EXPECT_EQ(completion.status, 200);
+  EXPECT_EQ(tokens.status, 200);
+  EXPECT_EQ(endpoint_.requests.back()->wire.bytes, R"({"prompt":")" + text + "\"}");
+}
+
+TEST_F(HttpFrontTest, ACallerThatLeavesWhileItsBodyIsReadLeavesNothing) {
+  std::promise<void> free;
+  EXPECT_TRUE(pool_.submit([busy = free.get_future().share()] { busy.wait(); }));
+  RecordingWriter writer;
+  http::Request request = post("/v1/completions", R"({"prompt":")" + std::string(300'000, 'x') + "\"}");
+  run_task(loop_, [&]() -> Task<void> {
+    {
+      Scope scope;
+      scope.spawn(front_->handle(request, writer));
+      co_await yield_to_loop();
+    }
+    free.set_value();
+  }());
+  EXPECT_EQ(writer.status, 0);
+  EXPECT_TRUE(endpoint_.requests.empty());
 }
 
 TEST_F(HttpFrontTest, ATenantIsWhoHasProvenItElseWhoeverHasAKey) {

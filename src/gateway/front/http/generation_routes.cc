@@ -1,5 +1,6 @@
 #include "gateway/front/http/caller.h"
 #include "gateway/front/http/front.h"
+#include "gateway/front/http/long_body.h"
 #include "gateway/protocol/openai/chat_codec.h"
 #include "gateway/protocol/openai/completions_codec.h"
 #include "gateway/protocol/openai/frame.h"
@@ -31,20 +32,33 @@ std::size_t size_of(const TokenEvent& event) {
   return size;
 }
 
+/// A body as its codec reads it, and where the codec does not, what else there is to know of it.
+struct ReadBody {
+  Result<protocol::DecodedCall> call;
+  std::optional<protocol::DecodedCall> outline;
+};
+
+ReadBody read_body(const protocol::Codec& codec, WireBody::Protocol protocol, const std::string& body) {
+  ReadBody read{.call = codec.decode(body), .outline = {}};
+  if (read.call) return read;
+  if (auto outline = protocol::openai::outline(codec, protocol, body)) read.outline = std::move(*outline);
+  return read;
+}
+
 /// One generation, from the body's bytes to the last byte of its answer.
 class Generation {
  public:
-  Generation(const Pipeline& pipeline, WireBody::Protocol protocol, http::ResponseWriter& response,
-             RequestRecord& record, http::BodyMemory* answer_memory, const std::string& fingerprint)
+  Generation(const Pipeline& pipeline, WireBody::Protocol protocol, const GenerationSettings& settings,
+             http::ResponseWriter& response, RequestRecord& record)
       : pipeline_(pipeline),
         protocol_(protocol),
-        fingerprint_(fingerprint),
+        settings_(settings),
         response_(response),
         record_(record),
-        memory_(answer_memory),
+        memory_(settings.answer_memory.get()),
         began_(std::chrono::steady_clock::now()) {}
 
-  Task<void> run(const protocol::Codec& codec, http::Request& request, observe::Counter& ignored_fields);
+  Task<void> run(const std::shared_ptr<const protocol::Codec>& codec, http::Request& request);
 
  private:
   struct Accepted {
@@ -54,11 +68,12 @@ class Generation {
     bool events;  // the answer is a stream of server-sent events
     std::move_only_function<std::unique_ptr<protocol::AnswerEncoder>(protocol::AnswerFacts)> make_encoder;
   };
-  Result<Accepted> accept(const protocol::Codec& codec, http::Request& request,
-                          observe::Counter& ignored_fields);
-  // Its frame goes when the answer begins; inlined it would stay as long as that.
-  [[gnu::noinline]] Task<bool> open(const protocol::Codec& codec, http::Request& request,
-                                    observe::Counter& ignored_fields);
+  Result<Accepted> accept(ReadBody read, http::Request& request);
+  // Their frames go when the answer begins; inlined they would stay as long as that.
+  [[gnu::noinline]] Task<Result<ReadBody>> read_elsewhere(std::shared_ptr<const protocol::Codec> codec,
+                                                          http::Request& request);
+  [[gnu::noinline]] Task<bool> open(const std::shared_ptr<const protocol::Codec>& codec,
+                                    http::Request& request);
   void tell_origin(const http::Request& request, const Pipeline::Answer& answer);
   Task<Error> keep_alive(Accepted& accepted);
   Task<void> send_failure(const Error& error);
@@ -72,7 +87,7 @@ class Generation {
 
   const Pipeline& pipeline_;
   const WireBody::Protocol protocol_;
-  const std::string& fingerprint_;
+  const GenerationSettings& settings_;
   http::ResponseWriter& response_;
   RequestRecord& record_;
   http::BodyMemory::Share memory_;  // of a whole answer; what passes through counts where it is read
@@ -85,9 +100,8 @@ class Generation {
   bool tells_usage_ = false;  // in a comment, also when the body did not ask for it
 };
 
-Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
-                           observe::Counter& ignored_fields) {
-  if (!co_await open(codec, request, ignored_fields)) co_return;
+Task<void> Generation::run(const std::shared_ptr<const protocol::Codec>& codec, http::Request& request) {
+  if (!co_await open(codec, request)) co_return;
   if (streamed_) {
     co_await send_stream();
   } else {
@@ -96,15 +110,13 @@ Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
 }
 
 /// The request for the pipeline, and what it takes to write the answer.
-Result<Generation::Accepted> Generation::accept(const protocol::Codec& codec, http::Request& request,
-                                                observe::Counter& ignored_fields) {
-  auto call = codec.decode(request.body);
+Result<Generation::Accepted> Generation::accept(ReadBody read, http::Request& request) {
+  auto& call = read.call;
   if (!call) {
-    auto outline = protocol::openai::outline(codec, protocol_, request.body);
-    if (!outline || !judged_elsewhere(outline->model)) return fail(std::move(call).error());
-    call = std::move(outline);
+    if (!read.outline || !judged_elsewhere(read.outline->model)) return fail(std::move(call).error());
+    call = std::move(*read.outline);
   }
-  if (call->unknown_fields > 0) ignored_fields.add(call->unknown_fields);
+  if (call->unknown_fields > 0) settings_.ignored_fields.add(call->unknown_fields);
   const std::int64_t created = call->created.value_or(std::time(nullptr));
   streamed_ = call->stream;
   tells_usage_ = call->protocol != WireBody::Protocol::kGenerate &&
@@ -128,10 +140,20 @@ Result<Generation::Accepted> Generation::accept(const protocol::Codec& codec, ht
                   .make_encoder = std::move(call->make_encoder)};
 }
 
+Task<Result<ReadBody>> Generation::read_elsewhere(std::shared_ptr<const protocol::Codec> codec,
+                                                  http::Request& request) {
+  co_return co_await read_on_pool(*settings_.pool, request.body, tenant_of(request),
+                                  [codec = std::move(codec), protocol = protocol_](const std::string& body) {
+                                    return read_body(*codec, protocol, body);
+                                  });
+}
+
 /// Up to where the answer begins; false when an error has been sent.
-Task<bool> Generation::open(const protocol::Codec& codec, http::Request& request,
-                            observe::Counter& ignored_fields) {
-  auto accepted = accept(codec, request, ignored_fields);
+Task<bool> Generation::open(const std::shared_ptr<const protocol::Codec>& codec, http::Request& request) {
+  const bool elsewhere = settings_.pool != nullptr && is_long(request.body);
+  Result<ReadBody> read =
+      elsewhere ? co_await read_elsewhere(codec, request) : read_body(*codec, protocol_, request.body);
+  auto accepted = read ? accept(std::move(*read), request) : Result<Accepted>(fail(std::move(read).error()));
   if (!accepted) {
     co_await send_error(response_, accepted.error(), record_);
     co_return false;
@@ -163,7 +185,7 @@ Task<bool> Generation::open(const protocol::Codec& codec, http::Request& request
   encoder_ = accepted->make_encoder({.id = record_.id,
                                      .model = std::move(answer->model),
                                      .created = accepted->created,
-                                     .fingerprint = fingerprint_});
+                                     .fingerprint = settings_.fingerprint});
   co_return true;
 }
 
@@ -185,7 +207,7 @@ Task<Error> Generation::keep_alive(Accepted& accepted) {
       encoder_ = accepted.make_encoder({.id = record_.id,
                                         .model = asked_model_,
                                         .created = accepted.created,
-                                        .fingerprint = fingerprint_});
+                                        .fingerprint = settings_.fingerprint});
       if (auto begun = co_await begin_stream(); !begun) co_return begun.error();
     }
     commenting_ = true;
@@ -320,39 +342,33 @@ Task<void> Generation::send_stream() {
 
 Route generation_route(std::string_view path, std::string_view example,
                        std::shared_ptr<const protocol::Codec> codec, WireBody::Protocol protocol,
-                       const Pipeline& pipeline, observe::Counter& ignored_fields,
-                       std::shared_ptr<http::BodyMemory> memory, std::string fingerprint) {
+                       const Pipeline& pipeline, std::shared_ptr<const GenerationSettings> settings) {
   return {"POST", path, example,
-          [codec = std::move(codec), protocol, &pipeline, &ignored_fields, memory = std::move(memory),
-           fingerprint = std::move(fingerprint)](http::Request& request, http::ResponseWriter& response,
-                                                 RequestRecord& record) -> Task<void> {
-            Generation generation(pipeline, protocol, response, record, memory.get(), fingerprint);
-            co_await generation.run(*codec, request, ignored_fields);
+          [codec = std::move(codec), protocol, &pipeline, settings = std::move(settings)](
+              http::Request& request, http::ResponseWriter& response, RequestRecord& record) -> Task<void> {
+            Generation generation(pipeline, protocol, *settings, response, record);
+            co_await generation.run(codec, request);
           }};
 }
 
 }  // namespace
 
-std::vector<Route> generation_routes(const Pipeline& pipeline, observe::Counter& ignored_fields,
-                                     std::shared_ptr<http::BodyMemory> answer_memory,
-                                     std::string fingerprint) {
+std::vector<Route> generation_routes(const Pipeline& pipeline, GenerationSettings settings) {
   namespace openai = protocol::openai;
+  const auto shared = std::make_shared<const GenerationSettings>(std::move(settings));
   return {
       generation_route(
           "/v1/completions",
           " -H 'Content-Type: application/json' -d '{\"prompt\": \"Hello\", \"max_tokens\": 50}'",
-          std::make_shared<openai::CompletionsCodec>(), WireBody::Protocol::kCompletions, pipeline,
-          ignored_fields, answer_memory, fingerprint),
+          std::make_shared<openai::CompletionsCodec>(), WireBody::Protocol::kCompletions, pipeline, shared),
       generation_route("/v1/chat/completions",
                        " -H 'Content-Type: application/json' -d '{\"messages\": [{\"role\": \"user\", "
                        "\"content\": \"Hello\"}]}'",
-                       std::make_shared<openai::ChatCodec>(), WireBody::Protocol::kChat, pipeline,
-                       ignored_fields, answer_memory, fingerprint),
+                       std::make_shared<openai::ChatCodec>(), WireBody::Protocol::kChat, pipeline, shared),
       generation_route(
           "/generate",
           " -H 'Content-Type: application/json' -d '{\"prompt\": \"Hello\", \"max_tokens\": 50}'",
-          std::make_shared<protocol::vllm::GenerateCodec>(), WireBody::Protocol::kGenerate, pipeline,
-          ignored_fields, answer_memory, fingerprint),
+          std::make_shared<protocol::vllm::GenerateCodec>(), WireBody::Protocol::kGenerate, pipeline, shared),
   };
 }
 

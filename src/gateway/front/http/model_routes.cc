@@ -4,6 +4,7 @@
 
 #include "base/json_string.h"
 #include "gateway/front/http/caller.h"
+#include "gateway/front/http/long_body.h"
 #include "runtime/race.h"
 
 #include <utility>
@@ -41,9 +42,20 @@ Task<void> show_model(const LiveDirectory& models, const http::Request& request,
   co_await send_json(response, record, protocol::openai::model_body(card));
 }
 
-Task<void> tokenize(const LiveDirectory& models, const http::Request& request, http::ResponseWriter& response,
-                    RequestRecord& record) {
-  auto call = protocol::vllm::decode_tokenize(request.body);
+/// What `decode` makes of the body, on the pool where it would take long.
+template <class Call>
+Task<Result<Call>> read(BlockingPool* pool, http::Request& request,
+                        Result<Call> (*decode)(std::string_view)) {
+  if (pool == nullptr || !is_long(request.body)) co_return decode(request.body);
+  auto read = co_await read_on_pool(*pool, request.body, tenant_of(request),
+                                    [decode](const std::string& body) { return decode(body); });
+  if (!read) co_return fail(std::move(read).error());
+  co_return std::move(*read);
+}
+
+Task<void> tokenize(const LiveDirectory& models, BlockingPool* pool, http::Request& request,
+                    http::ResponseWriter& response, RequestRecord& record) {
+  auto call = co_await read(pool, request, protocol::vllm::decode_tokenize);
   if (!call) {
     co_await send_error(response, call.error(), record);
     co_return;
@@ -64,9 +76,9 @@ Task<void> tokenize(const LiveDirectory& models, const http::Request& request, h
   co_await send_json(response, record, protocol::vllm::tokenize_body(*result, call->with_pieces));
 }
 
-Task<void> detokenize(const LiveDirectory& models, const http::Request& request,
+Task<void> detokenize(const LiveDirectory& models, BlockingPool* pool, http::Request& request,
                       http::ResponseWriter& response, RequestRecord& record) {
-  auto call = protocol::vllm::decode_detokenize(request.body);
+  auto call = co_await read(pool, request, protocol::vllm::decode_detokenize);
   if (!call) {
     co_await send_error(response, call.error(), record);
     co_return;
@@ -107,7 +119,7 @@ Task<void> tell_tokenizer(const LiveDirectory& models, const http::Request& requ
 
 }  // namespace
 
-std::vector<Route> model_routes(const LiveDirectory& models, std::string version) {
+std::vector<Route> model_routes(const LiveDirectory& models, std::string version, BlockingPool* pool) {
   using http::Request;
   using http::ResponseWriter;
   return {
@@ -120,12 +132,12 @@ std::vector<Route> model_routes(const LiveDirectory& models, std::string version
          return show_model(models, request, response, record);
        }},
       {"POST", "/tokenize", " -H 'Content-Type: application/json' -d '{\"prompt\": \"Hello\"}'",
-       [&models](Request& request, ResponseWriter& response, RequestRecord& record) {
-         return tokenize(models, request, response, record);
+       [&models, pool](Request& request, ResponseWriter& response, RequestRecord& record) {
+         return tokenize(models, pool, request, response, record);
        }},
       {"POST", "/detokenize", " -H 'Content-Type: application/json' -d '{\"tokens\": [1, 2, 3]}'",
-       [&models](Request& request, ResponseWriter& response, RequestRecord& record) {
-         return detokenize(models, request, response, record);
+       [&models, pool](Request& request, ResponseWriter& response, RequestRecord& record) {
+         return detokenize(models, pool, request, response, record);
        }},
       {"GET", "/tokenizer_info", "",
        [&models](Request& request, ResponseWriter& response, RequestRecord& record) {

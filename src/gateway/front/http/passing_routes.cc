@@ -1,5 +1,6 @@
 #include "gateway/front/http/caller.h"
 #include "gateway/front/http/front.h"
+#include "gateway/front/http/long_body.h"
 #include "gateway/protocol/openai/outline.h"
 #include "runtime/event_loop.h"
 
@@ -90,10 +91,27 @@ Task<void> send_answer(EventStream& events, bool streamed, http::ResponseWriter&
   }
 }
 
-Task<void> pass(const Pipeline& pipeline, http::Request& request, http::ResponseWriter& response,
-                RequestRecord& record) {
+Task<Result<protocol::openai::PassedFacts>> read_elsewhere(BlockingPool& pool, http::Request& request) {
+  const std::string type(request.headers.find("content-type").value_or(""));
+  co_return co_await read_on_pool(pool, request.body, tenant_of(request), [type](const std::string& body) {
+    return protocol::openai::read_passed(type, body);
+  });
+}
+
+Task<void> pass(const Pipeline& pipeline, BlockingPool* pool, http::Request& request,
+                http::ResponseWriter& response, RequestRecord& record) {
   const std::string_view path = path_below(request);
-  auto facts = protocol::openai::read_passed(request.headers.find("content-type").value_or(""), request.body);
+  Result<protocol::openai::PassedFacts> read;
+  if (pool != nullptr && is_long(request.body)) {
+    read = co_await read_elsewhere(*pool, request);
+  } else {
+    read = protocol::openai::read_passed(request.headers.find("content-type").value_or(""), request.body);
+  }
+  if (!read) {
+    co_await send_error(response, read.error(), record);
+    co_return;
+  }
+  auto& facts = *read;
   auto model = model_of(models_of(pipeline), path, facts.model);
   if (!model) {
     co_await send_error(response, model.error(), record);
@@ -127,10 +145,10 @@ Task<void> pass(const Pipeline& pipeline, http::Request& request, http::Response
 
 }  // namespace
 
-std::vector<Route> passing_routes(const Pipeline& pipeline) {
+std::vector<Route> passing_routes(const Pipeline& pipeline, BlockingPool* pool) {
   return {{"", kBelow, "",
-           [&pipeline](http::Request& request, http::ResponseWriter& response, RequestRecord& record) {
-             return pass(pipeline, request, response, record);
+           [&pipeline, pool](http::Request& request, http::ResponseWriter& response, RequestRecord& record) {
+             return pass(pipeline, pool, request, response, record);
            },
            [&pipeline](const http::Request& request) {
              for (const auto& entry : models_of(pipeline).entries()) {

@@ -12,6 +12,8 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
+#include <string_view>
 #include <utility>
 
 namespace autoglm::protocol::openai {
@@ -96,14 +98,16 @@ Result<void> settle_tools(ChatBody& body) {
   }
   if (choice.names.empty()) return {};
   if (choice.one_call) body.chat.parallel_tool_calls = false;
+  std::set<std::string_view>
+      known;  // a body may have as many tools, and as many names of them, as it has room for
+  for (const Tool& tool : tools) known.insert(tool.name);
   for (const std::string& name : choice.names) {
-    if (std::ranges::find(tools, name, &Tool::name) != tools.end()) continue;
+    if (known.contains(name)) continue;
     return fail(invalid_field("tool_choice",
                               fmt::format("tool_choice names \"{}\", which is none of the tools", name)));
   }
-  std::erase_if(tools, [&choice](const Tool& tool) {
-    return std::ranges::find(choice.names, tool.name) == choice.names.end();
-  });
+  const std::set<std::string_view> chosen(choice.names.begin(), choice.names.end());
+  std::erase_if(tools, [&chosen](const Tool& tool) { return !chosen.contains(tool.name); });
   return {};
 }
 

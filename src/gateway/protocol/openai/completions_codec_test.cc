@@ -145,6 +145,14 @@ void expect_named(std::span<const Wrong> cases) {
   }
 }
 
+TEST(CompletionsCodec, APatternHasALength) {
+  const auto body = [](std::size_t length) {
+    return R"({"prompt":"x","guided_regex":")" + std::string(length, 'a') + "\"}";
+  };
+  EXPECT_TRUE(CompletionsCodec().decode(body(65536)));
+  EXPECT_NE(error_of(body(65537)).message.find("at most 65536 bytes, got 65537"), std::string::npos);
+}
+
 TEST(CompletionsCodec, NamesTheFieldAndTheValueThatIsWrong) {
   const Wrong cases[] = {
       {R"({})", "prompt", "missing"},
@@ -157,6 +165,8 @@ TEST(CompletionsCodec, NamesTheFieldAndTheValueThatIsWrong) {
       {R"({"prompt":"x","prompt_logprobs":21})", "prompt_logprobs", "21"},
       {R"({"prompt":"x","resume":{}})", "resume.token_ids", "missing"},
       {R"({"prompt":"x","resume":{"token_ids":[1,"a"]}})", "resume.token_ids[1]", "\"a\""},
+      {R"({"prompt":"x","resume":{"token_ids":[[1],[2]]}})", "resume.token_ids", "each of 1 choices, got 2"},
+      {R"({"prompt":"x","n":2,"resume":{"token_ids":[1]}})", "resume.token_ids", "each of 2 choices, got 1"},
       {R"({"prompt":"x","min_tokens":5,"max_tokens":4})", "min_tokens",
        "at most max_tokens, which is 4, got 5"},
       {R"({"prompt":"x","grammar":"root ::= [a]","response_format":{"type":"json_object"}})",

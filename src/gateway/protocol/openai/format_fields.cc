@@ -13,6 +13,7 @@ namespace autoglm::protocol::openai {
 namespace {
 
 constexpr std::size_t kMostAnswers = 1000;
+constexpr std::size_t kMostPattern = std::size_t{64} << 10U;  // translating it takes a few hundred ns a byte
 
 using Kind = OutputFormat::Kind;
 
@@ -51,6 +52,10 @@ Result<void> read_grammar(const JsonValue& value, GenerateBody& body) {
 Result<void> read_regex(const JsonValue& value, GenerateBody& body) {
   const auto pattern = value.as_string();
   if (!pattern) return fail(pattern.error());
+  if (pattern->size() > kMostPattern) {
+    return fail(invalid_field(value.path(), fmt::format("{} takes a pattern of at most {} bytes, got {}",
+                                                        value.path(), kMostPattern, pattern->size())));
+  }
   auto grammar = grammar_of_regex(*pattern);
   if (grammar) return set_format(value, Kind::kGrammar, std::move(*grammar), body);
   refuse(body, invalid_field(value.path(), fmt::format("{} is a pattern that cannot be kept to: {}",

@@ -20,17 +20,37 @@ using simdjson::dom::element;
 constexpr std::string_view kUsageComment = ": usage ";
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
+/// The first line feed or carriage return from `at` on. Looks a little ahead at a time: a stream may use one
+/// of them alone, and looking for the other to its end at each line would take the square of its length.
+std::size_t end_of_line(std::string_view bytes, std::size_t at) {
+  constexpr std::size_t kAhead = 4096;
+  for (; at < bytes.size(); at += kAhead) {
+    const std::string_view near = bytes.substr(at, kAhead);
+    const std::size_t feed = near.find('\n');
+    const std::size_t end = std::min(near.substr(0, feed).find('\r'), feed);
+    if (end != std::string_view::npos) return at + end;
+  }
+  return std::string_view::npos;
+}
+
 /// Takes the first line out of `rest`, and returns it without its end.
 std::string_view take_line(std::string_view& rest) {
-  const std::size_t feed = rest.find('\n');
-  const std::size_t end = std::min(rest.substr(0, feed).find('\r'), feed);
+  const std::size_t end = end_of_line(rest, 0);
   const std::string_view line = rest.substr(0, end);
   if (end == std::string_view::npos) {
     rest = {};
   } else {
-    rest.remove_prefix(end + (rest[end] == '\r' && feed == end + 1 ? 2 : 1));
+    rest.remove_prefix(end + (rest.substr(end).starts_with("\r\n") ? 2 : 1));
   }
   return line;
+}
+
+Error bad_stream(const char* what) {
+  return {.code = ErrorCode::kBadGateway,
+          .origin = Origin::kEndpoint,
+          .retry = Retry::kElsewhere,
+          .message = what,
+          .reason = "bad_stream"};
 }
 
 std::string text_at(const element& object, std::string_view key) {
@@ -92,17 +112,15 @@ TokenEvent event_of(const element& choice, bool& has_tokens) {
 }
 
 constexpr std::size_t kSmall = std::size_t{1} << 20U;  // what a parser that is kept may grow for
+// In one frame: no request that we read asks for more. An event takes a hundred times the memory of a `{}`.
+constexpr std::size_t kMostChoices = std::size_t{1} << 15U;
 
 /// Valid until `parser` parses again.
 Result<element> parse(simdjson::dom::parser& parser, std::string_view json, const char* or_else) {
   element document;
   if (parser.parse(json.data(), json.size()).get(document) == simdjson::SUCCESS && document.is_object())
     return document;
-  return fail(Error{.code = ErrorCode::kBadGateway,
-                    .origin = Origin::kEndpoint,
-                    .retry = Retry::kElsewhere,
-                    .message = or_else,
-                    .reason = "bad_stream"});
+  return fail(bad_stream(or_else));
 }
 
 /// Valid until the thread parses again.
@@ -132,13 +150,7 @@ bool says_more(const element& choice) {
   return false;
 }
 
-Error no_choice() {
-  return {.code = ErrorCode::kBadGateway,
-          .origin = Origin::kEndpoint,
-          .retry = Retry::kElsewhere,
-          .message = "the endpoint sent an answer without any choice",
-          .reason = "bad_stream"};
-}
+Error no_choice() { return bad_stream("the endpoint sent an answer without any choice"); }
 
 }  // namespace
 
@@ -150,6 +162,8 @@ Result<Frame> read_frame(std::string_view json) {
   frame.is_chunk = (*document)["choices"].get(choices) == simdjson::SUCCESS;
   if (frame.is_chunk) {
     for (const element choice : choices) {
+      if (frame.events.size() == kMostChoices)
+        return fail(bad_stream("the endpoint sent choices without end"));
       frame.events.push_back(event_of(choice, frame.has_tokens));
       frame.says |= says_more(choice);
     }
@@ -205,10 +219,8 @@ Error read_error(int status, std::string_view body, std::optional<std::chrono::s
 
 std::string_view next_frame(std::string_view bytes, std::size_t begin, std::size_t searched) {
   std::size_t at = std::max(begin, searched);
-  std::size_t feed = at;  // the next line feed; looked for once, also in a stream that has none
   while (true) {
-    if (feed != std::string_view::npos && feed <= at) feed = bytes.find('\n', at);
-    const std::size_t end = std::min(bytes.substr(0, feed).find('\r', at), feed);
+    const std::size_t end = end_of_line(bytes, at);
     if (end == std::string_view::npos) return {};
     const bool lone = bytes[end] == '\r' && (end + 1 == bytes.size() || bytes[end + 1] != '\n');
     at = end + (bytes[end] == '\r' && !lone ? 2 : 1);

@@ -107,6 +107,29 @@ TEST(FrameData, SeveralLinesAreOneValue) {
   EXPECT_NE(frame_data("data: x\ndata: [DONE]\n\n", joined), "[DONE]");
 }
 
+TEST(FrameData, LinesMayBeOfAnyLength) {
+  for (const std::size_t length : {4085U, 4089U, 4090U, 4091U, 8186U, 9000U}) {
+    const std::string said(length, 'x');
+    for (const char* end : {"\n", "\r\n", "\r"}) {
+      const std::string frame = "data: " + said + end + "id: 1" + end + end;
+      EXPECT_EQ(next_frame(frame + "data: next" + end + end, 0), frame) << length;
+      std::string joined;
+      EXPECT_EQ(frame_data(frame, joined), said) << length;
+      EXPECT_EQ(next_frame("data: " + said, 0), "");
+    }
+  }
+}
+
+TEST(ReadFrame, TakesNoMoreChoicesThanARequestCanAskFor) {
+  const auto chunk = [](int choices) {
+    std::string json = R"({"choices":[{})";
+    for (int i = 1; i < choices; ++i) json += ",{}";
+    return json + "]}";
+  };
+  EXPECT_EQ(read_frame(chunk(1 << 15))->events.size(), 1U << 15U);
+  EXPECT_EQ(read_frame(chunk((1 << 15) + 1)).error().reason, "bad_stream");
+}
+
 TEST(ReadFrame, TakesNoNumberForAChoiceThatIsNone) {
   for (const char* index : {"-1", "4294967295", "4294967296", "1.5", "\"0\""}) {
     const auto frame = read_frame(std::string(R"({"choices":[{"text":"a","index":)") + index + "}]}");

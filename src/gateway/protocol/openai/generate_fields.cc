@@ -359,6 +359,11 @@ Result<void> settle_fields(GenerateBody& body, std::optional<std::uint32_t> max_
   if (body.truncates) body.work.truncation = body.truncation;
   if (auto settled = settle_logprobs(body); !settled) return settled;
   if (auto settled = settle_best_of(body); !settled) return settled;
+  if (const auto& resume = body.work.resume; !resume.empty() && resume.size() != body.work.choices()) {
+    return fail(invalid_field("resume.token_ids",
+                              fmt::format("resume.token_ids must have a list for each of {} choices, got {}",
+                                          body.work.choices(), resume.size())));
+  }
   if (body.work.stop.max_tokens == 0U && !body.work.echo && !body.work.prompt_logprobs) {
     return fail(invalid_field(
         "max_tokens",

@@ -50,15 +50,15 @@ Result<DecodedCall> outline(const Codec& codec, WireBody::Protocol protocol, std
 
 std::optional<std::string_view> form_model(std::string_view content_type, std::string_view body) {
   if (!content_type.starts_with("multipart/form-data")) return std::nullopt;
-  constexpr std::string_view kField = "name=\"model\"";
-  for (std::size_t at = 0; (at = body.find(kField, at)) != std::string_view::npos; at += kField.size()) {
-    // Of a part's head, and neither of a file's content nor of a name that ends like it.
-    const std::size_t line = body.rfind("\r\n", at);
-    const bool in_head = line != std::string_view::npos && at > 0 &&
-                         (body[at - 1] == ' ' || body[at - 1] == ';') &&
-                         body.substr(line + 2).starts_with("Content-Disposition: form-data");
-    const std::size_t head_end = body.find("\r\n\r\n", at);
-    if (!in_head || head_end == std::string_view::npos) continue;
+  constexpr std::string_view kHead = "\r\nContent-Disposition: form-data";
+  // From line to line, so that a body is read once, whatever it repeats.
+  for (std::size_t at = 0; (at = body.find(kHead, at)) != std::string_view::npos; at += kHead.size()) {
+    const std::size_t line_end = std::min(body.find("\r\n", at + kHead.size()), body.size());
+    const std::string_view line = body.substr(at, line_end - at);
+    // Not a name that only ends like it.
+    if (!line.contains(R"( name="model")") && !line.contains(R"(;name="model")")) continue;
+    const std::size_t head_end = body.find("\r\n\r\n", line_end);
+    if (head_end == std::string_view::npos) break;
     const std::size_t begin = head_end + 4;
     const std::size_t end = body.find("\r\n", begin);
     if (end != std::string_view::npos) return body.substr(begin, end - begin);

@@ -8,6 +8,7 @@
 #include "gateway/protocol/openai/prompt_fields.h"
 
 #include <array>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,10 +34,22 @@ constexpr auto kGenerateFields =
                                                     {"parse_special", openai::read_parse_special},
                                                     {"stream_delimiter", read_delimiter}});
 
+/// The prompts, each of which is the beginning of `per_prompt` texts.
+struct Beginnings {
+  std::vector<std::string> prompts;
+  std::uint32_t per_prompt = 1;
+
+  std::size_t texts() const { return prompts.size() * per_prompt; }
+  const std::string& of_text(std::size_t index) const { return prompts[index / per_prompt]; }
+};
+
 class TextsEncoder final : public AnswerEncoder {
  public:
-  TextsEncoder(std::vector<std::string> texts, bool stream, char delimiter)
-      : texts_(std::move(texts)), stream_(stream), delimiter_(delimiter) {}
+  TextsEncoder(std::shared_ptr<const Beginnings> beginnings, bool stream, char delimiter)
+      : beginnings_(std::move(beginnings)),
+        texts_(beginnings_->texts()),
+        stream_(stream),
+        delimiter_(delimiter) {}
 
   std::string_view content_type() const override {
     return stream_ ? "application/octet-stream" : "application/json";
@@ -65,13 +78,14 @@ class TextsEncoder final : public AnswerEncoder {
     out += R"({"text": [)";
     for (std::size_t i = 0; i < texts_.size(); ++i) {
       if (i > 0) out += ", ";
-      append_json_string(out, texts_[i]);
+      append_json_string(out, beginnings_->of_text(i) + texts_[i]);
     }
     out += "]}";
     if (stream_) out += delimiter_;
   }
 
-  std::vector<std::string> texts_;
+  std::shared_ptr<const Beginnings> beginnings_;
+  std::vector<std::string> texts_;  // behind these
   bool stream_;
   char delimiter_;
 };
@@ -91,22 +105,22 @@ Result<DecodedCall> GenerateCodec::decode(std::string_view bytes) const {
   }
   if (auto settled = openai::settle_prompts(body); !settled) return fail(settled.error());
   if (auto settled = openai::settle_fields(body, kDefaultMaxTokens); !settled) return fail(settled.error());
-  std::vector<std::string> texts;  // that the answer's begin with: the prompts
-  for (std::uint32_t i = 0; i < body.work.choices(); ++i) {
-    const auto* text = std::get_if<TextPrompt>(&body.work.prompts[i / body.work.n]);
-    texts.push_back(text != nullptr ? text->text : std::string());
+  auto beginnings = std::make_shared<Beginnings>(Beginnings{.prompts = {}, .per_prompt = body.work.n});
+  for (const Prompt& prompt : body.work.prompts) {
+    const auto* text = std::get_if<TextPrompt>(&prompt);
+    beginnings->prompts.push_back(text != nullptr ? text->text : std::string());
   }
-  return DecodedCall{
-      .model = std::move(body.model),
-      .work = std::move(body.work),
-      .stream = body.stream,
-      .protocol = WireBody::Protocol::kGenerate,
-      .priority = body.priority,
-      .unknown_fields = *unknown,
-      .make_encoder = [texts = std::move(texts), stream = body.stream, delimiter = body.stream_delimiter](
-                          const AnswerFacts& /*facts*/) -> std::unique_ptr<AnswerEncoder> {
-        return std::make_unique<TextsEncoder>(texts, stream, delimiter);
-      }};
+  return DecodedCall{.model = std::move(body.model),
+                     .work = std::move(body.work),
+                     .stream = body.stream,
+                     .protocol = WireBody::Protocol::kGenerate,
+                     .priority = body.priority,
+                     .unknown_fields = *unknown,
+                     .make_encoder = [beginnings = std::shared_ptr<const Beginnings>(std::move(beginnings)),
+                                      stream = body.stream, delimiter = body.stream_delimiter](
+                                         const AnswerFacts& /*facts*/) -> std::unique_ptr<AnswerEncoder> {
+                       return std::make_unique<TextsEncoder>(beginnings, stream, delimiter);
+                     }};
 }
 
 }  // namespace autoglm::protocol::vllm
