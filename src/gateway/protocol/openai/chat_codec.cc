@@ -90,7 +90,7 @@ Result<void> settle_tools(ChatBody& body) {
   auto& tools = body.chat.tools;
   const ToolChoice& choice = body.tool_choice;
   body.chat.tool_use = choice.use;
-  if (body.work.refusal) return {};  // what was left out may be what it asks for
+  if (body.work.refusal) return {};  // tool_choice may ask for a tool that was left out
   if (choice.use == ToolUse::kRequired && tools.empty()) {
     return fail(invalid_field("tool_choice", "tool_choice asks for a tool, but there are no tools"));
   }
@@ -119,7 +119,7 @@ Result<void> settle(ChatBody& body) {
                               "continue_final_message needs a last message of the assistant"));
   }
   if (auto settled = settle_tools(body); !settled) return settled;
-  // Templates that know of efforts call them so; what the client says to its template itself goes before.
+  // Templates that know of efforts use this name; an argument that the client gives the template itself wins.
   auto& arguments = body.chat.template_arguments;
   if (!body.reasoning_effort.empty())
     arguments.try_emplace("reasoning_effort", json_string(body.reasoning_effort));

@@ -24,7 +24,7 @@ struct Row {
   std::string route;  ///< "chat", "text", "both"
   std::string fate;   ///< "honoured", "refused", "ignored"
   std::string value;
-  std::string beside;  ///< members without which it means nothing
+  std::string beside;  ///< members that it needs beside it
 };
 
 /// The text between the `n`-th pair of back quotes.

@@ -52,7 +52,7 @@ std::optional<std::string_view> form_model(std::string_view content_type, std::s
   if (!content_type.starts_with("multipart/form-data")) return std::nullopt;
   constexpr std::string_view kField = "name=\"model\"";
   for (std::size_t at = 0; (at = body.find(kField, at)) != std::string_view::npos; at += kField.size()) {
-    // Of a part's head, and neither of a file's content nor of a name that ends like it.
+    // In a part's head, and neither in a file's content nor at the end of a longer name.
     const std::size_t line = body.rfind("\r\n", at);
     const bool in_head = line != std::string_view::npos && at > 0 &&
                          (body[at - 1] == ' ' || body[at - 1] == ';') &&
@@ -69,7 +69,7 @@ std::optional<std::string_view> form_model(std::string_view content_type, std::s
 PassedFacts read_passed(std::string_view content_type, std::string_view body) {
   if (const auto model = form_model(content_type, body)) return {.model = std::string(*model)};
   Outline said;
-  // What is no JSON, or has members of these names that are something else, says nothing to us.
+  // A body that is no JSON, or whose members of these names have other types, says nothing to us.
   if (!read_fields(body, said, kOutlineFields)) return {};
   return {.model = std::move(said.model), .stream = said.stream};
 }

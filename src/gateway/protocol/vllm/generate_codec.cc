@@ -91,7 +91,7 @@ Result<DecodedCall> GenerateCodec::decode(std::string_view bytes) const {
   }
   if (auto settled = openai::settle_prompts(body); !settled) return fail(settled.error());
   if (auto settled = openai::settle_fields(body, kDefaultMaxTokens); !settled) return fail(settled.error());
-  std::vector<std::string> texts;  // that the answer's begin with: the prompts
+  std::vector<std::string> texts;  // the prompts, with which the answer's texts begin
   for (std::uint32_t i = 0; i < body.work.choices(); ++i) {
     const auto* text = std::get_if<TextPrompt>(&body.work.prompts[i / body.work.n]);
     texts.push_back(text != nullptr ? text->text : std::string());
