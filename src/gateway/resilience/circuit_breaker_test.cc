@@ -51,7 +51,7 @@ TEST_F(CircuitBreakerTest, OpensAtTheEndOfABucketAndNotBefore) {
 
 TEST_F(CircuitBreakerTest, WhoIsExpectedBackIsProbedThoughNobodyHasLookedSinceItFailed) {
   pass(20, true);
-  now += 2s;  // left out by others
+  now += 2s;  // ejected for another reason
   breaker.expect_return(now);
   EXPECT_EQ(breaker.state(), State::kOpen);
   now += 1ms;
@@ -95,7 +95,7 @@ TEST_F(CircuitBreakerTest, OpensWhenSuccessesLeaveTheWindowBeforeFailures) {
   pass(25, true);
   now += 500ms;
   EXPECT_TRUE(breaker.admits(now));
-  now += 6s;  // nobody came meanwhile
+  now += 6s;  // no request came meanwhile
   EXPECT_FALSE(breaker.admits(now - 1s));
 }
 

@@ -18,10 +18,11 @@ namespace {
 
 // Proxies and clients give up on a connection that says nothing for long.
 constexpr Duration kKeepAlive = std::chrono::seconds(15);
-// No empty line behind it: to some clients that is an event, without data, when one before it had an id.
+// Not followed by an empty line: some clients take that for an event without data, when an earlier one had an
+// id.
 constexpr std::string_view kKeepAliveComment = ": keep-alive\n";
 
-/// About what an event costs whoever keeps it until the answer is whole.
+/// Approximate memory of an event that is kept until the answer is whole.
 std::size_t size_of(const TokenEvent& event) {
   std::size_t size = event.text.size() + event.reasoning.size() + event.tokens.size() * sizeof(TokenId);
   for (const ToolCallDelta& call : event.tool_calls)
@@ -56,7 +57,7 @@ class Generation {
   };
   Result<Accepted> accept(const protocol::Codec& codec, http::Request& request,
                           observe::Counter& ignored_fields);
-  // Its frame goes when the answer begins; inlined it would stay as long as that.
+  // Not inlined: its frame is freed when the answer begins, and would else live as long as the answer.
   [[gnu::noinline]] Task<bool> open(const protocol::Codec& codec, http::Request& request,
                                     observe::Counter& ignored_fields);
   void tell_origin(const http::Request& request, const Pipeline::Answer& answer);
@@ -75,14 +76,14 @@ class Generation {
   const std::string& fingerprint_;
   http::ResponseWriter& response_;
   RequestRecord& record_;
-  http::BodyMemory::Share memory_;  // of a whole answer; what passes through counts where it is read
+  http::BodyMemory::Share memory_;  // of a whole answer; passed-through answers count where they are read
   MonotonicTime began_;
   std::unique_ptr<EventStream> events_;
   std::unique_ptr<protocol::AnswerEncoder> encoder_;
   bool streamed_ = false;
   bool commenting_ = false;  // a comment is on its way to the client
   std::string asked_model_;
-  bool tells_usage_ = false;  // in a comment, also when the body did not ask for it
+  bool tells_usage_ = false;  // in a comment, even when the body did not ask for usage
 };
 
 Task<void> Generation::run(const protocol::Codec& codec, http::Request& request,
@@ -128,7 +129,7 @@ Result<Generation::Accepted> Generation::accept(const protocol::Codec& codec, ht
                   .make_encoder = std::move(call->make_encoder)};
 }
 
-/// Up to where the answer begins; false when an error has been sent.
+/// Runs up to the answer's beginning; false when an error has been sent.
 Task<bool> Generation::open(const protocol::Codec& codec, http::Request& request,
                             observe::Counter& ignored_fields) {
   auto accepted = accept(codec, request, ignored_fields);
@@ -177,7 +178,7 @@ void Generation::tell_origin(const http::Request& request, const Pipeline::Answe
   }
 }
 
-/// Says again and again that the answer is waited for; the error with which the client is gone.
+/// Sends keep-alive comments until the answer begins; returns the error of a client that is gone.
 Task<Error> Generation::keep_alive(Accepted& accepted) {
   while (true) {
     co_await sleep_for(kKeepAlive);
@@ -202,7 +203,7 @@ Task<void> Generation::send_failure(const Error& error) {
   if (co_await response_.write(frames)) co_await response_.finish();
 }
 
-/// Whether the model's endpoints are the ones to say what is wrong with a body.
+/// Whether the model's endpoints, and not this process, judge what is wrong with a body.
 bool Generation::judged_elsewhere(const std::string& model) const {
   const auto found = pipeline_.models().of_loop(EventLoop::current().index())->find(model);
   return found && (*found)->endpoint->judges_bodies();
@@ -221,7 +222,7 @@ void Generation::note(const EventBatch& batch) {
   if (batch.usage) record_.usage = *batch.usage;
   if (const StreamOrigin* origin = events_->origin();
       origin != nullptr && origin->attempts != record_.attempts) {
-    record_.endpoint = origin->endpoint;  // another one may have gone on
+    record_.endpoint = origin->endpoint;  // another endpoint may have continued the answer
     record_.attempts = origin->attempts;
   }
 }
@@ -241,7 +242,7 @@ Task<void> Generation::send_whole() {
       if (batch->last()) encoder_->end(*batch->usage, body);
       for (const TokenEvent& event : batch->events) kept += size_of(event);
       if (!memory_.cover(body.capacity() + kept)) {
-        events_.reset();  // nobody will read the rest
+        events_.reset();  // the rest will not be read
         co_await send_error(response_, http::no_answer_memory(), record_);
         co_return;
       }
@@ -264,7 +265,7 @@ Task<void> Generation::send_whole() {
 Task<Result<void>> Generation::begin_stream() {
   record_.status = 200;
   response_.add_header("Cache-Control", "no-cache");
-  response_.add_header("X-Accel-Buffering", "no");  // nginx before us must not hold events back
+  response_.add_header("X-Accel-Buffering", "no");  // an nginx in front of us must not hold events back
   return response_.start(200, encoder_->content_type());
 }
 
@@ -308,7 +309,7 @@ Task<void> Generation::send_stream() {
       encoder_->passed(*batch);
     }
     if (auto written = co_await response_.write(frames); !written) {
-      record_.error = written.error().message;  // the reader is gone, or too slow
+      record_.error = written.error().message;  // the client is gone, or too slow
       co_return;
     }
     if (batch->last()) {
