@@ -22,7 +22,7 @@ class PullProgress {
 
   unsigned columns_;
   bool shown_ = false;
-  std::optional<std::uint64_t> begun_at_;  // bytes of earlier pulls say nothing about the line
+  std::optional<std::uint64_t> begun_at_;  // bytes of earlier pulls say nothing about the connection's speed
   std::uint64_t said_ = 0;                 // tenths, or steps where the total is unknown
 };
 
