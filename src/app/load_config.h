@@ -11,7 +11,7 @@
 
 namespace autoglm::app {
 
-/// What the command line of `serve` says.
+/// The options of `serve` on the command line.
 struct ServeOptions {
   std::string config_file;
   std::string model;  ///< --model; wins over MODEL_NAME
@@ -24,7 +24,7 @@ struct ServeOptions {
 struct LoadedConfig {
   AppConfig config;
   config::Node tree;             ///< says where each value comes from
-  config::Diagnostics warnings;  ///< what is valid and will surprise
+  config::Diagnostics warnings;  ///< of settings that are valid but will surprise
   bool default_model = false;    ///< no model is named, so the default one is served
 };
 

@@ -49,7 +49,7 @@ enum class Show : std::uint8_t { kVerdict, kConfig, kSchema, kReference };
 
 struct ValidateOptions {
   Show show = Show::kVerdict;
-  bool strict = false;  ///< what will surprise is a mistake
+  bool strict = false;  ///< warnings count as mistakes
   bool probe = false;   ///< ask the endpoints
 };
 

@@ -25,7 +25,7 @@ namespace autoglm::app {
 /// is wrong with a model's path or name; that it has to be pulled first is no error.
 Result<void> resolve(std::vector<ModelConfig>& models, const std::filesystem::path& cache);
 
-/// The models of a process: engines in it, pools of servers elsewhere, and what clients call them, as
+/// The models of a process: its engines, its pools of remote servers, and their names for clients, as
 /// configured now. Objects that a request uses live until it has ended, and are destroyed on no loop that
 /// serves requests. Main thread.
 class ModelSet {

@@ -39,7 +39,7 @@ struct Server::State {
       : live(std::move(loaded)), address(std::move(for_clients)), admin_address(std::move(for_operators)) {}
 
   LiveConfig live;
-  AppConfig config;  ///< what it runs with: as current, but for what only a restart changes
+  AppConfig config;  ///< the configuration in use: the current one, but for keys that need a restart
   ListenAddress address;
   ListenAddress admin_address;
   std::string trace_id;  ///< of the log's lines that belong to no request
@@ -48,7 +48,7 @@ struct Server::State {
   std::vector<std::shared_ptr<void>> process_metrics;
   EventLoop control;  ///< of the main thread: signals and the admin address
   std::unique_ptr<WorkerPool> workers;
-  std::unique_ptr<BlockingPool> pool;   ///< for what requests are prepared by
+  std::unique_ptr<BlockingPool> pool;   ///< prepares requests
   std::unique_ptr<BlockingPool> names;  ///< looks up names of servers, apart from long texts
   std::shared_ptr<http::BodyMemory> answer_memory;
   std::unique_ptr<ModelSet> models;

@@ -33,7 +33,8 @@ struct EndpointStatus {
   enum class State : std::uint8_t { kLoading, kReady, kFailed, kDraining };
   State state = State::kLoading;
   double progress = 0;  ///< of loading, 0 … 1
-  std::string detail;   ///< kFailed: why, and what to do; kLoading: what goes on, where that is not plain
+  std::string
+      detail;  ///< kFailed: why, and what to do; kLoading: what is happening, where that is not obvious
 };
 
 /// The error for requests to a model that could not be loaded. `why` names files and is for the log only.

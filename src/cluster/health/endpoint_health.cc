@@ -20,7 +20,7 @@ bool EndpointHealth::checked(CheckResult result, const HealthConfig& config, Mon
   }
   bool returned = false;
   if (came_back_ && ejected(now)) {
-    // What it was ejected for is over, and waiting on would only burden the others.
+    // The reason for the ejection is over, and waiting longer would only burden the other endpoints.
     back_since_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
     in_a_row_.store(0, std::memory_order_relaxed);
     ejected_until_.store(0, std::memory_order_relaxed);

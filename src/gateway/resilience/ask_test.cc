@@ -157,7 +157,7 @@ TEST_F(AskTest, AVerdictMovesWithItsAsk) {
     first.dispatch->succeeded(*first.ask, clock_.now());
     Ask moved = std::move(*first.ask);
     EXPECT_EQ(verdicts(), Verdicts{});
-    moved = std::move(*second.ask);  // what it was has ended
+    moved = std::move(*second.ask);  // the Ask that it held has ended
     EXPECT_EQ(verdicts(), (Verdicts{1, 0, 0, 0, 0}));
   }
   EXPECT_EQ(verdicts(), (Verdicts{1, 0, 0, 0, 1}));

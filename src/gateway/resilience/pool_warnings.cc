@@ -18,7 +18,7 @@ using Warnings = std::vector<config::Violation>;
 
 bool has(const config::Node& written, std::string_view path) { return find(written, path) != nullptr; }
 
-/// What needs a second endpoint.
+/// Warns of settings that need a second endpoint.
 void warn_of_one_endpoint(const PoolConfig& config, const config::Node& written, Warnings& warnings) {
   if (has(written, "breaker") && config.fallback.empty() && config.static_answer.empty()) {
     warnings.push_back(

@@ -21,7 +21,7 @@ constexpr bool is_failure(Outcome outcome) {
   return outcome == Outcome::kFailed || outcome == Outcome::kTimeout;
 }
 
-/// What an attempt that ended with `error` has come to.
+/// The outcome of an attempt that ended with `error`.
 Outcome outcome_of(const Error& error);
 
 /// Where a request may be sent once more after an attempt of it has ended with an error.

@@ -7,7 +7,7 @@
 
 namespace autoglm::gateway {
 
-/// Who may call the operator's address.
+/// Which callers the operator's address accepts.
 struct AdminAccess {
   std::string token;  ///< empty: none is needed
   /// It listens for this machine alone. Without a token, only a `Host` that is an address or `localhost` is

@@ -168,7 +168,7 @@ Task<bool> Generation::open(const protocol::Codec& codec, http::Request& request
   co_return true;
 }
 
-/// Headers that say who answers and how busy it is.
+/// Adds headers that name the endpoint and its load.
 void Generation::tell_origin(const http::Request& request, const Pipeline::Answer& answer) {
   if (const auto format = request.headers.find("endpoint-load-metrics-format")) {
     if (auto load = load_header(*format, answer.model)) response_.add_header("endpoint-load-metrics", *load);

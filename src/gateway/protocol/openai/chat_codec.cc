@@ -18,7 +18,8 @@ namespace autoglm::protocol::openai {
 
 namespace {
 
-/// A chat's body: what every generation has, and the conversation, which is complete only at its end.
+/// A chat's body: the fields of every generation, and the conversation, which is complete only at the body's
+/// end.
 struct ChatBody : GenerateBody {
   ChatPrompt chat;
   ToolChoice tool_choice;

@@ -29,7 +29,7 @@ Result<void> read_template_arguments(const JsonValue& value, ChatPrompt& chat);
 struct ToolChoice {
   ToolUse use = ToolUse::kAuto;
   std::vector<std::string> names;  ///< empty: any
-  bool one_call = false;           ///< who names a tool means one call of it
+  bool one_call = false;           ///< a tool that is named is called once
 };
 Result<ToolChoice> read_tool_choice(const JsonValue& value, std::optional<Error>& refusal);
 

@@ -18,8 +18,8 @@ std::string string_at(const element& object, std::string_view key) {
   return object[key].get(text) == simdjson::SUCCESS ? std::string(text) : std::string();
 }
 
-/// Whether a refusal is about what the gateway chose, and not about the client's body: the model is one that
-/// the configuration promises, and key, path, method and headers are ours.
+/// Whether a refusal is about the gateway's choices, and not about the client's body: the configuration
+/// promises the model, and key, path, method and headers are ours.
 bool is_about_us(int status, std::string_view param, std::string_view code) {
   switch (status) {
     case 401:

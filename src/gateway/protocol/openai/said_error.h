@@ -15,7 +15,7 @@ namespace autoglm::protocol::openai {
 /// none.
 std::optional<Error> error_in(const simdjson::dom::element& document, const char* or_else);
 
-/// What an answer with that status comes to: see `read_error`. `document` may be null.
+/// The error of an answer with that status: see `read_error`. `document` may be null.
 Error error_of_status(int status, const simdjson::dom::element* document,
                       std::optional<std::chrono::seconds> retry_after);
 

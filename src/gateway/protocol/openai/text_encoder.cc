@@ -18,7 +18,7 @@ namespace autoglm::protocol::openai {
 
 namespace {
 
-/// What of its events an answer shows, and how.
+/// Which parts of its events an answer shows, and how.
 struct AnswerOptions {
   std::uint32_t choices = 1;
   std::uint32_t per_prompt = 1;
