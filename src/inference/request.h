@@ -58,7 +58,7 @@ struct ChatPrompt {
   ToolUse tool_use = ToolUse::kAuto;
   bool parallel_tool_calls = true;
   bool continue_final_message = false;  ///< the last message is the beginning of the answer
-  bool add_generation_prompt = true;    ///< behind the last message the assistant's turn begins
+  bool add_generation_prompt = true;    ///< after the last message the assistant's turn begins
   std::map<std::string, std::string> template_arguments;  ///< JSON by name, for the template
 };
 

@@ -75,8 +75,8 @@ void for_each_sampling_number(Visit&& visit) {
   visit("repetition_penalty", &N::repetition_penalty, &P::repetition_penalty, SamplingRange{0, 10, true});
 }
 
-/// Sets the number called `name`. Errors, in words that go behind the name: no number is called so, it is
-/// out of range, it has to be whole.
+/// Sets the number called `name`. Errors, worded to follow the name: there is no such number, it is out of
+/// range, it has to be whole.
 std::optional<std::string> set_sampling_number(SamplingNumbers& numbers, std::string_view name, double value);
 
 /// `params`, replaced by `numbers` where these are present.

@@ -8,7 +8,7 @@
 
 namespace autoglm::cluster {
 
-/// A check's result: no connection, an answer that is no success, or a success.
+/// A check's result: no connection could be made, the check failed otherwise, or it succeeded.
 enum class CheckResult : std::uint8_t { kAbsent, kUnwell, kWell };
 
 /// What is believed of one endpoint: out, by its checks; ejected for a time, by requests that failed; or

@@ -153,7 +153,8 @@ TEST_F(HttpEndpointTest, ReadsStreamsAsTheStandardForServerSentEventsHasThem) {
            {"data:\n\ndata\n\n" + plain + "data: \n\n" + done, plain + done},
            {": hello\n" + plain + "id: 1\n\n: usage 1 2 3\n" + done, plain + done},
            {"data: " + chunk + "\r\rdata: [DONE]\r\r", "data: " + chunk + "\r\rdata: [DONE]\r\r"},
-           {"data: {\ndata: " + chunk.substr(1) + "\n\n" + done, "data: {\ndata: " + chunk.substr(1) + "\n\n" + done},
+           {"data: {\ndata: " + chunk.substr(1) + "\n\n" + done,
+            "data: {\ndata: " + chunk.substr(1) + "\n\n" + done},
            {plain + "data: {\"cho", plain + "/the endpoint's stream ended without [DONE]"},
            {plain, plain + "/the endpoint's stream ended without [DONE]"},
        }) {

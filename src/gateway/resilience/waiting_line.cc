@@ -95,9 +95,9 @@ Result<WaitingLine::Ticket> WaitingLine::join(std::uint64_t& number) {
   return Ticket(*this, std::move(waiting));
 }
 
-/// The caller holds the lock. Offers a place to the first waiter behind a number that has no offer yet; else
-/// to the first one behind it, which may have looked already. With no waiter there, the place stays free for
-/// the next request.
+/// The caller holds the lock. Offers a place to the first waiter with a later number and no offer yet; else
+/// to the first with a later number, which may have looked already. With no waiter there, the place stays
+/// free for the next request.
 void WaitingLine::tell_next(std::uint64_t behind) {
   const auto comes_later = [behind](const auto& waiting) { return waiting->number > behind; };
   const auto first = std::ranges::find_if(waiting_, comes_later);
