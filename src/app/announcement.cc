@@ -19,13 +19,13 @@ namespace {
 using EndpointState = EndpointStatus::State;
 using gateway::ServerKind;
 
-// A pool may have ten thousand.
+// A pool may have ten thousand endpoints.
 constexpr std::size_t kShownEndpoints = 8;
 constexpr auto kPatience = std::chrono::seconds(3);
 
 bool is_everywhere(std::string_view host) { return host.empty() || host == "0.0.0.0" || host == "::"; }
 
-/// Whether only those are heard that show a certificate.
+/// Whether only clients with a certificate are let in.
 bool wants_certificates(const std::optional<ListenerTlsConfig>& tls) {
   return tls && !tls->client_ca.empty() &&
          tls->client_auth.value_or(ClientAuth::kRequired) == ClientAuth::kRequired;
@@ -114,7 +114,7 @@ std::string exposure(const Listening& listening, const ServerConfig& config) {
   std::vector<std::string> open;
   std::vector<std::string> missing;
   if (!listening.api.is_loopback()) {
-    // There are no keys of clients yet; where there are, they close this as certificates do.
+    // Client keys do not exist yet; when they do, they protect as certificates do.
     if (!wants_certificates(config.tls)) missing.emplace_back("no client keys");
     if (!config.tls) missing.emplace_back("no TLS");
     if (!missing.empty()) {
@@ -178,7 +178,7 @@ std::string ready_text(const std::string& url, const std::vector<AnnouncedModel>
   for (const AnnouncedModel& model : models) text += model_text(model, width, paint);
   if (first == nullptr) return text;
   ModelCard called = first->card;
-  if (first == &models.front()) called.name.clear();  // it is what they get without asking
+  if (first == &models.front()) called.name.clear();  // the default model needs no name
   const bool standard = url == "http://127.0.0.1:8080";
   text += fmt::format("\n{}\n\n", indented(gateway::example_call(
                                       url, called, gateway::can_chat(first->status, first->card))));

@@ -16,27 +16,27 @@ namespace autoglm::app {
 
 // What `serve` says on standard output while it starts. The texts are made by pure functions.
 
-/// Where it listens, as told by the sockets.
+/// The addresses that it listens on, as the sockets report them.
 struct Listening {
   HostPort api;
   HostPort admin;
 };
 
-/// "http://127.0.0.1:8080": what a person on this machine can use, also where it listens on all addresses.
+/// "http://127.0.0.1:8080": a URL that works on this machine, also when it listens on all addresses.
 std::string shown_url(HostPort address, bool tls);
 
-/// One line that names what is open to whom; empty: nothing is.
+/// One line that names what is open, and to whom; empty: nothing is.
 std::string exposure(const Listening& listening, const ServerConfig& config);
 
 /// The first lines, before models are loaded.
 std::string listening_text(const Listening& listening, const ServerConfig& config, const Paint& paint);
 
-/// What is said of a model when all have been loaded and asked.
+/// What is announced of a model when all models have been loaded and all endpoints asked.
 struct AnnouncedModel {
   struct Endpoint {
     std::string name;
     gateway::ServerKind kind = gateway::ServerKind::kUnknown;
-    std::optional<Result<void>> check;  ///< the first one; none: no answer yet
+    std::optional<Result<void>> check;  ///< the first check; none: no answer yet
   };
   ModelCard card;
   EndpointStatus status;
@@ -46,14 +46,14 @@ struct AnnouncedModel {
   std::vector<Endpoint> endpoints;
 };
 
-/// Whether a stream that breaks goes on, and how, as far as it is known of those endpoints.
+/// Whether broken streams are resumed, and how, by what is known of the endpoints.
 std::string resumption(const AnnouncedModel& model);
 
 /// What is served, by whom, and a call to try.
 std::string ready_text(const std::string& url, const std::vector<AnnouncedModel>& models, const Paint& paint);
 
-/// Waits until every endpoint of every pool has been checked once, but no longer than people like to wait. On
-/// the control loop.
+/// Waits until every endpoint of every pool has been checked once, for a few seconds at most. On the control
+/// loop.
 Task<void> first_checks(const ModelSet& models);
 std::vector<AnnouncedModel> announced_models(const ModelSet& models);
 

@@ -43,7 +43,7 @@ config::Descriptor<TelemetryConfig> describe_telemetry() {
       .section("log", &C::log, observe::describe_log());
 }
 
-/// The models that `name` falls back to, and theirs: back to itself?
+/// Whether the fallbacks of `name`, and their fallbacks, lead back to it.
 bool falls_back_to_itself(const AppConfig& config, const std::string& name) {
   std::set<std::string> seen;
   std::vector<std::string> open{name};

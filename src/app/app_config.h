@@ -40,7 +40,7 @@ struct AppConfig {
   TelemetryConfig telemetry;
 };
 
-/// Every key there is. What schema, reference and `validate` are made from.
+/// Describes every key. Schema, reference and `validate` are made from it.
 config::Descriptor<AppConfig> describe_app();
 
 }  // namespace autoglm::app

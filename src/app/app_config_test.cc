@@ -38,7 +38,7 @@ AppConfig app_config(const std::string& text) {
   return read ? std::move(*read) : AppConfig{};
 }
 
-/// The keys that are other ones in `after`, as a reload tells them: which wait for a restart.
+/// The keys that changed in `after` and wait for a restart, as a reload reports them.
 std::vector<std::string> waiting(const std::string& before, const std::string& after) {
   std::vector<std::string> keys;
   for (const auto& each : config::differences(describe_app(), app_config(before), app_config(after)))

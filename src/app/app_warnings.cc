@@ -25,7 +25,7 @@ void warn_of_open_admin(const ServerConfig& server, Warnings& warnings) {
                                   server.admin_listen.to_string())});
 }
 
-/// Where `server.request_timeout` ends what a model's own times would let go on.
+/// Warns where `server.request_timeout` ends a request before the model's own timeouts do.
 void warn_of_times(const ServerConfig& server, const ModelConfig& model, const config::Node& written,
                    const std::string& path, Warnings& warnings) {
   const gateway::TimeoutsConfig& times = model.pool.timeouts;

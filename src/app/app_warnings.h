@@ -8,8 +8,8 @@
 
 namespace autoglm::app {
 
-/// What is valid and will surprise, where it takes more than one section to see it. `written` has the keys
-/// that somebody wrote.
+/// Warnings of valid settings that will surprise, where it takes more than one section to see that. `written`
+/// has the keys that the operator wrote.
 std::vector<config::Violation> app_warnings(const AppConfig& config, const config::Node& written);
 
 }  // namespace autoglm::app

@@ -63,7 +63,7 @@ TEST(AppWarnings, OfTimesThatTheServersEndFirst) {
   EXPECT_EQ(warnings(pool("timeouts: { first_token: 60s, total: 600s }")), "");
   EXPECT_THAT(warnings(pool("timeouts: { total: 20s }", "{ request_timeout: 40s }")),
               HasSubstr("models[0].timeouts.total: is 20s, shorter than the 40s"));
-  EXPECT_EQ(warnings(pool("timeouts: { total: 20s }")), "");  // the 30 s are nobody's word
+  EXPECT_EQ(warnings(pool("timeouts: { total: 20s }")), "");  // the 30 s are a default
 }
 
 TEST(AppWarnings, OfALineWhoseWaitIsEndedFirst) {

@@ -53,7 +53,8 @@ engine::SamplerFactory sampler_factory() { return engine::make_token_sampler; }
 gateway::BalancerFactory balancer_factory(gateway::Balance balance, std::optional<PrefixKey> key) {
   switch (balance) {
     case gateway::Balance::kRoundRobin:
-    case gateway::Balance::kWeightedRoundRobin:  // weights count in both: nginx knows one name, HAProxy two
+    case gateway::Balance::kWeightedRoundRobin:  // the same, since weights count in both; HAProxy has two
+                                                 // names
       return gateway::make_round_robin;
     case gateway::Balance::kLeastConnections:
       return gateway::make_least_connections;

@@ -17,7 +17,7 @@
 
 namespace autoglm::app {
 
-/// What this binary has, listed in the one place where things are listed.
+/// All that this binary has, listed in one place.
 
 /// Loads `path` with the backend that its format asks for.
 engine::BackendLoader backend_loader(const engine::EngineConfig& config, const std::string& path,
@@ -27,10 +27,10 @@ engine::SamplerFactory sampler_factory();
 /// The policies of balancing.
 gateway::BalancerFactory balancer_factory(gateway::Balance balance, std::optional<PrefixKey> key);
 
-/// What of this process is shown.
+/// What clients are shown of this process.
 struct Shown {
   bool metrics = true;
-  bool tls = false;  ///< clients reach it so
+  bool tls = false;  ///< clients reach it with TLS
   std::optional<PrefixKey> prefix_key = std::nullopt;
 };
 /// `server.peer_key`.

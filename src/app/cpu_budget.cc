@@ -14,7 +14,7 @@ namespace autoglm::app {
 
 namespace {
 
-constexpr unsigned kMaxLoops = 4;  // with an engine: what it answers takes few cycles
+constexpr unsigned kMaxLoops = 4;  // beside an engine, since loops need few cycles for its answers
 constexpr double kNoQuota = std::numeric_limits<double>::infinity();
 
 namespace fs = std::filesystem;

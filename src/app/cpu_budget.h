@@ -4,14 +4,13 @@
 
 namespace autoglm::app {
 
-/// What this process may use of the machine.
+/// The CPUs that this process may use.
 struct UsableCpus {
   unsigned cpus = 1;  ///< hardware threads: its affinity, and the lowest CPU quota of its cgroups rounded up
   unsigned cores =
       1;  ///< physical cores among those: two hardware threads of one multiply no faster than one
 
-  /// `root` is where /proc and /sys are looked for: tests put files there. What cannot be read limits
-  /// nothing.
+  /// `root` is where /proc and /sys are read: tests put files there. Files that cannot be read set no limit.
   static UsableCpus read(const std::filesystem::path& root = "/");
 };
 
@@ -19,11 +18,11 @@ struct UsableCpus {
 /// Infinite: there is none.
 double cpu_quota(const std::filesystem::path& root);
 
-/// How working threads are shared out.
+/// How the working threads are divided.
 struct CpuBudget {
   unsigned loops = 1;
-  /// At most: how many of them compute a step, the engine decides (StepThreads). Also where no model computes
-  /// yet: a reload may bring one.
+  /// The most that compute a step; the engine decides how many do (StepThreads). Set even when no model
+  /// computes yet: a reload may bring one.
   unsigned compute = 1;
 
   /// `ceiling`: MAX_WORKERS, 0 for none. `with_engine`: whether a model computes in this process from the

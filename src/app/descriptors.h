@@ -5,7 +5,7 @@
 
 namespace autoglm::app {
 
-/// What this process may open, and has open. Both zero where nobody can tell.
+/// How many descriptors this process may open, and has open. Both zero where that is unknown.
 struct Descriptors {
   std::size_t limit = 0;
   std::size_t open = 0;
@@ -13,8 +13,8 @@ struct Descriptors {
   static Descriptors read();
 };
 
-/// How many of `wanted` client connections fit, with some descriptors left for what is no client's: files,
-/// checks, the operator. `gateway`: each may need another one, to a server. At least one.
+/// How many of `wanted` client connections fit, with some descriptors left for files, checks and the
+/// operator. `gateway`: each may need a second descriptor, for a server. At least one.
 std::uint32_t connections_within(const Descriptors& descriptors, std::uint32_t wanted, bool gateway);
 
 }  // namespace autoglm::app

@@ -47,7 +47,7 @@ gateway::CallTimeouts no_timeouts() {
   return {.request = Duration::max(), .first_token = Duration::max(), .idle = Duration::max()};
 }
 
-/// In the order of construction; torn down backwards, each behind those that use it.
+/// In the order of construction; torn down in reverse, each member after those that use it.
 class EngineChild {
  public:
   EngineChild(EngineChildConfig config, std::unique_ptr<observe::Logger> log)
@@ -95,7 +95,7 @@ void EngineChild::open() {
                                std::make_shared<http::BodyMemory>(ServerConfig().answer_memory), *pool_),
                  readiness_, metrics_, *log_, observe::LogLevel::kDebug);
   auto listener = std::make_unique<HandoverListener>(loop_, ChildProcess::kHandover, [this] {
-    // Nothing is lost, and what loads may take long to see that nobody wants it.
+    // Nothing is lost, and a loading model may take long to notice that it is not wanted any more.
     if (engine_->status().state == EndpointStatus::State::kLoading) ::_exit(0);
     loop_.stop();
   });
@@ -106,7 +106,7 @@ void EngineChild::open() {
   tasks_->spawn(report(parent));
 }
 
-/// Tells the parent what is new; ends with what cannot be loaded.
+/// Reports changes to the parent; ends the process when the model cannot be loaded.
 Task<void> EngineChild::report(HandoverListener& parent) {
   using State = EndpointStatus::State;
   std::optional<gateway::EngineReport> told;
@@ -138,9 +138,10 @@ int EngineChild::run() {
 void become_a_child() {
   die_with_parent();
   go_first_when_memory_ends();
-  // The parent is told to end, drains, and then ends us; who signals a whole group means the parent.
+  // The parent is told to end, drains, and then ends this process; a signal to the whole group is meant for
+  // the parent.
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) std::signal(number, SIG_IGN);
-  // ggml would start a debugger on us before it aborts.
+  // ggml would start a debugger on this process before it aborts.
   ::setenv("GGML_NO_BACKTRACE", "1", 0);
 }
 

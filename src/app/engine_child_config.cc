@@ -24,7 +24,7 @@ config::Descriptor<EngineChildConfig> describe() {
 }  // namespace
 
 std::string write_engine_child_config(const EngineChildConfig& config) {
-  // Variables were put in their places when the configuration was read.
+  // Variables were expanded when the configuration was read.
   std::string text = config::print(describe(), config);
   for (std::size_t at = 0; (at = text.find("${", at)) != std::string::npos; at += 3) text.insert(at, "$");
   return text;

@@ -5,12 +5,12 @@
 
 namespace autoglm::app {
 
-/// What tells a file from what it was: replaced, written to, or behind a link that was turned, as Kubernetes
-/// does.
+/// Shows whether a file has changed: was replaced, written to, or is behind a link that now points elsewhere,
+/// as in Kubernetes.
 struct FileStamp {
   std::uint64_t inode = 0;
   std::uint64_t device = 0;
-  std::int64_t size = -1;  ///< -1: there is none
+  std::int64_t size = -1;  ///< -1: no such file
   std::int64_t modified = 0;
 
   bool operator==(const FileStamp&) const = default;

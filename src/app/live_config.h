@@ -24,16 +24,16 @@ class LiveConfig {
         file_(options_.config_file) {}
 
   const AppConfig& current() const { return current_.config; }
-  /// Of the current one.
+  /// Warnings of the current configuration.
   const config::Diagnostics& warnings() const { return current_.warnings; }
   void set(LoadedConfig loaded) { current_ = std::move(loaded); }
   bool has_file() const { return !options_.config_file.empty(); }
   WatchedFile& file() { return file_; }
-  /// For models that have to be fetched.
+  /// Sources of models that have to be fetched.
   ModelSources sources() const { return {cache_, environment_}; }
 
-  /// Reads it again, whole, from such a text of its file; changes nothing here. Errors: every mistake, with
-  /// its place.
+  /// Reads a whole configuration from this text of its file; changes nothing here. Errors: every mistake,
+  /// with its place.
   Result<LoadedConfig> read(std::string file_text) const;
 
  private:

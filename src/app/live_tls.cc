@@ -14,7 +14,7 @@ std::vector<FileStamp> stamps_of(const ListenerTlsConfig& config) {
   return stamps;
 }
 
-/// Stamps first: what is written while it is read is seen as a change then.
+/// Stamps first: a write during the reading then shows as a change.
 Result<LiveTls::Prepared> make(const ListenerTlsConfig& config, const LiveTls::Listener& listener) {
   LiveTls::Prepared prepared{.config = config, .stamps = stamps_of(config)};
   TlsServerContext::Options options = config.options();
@@ -79,7 +79,7 @@ void LiveTls::use(Prepared prepared) {
   const auto now = static_cast<std::int64_t>(std::time(nullptr));
   std::set<std::string> names;
   for (const TlsServerContext::Certificate& each : current_->certificates()) {
-    // Of two for one name (of another kind of key, say) the second is told by its file.
+    // Of two certificates for one name (with different kinds of keys, say) the second is named by its file.
     std::string name = each.name.empty() || names.contains(each.name) ? each.file : each.name;
     names.insert(name);
     gauges_.push_back(metrics_.callback(

@@ -14,14 +14,14 @@
 namespace autoglm::app {
 
 /// The certificates of one listener, as configured and as their files are now. A change makes a whole new
-/// context, which is given to `install` only when it is good; until then, and for connections that are there,
-/// the old one stays. Main thread.
+/// context, which goes to `install` only when it is valid; until then, and for existing connections, the old
+/// one stays. Main thread.
 class LiveTls {
  public:
   using Context = std::shared_ptr<const TlsServerContext>;
   using Install = std::function<void(const Context&)>;
 
-  /// Whose certificates these are.
+  /// The listener that the certificates belong to.
   struct Listener {
     std::string name;                    ///< a label ("api")
     std::vector<std::string> protocols;  ///< what it speaks within TLS, the best first
@@ -43,8 +43,8 @@ class LiveTls {
   /// Reads the files that `config` names. An error is logged and counted, and changes nothing.
   Result<Prepared> prepare(const ListenerTlsConfig& config);
   void adopt(Prepared prepared);
-  /// Does both when a file is another one than at the last look. A pair that is half written is an error; the
-  /// other half is the next change.
+  /// Does both when a file has changed since the last look. A pair of which one file is written is an error;
+  /// the other file is the next change.
   void refresh();
 
  private:
@@ -58,7 +58,7 @@ class LiveTls {
   observe::Logger& log_;
   Install install_;
   ListenerTlsConfig config_;
-  std::vector<FileStamp> stamps_;  // of its files, when they were looked at last
+  std::vector<FileStamp> stamps_;  // of its files, at the last look
   Context current_;
   std::vector<std::shared_ptr<void>> gauges_;
 };

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::string_view kNoModel = "none";
 
-/// The variables of quick starts, and the keys that they are short for.
+/// The short variables of the quick start, and the keys that they stand for.
 constexpr std::pair<const char*, const char*> kAliases[] = {
     {"MAX_WORKERS", "server.workers"},
     {"API_TIMEOUT", "server.request_timeout"},
@@ -40,12 +40,12 @@ std::expected<std::string, std::string> read_file(const std::string& path) {
   return read_config_text(file);
 }
 
-/// The model that a flag or the environment names; empty for none, and `none` for the wish to have none.
+/// The model that a flag or the environment names; empty: none is named; `none`: no model is wanted.
 std::string named_model(const ServeOptions& options, const Environment& environment) {
   return options.model.empty() ? lookup(environment, "MODEL_NAME") : options.model;
 }
 
-/// Which model a name in a flag or the environment means: one of the file's, or a further one.
+/// Puts the model that a flag or the environment names first: one of the file's, or an additional one.
 void put_first(std::vector<ModelConfig>& models, const std::string& name) {
   const auto known = std::ranges::find(models, name, &ModelConfig::name);
   if (known != models.end()) {
@@ -57,7 +57,7 @@ void put_first(std::vector<ModelConfig>& models, const std::string& name) {
   models.insert(models.begin(), std::move(model));
 }
 
-/// `with_default`: the default model is served when nothing names one.
+/// `with_default`: the default model is served when none is named.
 std::expected<LoadedConfig, std::string> load_text(const ServeOptions& options,
                                                    const Environment& environment, std::string file_text,
                                                    bool with_default) {

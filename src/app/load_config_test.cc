@@ -64,7 +64,7 @@ TEST_F(LoadConfig, PrefersFlagsThenEnvironmentThenFile) {
   options.model = "flag.gguf";
   const AppConfig config = load_config(options, {{"MODEL_NAME", "env.gguf"}})->config;
   EXPECT_EQ(config.server.listen, (HostPort{"127.0.0.1", 9}));
-  ASSERT_EQ(config.models.size(), 2U);  // the file's is not lost
+  ASSERT_EQ(config.models.size(), 2U);  // the file's model is kept
   EXPECT_EQ(config.models[0].engine->path, "flag.gguf");
 }
 
@@ -143,7 +143,7 @@ TEST_F(LoadConfig, AReloadNeverBringsTheDefaultModel) {
   EXPECT_THAT(reload_config(options, {}, without, false).error(), HasSubstr("write `models: []`"));
   EXPECT_TRUE(reload_config(options, {}, "models: []\n", false)->config.models.empty());
   EXPECT_TRUE(reload_config(options, {{"MODEL_NAME", "none"}}, without, false)->config.models.empty());
-  // Who serves it, since nothing else was ever named, goes on.
+  // A process that serves the default model already keeps it.
   EXPECT_TRUE(load_config(with_file(without), {})->default_model);
   const auto again = reload_config(options, {}, without, true);
   EXPECT_EQ(again->config.models.at(0).engine->path, "smollm2-135m-instruct");

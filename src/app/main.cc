@@ -23,7 +23,7 @@ namespace {
 
 using namespace autoglm;
 
-constexpr int kUsage = 2;  // what shells' tools return for a wrong call
+constexpr int kUsage = 2;  // as command-line tools return for wrong usage
 
 int serve(const app::ServeOptions& options) {
   const std::filesystem::path cache = app::model_cache(app::process_environment());
@@ -49,7 +49,7 @@ enum class Show : std::uint8_t { kVerdict, kConfig, kSchema, kReference };
 
 struct ValidateOptions {
   Show show = Show::kVerdict;
-  bool strict = false;  ///< what will surprise is a mistake
+  bool strict = false;  ///< warnings count as mistakes
   bool probe = false;   ///< ask the endpoints
 };
 
@@ -156,7 +156,7 @@ void add_chat(CLI::App& program, app::ChatOptions& options, int& code) {
   command->final_callback([&] { code = app::chat(options, app::process_environment()); });
 }
 
-/// A first word that is no command deserves better than "a subcommand is required".
+/// For a better error about an unknown first word than "a subcommand is required".
 bool knows_command(const CLI::App& program, const std::string& word) {
   std::vector<std::string> names;
   for (const CLI::App* command : program.get_subcommands([](const CLI::App*) { return true; })) {
@@ -172,7 +172,7 @@ bool knows_command(const CLI::App& program, const std::string& word) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);  // a reader of our output that leaves is no reason to die
+  std::signal(SIGPIPE, SIG_IGN);  // the end of a reader of our output must not end us
   ::tzset();  // while there is one thread: libc does this with the first time that is shown, under a lock of
               // its own that the thread sanitizer does not see
   if (argc >= 2 && argv[1] == app::kEngineCommand) return app::run_engine_child();

@@ -31,7 +31,7 @@ int complain(const Error& error) {
   return error.code == ErrorCode::kInvalidArgument ? 2 : 1;
 }
 
-/// Of the terminal that the standard error is; 0: it is none.
+/// Columns of the terminal on standard error; 0: it is no terminal.
 unsigned terminal_columns() {
   if (!is_terminal(STDERR_FILENO)) return 0;
   winsize size{};

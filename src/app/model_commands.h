@@ -7,9 +7,8 @@
 
 namespace autoglm::app {
 
-/// The commands about models on this machine: what they print is for people, what they return is the exit
-/// code. `pull` writes its progress to the standard error, and to the standard output the path of the file
-/// alone.
+/// The commands for models on this machine. They print for people, and return the exit code. `pull` writes
+/// its progress to the standard error, and only the file's path to the standard output.
 int pull(const std::string& model, const Environment& environment);
 int list_models(const Environment& environment);
 int remove_model(const std::string& model, const Environment& environment);

@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kPullShare = 0.9;
 
-/// Loggers take lines from any thread.
+/// Loggers may be used on any thread.
 Result<engine::PulledModel> pull(const engine::ModelStore& store, const engine::ModelName& name,
                                  const Environment& environment, observe::Logger& log,
                                  const engine::LoadProgress& progress) {

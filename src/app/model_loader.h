@@ -9,14 +9,14 @@
 
 namespace autoglm::app {
 
-/// What loading a model needs to know beyond its own configuration.
+/// What loading a model needs beyond its own configuration.
 struct ModelSources {
   std::filesystem::path cache;
-  Environment environment;  ///< says where hubs are
+  Environment environment;  ///< has the addresses of hubs
 };
 
-/// Finds the file of the model that `config.path` names, pulls it if it is not here, and loads it. Nine
-/// tenths of the progress are the pull's, if there is one. `log` outlives it.
+/// Finds the file of the model that `config.path` names, pulls it if it is missing, and loads it. Nine tenths
+/// of the progress are the pull's, if there is one. `log` must outlive the loader.
 engine::BackendLoader model_loader(const engine::EngineConfig& config, unsigned compute_threads,
                                    ModelSources sources, observe::Logger& log);
 

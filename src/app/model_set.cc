@@ -16,14 +16,14 @@ namespace autoglm::app {
 
 namespace {
 
-// Of each server and loop: streams come in crowds, and a kept connection saves two round trips.
+// Per server and loop: streams come in bursts, and a kept connection saves two round trips.
 constexpr std::size_t kIdlePerOrigin = 256;
 
 gateway::CallTimeouts timeouts_of(const ModelConfig& model, Duration request_timeout) {
   if (!model.is_pool()) {
     return {.request = request_timeout, .first_token = request_timeout, .idle = request_timeout};
   }
-  // A pool watches its servers' tokens by itself, since it has to ask others when they do not come.
+  // A pool times its servers' tokens itself, since it has to ask another server when none come.
   return {.request = model.pool.timeouts.total.value_or(request_timeout),
           .first_token = Duration::max(),
           .idle = Duration::max(),
@@ -38,7 +38,7 @@ Result<void> resolve(std::vector<ModelConfig>& models, const std::filesystem::pa
       const auto name = engine::ModelStore::name(model.engine->path);
       if (!name) return fail(name.error());
       if (model.name.empty()) model.name = name->called;
-      // What can be fetched keeps its name: which file it is shows when it is loaded.
+      // A model that can be fetched keeps its name: its file is known when it is loaded.
       const auto file = engine::ModelStore(cache).find(*name);
       if (!file) return fail(file.error());
       if (!name->is_fetched()) model.engine->path = (*file)->string();
@@ -101,7 +101,7 @@ void ModelSet::adopt(Slots slots, const std::vector<ModelConfig>& order) {
       slot.pool->take_effect();
       endpoint = slot.pool;
     }
-    // What a request waits for changes at once, even where the engine does not.
+    // A request's timeouts change at once, even where the engine stays.
     entries.push_back({.name = model.name,
                        .endpoint = std::move(endpoint),
                        .timeouts = timeouts_of(slot.config, slot.request_timeout),
@@ -157,7 +157,7 @@ Result<std::shared_ptr<Endpoint>> ModelSet::make_engine_process(const ModelConfi
                           .cache = dependencies_.sources.cache.string(),
                           .log = dependencies_.log_config,
                           .trace_id = dependencies_.trace_id};
-  // What it says goes through our log.
+  // Its log lines go through the parent's log.
   child.log.file.clear();
   child.log.format = dependencies_.log.format();
   return std::make_shared<gateway::EngineProcess>(

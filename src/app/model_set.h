@@ -21,13 +21,13 @@
 
 namespace autoglm::app {
 
-/// Finds the file of each engine's model where that is a path, and gives names to those that have none.
-/// Errors: what is wrong with a model's path or name; that it has to be pulled first is none.
+/// Finds the file of each engine's model that is a path, and names the models that have no name. Errors: what
+/// is wrong with a model's path or name; that it has to be pulled first is no error.
 Result<void> resolve(std::vector<ModelConfig>& models, const std::filesystem::path& cache);
 
-/// The models of a process: engines in it, pools of servers elsewhere, and what clients call them, as
-/// configured now. What a request uses lives until it has ended, and dies on no loop of requests. Main
-/// thread.
+/// The models of a process: its engines, its pools of remote servers, and their names for clients, as
+/// configured now. Objects that a request uses live until it has ended, and are destroyed on no loop that
+/// serves requests. Main thread.
 class ModelSet {
  public:
   struct Dependencies {
@@ -37,11 +37,11 @@ class ModelSet {
     BlockingPool& names;  ///< looks up names of servers
     observe::MetricRegistry& metrics;
     observe::Logger& log;
-    unsigned compute_threads;       ///< of an engine that does not say, at most
-    observe::LogConfig log_config;  ///< of engines in processes of their own
-    std::string trace_id;           ///< likewise
+    unsigned compute_threads;       ///< at most, for an engine without a number of its own
+    observe::LogConfig log_config;  ///< for engines in their own processes
+    std::string trace_id;           ///< for these, too
     ModelSources sources;
-    std::optional<PrefixKey> prefix_key;  ///< of what servers of ours say to have read
+    std::optional<PrefixKey> prefix_key;  ///< for reports of Open-AutoGLM servers about what they have read
     std::shared_ptr<http::BodyMemory> answer_memory;
   };
 
@@ -49,17 +49,17 @@ class ModelSet {
       : dependencies_(std::move(dependencies)), directory_(dependencies_.workers.size()) {}
   ~ModelSet();
 
-  /// Makes these the models, all at once: those that are as before stay as they are, a pool that changed
-  /// keeps what is known of its servers, a new engine starts loading; one that is there stays, since two of
-  /// them may not fit into memory. `models` is resolved. Errors: why nothing was changed.
+  /// Makes these the models, all at once: unchanged models stay, a changed pool keeps what is known of its
+  /// servers, a new engine starts loading; an engine that exists stays, even if changed, since two may not
+  /// fit into memory. `models` is resolved. Errors: why nothing was changed.
   Result<void> apply(const std::vector<ModelConfig>& models, Duration request_timeout);
 
   const gateway::LiveDirectory& directory() const { return directory_; }
   std::vector<std::shared_ptr<gateway::ModelPool>> pools() const;
   /// Whether that model's engine runs in a process of its own.
   bool in_own_process(const std::string& name) const;
-  /// Watches the pools' servers, and buries what is no longer used, for as long as the task lives; on the
-  /// control loop.
+  /// Watches the pools' servers, and destroys retired models that are no longer used, for as long as the task
+  /// lives; on the control loop.
   Task<void> watch();
   /// Ends connections and engines. No task of a loop uses them any more.
   void stop();
@@ -68,7 +68,7 @@ class ModelSet {
   struct Slot {
     ModelConfig config;
     Duration request_timeout;
-    std::shared_ptr<Endpoint> engine;  // one of these two
+    std::shared_ptr<Endpoint> engine;  // either this or `pool`
     std::shared_ptr<gateway::ModelPool> pool;
     std::shared_ptr<Scope> watch = nullptr;  // of the pool's servers
   };
@@ -90,7 +90,7 @@ class ModelSet {
   std::map<std::string, gateway::EndpointRecords> records_;  // of each pool's name
   Slots slots_;
   RetiredEndpoints retired_engines_;
-  std::vector<std::shared_ptr<gateway::ModelPool>> retired_pools_;  // perhaps in use by requests still
+  std::vector<std::shared_ptr<gateway::ModelPool>> retired_pools_;  // perhaps still used by requests
   gateway::LiveDirectory directory_;
 };
 

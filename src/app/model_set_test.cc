@@ -31,9 +31,9 @@ TEST(ModelSet, LooksNamesUpWhileTextsAreBeingPrepared) {
                    .trace_id = {},
                    .sources = {}});
   ModelConfig model{.name = "m", .engine = {}, .pool = {}};
-  // No resolver asks others for a label of this length: it knows at once.
+  // A resolver refuses a label of this length at once, without asking another server.
   model.pool.endpoints = {{.url = "http://" + std::string(64, 'a') + ".invalid:1/v1"}};
-  model.pool.health.timeout = model.pool.timeouts.connect = 20s;  // only a name that waits takes it
+  model.pool.health.timeout = model.pool.timeouts.connect = 20s;  // only a slow look-up would take it
   ASSERT_TRUE(models.apply({model}, 1h));
 
   std::latch begun(1);

@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <new>
 
-// mimalloc is built as C: its own operators end the process where there is no memory, since they cannot
-// throw. One request that is too large must not do that. What these allocate mimalloc's operators delete.
+// mimalloc is built as C: its own operators end the process when memory runs out, since they cannot throw.
+// One request that is too large must not do that. mimalloc's operators delete what these allocate.
 
 namespace {
 

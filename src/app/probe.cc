@@ -32,7 +32,7 @@ struct Page {
   std::string body;
 };
 
-/// One endpoint and where it stands.
+/// One endpoint and its place in the configuration.
 struct Target {
   const ModelConfig& model;
   const gateway::EndpointConfig& endpoint;
@@ -62,7 +62,7 @@ class Prober {
   }
 
   config::Diagnostics take() {
-    // As they stand in the file, not as they answered.
+    // In the order of the file, not of the answers.
     std::ranges::sort(warnings_, {}, [](const config::Diagnostic& each) {
       return std::tuple(each.location.line, each.location.column, each.path);
     });
@@ -86,12 +86,12 @@ class Prober {
     if (co_await look_at_health(target)) co_await look_at_models(target);
   }
 
-  /// Whether anybody is there at all.
+  /// Whether a server is there at all.
   Task<bool> look_at_health(const Target& target) {
     const cluster::HealthConfig& health = target.model.pool.health;
     http::Url url = *gateway::api_url(target.endpoint);
     url.target = gateway::root_of(url).below(health.path);
-    if (health.path.empty()) co_return true;  // a connection is what it asks for, and the next call needs one
+    if (health.path.empty()) co_return true;  // a connection is enough, and the next call makes one
     const auto page = co_await get(target, url, health.timeout);
     if (!page) {
       warn(target.endpoint_path + ".url", target.endpoint_path,
@@ -167,7 +167,7 @@ class Prober {
     co_return Page{.status = status, .body = std::move(*body)};
   }
 
-  /// At `path`, or where that is not written at `instead`.
+  /// At `path`, or at `instead` where `path` is not written.
   void warn(const std::string& path, const std::string& instead, std::string message) {
     const config::Node* at = find(loaded_.tree, path);
     if (at == nullptr) at = find(loaded_.tree, instead);

@@ -35,7 +35,7 @@ double open_descriptors() {
        !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
     ++count;
   }
-  return count - 1;  // the one that reads the folder
+  return count - 1;  // without the descriptor that reads the folder
 }
 
 }  // namespace

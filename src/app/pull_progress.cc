@@ -10,7 +10,7 @@ namespace autoglm::app {
 
 namespace {
 
-constexpr std::uint64_t kUnknownStep = 64ULL << 20U;  // bytes between lines where nobody knows how many come
+constexpr std::uint64_t kUnknownStep = 64ULL << 20U;  // bytes between lines when the total is unknown
 
 std::string left_time(double seconds) {
   const auto whole = static_cast<std::uint64_t>(std::clamp(seconds, 0.0, 359'999.0));
@@ -26,7 +26,7 @@ std::string PullProgress::bar(std::uint64_t done, std::uint64_t total, double se
       seconds > 0 ? static_cast<double>(done - std::min(done, begun_at_.value_or(0))) / seconds : 0;
   const std::string left =
       speed > 0 && done < total ? " " + left_time(static_cast<double>(total - done) / speed) + " left" : "";
-  // Before anything has come, or while nothing comes, there is no speed worth a word.
+  // No speed is shown before bytes have come, or while none come.
   const std::string pace =
       speed >= 1 ? fmt::format(", {}/s", engine::shown_bytes(static_cast<std::uint64_t>(speed))) : "";
   const std::string words =

@@ -9,7 +9,7 @@ void RetiredEndpoints::sweep() {
   const auto unused = std::ranges::partition(
       in_use_, [](const std::shared_ptr<Endpoint>& endpoint) { return endpoint.use_count() > 1; });
   for (std::shared_ptr<Endpoint>& endpoint : unused) {
-    // Should the queue be full, which takes a thousand of them, it dies here.
+    // If the queue is full, which takes a thousand of them, the engine is destroyed here.
     (void)undertaker_->submit([last = std::move(endpoint)]() mutable { last.reset(); });
   }
   in_use_.erase(unused.begin(), unused.end());

@@ -9,16 +9,16 @@
 
 namespace autoglm::app {
 
-/// Engines that no configuration names any more, until the last request has let go of them. They die on a
-/// thread of this class: an engine joins its own threads, or ends its process, which takes as long as a step
-/// or the loading of a model, and the control loop has health, metrics and reloads to answer meanwhile. Main
-/// thread.
+/// Engines that no configuration names any more, until the last request has released them. They are destroyed
+/// on a thread of this class: an engine joins its own threads, or ends its process, which takes as long as a
+/// step or the loading of a model, and the control loop must answer health, metrics and reloads meanwhile.
+/// Main thread.
 class RetiredEndpoints {
  public:
   void add(std::shared_ptr<Endpoint> endpoint) { in_use_.push_back(std::move(endpoint)); }
-  /// Lets those go that nobody uses.
+  /// Destroys the engines that no request uses.
   void sweep();
-  /// Lets all of them go, and waits until they are gone. Nothing is added behind it.
+  /// Destroys all of them, and waits for that. Nothing may be added afterwards.
   void finish();
 
  private:

@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Its end takes until somebody says so, as that of an engine within a step.
+/// Its destruction takes until the test allows it, as that of an engine within a step.
 struct SlowEnd {
   std::binary_semaphore may_end{0};
   std::binary_semaphore ended{0};

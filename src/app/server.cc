@@ -29,17 +29,17 @@ namespace {
 
 constexpr Duration kReloadLooks = std::chrono::milliseconds(100);
 constexpr Duration kReloadPatience = std::chrono::seconds(5);
-constexpr std::size_t kAdminReserve = 8;  // connections of the operator's, when nobody else gets one
+constexpr std::size_t kAdminReserve = 8;  // connections for the operator, when clients get none
 
 }  // namespace
 
-/// In the order of construction; torn down backwards, each behind those that use it.
+/// In the order of construction; torn down in reverse, each member after those that use it.
 struct Server::State {
   State(LiveConfig loaded, ListenAddress for_clients, ListenAddress for_operators)
       : live(std::move(loaded)), address(std::move(for_clients)), admin_address(std::move(for_operators)) {}
 
   LiveConfig live;
-  AppConfig config;  ///< what it runs with: as current, but for what only a restart changes
+  AppConfig config;  ///< the configuration in use: the current one, but for keys that need a restart
   ListenAddress address;
   ListenAddress admin_address;
   std::string trace_id;  ///< of the log's lines that belong to no request
@@ -48,8 +48,8 @@ struct Server::State {
   std::vector<std::shared_ptr<void>> process_metrics;
   EventLoop control;  ///< of the main thread: signals and the admin address
   std::unique_ptr<WorkerPool> workers;
-  std::unique_ptr<BlockingPool> pool;   ///< for what requests are prepared by
-  std::unique_ptr<BlockingPool> names;  ///< looks up names of servers, which no text shall hold up
+  std::unique_ptr<BlockingPool> pool;   ///< prepares requests
+  std::unique_ptr<BlockingPool> names;  ///< looks up names of servers, apart from long texts
   std::shared_ptr<http::BodyMemory> answer_memory;
   std::unique_ptr<ModelSet> models;
   std::unique_ptr<gateway::Pipeline> pipeline;
@@ -89,7 +89,7 @@ Result<std::unique_ptr<Server>> Server::create(LiveConfig live) {
   const bool engines =
       std::ranges::any_of(config.models, [](const auto& model) { return model.engine.has_value(); });
   const CpuBudget budget = CpuBudget::of(UsableCpus::read(), config.server.workers, engines);
-  // Both ports before anything costs time.
+  // Opens both ports before slow work.
   auto address = ListenAddress::take(config.server.listen, budget.loops);
   if (!address) return fail(address.error());
   auto admin_address = ListenAddress::take(config.server.admin_listen, 1);
@@ -182,13 +182,13 @@ void Server::State::make_models(const CpuBudget& budget) {
       readiness, metrics, *log);
 }
 
-/// Somebody says that the file is another one; whether all of it is there, two looks tell.
+/// The file is said to have changed; two looks show whether it is complete.
 Task<Result<std::vector<std::string>>> Server::State::reload_when_whole() {
   if (!live.has_file()) co_return reload(std::string());
   co_return reload(co_await live.file().take_when_whole(kReloadLooks, kReloadPatience));
 }
 
-/// All or nothing: what is wrong leaves the old configuration as it is. Returns what needs a restart.
+/// All or nothing: a mistake leaves the old configuration in place. Returns the keys that need a restart.
 Result<std::vector<std::string>> Server::State::reload(Result<std::string> file_text) {
   auto changed = file_text ? read_and_apply(std::move(*file_text)) : fail(std::move(file_text).error());
   metrics
@@ -197,7 +197,7 @@ Result<std::vector<std::string>> Server::State::reload(Result<std::string> file_
       .add();
   if (!changed) {
     log->error("the configuration was refused; the old one stays", {{"error", changed.error().message}});
-    refresh_tls();  // which says what it is about, if it is about them
+    refresh_tls();  // which logs the error, if it is about certificates
     return changed;
   }
   log->info("configuration reloaded", {{"models", models->directory().now()->entries().size()},
@@ -269,7 +269,7 @@ void Server::State::announce() const {
                            Paint(shows_colours(STDOUT_FILENO))));
 }
 
-/// Says so when the models are loaded, with something to try.
+/// Announces that the models are loaded, with a call to try.
 Task<void> Server::State::announce_ready() {
   using enum EndpointStatus::State;
   const auto count = [this](EndpointStatus::State state) {
@@ -283,7 +283,7 @@ Task<void> Server::State::announce_ready() {
   if (!announced.empty() && count(kFailed) == announced.size()) {
     for (const AnnouncedModel& model : announced)
       fmt::print(stderr, "open-autoglm: the model \"{}\": {}\n", model.card.name, model.status.detail);
-    exit_code = 1;  // nothing to serve: whoever restarts us should hear of it
+    exit_code = 1;  // nothing to serve: the supervisor should know
     control.stop();
     co_return;
   }
@@ -316,7 +316,7 @@ std::size_t Server::State::busy() {
   return count;
 }
 
-/// Answers what is under way, closes what is idle, and tells newcomers to go elsewhere until then.
+/// Answers requests under way, closes idle connections, and meanwhile tells new requests to go elsewhere.
 Task<void> Server::State::drain(int number, Duration delay) {
   if (delay > Duration::zero()) {
     log->info("leaving: readiness says no, requests are still answered",

@@ -16,8 +16,8 @@ class Server {
   ~Server();
 
   /// Serves until SIGTERM or SIGINT, then drains; a second signal ends at once. SIGHUP, and a change of the
-  /// file, reads the configuration again: what is valid replaces the old, what is not leaves it. Returns the
-  /// exit code.
+  /// file, reads the configuration again: a valid one replaces the old, an invalid one changes nothing.
+  /// Returns the exit code.
   int run();
 
  private:

@@ -8,7 +8,7 @@ namespace autoglm::app {
 
 namespace {
 
-/// What keeps one client from taking what is everybody's.
+/// The limits that keep one client from taking the resources of all.
 config::Descriptor<ServerConfig> with_limits(config::Descriptor<ServerConfig> server) {
   using C = ServerConfig;
   return std::move(server)

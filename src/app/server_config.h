@@ -14,12 +14,12 @@
 
 namespace autoglm::app {
 
-/// `server:`: what clients talk to.
+/// `server:`: the side that clients see.
 struct ServerConfig {
   HostPort listen{"0.0.0.0", 8080};
   HostPort admin_listen{"127.0.0.1", 8081};
-  std::string admin_token;    ///< empty: none is asked for
-  std::string peer_key;       ///< empty: nothing of prompts is told
+  std::string admin_token;    ///< empty: none is needed
+  std::string peer_key;       ///< empty: no digests of prompts are published
   std::uint32_t workers = 0;  ///< ceiling on event loops and compute threads together; 0: the CPUs
   Duration request_timeout = std::chrono::seconds(30);
   Duration drain_delay = Duration::zero();
@@ -45,7 +45,7 @@ struct ServerConfig {
 
 config::Descriptor<ServerConfig> describe_server();
 
-/// What one of `loops` servers that share the address keeps to.
+/// The limits of one of `loops` servers that share the address.
 http::ServerLimits limits_of(const ServerConfig& config, std::size_t loops,
                              std::shared_ptr<http::BodyMemory> answer_memory);
 

@@ -8,7 +8,7 @@ namespace {
 
 using Violations = std::vector<config::Violation>;
 
-/// What is wrong with files, at the key that `Error::param` ends with.
+/// The errors in files, at the key that `Error::param` ends with.
 Violations violations(const TlsServerContext::Options& options) {
   const auto made = TlsServerContext::create(options);
   if (made) return {};
@@ -34,7 +34,7 @@ config::Descriptor<CertificateConfig> describe_certificate() {
       .check([](const C& c) { return violations({.certificates = {{c.certificate, c.key}}}); });
 }
 
-/// The authority beside a certificate that is good: what is wrong with that one has been said.
+/// Checks the clients' authority with a certificate that is valid; errors of certificates have been reported.
 Violations check_clients(const ListenerTlsConfig& c) {
   if (c.certificates.empty()) return {{"certificates", "names none; TLS needs one"}};
   if (c.client_ca.empty() && c.client_auth)

@@ -38,11 +38,11 @@ struct ListenerTlsConfig {
 
   bool operator==(const ListenerTlsConfig&) const = default;
   TlsServerContext::Options options() const;
-  /// All that are read.
+  /// All files that are read.
   std::vector<std::string> files() const;
 };
 
-/// Its check reads the files: what it finds is what a start would.
+/// Its check reads the files, and finds what a start would find.
 config::Descriptor<ListenerTlsConfig> describe_listener_tls(std::string name, std::string doc);
 
 }  // namespace autoglm::app

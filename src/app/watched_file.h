@@ -12,34 +12,35 @@
 
 namespace autoglm::app {
 
-/// The text of a configuration, up to a byte more than one may have: whatever is longer is refused for that.
+/// The text of a configuration, up to one byte more than is allowed: a longer one is refused for its size.
 std::string read_config_text(std::istream& file);
 
-/// A file that others write to, in place perhaps: half of it is no news. Not thread-safe.
+/// A file that other programs write to, perhaps in place: a half-written file does not count as changed. Not
+/// thread-safe.
 class WatchedFile {
  public:
-  /// Without a change, before it is taken for whole: writers in place pause, and nobody has announced it.
+  /// How long an unannounced change must rest before the file counts as complete: in-place writers pause.
   static constexpr Duration kQuiet = std::chrono::seconds(2);
 
-  /// What it holds now has been dealt with.
+  /// Its present content counts as handled.
   explicit WatchedFile(std::string path) : path_(std::move(path)) { taken(stamp_of(path_)); }
 
-  /// The text, of a file that is another one than was dealt with, when all looks since `kQuiet` ago have
-  /// found the same; once. A file that is gone is not news.
+  /// The text of a file that has changed since it was handled, once, when all looks since `kQuiet` ago found
+  /// the same. A file that is gone does not count as changed.
   std::optional<std::string> changed(MonotonicTime now);
-  /// For somebody who says that it is another one: the text, when two looks `between` apart have found the
-  /// same; it has been dealt with then. Errors: it cannot be read; it changes all the time, for `patience`.
+  /// For an announced change: the text, when two looks `between` apart have found the same; it then counts as
+  /// handled. Errors: it cannot be read; it kept changing for `patience`.
   Task<Result<std::string>> take_when_whole(Duration between, Duration patience);
 
  private:
   /// What a look at a file found.
   struct Look {
-    FileStamp stamp;  // from before it was read: what is written meanwhile is another stamp
+    FileStamp stamp;  // from before it was read: a write meanwhile changes the stamp
     std::string text;
     bool operator==(const Look&) const = default;
   };
 
-  /// The file as it is. Nothing when it cannot be read, or is none: a pipe would keep us waiting.
+  /// The file's present content. Nothing when it cannot be read, or is no regular file: a pipe would block.
   std::optional<Look> look() const;
   void taken(const FileStamp& stamp) {
     taken_ = stamp;
@@ -48,7 +49,7 @@ class WatchedFile {
 
   std::string path_;
   FileStamp taken_;
-  std::optional<Look> found_;  // which may go on changing
+  std::optional<Look> found_;  // which may still change
   MonotonicTime since_;
 };
 

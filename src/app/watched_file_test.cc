@@ -26,7 +26,7 @@ class WatchedFileTest : public ::testing::Test {
   }
   ~WatchedFileTest() override { std::filesystem::remove(path_); }
 
-  /// A look, one second behind the last.
+  /// A look, one second after the last.
   std::optional<std::string> look() { return watched_->changed(now_ += 1s); }
 
   std::filesystem::path path_;
@@ -68,7 +68,7 @@ TEST(ReadConfigText, ReadsAByteMoreThanOneMayHave) {
   EXPECT_EQ(read_config_text(endless).size(), (std::size_t{1} << 20U) + 1);
 }
 
-/// As by a tool that writes in place and sets the time back.
+/// As a tool does that writes in place and sets the time back.
 TEST_F(WatchedFileTest, ComparesWhatIsWrittenAndNotItsTimeAlone) {
   write("one way");
   const auto time = std::filesystem::last_write_time(path_);
@@ -84,7 +84,7 @@ TEST_F(WatchedFileTest, IsTakenWhenTwoLooksFindTheSame) {
   EventLoop loop;
   int left = 5;
   const auto taken = run_task(loop, [&]() -> Task<Result<std::string>> {
-    // Something else at each turn of the loop, and so at each look, for as long as there is something left.
+    // Writes something else at each turn of the loop, and so before each look, while parts are left.
     Scope writing;
     writing.spawn([](WatchedFileTest& test, int& parts) -> Task<void> {
       for (; parts > 0; --parts, co_await sleep_for(1ms)) test.write("part " + std::to_string(parts));

@@ -18,18 +18,18 @@ namespace autoglm::gateway {
 struct CallTimeouts {
   Duration request = std::chrono::seconds(30);  ///< a whole answer that is not streamed, queueing included
   Duration first_token = std::chrono::seconds(30);  ///< a stream's wait for its first token
-  Duration idle = std::chrono::seconds(30);         ///< and for each next one
+  Duration idle = std::chrono::seconds(30);         ///< a stream's wait for each next token
   Duration total = Duration::max();                 ///< a whole stream
 };
 
-/// Which models there are, and who answers for each. Immutable once built; shared by all loops.
+/// The models, and the endpoint that answers for each. Immutable once built; shared by all loops.
 class ModelDirectory {
  public:
   struct Entry {
     std::string name;
     std::shared_ptr<Endpoint> endpoint;
     CallTimeouts timeouts = {};
-    std::vector<std::string> aliases = {};  ///< what else clients call it
+    std::vector<std::string> aliases = {};  ///< further names for clients
   };
 
   /// The first entry is the default model.
@@ -39,15 +39,14 @@ class ModelDirectory {
   Result<const Entry*> find(std::string_view name) const;
 
   std::span<const Entry> entries() const { return entries_; }
-  /// Of each name, aliases too.
+  /// A card for each name, aliases included.
   std::vector<ModelCard> cards() const;
 
  private:
   std::vector<Entry> entries_;
 };
 
-/// The directory as it is now. Replaced whole: whoever took a snapshot keeps it, and all endpoints in it, for
-/// as long as it wants.
+/// The current directory, replaced as a whole: a snapshot keeps all endpoints in it alive.
 class LiveDirectory {
  public:
   explicit LiveDirectory(std::size_t loops)
@@ -64,7 +63,7 @@ class LiveDirectory {
     const std::lock_guard lock(mutex_);
     now_ = std::move(directory);
   }
-  /// On the loop of that index, for the way of a request: no lock. Brought up to date by `refresh`.
+  /// On the loop of that index, for requests: no lock. Brought up to date by `refresh`.
   const std::shared_ptr<const ModelDirectory>& of_loop(std::size_t index) const { return of_loop_[index]; }
   /// On that loop, after each `set`.
   void refresh(std::size_t index) { of_loop_[index] = now(); }

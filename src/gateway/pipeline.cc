@@ -12,7 +12,7 @@ namespace autoglm::gateway {
 
 namespace {
 
-/// What the caller is told whose time is up; the setting that would give more is named.
+/// The error of a call whose time is up; names the setting that would allow more.
 Error timed_out(const CallTimeouts& timeouts, bool streamed, bool begun, bool total) {
   std::string message;
   if (!streamed) {
@@ -57,14 +57,14 @@ class TimedStream final : public EventStream {
       co_return fail(timed_out(timeouts_, streamed_, begun_, total_.passed()));
     }
     begun_ = true;
-    // A whole answer keeps the deadline it began with.
+    // A whole answer keeps its first deadline.
     if (streamed_) deadline_ = earlier(Deadline::after(timeouts_.idle), total_);
     co_return batch;
   }
   const StreamOrigin* origin() const override { return inner_ ? inner_->origin() : nullptr; }
 
  private:
-  std::shared_ptr<Endpoint> endpoint_;  // outlives its stream
+  std::shared_ptr<Endpoint> endpoint_;  // must outlive its stream
   std::unique_ptr<EventStream> inner_;
   bool streamed_;
   bool begun_ = false;
@@ -77,8 +77,8 @@ class TimedStream final : public EventStream {
 
 Task<Result<Pipeline::Answer>> Pipeline::generate(std::unique_ptr<InferenceRequest> request,
                                                   CallContext context) const {
-  // 1. The model that the name stands for at this moment; it stays until the answer has ended, whatever is
-  // configured meanwhile.
+  // 1. The model that the name stands for now; the answer keeps it to its end, whatever is configured
+  // meanwhile.
   const std::shared_ptr<const ModelDirectory> models = models_.of_loop(EventLoop::current().index());
   const auto found = models->find(request->model);
   if (!found) co_return fail(found.error());
@@ -98,13 +98,13 @@ Task<Result<Pipeline::Answer>> Pipeline::generate(std::unique_ptr<InferenceReque
 
   // 3. The endpoint does the work.
   if (endpoint->passes_through()) {
-    // Whoever goes on with a broken stream must draw as the first one did.
+    // An endpoint that continues a broken stream must draw as the first one did.
     auto& seed = std::get<GenerateRequest>(request->work).sampling.seed;
     if (!seed) seed = thread_random()() >> 1U;
   } else {
-    request->wire.bytes = {};  // a long generation need not hold it
+    request->wire.bytes = {};  // not needed any more, and a generation may be long
   }
-  // Of what is passed on as it is the caller has said so.
+  // For kPassed the caller has set this.
   if (request->wire.protocol != WireBody::Protocol::kPassed)
     request->wire.names_model = request->model == (*found)->name;
   request->model = (*found)->name;
@@ -114,7 +114,7 @@ Task<Result<Pipeline::Answer>> Pipeline::generate(std::unique_ptr<InferenceReque
       co_await with_deadline(deadline, endpoint->generate(InferenceRequestPtr(std::move(request)), context),
                              "starting the generation");
   if (!events) {
-    // Of an endpoint elsewhere the wait for a whole answer ends here.
+    // The wait for a whole answer of a remote endpoint ends here.
     const bool late = events.error().code == ErrorCode::kDeadlineExceeded && events.error().reason.empty();
     if (late && deadline.passed()) co_return fail(timed_out(timeouts, streamed, false, total.passed()));
     co_return fail(std::move(events).error());

@@ -12,8 +12,8 @@
 
 namespace autoglm::gateway {
 
-/// The way of a call through the gateway: the stages stand in `generate`, in order. One object
-/// serves all loops; thread-safe.
+/// The path of a call through the gateway: its stages, in order, are in `generate`. One object serves all
+/// loops; thread-safe.
 class Pipeline {
  public:
   struct Answer {
@@ -23,8 +23,8 @@ class Pipeline {
 
   explicit Pipeline(const LiveDirectory& models) : models_(models) {}
 
-  /// `request` is nobody else's yet, and its model as the client named it; empty: the default. Errors: what
-  /// any stage refuses with; kDeadlineExceeded.
+  /// `request` is not shared yet; its model is the name that the client sent, empty: the default. Errors:
+  /// those of the stages; kDeadlineExceeded.
   Task<Result<Answer>> generate(std::unique_ptr<InferenceRequest> request, CallContext context) const;
 
   const LiveDirectory& models() const { return models_; }

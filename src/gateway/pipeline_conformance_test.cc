@@ -1,4 +1,4 @@
-// The conformance suite of EventStream, over what the pipeline makes of an endpoint's.
+// The conformance suite of EventStream, over the pipeline's stream around an endpoint's.
 #include "gateway/pipeline.h"
 #include "inference/testing/fake_endpoint.h"
 #include "inference/testing/stream_conformance.h"

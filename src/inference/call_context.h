@@ -8,11 +8,11 @@
 
 namespace autoglm {
 
-/// What travels with a call beside the request, and nothing else, ever. Cancellation is the
-/// destruction of the task or stream that carries the call.
+/// What travels with a call beside the request. Add nothing else: cancellation, for one, is the destruction
+/// of the task or stream that carries the call.
 struct CallContext {
-  Deadline deadline;          ///< for the first token; passed on to whoever is called
-  std::string tenant;         ///< empty: nobody in particular
+  Deadline deadline;          ///< for the first token; passed on with each further call
+  std::string tenant;         ///< empty: unknown
   std::uint8_t priority = 0;  ///< 0 … 9, 9 first
   observe::TraceContext span;
 };

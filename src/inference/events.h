@@ -31,7 +31,7 @@ struct GeneratedLogprob {
   std::vector<TokenLogprob> top;  ///< likeliest first
 };
 
-/// What has been added to a tool call; id and name come whole, with the first.
+/// What has been added to a tool call; id and name come whole, with the first delta.
 struct ToolCallDelta {
   std::uint32_t index = 0;
   std::string id;
@@ -64,8 +64,7 @@ struct Usage {
 struct EventBatch {
   std::vector<TokenEvent> events;
   /// Of a stream that is passed through: the answer's own bytes, whole frames in the client's protocol, the
-  /// last ones included. They go out as they are; `events` only say what is in them, as far as somebody here
-  /// needs it.
+  /// last ones included. They go out unchanged; `events` say only as much of them as this process needs.
   std::string raw;
   std::optional<Usage> usage;
   bool last() const { return usage.has_value(); }
@@ -75,33 +74,33 @@ struct EventBatch {
 struct StreamOrigin {
   std::string endpoint;
   std::uint32_t attempts = 1;
-  std::string fallback;                          ///< the model that answers in the asked one's place
+  std::string fallback;  ///< the model that answers in place of the one that was asked
   std::shared_ptr<const EndpointAnswer> answer;  ///< its head: status, type and fields; null: there is none
 };
 
-/// What a stream says to whoever asks it for more than there is.
+/// The error of `next()` on a stream that is over.
 Error stream_is_over();
 
-/// The answer to a generate request while it is being made. Pulled; belongs to the loop it was
-/// made on. **Destroying it cancels the work**, wherever it stands, and gives back at once what was held for
-/// it. Its endpoint outlives it. An error ends the stream.
+/// The answer to a generate request while it is being made. Pulled; belongs to the loop it was made on.
+/// **Destroying it cancels the work**, wherever it stands, and releases at once what was held for it. Its
+/// endpoint must outlive it. An error ends the stream.
 class EventStream {
  public:
   virtual ~EventStream() = default;
 
   /// The next batch, with at least one event or byte unless it is the last one. One call at a time. A pending
   /// `next()` may be destroyed, at any moment, and called again: nothing is lost and nothing comes twice.
-  /// Behind the last batch and behind an error every further call is an error.
+  /// After the last batch, and after an error, every further call is an error.
   virtual Task<Result<EventBatch>> next() = 0;
 
   /// Known once `generate` has returned; null for an engine of this process. Valid until the next `next()`.
   virtual const StreamOrigin* origin() const { return nullptr; }
 
-  /// The head of the answer that this comes from, as far as a client may have it; null: there is none.
+  /// The head of the server's answer, as far as a client may see it; null: there is none.
   virtual std::shared_ptr<const EndpointAnswer> head() const { return nullptr; }
 
-  /// Whether every token comes with its id, so that somebody else can go on exactly. Of the stream, not of
-  /// who makes it: what is known of a server may change while it answers.
+  /// Whether every token comes with its id, so that another endpoint can continue exactly. Asked of the
+  /// stream and not of its endpoint, since what is known of a server may change while it answers.
   virtual bool tells_tokens() const { return false; }
 };
 

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kBlock = 512;
 
-/// Multiply and fold, eight bytes at a time. Not against attackers: a collision costs a worse choice, nothing
+/// Multiply and fold, eight bytes at a time. Not cryptographic: a collision costs a worse choice, nothing
 /// else.
 std::uint64_t mix(std::uint64_t state, std::uint64_t word) {
   const auto product = static_cast<unsigned __int128>(state ^ word) * 0x9E3779B97F4A7C15ULL;

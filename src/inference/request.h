@@ -58,15 +58,15 @@ struct ChatPrompt {
   ToolUse tool_use = ToolUse::kAuto;
   bool parallel_tool_calls = true;
   bool continue_final_message = false;  ///< the last message is the beginning of the answer
-  bool add_generation_prompt = true;    ///< behind the last message the assistant's turn begins
+  bool add_generation_prompt = true;    ///< after the last message the assistant's turn begins
   std::map<std::string, std::string> template_arguments;  ///< JSON by name, for the template
 };
 
 /// Text to continue.
 struct TextPrompt {
   std::string text;
-  bool parse_special = true;  ///< special tokens written in it are these tokens; else they stay text
-  std::string suffix = {};    ///< what stands behind the answer, for models that fill in the middle
+  bool parse_special = true;  ///< special tokens written in the text become these tokens; else they stay text
+  std::string suffix = {};    ///< what follows the answer, for models that fill in the middle
 };
 
 /// Tokens to continue, taken as they are.
@@ -81,7 +81,7 @@ struct OutputFormat {
   enum class Kind : std::uint8_t { kText, kJsonObject, kJsonSchema, kGrammar };
   Kind kind = Kind::kText;
   std::string definition;       ///< the schema, as JSON, or the grammar, as GBNF
-  std::string field_name = {};  ///< by which the request asked for it; empty: the kind's own
+  std::string field_name = {};  ///< the field by which the request asked for it; empty: the kind's own
 
   std::string_view field() const {
     if (!field_name.empty()) return field_name;
@@ -89,7 +89,7 @@ struct OutputFormat {
   }
 };
 
-/// Of a prompt that may be longer: how much of it is kept.
+/// How much is kept of a prompt that may be longer.
 struct Truncation {
   std::int64_t tokens = -1;      ///< -1: what the context leaves beside the answer
   bool keeps_beginning = false;  ///< else its end
@@ -102,37 +102,39 @@ struct GenerateRequest {
   StopConditions stop;
   std::uint32_t n = 1;
   OutputFormat format;
-  std::optional<std::uint32_t> top_logprobs;  ///< report each token's, and so many of the likeliest beside it
-  std::string cache_salt;  ///< requests share computed prefixes only with those of an equal one
+  std::optional<std::uint32_t>
+      top_logprobs;        ///< report each token's logprob, and those of so many likeliest tokens
+  std::string cache_salt;  ///< requests share computed prefixes only with requests of an equal salt
   bool echo = false;       ///< the text begins with the prompt's
   std::optional<std::uint32_t> prompt_logprobs;  ///< as top_logprobs, of the prompt's tokens
-  /// What somebody else has generated already of each choice; the answer continues behind it as if nothing
-  /// had happened. Empty, or one list a choice.
+  /// The tokens of each choice that another server has generated already; the answer continues after them as
+  /// if this server had generated them. Empty, or one list a choice.
   std::vector<std::vector<TokenId>> resume;
-  /// The same for endpoints that go on from text: what was said of the only choice, in how many tokens about.
+  /// The same for endpoints that continue from text: the only choice's text so far, and about how many tokens
+  /// it has.
   std::string resume_text;
   std::uint32_t resume_text_tokens = 0;
   std::optional<bool> add_special;       ///< BOS and the like; absent: for texts, not for chats
   std::optional<Truncation> truncation;  ///< absent: a prompt that is too long is refused
   std::vector<std::string> bad_words;    ///< that the answer must not have
-  /// Why an engine of ours cannot do what is asked. Whoever reads the request here answers with it; a server
-  /// elsewhere gets the client's own body and decides for itself.
+  /// Why this program's engine cannot do what is asked: its answer to the request. A server elsewhere gets
+  /// the client's own body and decides for itself.
   std::optional<Error> refusal;
 
   std::uint32_t choices() const { return n * static_cast<std::uint32_t>(prompts.size()); }
 };
 
 /// The client's own body, for endpoints that speak its protocol: it goes to them with a few members changed,
-/// so that what we do not know survives.
+/// so that members unknown to us survive.
 struct WireBody {
   enum class Protocol : std::uint8_t { kNone, kCompletions, kChat, kGenerate, kPassed };
   Protocol protocol = Protocol::kNone;
   bool stream = false;
-  std::string bytes;         ///< one JSON object; empty where nobody will forward it
+  std::string bytes;         ///< one JSON object; empty when it will not be forwarded
   bool names_model = false;  ///< `bytes` say InferenceRequest::model already
   std::string query;         ///< of the address that the client called, without '?'
-  /// Nobody here knows more of it than its model and whether it streams: it is for endpoints that judge it
-  /// themselves, and nobody goes on with an answer to it.
+  /// This process understands only its model and whether it streams: it goes to endpoints that judge it
+  /// themselves, and an answer to it is never continued.
   bool opaque = false;
   // Of kPassed, whose bytes may be anything:
   std::string method;

@@ -11,9 +11,9 @@ namespace autoglm {
 
 using TokenId = std::int32_t;
 
-/// The numbers that say how the next token is chosen, as far as one source says them: a model's file, the
-/// configuration, a request. What is absent is left to the next source. Whoever reads them checks their
-/// range.
+/// The numbers that say how the next token is chosen, as far as one source has them: a model's file, the
+/// configuration, a request. An absent number is left to the next source. Each reader of a source checks the
+/// ranges.
 struct SamplingNumbers {
   std::optional<double> temperature;  ///< 0: greedy
   std::optional<double> top_p;
@@ -26,18 +26,18 @@ struct SamplingNumbers {
   bool operator==(const SamplingNumbers&) const = default;
 };
 
-/// What a request says: numbers, and what no model has defaults for.
+/// What a request says: the numbers, and parameters for which no model has defaults.
 struct SamplingRequest : SamplingNumbers {
   std::optional<std::uint64_t> seed;  ///< absent: a fresh one a request
   std::vector<std::pair<TokenId, float>> logit_bias;
   std::vector<TokenId> allowed_tokens;         ///< no others; empty: all
   std::optional<double> typical_p;             ///< 1: off
   std::optional<double> top_n_sigma;           ///< 0 or less: off
-  std::optional<std::int32_t> penalty_window;  ///< tokens that penalties count, the last ones; -1: all
+  std::optional<std::int32_t> penalty_window;  ///< how many of the last tokens penalties count; -1: all
 };
 
 /// How the next token is chosen, all of it. The initial values are plain sampling, which OpenAI and vLLM do
-/// when nobody says otherwise: the model's own distribution.
+/// unless told otherwise: the model's own distribution.
 struct SamplingParams {
   double temperature = 1.0;
   double top_p = 1.0;
@@ -55,7 +55,7 @@ struct SamplingParams {
 struct SamplingRange {
   double min;
   double max;
-  bool above_min = false;  ///< `min` itself is none of them
+  bool above_min = false;  ///< `min` itself is excluded
 
   bool contains(double value) const { return value <= max && (above_min ? value > min : value >= min); }
 };
@@ -75,13 +75,13 @@ void for_each_sampling_number(Visit&& visit) {
   visit("repetition_penalty", &N::repetition_penalty, &P::repetition_penalty, SamplingRange{0, 10, true});
 }
 
-/// Sets the number called `name`. Errors, in words that go behind the name: no number is called so, it is
-/// out of range, it has to be whole.
+/// Sets the number called `name`. Errors, worded to follow the name: there is no such number, it is out of
+/// range, it has to be whole.
 std::optional<std::string> set_sampling_number(SamplingNumbers& numbers, std::string_view name, double value);
 
-/// `params` with what `numbers` says in the place of what they were.
+/// `params`, replaced by `numbers` where these are present.
 SamplingParams with(SamplingParams params, const SamplingNumbers& numbers);
-/// The same, and what requests alone can say.
+/// The same, with the parameters that only requests have.
 SamplingParams with(SamplingParams params, const SamplingRequest& request);
 
 /// What one source says.
@@ -90,7 +90,7 @@ struct SamplingLayer {
   SamplingNumbers numbers;
 };
 
-/// A number that a request need not say, and who has said it.
+/// A number's default, and the source that has it.
 struct SamplingDefault {
   std::string name;
   double value = 0;
@@ -99,9 +99,9 @@ struct SamplingDefault {
   bool operator==(const SamplingDefault&) const = default;
 };
 
-/// What layers make together, on top of plain sampling; a later one wins, number by number.
+/// The layers on top of plain sampling; a later layer wins, number by number.
 SamplingParams merge(const std::vector<SamplingLayer>& layers);
-/// The same, all numbers with their sources; of what no layer says it is "plain".
+/// The same, as all numbers with their sources, which is "plain" for a number of no layer.
 std::vector<SamplingDefault> explain(const std::vector<SamplingLayer>& layers);
 
 }  // namespace autoglm

@@ -16,7 +16,7 @@ bool BreakerModel::has_enough_errors(std::int64_t bucket) const {
   return total > 0 && total >= config_.request_volume && 100 * errors / total >= config_.error_percent;
 }
 
-/// At the beginning of each bucket that has begun since, by the whole ones before it.
+/// Decides at the beginning of each bucket since the last call, by the whole buckets before it.
 void BreakerModel::decide(MonotonicTime now) {
   const std::int64_t bucket = bucket_of(now);
   if (bucket == decided_until_) return;
@@ -60,7 +60,7 @@ void BreakerModel::fails(const Attempt& attempt, MonotonicTime now) {
   decide(now);
   const bool lasting = attempt.succeeded && now - *attempt.succeeded > config_.window;
   if (attempt.probe && !lasting) {
-    // What closed it was no success; where it is open again, others have seen to that.
+    // The success that closed it was taken back; where it is open again, nothing needs doing.
     if (!attempt.succeeded || state_ == State::kClosed) open(now);
     return;
   }
@@ -76,7 +76,7 @@ void BreakerModel::leaves(const Attempt& attempt) {
   if (attempt.probe) state_ = State::kOpen;
 }
 
-/// Whoever opens it again knows better.
+/// Opening again overrides this.
 void BreakerModel::comes_back(MonotonicTime now) {
   decide(now);
   expected_ = state_ != State::kClosed;

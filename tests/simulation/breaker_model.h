@@ -8,9 +8,9 @@
 
 namespace autoglm::gateway {
 
-/// What the circuit breaker promises, written once more and simply: every outcome is remembered with its
-/// time, and all are counted anew at the end of each bucket. The simulation tells it what it tells the
-/// breaker, and compares.
+/// A second, simple implementation of the circuit breaker: it keeps every outcome with its time, and counts
+/// all of them anew at the end of each bucket. The simulation gives it the same events as the breaker, and
+/// compares.
 class BreakerModel {
  public:
   /// One request, from its admission to its end.
@@ -23,11 +23,11 @@ class BreakerModel {
 
   bool admits(MonotonicTime now);
   bool is_open() const { return state_ == State::kOpen; }
-  /// Where it `admits`; where it is open, for want of anybody else.
+  /// Begins an attempt where it `admits`; where it is open, when no other endpoint can be asked.
   Attempt begins(MonotonicTime now);
   void succeeds(Attempt& attempt, MonotonicTime now);
   void fails(const Attempt& attempt, MonotonicTime now);
-  /// It ends as neither.
+  /// The attempt ends as neither.
   void leaves(const Attempt& attempt);
   /// A check has succeeded again.
   void comes_back(MonotonicTime now);
@@ -49,10 +49,10 @@ class BreakerModel {
   Duration length_ = config_.window / kBuckets;
   State state_ = State::kClosed;
   MonotonicTime opened_;
-  bool expected_ = false;           // back, since it opened
-  std::deque<Outcome> outcomes_;    // of the last buckets, in their order
-  std::int64_t counts_from_ = 0;    // the first bucket that does
-  std::int64_t decided_until_ = 0;  // the last bucket at whose beginning it was decided
+  bool expected_ = false;           // the endpoint was seen to be back since the breaker opened
+  std::deque<Outcome> outcomes_;    // of the last buckets, in order
+  std::int64_t counts_from_ = 0;    // the first bucket that counts
+  std::int64_t decided_until_ = 0;  // the last bucket at whose beginning it decided
 };
 
 }  // namespace autoglm::gateway

@@ -55,7 +55,8 @@ void Client::ask() {
   }
   Random& random = world_.machine().random();
   Call call{.id = world_.next_id(), .chat = random.below(2) == 0, .stream = random.below(3) != 0};
-  const bool first = call.id <= 4;  // these say much, so that all is there that grows with that
+  const bool first =
+      call.id <= 4;  // these have long texts, so that all buffers grow before memory is measured
   if (first) call.chat = call.id % 2 == 0;
   call.wants_usage = call.stream && random.below(2) == 0;
   call.engine = world_.has_engine() && !first && random.below(2) == 0;
@@ -92,7 +93,7 @@ void Client::send(const Call& call) {
   }
 }
 
-/// In one of the ways to go.
+/// Leaves in one of several ways.
 void Client::leave(std::uint64_t id) {
   Call* call = world_.history().find(id);
   if (call_ != id || call == nullptr) return;
@@ -135,7 +136,7 @@ void Client::broken(Link& link) {
   if (&link == link_.get()) cut();
 }
 
-/// The connection is over: fine between two answers, and for one who has used it before also in their place.
+/// The connection is over: allowed between two answers, and on a used connection also instead of an answer.
 void Client::cut() {
   if (link_->open()) link_->close();
   link_->forget();
@@ -151,7 +152,7 @@ void Client::cut() {
   over();
 }
 
-/// Also what comes behind the outcome, which is to be nothing but the end of the message.
+/// Reads also after the outcome, where nothing but the end of the message may come.
 void Client::read_more() {
   while (call_) {
     if (!head_ && !read_head()) return;

@@ -14,8 +14,8 @@ namespace autoglm::simulation {
 
 class PathWorld;
 
-/// Somebody who asks, reads, thinks, and asks again, mostly on the same connection; sometimes leaves in the
-/// middle, in one of the ways that there are, or reads slowly.
+/// A client that asks, reads, thinks, and asks again, mostly on the same connection; sometimes it leaves in
+/// the middle, in one of several ways, or reads slowly.
 class Client final : public Peer {
  public:
   Client(PathWorld& world, unsigned number);
@@ -24,7 +24,7 @@ class Client final : public Peer {
   void received(Link& link, std::string_view bytes) override;
   void ended(Link& link) override;
   void broken(Link& link) override;
-  /// Whoever waits for the model in this process does so no longer.
+  /// Stops waiting for the model in this process.
   void leave_engine();
 
  private:
@@ -43,7 +43,7 @@ class Client final : public Peer {
   unsigned number_;
   std::string address_;
   std::shared_ptr<Link> link_;
-  std::optional<std::uint64_t> call_;  // under way
+  std::optional<std::uint64_t> call_;  // the call under way
   bool streamed_ = false;
   std::uint32_t answers_ = 0;  // on this connection
 

@@ -10,7 +10,7 @@ EjectionModel::EjectionModel(const cluster::EjectionConfig& ejection, const clus
   for (const cluster::FailureLimit& limit : limits) members_.push_back({.limit = limit});
 }
 
-/// For how long a failure leaves it out; zero: not yet.
+/// For how long a failure ejects the member; zero: not yet.
 Duration EjectionModel::earned(MemberState& state, Streak ended, MonotonicTime now) const {
   Duration time = Duration::zero();
   state.streak.in_a_row += 1 + ended.in_a_row;
@@ -28,7 +28,7 @@ Duration EjectionModel::earned(MemberState& state, Streak ended, MonotonicTime n
 }
 
 void EjectionModel::fails(std::size_t member, Streak ended, MonotonicTime now) {
-  if (ejected(member, now)) return;  // of a request from before
+  if (ejected(member, now)) return;  // the request began before the ejection
   MemberState& state = members_[member];
   const Duration time = earned(state, ended, now);
   std::size_t out = 1;
@@ -46,8 +46,8 @@ void EjectionModel::start_afresh(MemberState& state) {
   state.out_until = MonotonicTime();
 }
 
-/// So many checks in a row change the belief, and as many successes show that it is back, whether it was
-/// believed to be gone or not: that ends an ejection. One that is well again starts afresh.
+/// So many checks in a row change the belief, and as many successes show that the member is back, whether it
+/// was believed to be gone or not: that ends an ejection. A member that is well again starts afresh.
 bool EjectionModel::checked(std::size_t member, bool well, MonotonicTime now) {
   MemberState& state = members_[member];
   state.successes = well ? state.successes + 1 : 0;

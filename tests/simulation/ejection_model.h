@@ -10,8 +10,8 @@
 
 namespace autoglm::gateway {
 
-/// Who of a pool is believed to be well, and who is left out for a time because requests failed:
-/// docs/gateway.md, written once more. The simulation tells it what it tells the pool, and compares.
+/// A second implementation of docs/gateway.md: which members of a pool are believed to be well, and which are
+/// ejected because requests failed. The simulation gives it the same events as the pool, and compares.
 class EjectionModel {
  public:
   /// Failures that a success ended.
@@ -24,11 +24,11 @@ class EjectionModel {
                 const std::vector<cluster::FailureLimit>& limits);
 
   Streak succeeds(std::size_t member) { return std::exchange(members_[member].streak, {}); }
-  /// `ended`: by a success that was none.
+  /// `ended`: the streak that was ended by a success which this takes back.
   void fails(std::size_t member, Streak ended, MonotonicTime now);
   /// No connection could be made for a request.
   void finds_nobody(std::size_t member) { members_[member].missed = true; }
-  /// Whether it succeeds again: something had been missed.
+  /// Whether the check succeeds again, after a miss.
   bool checked(std::size_t member, bool well, MonotonicTime now);
 
   bool well(std::size_t member) const { return members_[member].well; }

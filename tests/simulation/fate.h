@@ -7,7 +7,7 @@
 
 namespace autoglm::simulation {
 
-/// What becomes of one request.
+/// How a server treats one request.
 enum class Fate : std::uint8_t {
   kAnswers,
   kAnswersSlowly,
@@ -22,13 +22,13 @@ enum class Fate : std::uint8_t {
   kStatus500,
   kStatus503,
   kStatus429,
-  kMisconfigured,  // has not this model, this path, our key
+  kMisconfigured,  // lacks this model, this path or our key
   kStatus400,
-  kSaysMore,  // the answer, and once more
-  kCloses,    // behind the answer
+  kSaysMore,  // sends the answer twice
+  kCloses,    // closes after the answer
 };
 
-/// Of a request that comes to a server in that mood.
+/// The fate of a request at a server in that mood.
 Fate fate(Random& random, Mood mood);
 
 }  // namespace autoglm::simulation

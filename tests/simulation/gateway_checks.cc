@@ -1,5 +1,5 @@
-// What a world looks at: that whoever is asked may be, and that breakers and ejections are as their models
-// say.
+// The checks of a world: that only eligible endpoints are asked, and that breakers and ejections are as their
+// models say.
 #include "gateway_world.h"
 
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@ namespace autoglm::gateway {
 using enum Saw;
 using State = CircuitBreaker::State;
 
-/// 0 is asked before 1, and so on. The rule of docs/gateway.md, written once more.
+/// Tier 0 is asked before 1, and so on: a second implementation of docs/gateway.md.
 int World::tier(std::size_t index) {
   const EndpointSet& set = dispatcher_->endpoints();
   const Member& member = members()[index];
@@ -30,14 +30,14 @@ bool World::has_place(std::size_t member) {
   return members()[member].state->enabled && !members()[member].full();
 }
 
-/// Of those that are not drained.
+/// Whether all breakers are open, of members that are not drained.
 bool World::everybody_is_shut() {
   for (std::size_t i = 0; i < moods_.size(); ++i)
     if (members()[i].state->enabled && (admits(i) || !models_[i].is_open())) return false;
   return true;
 }
 
-/// As the breaker says, and the model of it.
+/// Asks the breaker and its model, which must agree.
 bool World::admits(std::size_t member) {
   const bool admitted = dispatcher_->endpoints().breaker(member).admits(now_);
   EXPECT_EQ(admitted, models_[member].admits(now_)) << "the breaker and its model differ";
@@ -56,13 +56,14 @@ void World::check_pick(const Request& request, std::size_t picked) {
     const bool could = i != picked && members()[i].state->enabled && !request.tried.contains(i) &&
                        admits(i) &&
                        (!request.broke || endpoints_[i]->current_continuation == Continuation::kExact);
-    // For one that is well a place is waited for; not for one that is not.
+    // A request waits for a place at a healthy member, and not at an unhealthy one.
     if (tier_picked == 3 && members()[i].full()) continue;
     ASSERT_TRUE(!could || tier(i) >= tier_picked) << "somebody better was there";
   }
 }
 
-/// An open breaker lets somebody in: while all are, and nobody is a probe, it is a request's one attempt.
+/// An open breaker admits a request only while all are open, without a probe under way, and as the request's
+/// only attempt.
 void World::check_lone_probe(const Request& request, std::size_t picked) {
   ASSERT_TRUE(everybody_is_shut()) << "the breaker's model is open, and not everybody's is";
   ASSERT_EQ(request.attempts, 0U) << "a probe that nobody else could be is nobody's retry";
@@ -70,20 +71,20 @@ void World::check_lone_probe(const Request& request, std::size_t picked) {
     ASSERT_TRUE(available(picked) || !available(i) || !has_place(i)) << "somebody better was there";
 }
 
-/// Nobody is refused who could have been that probe.
+/// No request is refused that could have been that probe.
 void World::check_refusal(const Request& request) {
   if (request.attempts > 0 || !everybody_is_shut()) return;
   for (std::size_t i = 0; i < moods_.size(); ++i)
     ASSERT_FALSE(has_place(i)) << "nobody was asked while every breaker was open";
 }
 
-/// What must hold whatever has happened; and what has.
+/// Checks what must always hold, and tallies what has happened.
 void World::look() {
   std::size_t out = 0;
   for (std::size_t i = 0; i < moods_.size(); ++i) {
     const Member& member = members()[i];
     ASSERT_TRUE(member.max_connections == 0 || member.in_flight() <= member.max_connections);
-    admits(i);  // a pick has looked at some; whoever looks makes up for a window at most
+    admits(i);  // as a pick does for some members; a look makes up for a window at most
     const State state = dispatcher_->endpoints().breaker(i).state();
     ASSERT_EQ(state == State::kHalfOpen, probe_[i].has_value()) << "a probe that nobody is";
     if (breakers_[i] == State::kClosed && state == State::kOpen) ++tally_[kBreakerOpens];

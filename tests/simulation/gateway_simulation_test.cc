@@ -30,7 +30,7 @@ TEST_P(GatewaySimulation, EveryRequestEndsOnceAndEveryGuardHolds) {
     tally += world.tally();
   }
   EXPECT_EQ(tally[Saw::kRequest], kWorlds * kRequests);
-  // The simulation walked the ways that it is about; a few worlds, under sanitizers, need not.
+  // The simulation must have taken every path that it is about; a few worlds, under sanitizers, need not.
   for (std::size_t i = 0; kWhole && i < kSights; ++i)
     EXPECT_GE(tally[static_cast<Saw>(i)], 100U) << kSightNames.at(i);
 }

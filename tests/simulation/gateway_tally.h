@@ -6,11 +6,11 @@
 
 namespace autoglm::gateway {
 
-/// What a simulation must have seen often enough to be worth anything.
+/// The events that a simulation must have seen often enough to be meaningful.
 enum class Saw : std::uint8_t {
   kRequest,
   kAnswer,
-  kRefusal,  // by whatever error
+  kRefusal,  // with any error
   kBreakerOpens,
   kProbe,
   kProbeCloses,
@@ -21,7 +21,7 @@ enum class Saw : std::uint8_t {
   kReturn,
   kPanicPick,
   kBackup,
-  kLastResort,  // somebody who is not well, since nobody is
+  kLastResort,  // a member that is not well, since none is
   kWait,
   kWaitTooLong,
   kPause,

@@ -11,16 +11,16 @@
 
 namespace autoglm::gateway {
 
-/// How a simulated server is just now.
+/// The present state of a simulated server.
 enum class Mood : std::uint8_t { kWell, kFailing, kHanging, kGone, kBusy, kBreaking };
 
-/// A pool with so many kinds of servers; everything quick, so that much happens.
+/// A pool of servers with various settings; all times are short, so that much happens.
 PoolConfig config_of(Random& random, Balance balance);
 BalancerFactory factory_of(Balance balance);
 Error error_of(ErrorCode code, Origin origin, Retry retry, std::string reason = {});
-/// Half of it, half as much again, or something between.
+/// Between half of `mean` and one and a half times it.
 Duration about(Random& random, Duration mean);
-/// What comes of asking a server in that mood, and when.
+/// The outcome of asking a server in that mood, and when it comes.
 std::pair<std::optional<Error>, Duration> fate(Random& random, Mood mood);
 
 }  // namespace autoglm::gateway

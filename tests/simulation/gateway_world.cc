@@ -166,7 +166,7 @@ void World::ask(std::uint64_t id, Ask ask, bool hedge) {
   ASSERT_LT(request.attempts, request.allowed);
   if (request.attempts++ > 0) {
     ++tally_[kRetry];
-    // The rest of a broken answer takes the place of what was lost, and is nobody's retry.
+    // The rest of a broken answer replaces lost work, and is no retry of the budget.
     const bool replaces = !hedge && std::exchange(request.replaces, false);
     if (!replaces && !std::exchange(request.retrying, true)) {
       ++retrying_;
@@ -214,13 +214,13 @@ void World::settle(std::uint64_t id, std::uint64_t number) {
   if (request.asked.empty()) advance(id);
 }
 
-/// Who neither fails nor succeeds leaves the probe to the next.
+/// A probe that neither fails nor succeeds leaves its turn to the next request.
 void World::end_probe(std::size_t member, bool neutral) {
   probe_[member].reset();
   ++tally_[neutral ? kProbeLeaves : kProbeReopens];
   const CircuitBreaker& breaker = dispatcher_->endpoints().breaker(member);
   ASSERT_EQ(breaker.state(), State::kOpen);
-  // A neutral end leaves what is left of the sleep window, which a probe without others need not await.
+  // A neutral end leaves the rest of the sleep window, which a lone probe need not await.
   ASSERT_TRUE(neutral || breaker.until_probe(now_) > Duration::zero());
 }
 
@@ -261,7 +261,7 @@ void World::drop(const Asked& asked) {
   ++tally_[kProbeLeaves];
 }
 
-/// Another one was faster.
+/// The other endpoint of the hedge was faster.
 void World::lose(Request& request, Asked asked) {
   const std::size_t member = asked.ask.member();
   const bool slow = now_ - asked.ask.began() >= kHedgeAfter;
@@ -331,7 +331,7 @@ void World::end(std::uint64_t id) {
   live_.erase(id);
 }
 
-/// Whoever waits looks again, in turn, as long as that helps.
+/// The waiting requests look again, in turn, as long as that helps.
 void World::wake() {
   for (std::size_t n = line_.size(); n > 0; --n) {
     const std::uint64_t first = line_.front();

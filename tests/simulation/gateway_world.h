@@ -25,16 +25,16 @@
 namespace autoglm::gateway {
 
 /// A dispatcher between clients that come, wait and leave and servers that are well, fail, hang, vanish, are
-/// busy or break streams; two loops, one clock, everything from one seed. Whoever ModelPool waits for is an
-/// event here.
+/// busy or break streams; two loops, one clock, everything from one seed. Where ModelPool waits, this has an
+/// event.
 class World {
  public:
   World(std::uint64_t seed, Balance balance);
   ~World();
 
-  /// So many clients come; returns when the last has ended.
+  /// That many clients come; returns when the last has ended.
   void run(std::uint64_t requests);
-  /// Nothing is left over: no request, place, probe or retry.
+  /// Checks that nothing is left over: no request, place, probe or retry.
   void check_at_rest();
   Tally tally() const { return tally_; }
 
@@ -55,7 +55,7 @@ class World {
     std::uint64_t order;
     Kind kind;
     std::uint64_t subject;  // a request, or an endpoint
-    std::uint64_t detail;   // the request's epoch, so that what is overtaken is not heard
+    std::uint64_t detail;   // the request's epoch, so that outdated events are ignored
     bool operator>(const Event& other) const { return std::tie(at, order) > std::tie(other.at, other.order); }
   };
   struct Asked {
@@ -64,7 +64,7 @@ class World {
     std::uint64_t number;
     bool hedge;
     BreakerModel::Attempt model;
-    std::optional<Error> mishap;  // that it will come to
+    std::optional<Error> mishap;  // its coming error, if any
   };
   struct Request {
     std::unique_ptr<Dispatch> dispatch;
@@ -81,7 +81,7 @@ class World {
     std::uint32_t early_breaks = 0;
     std::optional<Ask> streaming = {};
     BreakerModel::Attempt streaming_model = {};
-    EjectionModel::Streak ended = {};  // by the answer that streams
+    EjectionModel::Streak ended = {};  // the streak that the streaming answer's success ended
   };
 
   void happen(const Event& event);
@@ -117,7 +117,7 @@ class World {
   Duration about(Duration mean) { return gateway::about(random_, mean); }
   std::span<const Member> members() { return dispatcher_->endpoints().members(); }
 
-  /// For verdicts on what is destroyed.
+  /// For verdicts given by destructors.
   class WorldClock final : public Clock {
    public:
     explicit WorldClock(const MonotonicTime& now) : now_(now) {}
@@ -138,7 +138,7 @@ class World {
   std::vector<Mood> moods_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::vector<Dispatcher::Loop> loops_;
-  std::vector<InferenceRequest> inferences_;  // that begin differently
+  std::vector<InferenceRequest> inferences_;  // with different beginnings
   EndpointSet::Outlook outlook_;
   std::map<std::uint64_t, Request> live_;
   std::deque<std::uint64_t> line_;
@@ -147,9 +147,9 @@ class World {
   std::vector<BreakerModel> models_;
   std::optional<EjectionModel> ejections_;
   std::vector<bool> ejected_;
-  std::vector<std::optional<std::uint64_t>> probe_;  // of each member: who is it
+  std::vector<std::optional<std::uint64_t>> probe_;  // of each member: the request that is its probe
   std::uint64_t order_ = 0;
-  std::uint64_t left_ = 0;  // to come
+  std::uint64_t left_ = 0;  // requests still to come
   std::uint64_t arrived_ = 0;
   std::uint64_t retrying_ = 0;
   Tally tally_;

@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// What the network and the machine may add to a time that the product promises.
+/// How much the network and the machine may add to a promised time.
 constexpr Duration kGrace = 1s;
 constexpr std::size_t kMostBreaches = 8;
 
@@ -25,7 +25,7 @@ std::optional<std::string_view> member(std::string_view json, std::string_view n
   return rest.substr(0, rest.find(end));
 }
 
-/// Whether a token of any answer is in it.
+/// Whether `text` contains a token of any answer.
 bool has_token(std::string_view text) {
   for (std::size_t at = 0; (at = text.find('c', at)) != std::string_view::npos; ++at) {
     const std::size_t end = text.find_first_not_of("0123456789", at + 1);
@@ -34,7 +34,7 @@ bool has_token(std::string_view text) {
   return false;
 }
 
-/// What a server without the path says, in a form that is not OpenAI's.
+/// The answer of a server without the path, in FastAPI's form.
 constexpr std::string_view kFastApisWords = R"({"detail":"Not Found"})";
 
 /// The codes of docs/serving.md.
@@ -90,7 +90,7 @@ Call* History::find(std::uint64_t id) {
   return found == live_.end() ? nullptr : &found->second;
 }
 
-/// Until when something has to come.
+/// Until when the client must get something.
 MonotonicTime History::due(const Call& call) const {
   if (call.engine) return (call.stream ? call.heard : call.sent) + patience_.engine + kGrace;
   if (!call.stream) return call.sent + std::min(patience_.whole, call.own_time) + kGrace;
@@ -98,7 +98,7 @@ MonotonicTime History::due(const Call& call) const {
   return call.heard + (begun ? patience_.silent : std::min(patience_.first, call.own_time)) + kGrace;
 }
 
-/// I1: none without an outcome in time.
+/// I1: each request has an outcome in time.
 void History::watch(std::uint64_t id) {
   const Call* call = find(id);
   if (call == nullptr) return;
@@ -110,10 +110,10 @@ void History::watch(std::uint64_t id) {
                      call->stream ? "stream" : "whole", call->tokens, call->max_tokens));
   pooled_ -= call->engine ? 0 : 1;
   retrying_ -= call->retries > 0 ? 1 : 0;
-  live_.erase(id);  // told once
+  live_.erase(id);  // reported once
 }
 
-/// I2, I4: exactly its own text, in order.
+/// I2, I4: a client gets exactly its own text, in order.
 void History::text(Call& call, std::string_view said) {
   const std::string_view left = std::string_view(call.expected).substr(call.said);
   if (!left.starts_with(said)) {
@@ -128,7 +128,7 @@ void History::text(Call& call, std::string_view said) {
   sums_.tokens += tokens;
 }
 
-/// I8: what it is told is what it got.
+/// I8: the usage that the client is told is what it got.
 void History::usage(Call& call, std::string_view json) {
   if (!json.contains("\"usage\":{")) return;
   call.prompt_usage = static_cast<std::uint32_t>(number_behind(json, "\"prompt_tokens\":"));
@@ -169,7 +169,7 @@ void History::answer(Call& call, std::string_view body) {
   ends(call, Ending::kWhole);
 }
 
-/// I7: a documented status, the error's object or a server's own words, and when to come again where that is
+/// I7: a documented status, an error object or a server's own words, and a `Retry-After` where waiting is
 /// sure to help.
 void History::refusal(Call& call, int status, std::string_view retry_after, std::string_view body) {
   ++sums_.by_status[static_cast<std::size_t>(std::clamp(status, 0, 599))];
@@ -219,7 +219,7 @@ void History::ends(Call& call, Ending ending) {
     ended_.erase(forgotten_next_.front());
 }
 
-/// I3: no work for nobody, no second beginning, no more attempts than are allowed.
+/// I3: no work without a client, no second beginning, no more attempts than are allowed.
 bool History::arrives(std::uint64_t id, std::uint32_t said, bool resume) {
   ++sums_.attempts;
   Call* call = find(id);
@@ -229,7 +229,7 @@ bool History::arrives(std::uint64_t id, std::uint32_t said, bool resume) {
       breach(fmt::format("I3: request {} reaches a server when it is over", id));
     return false;
   }
-  // Two are asked at the same time, perhaps, and a token of one overtakes the other's request.
+  // When two servers are asked at the same time, a token of one may overtake the request to the other.
   if (call->tokens > said && machine_.now() - call->token_times[said] > kGrace)
     breach(fmt::format("I3: request {} is asked again from token {} when its client has {}", id, said,
                        call->tokens));
@@ -248,15 +248,15 @@ bool History::arrives(std::uint64_t id, std::uint32_t said, bool resume) {
   return true;
 }
 
-/// The budget's share of who is there, and of who was when the latest of them were allowed. Whoever is given
-/// up on, or is slower than another one, learns of that a little later.
+/// The retries that the budget allows, counting calls that ended just now: they were there when the latest
+/// retries were allowed. A server that is given up, or loses a hedge, learns of that a little later.
 std::uint64_t History::retries_at_once() {
   while (!ends_.empty() && machine_.now() - ends_.front() > kGrace) ends_.pop_front();
   const std::uint64_t share = (pooled_ + ends_.size()) * patience_.retry_percent / 100;
   return std::max<std::uint64_t>(3, share) + 2;
 }
 
-/// I3: what was abandoned does not begin.
+/// I3: abandoned work does not begin.
 void History::prepares(std::uint64_t id) {
   const auto ended = ended_.find(id);
   if (find(id) == nullptr && (ended == ended_.end() || machine_.now() - ended->second > kGrace / 2))

@@ -14,16 +14,16 @@
 
 namespace autoglm::simulation {
 
-/// The `index`th token of the answer to request `id`: nobody else's answer has any such.
+/// The `index`th token of the answer to request `id`; no other answer has such tokens.
 std::string token_text(std::uint64_t id, std::uint32_t index);
 inline std::int32_t token_number(std::uint64_t id, std::uint32_t index) {
   return static_cast<std::int32_t>(id * 64 + index);
 }
 
-/// The number that stands behind the first `mark`; 0 where there is none.
+/// The number after the first `mark`; 0 where there is none.
 std::uint64_t number_behind(std::string_view text, std::string_view mark);
 
-/// What a client may hope for.
+/// What a client may expect.
 struct Patience {
   std::uint32_t attempts = 3;
   Duration whole;   ///< answers, queueing included
@@ -39,8 +39,8 @@ enum class Ending : std::uint8_t {
   kWhole,       ///< a whole answer
   kFinished,    ///< a stream with its finish and [DONE]
   kErrorEvent,  ///< in a stream
-  kRefused,     ///< by a status
-  kLeft,        ///< the client itself
+  kRefused,     ///< with a status
+  kLeft,        ///< the client left
   kNotTaken,    ///< its kept connection had ended before a byte of an answer: it asks again
 };
 constexpr std::size_t kEndings = 6;
@@ -55,26 +55,26 @@ struct Call {
   bool may_leave = false;
   bool engine = false;   ///< asks the model that runs in this process
   std::string expected;  ///< the answer's text
-  std::size_t said = 0;  ///< of that
+  std::size_t said = 0;  ///< bytes of that
   std::uint32_t prompt_tokens = 1;
   std::uint32_t max_tokens = 1;
-  Duration own_time = Duration::max();  ///< that the client has set itself
+  Duration own_time = Duration::max();  ///< the client's own limit
   MonotonicTime sent;
-  MonotonicTime heard;             ///< its client, something new
-  std::uint32_t tokens = 0;        ///< that its client has
+  MonotonicTime heard;             ///< when its client last got something new
+  std::uint32_t tokens = 0;        ///< the tokens that its client has
   bool finished = false;           ///< the finish reason came
   std::uint32_t prompt_usage = 0;  ///< as told
   std::vector<MonotonicTime> token_times;
-  std::uint32_t attempts = 0;  ///< that servers saw
+  std::uint32_t attempts = 0;  ///< attempts that servers saw
   std::uint32_t allowed = 0;
-  std::uint32_t unpaid = 0;  ///< further attempts that the budget is not asked for
-  bool lost = false;  ///< a connection that ended without a byte, or a server that is not set up for it
-  std::uint32_t retries = 0;  ///< of the budget's, that servers have not answered
-  bool broke = false;         ///< an answer to it, at least once
-  int objection = 0;          ///< the status by which a server found fault with it
+  std::uint32_t unpaid = 0;   ///< further attempts outside the budget
+  bool lost = false;          ///< its connection ended without a byte, or its server is not set up for it
+  std::uint32_t retries = 0;  ///< retries in the budget that servers have not answered
+  bool broke = false;         ///< an answer to it broke, at least once
+  int objection = 0;          ///< the status with which a server blamed the request
 };
 
-/// What counts, for whoever runs simulations.
+/// The sums that a run of simulations reports.
 struct Sums {
   std::uint64_t calls = 0;
   std::array<std::uint64_t, kEndings> by_ending{};
@@ -88,40 +88,40 @@ struct Sums {
   Sums& operator+=(const Sums& other);
 };
 
-/// Checks what clients and servers saw, and nothing else, against what the product promises. `broken` keeps
-/// what was not kept.
+/// Checks what clients and servers saw, and nothing else, against the product's promises. `breaches` has the
+/// broken promises.
 class History {
  public:
   History(Machine& machine, Patience patience) : machine_(machine), patience_(patience) {}
 
-  /// Whether a server is there that can go on with a stream which breaks now.
+  /// Whether there is a server that can continue a stream which breaks now.
   std::function<bool(const Call& call)> must_go_on;
 
   // Of clients.
   Call& sends(Call call);
   Call* find(std::uint64_t id);
-  /// Data of one event of the stream.
+  /// The data of one event of the stream.
   void event(Call& call, std::string_view data);
   void answer(Call& call, std::string_view body);
   void refusal(Call& call, int status, std::string_view retry_after, std::string_view body);
   void ends(Call& call, Ending ending);
 
   // Of servers.
-  /// A request arrived, to go on behind `said` tokens. Whether it is a retry of the budget's.
+  /// A request arrived, to continue after `said` tokens. Returns whether it is a retry in the budget.
   bool arrives(std::uint64_t id, std::uint32_t said, bool resume);
-  /// Its first byte of an answer leaves, or it never will.
+  /// The first byte of its answer is sent, or never will be.
   void answered(std::uint64_t id, bool retry);
-  /// The answer to it will break; what comes then is other work.
+  /// The answer to it will break; later attempts are other work.
   void breaks(std::uint64_t id);
-  /// The connection ends without a byte, or the server refuses what is the gateway's own.
+  /// The connection ends without a byte, or the server refuses the gateway's own choice (model, path, key).
   void loses(std::uint64_t id);
-  /// The server says that the request itself is at fault: the last word on it.
+  /// The server blames the request itself: that is final.
   void objects(std::uint64_t id, int status);
 
-  /// The engine begins to read it.
+  /// The engine begins to read the request.
   void prepares(std::uint64_t id);
-  /// Tokens that the engine has generated for calls that are over: all of the good ones', and of the others
-  /// at least and at most.
+  /// Bounds of the tokens that the engine has generated for calls that are over: for good calls both are
+  /// exact.
   struct Generated {
     std::uint64_t least = 0;
     std::uint64_t most = 0;
@@ -132,16 +132,17 @@ class History {
   void breach(std::string what);
   const std::vector<std::string>& breaches() const { return breaches_; }
   std::size_t live() const { return live_.size(); }
-  /// Those that ended well, since the beginning.
+  /// Calls that ended well, since the beginning.
   std::uint64_t good() const {
     return sums_.by_ending[static_cast<std::size_t>(Ending::kWhole)] +
            sums_.by_ending[static_cast<std::size_t>(Ending::kFinished)];
   }
   Sums& sums() { return sums_; }
-  /// Requests that came to servers when an answer to the same had broken, whether they tell or not.
+  /// Requests that came to servers after an answer to the same request had broken, whether marked as such or
+  /// not.
   std::uint64_t behind_breaks() const { return behind_breaks_; }
 
-  /// What the access log is to say of an answer.
+  /// The usage that the access log must show for an answer.
   struct Usage {
     std::uint32_t prompt = 0;  ///< 0: the client was not told
     std::uint32_t completion = 0;
@@ -163,9 +164,9 @@ class History {
   std::unordered_map<std::uint64_t, Usage> told_usage_;
   Generated generated_;
   std::uint64_t behind_breaks_ = 0;
-  std::size_t pooled_ = 0;          // of the live ones: that servers answer
-  std::uint32_t retrying_ = 0;      // of these: with retries
-  std::deque<MonotonicTime> ends_;  // of such, lately
+  std::size_t pooled_ = 0;          // live calls that servers answer
+  std::uint32_t retrying_ = 0;      // of these, calls with retries
+  std::deque<MonotonicTime> ends_;  // ends of such calls, lately
   std::vector<std::string> breaches_;
   Sums sums_;
 };

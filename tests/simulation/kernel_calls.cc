@@ -1,5 +1,5 @@
-// What the linker puts in the place of the kernel's and the C++ library's own (see CMakeLists.txt): on a
-// thread of a simulated machine the machine answers, on any other thread whoever did before.
+// The linker uses these functions in place of the kernel's and the C++ library's (see CMakeLists.txt): on a
+// thread of a simulated machine the machine answers, on any other thread the host does.
 
 #include "kernel_calls.h"
 
@@ -78,17 +78,17 @@ timespec spec_of(Duration since) {
   return {.tv_sec = seconds.count(), .tv_nsec = (since - seconds).count()};
 }
 
-/// The threads that the machine has started, by those of the host.
+/// The threads that the machine has started, by the host threads that carry them.
 struct Started {
   pthread_t carrier;
   std::shared_ptr<Thread> thread;
 };
 std::vector<Started>& started() {
-  static std::vector<Started> all;  // whoever has its turn uses it
+  static std::vector<Started> all;  // used by the thread that has its turn
   return all;
 }
 
-/// What a thread of the program runs, between the machine's beginning and end of it.
+/// The body of a thread of the program, between the machine's calls to enter and leave.
 struct Carried final : std::thread::_State {
   Carried(std::thread::_State_ptr program, std::shared_ptr<Thread> carried)
       : body(std::move(program)), thread(std::move(carried)) {}
@@ -126,7 +126,7 @@ std::time_t machine_time(std::time_t* into) {
   return now;
 }
 
-/// Processors work as long as the clock goes on.
+/// CPU clocks follow the machine's clock.
 int machine_clock_gettime(clockid_t clock, timespec* into) {
   Machine* machine = Machine::current();
   if (machine == nullptr) return real_clock_gettime(clock, into);
@@ -250,7 +250,7 @@ int machine_close(int fd) {
   return network->close(fd) ? 0 : fail_with(EBADF);
 }
 
-// Sockets. One that neither listens nor is connected yet is a listener that does not listen.
+// Sockets. A new socket, neither listening nor connected, is a listener that does not listen yet.
 
 int machine_socket(int domain, int type, int protocol) {
   Network* network = Network::current();

@@ -13,7 +13,7 @@
 #include <random>
 #include <thread>
 
-/// A call that programs make, by its linker's symbol: `--wrap=symbol` gives callers ours, and us the host's.
+/// A function that programs call, by its symbol: `--wrap=symbol` gives callers ours, and us the host's.
 #define AUTOGLM_EXCHANGED(result, name, symbol, ...)     \
   result real_##name(__VA_ARGS__) asm("__real_" symbol); \
   result machine_##name(__VA_ARGS__) asm("__wrap_" symbol)

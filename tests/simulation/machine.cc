@@ -28,7 +28,7 @@ Machine::~Machine() = default;
 Machine* Machine::current() { return t_thread == nullptr ? nullptr : &t_thread->machine; }
 
 void Machine::run(std::function<void()> program) {
-  // A thread of the host's own, so that what a thread keeps for itself begins anew.
+  // A new host thread, so that thread-local state begins anew.
   const auto first = add_thread();
   std::thread carrier([&] {
     enter(first);

@@ -17,8 +17,8 @@ namespace autoglm::simulation {
 
 class Machine;
 
-/// A thread of the simulated machine. A thread of the host carries it, and waits while another one has its
-/// turn.
+/// A thread of the simulated machine. A thread of the host carries it, and blocks while another simulated
+/// thread has its turn.
 struct Thread {
   Thread(Machine& owner, unsigned index) : machine(owner), number(index) { ::sem_init(&turn, 0, 0); }
   ~Thread() { ::sem_destroy(&turn); }
@@ -35,11 +35,10 @@ struct Thread {
   const void* waits_for = nullptr;  ///< a condition variable, an epoll, a thread; null: time alone
 };
 
-/// The machine that a program under simulation runs on: a clock that moves when all of its threads wait,
-/// threads of which one runs at a time, and entropy from a seed. What the program asks of the kernel and of
-/// the C++ library about these comes here, by names that the linker exchanges (see `kernel_calls.cc`); the
-/// program itself is the one that users run. Every choice is drawn from the seed, so that a run can be had
-/// again.
+/// The machine that a program under simulation runs on: a clock that advances when all threads wait, threads
+/// of which one runs at a time, and entropy from a seed. The program's calls to the kernel and the C++
+/// library for these come here, by symbols that the linker exchanges (see `kernel_calls.cc`); the program
+/// itself is the one that users run. Every choice is drawn from the seed, so that a run can be repeated.
 class Machine {
  public:
   explicit Machine(std::uint64_t seed);
@@ -60,28 +59,28 @@ class Machine {
         std::chrono::duration_cast<std::chrono::system_clock::duration>(now_.time_since_epoch() +
                                                                         wall_offset_));
   }
-  /// As if the machine had been stopped for so long: every timer is late.
+  /// As if the machine had been stopped for that long: every timer is late.
   void stand_still(Duration time) { now_ += time; }
   /// The wall clock is set, forwards or backwards.
   void set_wall_clock(Duration by) { wall_offset_ += by; }
   Random& random() { return random_; }
-  /// Half of it, half as much again, or something between.
+  /// Between half of `mean` and one and a half times it.
   Duration about(Duration mean) {
     return std::chrono::duration_cast<Duration>(mean * (0.5 + random_.uniform()));
   }
-  /// Words for programs that ask the system for entropy.
+  /// Random words for programs that ask the system for entropy.
   std::uint32_t entropy() { return static_cast<std::uint32_t>(entropy_()); }
 
-  /// `event` happens then, on whatever thread has its turn.
+  /// `event` happens at that time, on the thread that has its turn.
   void at(MonotonicTime when, std::move_only_function<void()> event);
   void in(Duration time, std::move_only_function<void()> event) { at(now_ + time, std::move(event)); }
 
   // For the calls of the program:
-  /// Waits for `wake(thing)`, or until then; false: it was the time.
+  /// Waits for `wake(thing)`, or until `until`; false: the time came first.
   bool block(const void* thing, MonotonicTime until);
   /// The first, or all, of the threads that wait for `thing` may go on.
   void wake(const void* thing, bool all = true);
-  /// Work takes a little time, and others have their turn.
+  /// Work takes a little time, and other threads get a turn.
   void pass_time();
   /// Starts `body` as a further thread, which runs when the caller waits. The host's thread is made by the
   /// caller.
@@ -90,7 +89,7 @@ class Machine {
   void leave();                                       ///< last
 
   std::size_t threads() const { return live_; }
-  /// A number that is the same only for runs in which the same happened at the same times.
+  /// Equal only for runs in which the same happened at the same times.
   std::uint64_t fingerprint() const { return fingerprint_; }
   void note(std::uint64_t what) {
     fingerprint_ = (fingerprint_ ^ what ^ static_cast<std::uint64_t>(now_.time_since_epoch().count())) *
@@ -101,14 +100,15 @@ class Machine {
   struct Event {
     MonotonicTime at;
     std::uint64_t order;
-    std::size_t slot;  // of what happens
+    std::size_t slot;  // of the function in happenings_
     friend bool operator<(const Event& a, const Event& b) {
-      return a.at != b.at ? a.at > b.at : a.order > b.order;  // the first is the greatest, as heaps have it
+      return a.at != b.at ? a.at > b.at
+                          : a.order > b.order;  // the earliest is the greatest, since the heap is a max-heap
     }
   };
   void happen_until_now();
   void expire_waits();
-  /// Time goes on until a thread can.
+  /// Advances the time until a thread can run.
   Thread& next_thread();
   void give_turn_to(Thread& next);
   void unblock(Thread& thread, bool timed_out);

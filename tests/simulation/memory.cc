@@ -13,7 +13,7 @@ namespace {
 constinit thread_local int t_outside = 0;
 constinit std::atomic<std::int64_t> held_bytes{0};
 
-/// Before each piece of memory: what of it counts.
+/// Stands before each allocation: how many of its bytes count.
 struct alignas(std::max_align_t) Header {
   std::int64_t counted;
 };
@@ -50,7 +50,7 @@ Memory::Outside::~Outside() { --t_outside; }
 
 }  // namespace autoglm::simulation
 
-// The other forms come down to these.
+// The other forms call these.
 void* operator new(std::size_t size) { return autoglm::simulation::take(size, 0); }
 void operator delete(void* memory) noexcept { autoglm::simulation::give_back(memory, 0); }
 void operator delete(void* memory, std::size_t /*size*/) noexcept {

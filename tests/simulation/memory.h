@@ -4,14 +4,14 @@
 
 namespace autoglm::simulation {
 
-/// Counts the bytes that the program under simulation takes by `new`. What belongs to the machine and to the
-/// scripts around it is not counted, nor is it when the program gives it back.
+/// Counts the bytes that the program under simulation allocates by `new`. Memory of the machine and of the
+/// scripts around it is not counted, even when the program frees it.
 class Memory {
  public:
-  /// That the program holds.
+  /// Bytes that the program holds.
   static std::int64_t held();
 
-  /// While one lives, what this thread takes is not the program's.
+  /// While one lives, this thread's allocations are not the program's.
   class Outside {
    public:
     Outside();

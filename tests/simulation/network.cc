@@ -15,7 +15,7 @@ namespace {
 thread_local Network* t_last = nullptr;
 thread_local Machine* t_of = nullptr;
 std::vector<std::pair<Machine*, Network*>>& networks() {
-  static std::vector<std::pair<Machine*, Network*>> all;  // of one at a time, mostly
+  static std::vector<std::pair<Machine*, Network*>> all;  // mostly one at a time
   return all;
 }
 
@@ -172,7 +172,7 @@ std::size_t StreamFile::room() const {
   return link->in_flight_ >= Network::kWindow ? 0 : Network::kWindow - link->in_flight_;
 }
 
-/// What was not read is what a peer learns of by a reset.
+/// Unread bytes make the peer see a reset.
 StreamFile::~StreamFile() {
   link->file_ = nullptr;
   if (link->broken_ || link->peer_ == nullptr) return;
@@ -245,27 +245,27 @@ void Link::send(std::string bytes) {
   if (ended_ || broken_ || bytes.empty()) return;
   Random& random = network_.machine_.random();
   std::string rest;
-  if (bytes.size() > 1 && random.below(8) == 0) {  // segments end where they like
+  if (bytes.size() > 1 && random.below(8) == 0) {  // segments end anywhere
     const std::size_t cut = 1 + random.below(bytes.size() - 1);
     rest = bytes.substr(cut);
     bytes.resize(cut);
   }
   const bool whole = rest.empty();
-  network_.machine_.at(network_.arrival(last_to_program_),
-                       [self = shared_from_this(), bytes = std::move(bytes)] {
-                         if (self->file_ == nullptr) {  // the program is gone, and its system says so
-                           if (std::exchange(self->broken_, true)) return;
-                           self->to_script([](Link& to) {
-                             if (to.peer_ != nullptr) to.peer_->broken(to);
-                           });
-                           return;
-                         }
-                         StreamFile& file = *self->file_;
-                         if (file.error != 0) return;
-                         file.received.append(bytes);
-                         self->network_.machine_.note(bytes.size());
-                         file.edge(EPOLLIN);
-                       });
+  network_.machine_.at(network_.arrival(last_to_program_), [self = shared_from_this(),
+                                                            bytes = std::move(bytes)] {
+    if (self->file_ == nullptr) {  // the program has closed the socket, and its kernel answers with a reset
+      if (std::exchange(self->broken_, true)) return;
+      self->to_script([](Link& to) {
+        if (to.peer_ != nullptr) to.peer_->broken(to);
+      });
+      return;
+    }
+    StreamFile& file = *self->file_;
+    if (file.error != 0) return;
+    file.received.append(bytes);
+    self->network_.machine_.note(bytes.size());
+    file.edge(EPOLLIN);
+  });
   if (!whole) send(std::move(rest));
 }
 
@@ -287,7 +287,7 @@ void Link::end() {
 }
 
 void Link::close() {
-  // What has come and was not read is answered by a reset.
+  // Bytes that arrived and were not read are answered by a reset.
   if (!unread_.empty()) return reset();
   end();
   closed_ = true;
@@ -306,7 +306,7 @@ void Link::read(bool reads) {
   deliver();
 }
 
-/// What has arrived goes to the script, if it reads.
+/// Gives the bytes that arrived to the script, if it reads.
 void Link::deliver() {
   if (!reads_ || unread_.empty()) return;
   const std::string bytes = std::exchange(unread_, {});

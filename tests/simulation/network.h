@@ -20,7 +20,8 @@ class Network;
 struct Epoll;
 struct StreamFile;
 
-/// The far end of a connection of the program's: a script. It outlives its links, or leaves them by `forget`.
+/// The far end of a connection of the program: a script. It must outlive its links, or leave them by
+/// `forget`.
 class Peer {
  public:
   virtual ~Peer() = default;
@@ -30,32 +31,32 @@ class Peer {
   virtual void broken(Link& link) = 0;  ///< refused or reset
 };
 
-/// What a host outside does with a connection that comes.
+/// What a remote host does with a new connection.
 enum class Welcome : std::uint8_t { kAccepts, kRefuses, kSaysNothing };
 
 class Host {
  public:
   virtual ~Host() = default;
   virtual Welcome welcome() = 0;
-  /// Whose script `link` is.
+  /// The script for `link`.
   virtual Peer& accept(const std::shared_ptr<Link>& link) = 0;
 };
 
-/// A connection, as the script at its far end has it. Bytes take their time and keep their order; those of
+/// A connection, seen from the script at its far end. Bytes take time and keep their order; those of
 /// different links overtake each other.
 class Link : public std::enable_shared_from_this<Link> {
  public:
   Link(Network& network, std::string peer_address) : network_(network), address_(std::move(peer_address)) {}
 
   void send(std::string bytes);
-  /// What nobody has asked for. It is lost where the program has written meanwhile, since nothing tells it
-  /// from the answer then.
+  /// Sends bytes that the program has not asked for. They are dropped if the program has written meanwhile,
+  /// since they would look like the answer.
   void send_unasked(std::string bytes);
-  void end();    ///< nothing more will be sent; what comes is still heard
-  void close();  ///< and whatever comes is answered by a reset
+  void end();    ///< sends nothing more; bytes from the program are still received
+  void close();  ///< ends, and answers further bytes with a reset
   void reset();
-  void forget() { peer_ = nullptr; }  ///< hears nothing more
-  /// A script that does not read stops the program's writing.
+  void forget() { peer_ = nullptr; }  ///< the script receives nothing more
+  /// Starts or stops reading; a script that does not read stops the program's writing.
   void read(bool reads);
   bool open() const { return !ended_ && !broken_; }
 
@@ -67,26 +68,26 @@ class Link : public std::enable_shared_from_this<Link> {
   void deliver();
 
   Network& network_;
-  std::string address_;         // of the script
-  Peer* peer_ = nullptr;        // null: nobody hears
+  std::string address_;         // the script's
+  Peer* peer_ = nullptr;        // null: no script receives
   StreamFile* file_ = nullptr;  // null: the program has closed it
   MonotonicTime last_to_program_;
   MonotonicTime last_to_script_;
   std::string unread_;
-  std::size_t in_flight_ = 0;  // to the script, not taken
-  std::uint64_t written_ = 0;  // by the program
-  std::uint64_t heard_ = 0;    // of that, by the script
+  std::size_t in_flight_ = 0;  // bytes to the script that it has not taken
+  std::uint64_t written_ = 0;  // bytes, by the program
+  std::uint64_t heard_ = 0;    // of these, received by the script
   bool reads_ = true;
   bool ended_ = false;   // by the script
   bool closed_ = false;  // by the script, in both directions
   bool broken_ = false;
 };
 
-/// What a descriptor of the program stands for.
+/// The object behind a descriptor of the program.
 struct File {
   virtual ~File() = default;
   virtual std::uint32_t state() const = 0;
-  /// It has changed: whoever watches it is told.
+  /// Its state has changed: tells the epoll that watches it.
   void edge(std::uint32_t events);
 
   int fd = -1;
@@ -105,7 +106,7 @@ struct StreamFile final : File {
   ~StreamFile() override;
   std::uint32_t state() const override;
   std::size_t room() const;
-  // As the kernel does; below zero: why not.
+  // As the kernel does; below zero: the error.
   ssize_t read(char* into, std::size_t size);
   ssize_t write(std::string bytes);
   void shut_down();
@@ -131,18 +132,18 @@ struct Epoll final : File {
   std::deque<File*> ready;
 };
 
-/// The machine's network: sockets of the program within, scripts without. A part of the machine, used by
-/// whoever has its turn.
+/// The machine's network: sockets of the program inside, scripts outside. A part of the machine, used by the
+/// thread that has its turn.
 class Network {
  public:
   static constexpr int kFirstDescriptor = 1 << 20;
-  static constexpr std::size_t kWindow = 64 * 1024;  // that a script has not read
+  static constexpr std::size_t kWindow = 64 * 1024;  // bytes that a script has not read
 
   explicit Network(Machine& machine);
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
-  /// Of the machine that runs the calling thread; null: the host.
+  /// The network of the machine that runs the calling thread; null: the host runs it.
   static Network* current();
 
   Machine& machine() { return machine_; }
@@ -153,7 +154,7 @@ class Network {
   }
   /// A connection from outside to a port of the program.
   std::shared_ptr<Link> dial(std::uint16_t port, Peer& peer, std::string from);
-  /// That the program has.
+  /// The number of descriptors that the program has.
   std::size_t descriptors() const { return open_; }
 
   // For the calls of the program.
@@ -166,7 +167,7 @@ class Network {
   }
   void replace(int fd, std::unique_ptr<File> file);
   bool close(int fd);
-  /// The next connection's descriptor, and where it is from; below zero: there is none.
+  /// The next connection's descriptor, and its source address in `from`; below zero: there is none.
   int accept(ListenFile& listening, std::string& from);
   int connect(int fd, const std::string& address, std::uint16_t port);
   int watch(Epoll& epoll, int operation, int fd, std::uint32_t events, std::uint64_t data);

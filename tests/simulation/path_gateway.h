@@ -22,8 +22,8 @@
 
 namespace autoglm::simulation {
 
-/// The gateway as `serve` has it, with one loop, which runs on the calling thread. The order is that of
-/// construction; what was made last goes first.
+/// The gateway as `serve` builds it, with one loop, which runs on the calling thread. In the order of
+/// construction; torn down in reverse.
 struct Gateway {
   Gateway(gateway::PoolConfig pool_config, Duration request_timeout, const std::string& log_file,
           std::uint16_t port);
@@ -31,14 +31,14 @@ struct Gateway {
 
   /// Until `loop.stop()`.
   void run() { loop.run(); }
-  /// The model "e", in this process.
+  /// Adds the model "e", in this process.
   void add_engine(Machine& machine, History& history);
-  /// It is taken from the configuration; what runs in it ends first.
+  /// Removes the engine from the configuration; its requests end first.
   void retire_engine();
 
   std::unique_ptr<observe::Logger> log;
   observe::MetricRegistry metrics;
-  // Never refused, but counted.
+  // Counted, but never refused.
   std::shared_ptr<http::BodyMemory> bodies = std::make_shared<http::BodyMemory>(std::size_t{1} << 40U);
   std::shared_ptr<http::BodyMemory> answers = std::make_shared<http::BodyMemory>(std::size_t{1} << 40U);
   EventLoop loop;

@@ -30,7 +30,7 @@ TEST_P(PathSimulation, KeepsWhatIsPromised) {
     sums += world.sums();
   }
   EXPECT_GE(sums.calls, kCalls);
-  // It has walked the ways that it is about.
+  // The simulation must have taken the paths that it is about.
   if (kWorlds == 1) return;
   EXPECT_GT(sums.faults, kCalls / 100);
   EXPECT_GT(sums.retries, kCalls / 200);

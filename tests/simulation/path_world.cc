@@ -22,8 +22,8 @@ namespace {
 constexpr Duration kBaseline = 4s;
 constexpr Duration kRest = 12s;
 
-// What is made once in a process; what was not needed before anything went wrong; and the states that an
-// engine saves.
+// Allowances for memory made once in a process, for memory needed first when faults happen, and for the
+// states that an engine saves.
 constexpr std::int64_t kMostKept = 16 << 10;
 constexpr std::int64_t kMostGrowth = 512 << 10;
 constexpr std::int64_t kMostGrowthOfEngine = 4 << 20;
@@ -94,7 +94,7 @@ PathWorld::PathWorld(std::uint64_t seed)
       slow_time_(patient_ ? 16s : 400ms) {
   Random& random = machine_.random();
   think_time_ = machine_.about(60ms);
-  const std::uint64_t kinds = random.below(4);  // of all, or mixed
+  const std::uint64_t kinds = random.below(4);  // all servers of one kind, or mixed
   for (std::size_t i = 0; i < config_.endpoints.size(); ++i) {
     const auto kind = static_cast<Kind>(kinds < 3 ? kinds : random.below(3));
     servers_.push_back(std::make_unique<Upstream>(*this, kind));
@@ -131,7 +131,7 @@ void PathWorld::program() {
     if (has_engine_) check_engine(gateway);
     gateway_ = nullptr;
   }
-  machine_.block(nullptr, machine_.now() + 2s);  // what is under way arrives
+  machine_.block(nullptr, machine_.now() + 2s);  // messages under way arrive
   if (network_.descriptors() != 0)
     history_.breach(fmt::format("I5: {} descriptors are left", network_.descriptors()));
   const Memory::Outside checks;
@@ -146,7 +146,7 @@ void PathWorld::begin_baseline() {
     baseline_ = static_cast<double>(history_.good() - good_before_) / to_seconds(kBaseline);
     loaded_ = false;
   });
-  // Nobody asks, and connections to servers are over: all is there that stays.
+  // No client asks, and connections to servers are over: only lasting memory is left.
   machine_.in(1s + kBaseline + kRest, [this] {
     memory_before_ = Memory::held();
     loaded_ = true;
@@ -172,7 +172,7 @@ void PathWorld::change_mood(std::size_t server) {
   machine_.in(machine_.about(2s), [this, server] { change_mood(server); });
 }
 
-/// All servers at once: then many requests want to be asked again at the same time.
+/// Strikes all servers at once: then many requests must be sent again at the same time.
 void PathWorld::strike_all() {
   if (!faulty_) return;
   const auto mood = static_cast<Mood>(machine_.random().below(kMoods));
@@ -180,7 +180,7 @@ void PathWorld::strike_all() {
   machine_.in(machine_.about(5s), [this] { strike_all(); });
 }
 
-/// The network and the clocks have moods, too.
+/// Disturbs the network and the clocks.
 void PathWorld::disturb() {
   if (!faulty_) {
     network_.set_latency(300us);
@@ -203,7 +203,7 @@ void PathWorld::disturb() {
   machine_.in(machine_.about(1s), [this] { disturb(); });
 }
 
-/// Its steps fail, prompts take long, it is taken out of the configuration and put back.
+/// Disturbs the engine: its steps fail, prompts take long, it is taken out of the configuration and put back.
 void PathWorld::disturb_engine() {
   if (!faulty_) return;
   const auto on_loop = [this](void (*change)(PathWorld& world)) {
@@ -233,7 +233,7 @@ void PathWorld::disturb_engine() {
 
 void PathWorld::end_faults() {
   faulty_ = false;
-  // Who waits for a server that fell silent does so for as long as it was told to.
+  // Requests wait for a server that fell silent as long as configured.
   const Duration recovery = kRecovery + (patient_ ? 45s : 0s);
   if (has_engine_) {
     gateway_->loop.post([this] {
@@ -253,7 +253,7 @@ void PathWorld::end_faults() {
   machine_.in(recovery + kMeasured + 100s, [this] { gateway_->loop.stop(); });
 }
 
-/// Nobody has asked anything for long: all is as it was.
+/// After a while without requests, all must be as before.
 void PathWorld::check_rest(const Gateway& gateway) {
   if (history_.live() != 0) history_.breach(fmt::format("I1: {} requests are not over", history_.live()));
   const auto counts = gateway.server->counts();
@@ -265,7 +265,7 @@ void PathWorld::check_rest(const Gateway& gateway) {
   const std::int64_t more = Memory::held() - memory_before_;
   if (more > (has_engine_ ? kMostGrowthOfEngine : kMostGrowth))
     history_.breach(fmt::format("I5: {} bytes more are held at rest than before, {}", more, memory_before_));
-  constexpr std::size_t kAtRest = 3;                       // the loop's two, and the one that listens
+  constexpr std::size_t kAtRest = 3;                       // the loop's two, and the listening socket
   if (network_.descriptors() > kAtRest + servers_.size())  // a health check may be under way
     history_.breach(fmt::format("I5: {} descriptors at rest", network_.descriptors()));
   for (const auto& view : gateway.pool->members()) {
@@ -294,8 +294,8 @@ void PathWorld::check_engine(const Gateway& gateway) {
                                 least, most));
 }
 
-/// All but one server have been well for longer than a resume may have waited for one that was not, have
-/// room, and can go on with it.
+/// Whether all servers but one have been well for longer than a resume may have waited for an unhealthy one,
+/// have room, and can continue the stream.
 bool PathWorld::must_go_on(const Call& call) const {
   if (call.engine || call.tokens == 0) return false;
   std::size_t well = 0;
@@ -308,7 +308,7 @@ bool PathWorld::must_go_on(const Call& call) const {
   return well + 1 >= servers_.size() && std::ranges::none_of(config_.endpoints, has_bound);
 }
 
-/// I6: each request to a server is in its books once, and as what it was.
+/// I6: each request to a server is recorded once, with the right verdict.
 void PathWorld::check_deeds(const std::string& metrics) {
   for (std::size_t i = 0; i < servers_.size(); ++i) {
     const auto count = [&](std::string_view outcome) {
@@ -357,7 +357,7 @@ void PathWorld::check_counts(const std::string& metrics) {
   for (const auto& server : servers_) unheard += server->deeds().unheard;
   const std::uint64_t retries = number_behind(metrics, "autoglm_retries_total{model=\"m\"} ") +
                                 number_behind(metrics, "autoglm_hedges_total{model=\"m\"} ");
-  // A request may be over before it has come to a server.
+  // A request may be over before it reaches a server.
   const std::uint64_t over = left + seen.by_status[504];
   if (retries < seen.retries || (!hedges() && retries > seen.retries + unheard + over))
     history_.breach(fmt::format("I8: {} retries by the metric, servers know of {}, {} were unheard", retries,
@@ -368,7 +368,7 @@ void PathWorld::check_counts(const std::string& metrics) {
         fmt::format("I8: {} resumes by the metric, servers know of {}", resumed, history_.behind_breaks()));
 }
 
-/// I8: what the access log says of a request is what its client was told.
+/// I8: the access log says of a request what its client was told.
 void PathWorld::check_log() {
   std::size_t seen = 0;
   for (std::size_t at = 0; at < log_.size();) {

@@ -17,8 +17,8 @@ namespace autoglm::simulation {
 struct Gateway;
 
 /// A machine on which the real gateway runs, and around it clients that ask, servers that answer in their
-/// moods, and a network that has its own. All of it follows from the seed. First all is well, then it is not,
-/// then again.
+/// moods, and a network with moods. Everything follows from the seed. First all is well, then faults happen,
+/// then all is well again.
 class PathWorld {
  public:
   static constexpr std::uint16_t kPort = 8080;
@@ -32,11 +32,11 @@ class PathWorld {
 
   const std::vector<std::string>& breaches() const { return history_.breaches(); }
   const Sums& sums() { return history_.sums(); }
-  /// What the gateway has logged.
+  /// The gateway's log.
   const std::string& log() const { return log_; }
   std::uint64_t fingerprint() const { return machine_.fingerprint(); }
 
-  // For what is in it.
+  // For the scripts in it.
   Machine& machine() { return machine_; }
   Network& network() { return network_; }
   History& history() { return history_; }
@@ -45,13 +45,13 @@ class PathWorld {
   bool has_engine() const { return has_engine_; }
   /// Whether things go wrong.
   bool faulty() const { return faulty_; }
-  /// Clients often say much.
+  /// Whether clients often send long texts.
   bool has_large_bodies() const { return large_bodies_; }
   Duration think_time() const { return think_time_; }
   bool hedges() const { return config_.hedge.percentile > 0; }
   Duration first_token_time() const { return *config_.timeouts.first_token; }
   Duration idle_time() const { return *config_.timeouts.idle; }
-  /// That a slow server takes for its first token.
+  /// How long a slow server takes for its first token.
   Duration slow_time() const { return slow_time_; }
   std::uint64_t next_id() { return ++last_id_; }
 
@@ -84,12 +84,12 @@ class PathWorld {
   bool loaded_ = true;
   bool faulty_ = false;
   Duration think_time_;
-  const bool calm_;     // one server has moods
+  const bool calm_;     // only one server has moods
   const bool patient_;  // waits long for first tokens
   const bool large_bodies_;
   const Duration slow_time_;
   double baseline_ = 0;             // good answers a second
-  std::int64_t memory_before_ = 0;  // that the gateway held before the first request
+  std::int64_t memory_before_ = 0;  // bytes that the gateway held before the first request
   std::uint64_t good_before_ = 0;
 };
 

@@ -22,7 +22,7 @@ constexpr int kLess = 1;
 
 /// How large requests are, and how many there are at a time.
 struct Load {
-  std::uint64_t prompt;  // at most; a tenth are nine times as long
+  std::uint64_t prompt;  // at most; a tenth of the prompts are nine times as long
   std::uint64_t answer;
   std::size_t live;
 };
@@ -36,7 +36,7 @@ struct Simulation {
     std::unique_ptr<std::vector<TokenId>> tokens;
     std::uint32_t left;  // to generate
     std::uint32_t forks;
-    MonotonicTime since;  // without being admitted
+    MonotonicTime since;  // waiting to be admitted
     bool paused = false;
   };
 
@@ -86,10 +86,10 @@ struct Simulation {
     ASSERT_LE(rows, limits.max_batch);
     const Duration took = std::chrono::microseconds(500 + 100 * rows);
     now += took;
-    // Once it has learnt what a step takes: a stream waits for no more of others' prompts than this.
+    // Once the scheduler has learnt the cost of a step, a stream waits no longer than this for prompts.
     if (planned.decode_rows > 0 && planned.prefill_rows > 0 && ++mixed > 100)
       ASSERT_LE(took, limits.max_stall * 5 / 4);
-    if (random.below(50) == 0) {  // as an aborted step: nothing happened
+    if (random.below(50) == 0) {  // an aborted step: as if nothing had happened
       scheduler.revert(planned);
       ++reverted;
       return;
@@ -152,12 +152,12 @@ struct Simulation {
     for (int round = 0; round < rounds; ++round) {
       while (live.size() < load.live && random.below(4) == 0) arrive();
       if (random.below(30) == 0) disturb();
-      if (random.below(2000) == 0) resume_all();  // else only paused ones would be left
+      if (random.below(2000) == 0) resume_all();  // else only paused requests would be left
       ASSERT_NO_FATAL_FAILURE(step());
     }
     resume_all();
     idle = 0;
-    // Nothing starves: with nobody paused every step does something until all have ended.
+    // Nothing starves: with no request paused, every step makes progress until all have ended.
     while (!live.empty()) {
       ASSERT_NO_FATAL_FAILURE(step());
       ASSERT_LE(idle, 1U);
@@ -204,7 +204,7 @@ class SchedulerSimulation : public ::testing::TestWithParam<std::uint64_t> {
       mixed += simulation.mixed;
       restored += simulation.restored;
     }
-    // The simulation walked the paths that it is about.
+    // The simulation must have taken the paths that it is about.
     for (const std::uint64_t count : {preemptions, forks, cancels, hits, reverted, mixed, restored})
       EXPECT_GE(count, 100U / kLess);
   }

@@ -9,9 +9,8 @@
 #include <limits>
 #include <string>
 
-/// `./dev simulate`: one world after another, of seeds from --seed on, for --seconds of the host's, or
-/// --worlds of them. Ends with 1 at the first world in which something was not kept, and says how to have it
-/// again.
+/// `./dev simulate`: one world after another, with seeds from --seed on, for --seconds of the host's time, or
+/// --worlds of them. Ends with 1 at the first world with a broken promise, and says how to repeat it.
 
 namespace autoglm::simulation {
 namespace {

@@ -54,7 +54,7 @@ bool TimedBackend::pass_time(std::string_view text) const {
 
 Result<std::vector<TokenId>> TimedBackend::tokenize(std::string_view text, bool add_special,
                                                     bool parse_special) const {
-  // Completions of this length are prepared on the loop, which is held up for no time that matters.
+  // Completions of this length are prepared on the loop; the delay does not matter.
   return fake_.tokenize(text, add_special, parse_special);
 }
 

@@ -12,19 +12,19 @@
 
 namespace autoglm::simulation {
 
-/// What a greedy FakeBackend says behind `prompt`, by its rule written once more.
+/// The answer of a greedy FakeBackend to `prompt`, by a second implementation of its rule.
 std::string fake_answer(std::string_view prompt, std::uint32_t tokens);
 
-/// The fake backend, whose work takes the machine's time. Looks who asks it for what: nobody who is gone, and
-/// nobody once it is destroyed.
+/// The fake backend, whose work takes the machine's time. Checks that it never works for a client that is
+/// gone, nor after its destruction.
 class TimedBackend final : public engine::Backend {
  public:
   TimedBackend(Machine& machine, History& history);
   ~TimedBackend() override;
 
-  /// Steps fail, so many.
+  /// The next `count` steps fail.
   void fail_steps(std::uint32_t count);
-  /// Prompts take so long from now on.
+  /// Preparing a prompt takes `time` from now on.
   void prepare_for(Duration time) { preparation_ = time; }
 
   const engine::BackendFacts& facts() const override { return fake_.facts(); }
@@ -44,14 +44,14 @@ class TimedBackend final : public engine::Backend {
   void apply(const engine::KvOperation& operation) override { fake_.apply(operation); }
 
  private:
-  /// A job begins that reads a request's text; false: this is destroyed when it has.
+  /// A job begins that reads a request's text; false: this was destroyed meanwhile.
   bool pass_time(std::string_view text) const;
 
   Machine& machine_;
   History& history_;
   engine::FakeBackend fake_;
   Duration preparation_ = std::chrono::milliseconds(2);
-  // Whoever still works when this is destroyed sees it by this.
+  // Shows a job that still runs that this is destroyed.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -33,7 +33,7 @@ class Upstream::Conversation final : public Peer, public std::enable_shared_from
   Conversation(Upstream& upstream, std::shared_ptr<Link> link)
       : upstream_(upstream), link_(std::move(link)) {}
 
-  std::shared_ptr<Conversation> self;  // while the connection is
+  std::shared_ptr<Conversation> self;  // while the connection exists
 
   void received(Link& /*link*/, std::string_view bytes) override {
     buffer_ += bytes;
@@ -84,11 +84,11 @@ class Upstream::Conversation final : public Peer, public std::enable_shared_from
     work(order_of(request.path, body, request.headers.find("x-request-id").value_or("0")));
   }
 
-  /// Has heard enough: says so, reads nothing more, and closes when there was time to hear it.
+  /// Answers early, reads nothing more, and closes after the client had time to read the answer.
   void answer_early(std::uint64_t id) {
     History& history = upstream_.world_.history();
     busy_ = true;
-    // From where it was to go on is in what is not read.
+    // The place to continue from is in the unread rest of the request.
     const Call* call = history.find(id);
     begin({.id = id, .said = call == nullptr ? 0 : call->tokens});
     history.fault();
@@ -142,7 +142,7 @@ class Upstream::Conversation final : public Peer, public std::enable_shared_from
     Machine& machine = upstream_.world_.machine();
     const Fate what = fate(machine.random(), upstream_.mood_);
     if (what != Fate::kAnswers) upstream_.world_.history().fault();
-    if (what == Fate::kAnswersSlowly) ++upstream_.deeds_.harmed;  // where the clock leaps, too slowly
+    if (what == Fate::kAnswersSlowly) ++upstream_.deeds_.harmed;  // too slowly when the clock leaps
     const Time think = machine.about(what == Fate::kAnswersSlowly ? upstream_.world_.slow_time() : 15ms);
     later(think, [this, what] { act(what); });
   }
@@ -172,7 +172,7 @@ class Upstream::Conversation final : public Peer, public std::enable_shared_from
         upstream_.world_.history().loses(order_->id);
         return refuse_ours();
       case Fate::kStatus400:
-        // Of a continuation that is no word on what the client sent.
+        // For a continuation, that says nothing about the client's own body.
         if (!order_->exact && order_->said == 0) upstream_.world_.history().objects(order_->id, 400);
         return refuse(400,
                       R"({"error":{"message":"bad field","type":"invalid_request_error","param":"seed"}})");
@@ -181,7 +181,7 @@ class Upstream::Conversation final : public Peer, public std::enable_shared_from
     }
   }
 
-  /// What is the server's failure, and cannot be anything else while its client waits.
+  /// Counts a failure of the server, and whether it is certainly the server's alone.
   void harm() {
     ++upstream_.deeds_.harmed;
     PathWorld& world = upstream_.world_;
@@ -190,8 +190,8 @@ class Upstream::Conversation final : public Peer, public std::enable_shared_from
     if (steady_ && in_time && alone && world.history().find(order_->id) != nullptr) ++upstream_.deeds_.sure;
   }
 
-  /// Nobody gives up on a first token before its time, but for a client that has left or a server that was
-  /// faster.
+  /// The gateway must not give up on a first token before its time, unless the client has left or another
+  /// server was faster.
   void check_patience() {
     PathWorld& world = upstream_.world_;
     if (!order_ || begun_ || !steady_ || !order_->stream || world.hedges()) return;
@@ -216,7 +216,7 @@ class Upstream::Conversation final : public Peer, public std::enable_shared_from
     }
   }
 
-  /// What the gateway is to blame for, or whoever has set the server up.
+  /// Refuses with an error that is the gateway's fault, or that of the server's setup.
   void refuse_ours() {
     constexpr std::array kStatuses = {401, 403, 404, 404, 404, 405, 501};
     const int status = kStatuses.at(upstream_.world_.machine().random().below(kStatuses.size()));
@@ -238,7 +238,7 @@ class Upstream::Conversation final : public Peer, public std::enable_shared_from
     say(std::move(pieces), 0, what);
   }
 
-  /// The answer breaks somewhere.
+  /// Breaks the answer somewhere.
   void spoil(std::vector<std::string>& pieces, Fate what) {
     Random& random = upstream_.world_.machine().random();
     upstream_.world_.history().breaks(order_->id);
@@ -273,14 +273,14 @@ class Upstream::Conversation final : public Peer, public std::enable_shared_from
         ++upstream_.deeds_.harmed;
         silent_ = true;
         return;
-      case Fate::kCloses:  // as the next request comes, perhaps
+      case Fate::kCloses:  // perhaps as the next request comes
         ++upstream_.deeds_.unheard;
         return cut(false);
       case Fate::kSaysMore:
         if (buffer_.empty()) link_->send_unasked(whole_answer(*order_));
         return next();
       default:
-        // A whole answer of HTTP, whatever is in it, leaves a connection that the next request may come on.
+        // A complete HTTP answer, whatever is in it, leaves the connection open for the next request.
         if (!order_->stream && (what == Fate::kGarbage || what == Fate::kErrorEvent))
           ++upstream_.deeds_.unheard;
         return spoilt ? cut(what == Fate::kResets) : next();
@@ -293,7 +293,7 @@ class Upstream::Conversation final : public Peer, public std::enable_shared_from
     link_->send(std::move(bytes));
   }
 
-  /// Ends the connection, however far the answer is.
+  /// Ends the connection, in the middle of an answer or not.
   void cut(bool reset) {
     if (order_ && !begun_) upstream_.world_.history().loses(order_->id);
     if (reset) {
@@ -318,7 +318,7 @@ class Upstream::Conversation final : public Peer, public std::enable_shared_from
     read_next();
   }
 
-  /// Unless something else has become of this turn until then.
+  /// Later, unless this turn has ended by then.
   void later(Time time, std::move_only_function<void()> step) {
     upstream_.world_.machine().in(
         time, [self = shared_from_this(), turn = turn_, step = std::move(step)]() mutable {
@@ -334,9 +334,9 @@ class Upstream::Conversation final : public Peer, public std::enable_shared_from
   bool begun_ = false;
   bool retry_ = false;
   bool silent_ = false;
-  bool steady_ = false;  // its client waits as long as it takes
-  bool first_ = false;   // nobody was asked before
-  std::size_t bad_ = 0;  // the piece by which it breaks
+  bool steady_ = false;  // its client neither leaves nor has a limit of its own
+  bool first_ = false;   // no server was asked before
+  std::size_t bad_ = 0;  // the piece at which it breaks
   MonotonicTime sent_;
   MonotonicTime arrived_;
   MonotonicTime spoke_;

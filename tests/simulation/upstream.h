@@ -12,35 +12,35 @@ namespace autoglm::simulation {
 
 class PathWorld;
 
-/// How a server is just now.
+/// The present state of a server.
 enum class Mood : std::uint8_t {
   kWell,
   kSlow,
   kFailing,     // a 5xx, a reset, garbage
   kBreaking,    // answers break off
-  kHanging,     // nothing comes, or nothing more
+  kHanging,     // sends nothing, or nothing more
   kBusy,        // 429, 503
-  kRude,        // sends what nobody asked for, closes when it likes, answers before it has read
-  kStrange,     // does not know the model, or finds fault with the body
+  kRude,        // sends unasked bytes, closes at any time, answers before it has read
+  kStrange,     // does not know the model, or blames the body
   kGone,        // refuses connections
-  kUnreachable  // does not even do that
+  kUnreachable  // does not even refuse
 };
 constexpr std::uint64_t kMoods = static_cast<std::uint64_t>(Mood::kUnreachable) + 1;
 
-/// What it is taken for: what it can go on with.
+/// The kind that the gateway takes it for, by which it can continue streams.
 enum class Kind : std::uint8_t { kOurs, kVllm, kOther };
 
-/// What a server did with requests, for the books about it.
+/// What a server did with requests, to compare with the gateway's metrics.
 struct Deeds {
   std::uint64_t requests = 0;
-  std::uint64_t harmed = 0;   ///< that it may be blamed for
-  std::uint64_t sure = 0;     ///< of these: that nobody else can have had a part in
-  std::uint64_t hung = 0;     ///< and of these: answered by silence for as long as anybody waits
-  std::uint64_t unheard = 0;  ///< connections that did not come about, or ended as the next request came
+  std::uint64_t harmed = 0;   ///< requests that may count against it
+  std::uint64_t sure = 0;     ///< of these, requests that must count against it
+  std::uint64_t hung = 0;     ///< and of these, requests answered by silence until the gateway gave up
+  std::uint64_t unheard = 0;  ///< connections that failed, or ended as the next request came
 };
 
-/// A server elsewhere: reads requests as they come, remembers nothing, and says of each what its text and its
-/// mood say.
+/// A remote server: reads requests as they come, keeps no state of them, and answers each by its text and the
+/// server's mood.
 class Upstream final : public Host {
  public:
   Upstream(PathWorld& world, Kind kind);

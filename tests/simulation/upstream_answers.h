@@ -7,14 +7,14 @@
 
 namespace autoglm::simulation {
 
-/// One request, as far as a server cares.
+/// The parts of a request that a server needs.
 struct Order {
   std::uint64_t id = 0;
   bool chat = false;
   bool stream = false;
   bool usage = false;
-  bool tokens = false;  // are told
-  bool exact = false;   // goes on behind tokens
+  bool tokens = false;  // whether tokens are sent
+  bool exact = false;   // continues after tokens
   std::uint32_t said = 0;
   std::uint32_t end = 0;
 };
@@ -22,11 +22,11 @@ struct Order {
 Order order_of(std::string_view path, std::string_view body, std::string_view request_id);
 
 std::string chunk(std::string_view data);
-/// A whole answer of HTTP.
+/// A complete HTTP answer.
 std::string with_length(int status, std::string_view body, std::string_view headers = "");
-/// All of the text that is left to say.
+/// The whole rest of the text.
 std::string whole_answer(const Order& order);
-/// The pieces of a stream, in the order of their times; the last one ends it.
+/// The pieces of a stream, in order; the last one ends it.
 std::vector<std::string> stream_pieces(const Order& order);
 
 }  // namespace autoglm::simulation

@@ -7,7 +7,7 @@
 
 namespace autoglm::app {
 
-/// What somebody who got `error` from the server at `url` can do about it; empty: nothing that we know.
+/// What a user who got `error` from the server at `url` can do about it; empty: no advice.
 std::string advice(const Error& error, std::string_view url);
 
 }  // namespace autoglm::app

@@ -21,7 +21,7 @@ std::string text_at(const json::value& value, std::string_view pointer) {
   return found != nullptr && found->is_string() ? std::string(found->as_string()) : std::string();
 }
 
-/// OpenAI's error object, or whatever else stands in its place.
+/// OpenAI's error object, or another value in its place.
 std::optional<Error> error_in(const json::value& value) {
   const auto* object = value.if_object();
   const auto* error = object != nullptr ? object->if_contains("error") : nullptr;

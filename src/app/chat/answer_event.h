@@ -13,12 +13,12 @@ namespace autoglm::app {
 struct AnswerEvent {
   std::string content;
   std::string reasoning;                ///< of models that think aloud
-  std::string finish;                   ///< "stop", "length", …; empty: it goes on
+  std::string finish;                   ///< "stop", "length", …; empty: the answer goes on
   std::optional<std::uint32_t> tokens;  ///< of the whole answer, with the usage
 };
 
-/// Reads the data of a server-sent event; nothing for the last one, "[DONE]". Errors: the one that the server
-/// reports, or that this is no event.
+/// Reads the data of a server-sent event; nothing for the last one, "[DONE]". Errors: the server's own, or
+/// that this is no event.
 Result<std::optional<AnswerEvent>> read_answer_event(std::string_view data);
 
 /// The data of the first whole event in `buffer`, which is taken out; nothing: more bytes are needed. Events

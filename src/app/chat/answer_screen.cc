@@ -41,7 +41,7 @@ std::string speed_line(const Answer& answer, bool stopped) {
   if (answer.tokens) {
     parts.push_back(fmt::format("{} token{}", *answer.tokens, *answer.tokens == 1 ? "" : "s"));
     const double seconds = to_seconds(answer.last - answer.first);
-    // The first one waits for the prompt, and says nothing about the others.
+    // The first token waits for the prompt, and says nothing about the pace of the others.
     if (*answer.tokens > 1 && seconds > 0)
       parts.push_back(fmt::format("{:.1f} tokens/s", (*answer.tokens - 1) / seconds));
   }

@@ -8,8 +8,8 @@
 
 namespace autoglm::app {
 
-/// What is written of an answer while it comes: text, and dim before it what a model thinks aloud. In a
-/// terminal nothing in it can move the cursor; elsewhere the text goes out as it is, and nothing else does.
+/// The output for an answer while it arrives: the text, after the model's reasoning, which is dim. In a
+/// terminal nothing in it can move the cursor; elsewhere the text alone goes out, unchanged.
 class AnswerScreen {
  public:
   AnswerScreen(bool terminal, Paint paint) : terminal_(terminal), paint_(paint) {}
@@ -21,11 +21,11 @@ class AnswerScreen {
  private:
   bool terminal_;
   Paint paint_;
-  bool thought_ = false;    // something that is not text stands before it
-  bool line_open_ = false;  // something was written, and no newline behind it
+  bool thought_ = false;    // reasoning was written before the text
+  bool line_open_ = false;  // something was written without a newline after it
 };
 
-/// "23 tokens, 46.1 tokens/s, first after 0.21 s": as far as it is known. `stopped`: by whoever asked.
+/// "23 tokens, 46.1 tokens/s, first after 0.21 s": as far as known. `stopped`: the user stopped the answer.
 std::string speed_line(const Answer& answer, bool stopped);
 
 }  // namespace autoglm::app

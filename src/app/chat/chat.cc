@@ -44,7 +44,7 @@ int filter(ChatSession& session, const ChatOptions& options) {
   return 0;
 }
 
-/// The address behind which OpenAI's paths are; people leave `/v1` away, or do not.
+/// The base address of OpenAI's paths; `/v1` may be left out.
 Result<http::Url> api_of(const std::string& text) {
   auto url = http::Url::parse(text);
   if (!url) return url;

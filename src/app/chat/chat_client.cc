@@ -17,7 +17,7 @@ namespace json = boost::json;
 
 constexpr std::size_t kMaxBody = 1 << 20;
 constexpr auto kListTimeout = std::chrono::seconds(10);
-// A long prompt on a slow machine; who has had enough has Ctrl-C.
+// For a long prompt on a slow machine; an impatient user has Ctrl-C.
 constexpr auto kAnswerTimeout = std::chrono::minutes(10);
 
 std::vector<std::string> names_in(std::string_view body) {

@@ -25,7 +25,8 @@ constexpr mode_t kOwnerOnly = S_IRUSR | S_IWUSR;
 bool write_lines(const std::filesystem::path& path, std::string_view lines, int how) {
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | how, kOwnerOnly);
   if (file < 0) return false;
-  // In one piece, so that lines of two chats do not mix; and what others made readable is not left so.
+  // In one write, so that lines of two chats do not mix; a file that was readable for other users is made
+  // private.
   const bool written = ::fchmod(file, kOwnerOnly) == 0 &&
                        ::write(file, lines.data(), lines.size()) == static_cast<ssize_t>(lines.size());
   ::close(file);

@@ -12,9 +12,9 @@ namespace autoglm::app {
 /// Where earlier messages are kept: in $XDG_STATE_HOME, else in ~/.local/state; nowhere without a home.
 std::optional<std::filesystem::path> chat_history_path(const std::map<std::string, std::string>& environment);
 
-/// Earlier messages in a file, a JSON string a line, for its owner's eyes only. Each is appended as it is
-/// made, so that several chats at a time, and one that is killed, lose nothing. A file that cannot be written
-/// is no reason not to talk: then nothing is kept.
+/// Earlier messages in a file, a JSON string a line, readable for its owner only. Each message is appended at
+/// once, so that parallel chats, and one that is killed, lose none. When the file cannot be written, the chat
+/// goes on and none are kept.
 class ChatHistory {
  public:
   static constexpr std::size_t kEntries = 1000;

@@ -26,7 +26,7 @@ Task<int> next_signal() {
 std::variant<Result<void>, ChatSession::Stopped> ChatSession::run_until_signal(Task<Result<void>> task) {
   using Outcome = std::variant<Result<void>, Stopped>;
   return run([](Task<Result<void>> asking) -> Task<Outcome> {
-    // The signals first: one that comes at once must not find the shell's way of handling it.
+    // The signals first: an early one must not meet the default handler.
     auto first = co_await first_of(next_signal(), std::move(asking));
     if (auto* number = std::get_if<0>(&first)) co_return Outcome(std::in_place_index<1>, *number);
     co_return Outcome(std::in_place_index<0>, std::move(std::get<1>(first)));

@@ -14,8 +14,7 @@
 
 namespace autoglm::app {
 
-/// A client and the loop that it lives on, which runs on the calling thread, and only while something is
-/// waited for.
+/// A client and its loop, which runs on the calling thread, only while a task is waited for.
 class ChatSession {
  public:
   ChatSession(http::Url api, std::string api_key, std::shared_ptr<const TlsClientContext> tls)

@@ -8,7 +8,7 @@
 
 namespace autoglm::app {
 
-/// What has been said, in turns, behind what the model is told first.
+/// The system message and the turns of a conversation.
 class Conversation {
  public:
   enum class Role : std::uint8_t { kUser, kAssistant };
@@ -26,7 +26,7 @@ class Conversation {
 
   /// OpenAI's `messages`, as JSON.
   std::string messages() const;
-  /// For people; `model` is what answered.
+  /// For people; `model` is the model that answered.
   std::string markdown(std::string_view model) const;
 
  private:

@@ -25,16 +25,16 @@ namespace autoglm::app {
 
 namespace {
 
-// Terminals mark what is pasted, so that its newlines end nothing.
+// Terminals mark pasted text, so that its newlines do not end the line.
 constexpr std::string_view kPasteOn = "\x1b[?2004h";
 constexpr std::string_view kPasteOff = "\x1b[?2004l";
 constexpr std::wstring_view kPasteEnd = L"\x1b[201~";
 
 std::atomic<bool> g_resized{false};
 std::atomic<bool> g_ended{false};
-std::atomic<pthread_t> g_reader{};  // whose read is to be interrupted
+std::atomic<pthread_t> g_reader{};  // the thread whose read a signal interrupts
 
-/// The kernel may choose any thread of the process: the one that reads is told.
+/// The kernel may choose any thread of the process: the signal is passed to the reading one.
 void on_signal(int number) {
   if (const pthread_t reader = g_reader.load(); ::pthread_equal(::pthread_self(), reader) == 0) {
     ::pthread_kill(reader, number);
@@ -43,8 +43,8 @@ void on_signal(int number) {
   (number == SIGWINCH ? g_resized : g_ended).store(true);
 }
 
-/// While a line is read: the signals are held back except while the reader waits, so that none falls between
-/// a look at what came and the wait for more.
+/// While a line is read: the signals are held back except while the reader waits, so that none is missed
+/// between a look at the input and the wait for more.
 class ReadSignals {
  public:
   ReadSignals() {
@@ -76,7 +76,7 @@ class ReadSignals {
   sigset_t mask_before_{};
 };
 
-/// libedit counts columns by the locale's characters; without a locale of UTF-8 there is always this one.
+/// libedit counts columns by the locale's characters; C.UTF-8 always exists.
 void use_utf8() {
   std::setlocale(LC_CTYPE, "");
   if (std::string_view(::nl_langinfo(CODESET)) != "UTF-8") std::setlocale(LC_CTYPE, "C.UTF-8");
@@ -115,7 +115,7 @@ struct LineEditor::State {
   }
   void bind(const char* keys, const char* what) { ::el_set(editor, EL_BIND, keys, what, nullptr); }
   void add_keys();
-  /// What only a terminal understands that obeys.
+  /// Writes an escape sequence, if the terminal understands it.
   void tell(std::string_view escape) const {
     if (obeys) print_now(escape);
   }
@@ -150,10 +150,10 @@ LineEditor::State::State(Paint how, Completer with)
   ::el_set(editor, EL_PROMPT_ESC, +[](EditLine* el) { return of(el).prompt.data(); }, '\1');
   ::el_set(editor, EL_GETCFN, +[](EditLine* el, wchar_t* out) { return of(el).next_character(out); });
   ::el_set(editor, EL_EDITOR, "emacs");
-  // Ctrl-C and Ctrl-Z are keys while a line is edited; signals would leave the terminal as it is then.
+  // Ctrl-C and Ctrl-Z are keys while a line is edited; signals would leave the terminal in the editor's mode.
   ::el_set(editor, EL_SETTY, "-d", "-isig", nullptr);
   add_keys();
-  ::el_source(editor, nullptr);  // ~/.editrc: whoever wants vi's keys has them
+  ::el_source(editor, nullptr);  // ~/.editrc: for users who want vi's keys
 }
 
 void LineEditor::State::add_keys() {
@@ -183,8 +183,8 @@ void LineEditor::State::add_keys() {
   for (const char* end : {"\\e[F", "\\eOF", "\\e[4~"}) bind(end, "ed-move-to-end");
 }
 
-/// In the place of libedit's own, which hears of signals only with handlers of its own that send them on to
-/// all of the process group.
+/// Replaces libedit's own function, which notices signals only with its own handlers, and these send signals
+/// on to the whole process group.
 int LineEditor::State::next_character(wchar_t* out) {
   std::string bytes;
   while (true) {
@@ -192,7 +192,7 @@ int LineEditor::State::next_character(wchar_t* out) {
     if (g_ended) break;
     if (g_resized.exchange(false)) {
       ::el_resize(editor);
-      tell("\r\x1b[J");  // what is drawn anew begins where the old one did
+      tell("\r\x1b[J");  // the line is redrawn where it was
       ::el_set(editor, EL_REFRESH);
       continue;
     }
@@ -216,7 +216,7 @@ std::string LineEditor::State::typed() const {
   return {line->buffer, line->cursor};
 }
 
-/// Shows "^C" behind what was typed, and ends the line as Enter does.
+/// Shows "^C" after the typed text, and ends the line as Enter does.
 unsigned char LineEditor::State::interrupt() {
   const LineInfoW* line = ::el_wline(editor);
   ::el_cursor(editor, static_cast<int>(line->lastchar - line->cursor));
@@ -226,7 +226,7 @@ unsigned char LineEditor::State::interrupt() {
   return CC_REFRESH;
 }
 
-/// What is between the marks is text, whatever it is: newlines end no line, and tabs complete nothing.
+/// Everything between the marks is text: newlines end no line, and tabs complete nothing.
 unsigned char LineEditor::State::paste() {
   std::wstring text;
   for (wchar_t c = 0; ::el_wgetc(editor, &c) == 1;) {
@@ -236,7 +236,7 @@ unsigned char LineEditor::State::paste() {
     break;
   }
   std::erase_if(text, [](wchar_t c) { return (c < 0x20 && c != L'\n' && c != L'\t') || c == 0x7F; });
-  // Whole lines end with a newline, which is none that anybody wants to see.
+  // Drops the newline that ends the last pasted line.
   while (text.ends_with(L'\n')) text.pop_back();
   if (!text.empty()) ::el_winsertstr(editor, text.c_str());
   return CC_REFRESH;
@@ -257,7 +257,8 @@ unsigned char LineEditor::State::complete() {
   return CC_REDISPLAY;
 }
 
-/// As the terminal does by itself while nobody edits: all of the job stops, with the terminal as it was.
+/// As the terminal does itself when no line is edited: the whole job stops, with the terminal in its former
+/// state.
 unsigned char LineEditor::State::suspend() {
   tell(kPasteOff);
   ::el_set(editor, EL_PREP_TERM, 0);
@@ -280,10 +281,10 @@ LineEditor::Line LineEditor::read(std::string_view prompt) {
   const ReadSignals signals;
   state.signals = &signals;
   state.interrupted = false;
-  // What stands between two \1 has no width; it cannot be the last of a prompt.
+  // Text between two \1 has no width; it cannot end a prompt.
   state.prompt =
       state.paint.on() ? "\1\x1b[1m\1" + std::string(prompt) + "\1\x1b[0m\1 " : std::string(prompt) + " ";
-  // Before the prompt shows: what is typed at it shall find keys already.
+  // Before the prompt shows: keys typed at it shall work already.
   ::el_set(state.editor, EL_PREP_TERM, 1);
   state.tell(kPasteOn);
   int count = 0;

@@ -11,12 +11,12 @@
 
 namespace autoglm::app {
 
-/// Reads lines from the terminal that standard input is, with editing, history and completion. The only type
-/// that knows libedit. There may be one at a time, on the main thread; while it does not read, the terminal
-/// is as it was.
+/// Reads lines from the terminal on standard input, with editing, history and completion. The only type that
+/// knows libedit. One at a time, on the main thread; while it does not read, the terminal is in its former
+/// state.
 class LineEditor {
  public:
-  /// What the beginning of a line may become.
+  /// Completions of the beginning of a line.
   using Completer = std::function<std::vector<std::string>(std::string_view typed)>;
 
   LineEditor(Paint paint, Completer completer);
@@ -25,7 +25,7 @@ class LineEditor {
   LineEditor& operator=(const LineEditor&) = delete;
 
   enum class End : std::uint8_t {
-    kLine,         ///< `text` is one; pasted, or with Alt-Enter, it may be several
+    kLine,         ///< `text` is a line, or several when pasted or with Alt-Enter
     kInterrupted,  ///< Ctrl-C: `text` was dropped
     kEnd,          ///< Ctrl-D, a terminal that went away, or a signal to end
   };
@@ -35,7 +35,7 @@ class LineEditor {
   };
   Line read(std::string_view prompt);
 
-  /// What the arrow up and Ctrl-R find.
+  /// Adds a line to those that arrow up and Ctrl-R find.
   void remember(const std::string& text);
 
  private:

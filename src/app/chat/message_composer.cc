@@ -13,7 +13,7 @@ std::string_view without_trailing_space(std::string_view text) {
   return text.substr(0, text.find_last_not_of(" \t\n") + 1);
 }
 
-/// An even number of backslashes is meant as it stands, as in "\\" of LaTeX.
+/// An even number of backslashes is text, as in "\\" of LaTeX.
 bool goes_on(std::string_view line) {
   const std::size_t last = line.find_last_not_of('\\');
   const std::size_t count = line.size() - (last == std::string_view::npos ? 0 : last + 1);

@@ -6,9 +6,9 @@
 
 namespace autoglm::app {
 
-/// Makes messages of lines. A line is a message, unless it ends with a backslash, which goes on in the next
-/// line, or begins with `"""`, which goes on until a line ends so. What was pasted, or typed with Alt-Enter,
-/// is one "line" that has several.
+/// Makes messages of lines. A line is a message, unless it ends with a backslash, which continues it in the
+/// next line, or begins with `"""`, which continues it until a line ends so. Pasted text, or text with
+/// Alt-Enter, is one "line" that contains several.
 class MessageComposer {
  public:
   /// The whole message, when `line` ends it.

@@ -33,7 +33,7 @@ std::string printable(std::string_view text) {
   return out;
 }
 
-/// What is typed while an answer comes shows at the next prompt, and not within the answer.
+/// Text typed while an answer arrives shows at the next prompt, and not within the answer.
 class NoEcho {
  public:
   NoEcho() : known_(::tcgetattr(STDIN_FILENO, &before_) == 0) {
@@ -53,7 +53,7 @@ class NoEcho {
   bool known_;
 };
 
-/// Errors: why not; a file that is there is left alone.
+/// Errors: why not; an existing file is not overwritten.
 Result<void> write_new(const std::string& path, std::string_view text) {
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (file < 0 && errno == EEXIST)
@@ -81,8 +81,8 @@ TerminalChat::TerminalChat(ChatSession& session, const ChatOptions& options,
 
 int TerminalChat::run() {
   if (!greet()) return 1;
-  // A Ctrl-C that comes when the answer has just ended must not end us; while one comes, and while a line is
-  // edited, it has its own meaning.
+  // A Ctrl-C just after an answer must not end the program; during an answer, and while a line is edited,
+  // Ctrl-C has its own handlers.
   std::signal(SIGINT, SIG_IGN);
   for (const std::string& earlier : history_.load()) editor_.remember(earlier);
   while (!exit_code_) {
@@ -104,12 +104,12 @@ int TerminalChat::run() {
   return *exit_code_;
 }
 
-/// A server that is not there is better told before somebody has typed a page for it.
+/// A missing server is reported before the user has typed a long message.
 bool TerminalChat::greet() {
   if (!refresh_models()) return false;
   if (const std::string model = current_model(); !model.empty()) {
     if (!models_.empty() && std::ranges::find(models_, model) == models_.end()) {
-      choose_model(model);  // which says what there is
+      choose_model(model);  // which lists the models
       return false;
     }
     print_now(fmt::format("{} at {}\n", paint_(Style::kBold, printable(model)), options_.url));
@@ -125,7 +125,7 @@ bool TerminalChat::refresh_models() {
     models_ = std::move(*told);
     return true;
   }
-  // Not every server that chats lists its models.
+  // Some servers chat without listing their models.
   if (told.error().code == ErrorCode::kNotFound) return true;
   complain(told.error());
   return false;
@@ -237,7 +237,7 @@ void TerminalChat::say(std::string text) {
   const int* signal = std::get_if<ChatSession::Stopped>(&outcome);
   const bool failed = signal == nullptr && !std::get<0>(outcome);
   if (failed || answer.text.empty()) {
-    conversation_.take_back();  // what failed is no part of it
+    conversation_.take_back();  // a failed turn is not kept
   } else {
     conversation_.answer(answer.text);
   }

@@ -17,7 +17,7 @@
 
 namespace autoglm::app {
 
-/// A conversation in a terminal, until whoever types ends it.
+/// A conversation in a terminal, until the user ends it.
 class TerminalChat {
  public:
   TerminalChat(ChatSession& session, const ChatOptions& options,
@@ -46,7 +46,7 @@ class TerminalChat {
   Paint paint_;
   Paint error_paint_;
   ChatHistory history_;
-  std::vector<std::string> models_;  // as the server told last
+  std::vector<std::string> models_;  // as the server listed them last
   Conversation conversation_;
   MessageComposer composer_;
   LineEditor editor_;

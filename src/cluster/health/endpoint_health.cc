@@ -20,7 +20,7 @@ bool EndpointHealth::checked(CheckResult result, const HealthConfig& config, Mon
   }
   bool returned = false;
   if (came_back_ && ejected(now)) {
-    // What it was ejected for is over, and waiting on would only burden the others.
+    // The reason for the ejection is over, and waiting longer would only burden the other endpoints.
     back_since_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
     in_a_row_.store(0, std::memory_order_relaxed);
     ejected_until_.store(0, std::memory_order_relaxed);
@@ -42,12 +42,12 @@ bool EndpointHealth::checked(CheckResult result, const HealthConfig& config, Mon
 
 Duration EndpointHealth::failed(const EjectionConfig& config, const FailureLimit& limit, MonotonicTime now,
                                 Failures ended) {
-  if (ejected(now)) return Duration::zero();  // of a request from before
+  if (ejected(now)) return Duration::zero();  // the request began before the ejection
   Duration time = Duration::zero();
   const std::uint32_t added = 1 + ended.in_a_row;
   const std::uint32_t in_a_row = in_a_row_.fetch_add(added, std::memory_order_relaxed) + added;
   if (config.consecutive_failures != 0 && in_a_row >= config.consecutive_failures) {
-    // Whoever has been well for long starts at the beginning.
+    // An endpoint that has been well for long starts with the shortest time again.
     if (now - ejected_until() > config.max_time) times_ejected_.store(0, std::memory_order_relaxed);
     const Duration::rep times = Duration::rep{times_ejected()} + 1;
     time = times > config.max_time / config.base_time ? config.max_time : config.base_time * times;

@@ -8,21 +8,21 @@
 
 namespace autoglm::cluster {
 
-/// What came of a check: nobody there at all, somebody who is not well, or all is well.
+/// A check's result: no connection could be made, the check failed otherwise, or it succeeded.
 enum class CheckResult : std::uint8_t { kAbsent, kUnwell, kWell };
 
 /// What is believed of one endpoint: out, by its checks; ejected for a time, by requests that failed; or
-/// coming back, with a growing share. Shared by all loops, lock-free; time is handed in. Who may be ejected
-/// at all is for those to decide who see all endpoints.
+/// coming back, with a growing share. Shared by all loops, lock-free; takes the time as an argument. How many
+/// endpoints may be ejected is decided by the caller, which sees all of them.
 class EndpointHealth {
  public:
   /// A share of one, in the unit of `ramp`.
   static constexpr std::uint64_t kWhole = 1000;
 
-  /// A check's result; whether the belief has changed. Control loop only.
+  /// Takes a check's result; returns whether the belief has changed. Control loop only.
   bool checked(CheckResult result, const HealthConfig& config, MonotonicTime now);
-  /// Whether the last check was the one that showed that it is back: others had failed before, or nobody was
-  /// there for a request. It ends an ejection, too. Control loop only.
+  /// Whether the last check showed that the endpoint is back, after checks failed or a request could not
+  /// connect. That ends an ejection, too. Control loop only.
   bool came_back() const { return came_back_; }
   bool well() const { return well_.load(std::memory_order_relaxed); }
   /// Not even a connection could be made lately.
@@ -33,7 +33,7 @@ class EndpointHealth {
     std::uint32_t in_a_row = 0;
     std::uint32_t in_window = 0;
   };
-  /// A request went well, as it seems: the failures that end with that.
+  /// A request seems to have succeeded; returns the failures that this ends.
   Failures succeeded() {
     Failures ended;
     if (in_a_row_.load(std::memory_order_relaxed) != 0)
@@ -42,23 +42,23 @@ class EndpointHealth {
       ended.in_window = in_window_.exchange(0, std::memory_order_relaxed);
     return ended;
   }
-  /// A request failed: for how long it has earned to be left out; zero: not yet. Where it seemed to go well
-  /// before, `ended` is what that had ended, and does not end now: else an endpoint whose every stream breaks
-  /// would never fail twice in a row.
+  /// A request failed; returns for how long the endpoint should be ejected, zero: not yet. When the request
+  /// seemed to succeed before, `ended` are the failures that this had ended, which count again: else an
+  /// endpoint whose every stream breaks would never fail twice in a row.
   Duration failed(const EjectionConfig& config, const FailureLimit& limit, MonotonicTime now, Failures ended);
-  /// A request found nobody there: a check that succeeds shows that somebody is again.
+  /// A request could not connect: the next check that succeeds shows that the endpoint is back.
   void nobody_there() { nobody_there_.store(true, std::memory_order_relaxed); }
   Duration failed(const EjectionConfig& config, const FailureLimit& limit, MonotonicTime now) {
     return failed(config, limit, now, {});
   }
-  /// Leaves it out until `now + time`. Afterwards it comes back slowly.
+  /// Ejects the endpoint until `now + time`. Afterwards it comes back slowly.
   void eject(Duration time, MonotonicTime now);
   bool ejected(MonotonicTime now) const { return now < ejected_until(); }
   MonotonicTime ejected_until() const { return at(ejected_until_); }
-  /// How often in a row it was left out: each time for longer.
+  /// How often in a row it was ejected: each time for longer.
   std::uint32_t times_ejected() const { return times_ejected_.load(std::memory_order_relaxed); }
 
-  /// Its share of what it would get otherwise, of `kWhole`.
+  /// The part of its usual share that it gets now, out of `kWhole`.
   std::uint64_t ramp(Duration slow_start, MonotonicTime now) const {
     const Duration::rep back = back_since_.load(std::memory_order_relaxed);
     return back == 0 ? kWhole : ramp_from(MonotonicTime(Duration(back)), slow_start, now);
@@ -72,8 +72,8 @@ class EndpointHealth {
 
   std::atomic<bool> well_{true};
   std::atomic<bool> absent_{false};
-  std::atomic<bool> nobody_there_{false};  // for a request, since a check succeeded
-  std::uint32_t contradictions_ = 0;       // checks in a row that say otherwise; control loop only
+  std::atomic<bool> nobody_there_{false};  // a request could not connect since a check succeeded
+  std::uint32_t contradictions_ = 0;       // checks in a row that contradict well_; control loop only
   std::uint32_t successes_ = 0;            // checks in a row; control loop only
   bool missed_ = false;                    // a check has failed since it came back; control loop only
   bool came_back_ = false;

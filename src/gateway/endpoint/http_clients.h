@@ -21,8 +21,8 @@ class HttpClients {
   void reserve(EventLoop& loop) { clients_.emplace_back(&loop, nullptr); }
   void attach(EventLoop& loop, std::unique_ptr<http::Client> client) { place(loop) = std::move(client); }
   void detach(EventLoop& loop) { place(loop).reset(); }
-  /// What all of them share, before any request: what answers may hold together (null: without bound), and a
-  /// pool for looking into long ones (null: done on the loop), which must outlive the clients.
+  /// Sets what all clients share, before any request: the bound for the memory of all answers (null: none),
+  /// and a pool that parses long answers (null: done on the loop), which must outlive the clients.
   void share(std::shared_ptr<http::BodyMemory> answer_memory, BlockingPool* pool) {
     answer_memory_ = std::move(answer_memory);
     pool_ = pool;

@@ -28,7 +28,7 @@ namespace {
 using Protocol = WireBody::Protocol;
 
 constexpr std::size_t kMaxErrorBody = 65'536;
-// Of two that keep the same deadline we are the first, whose words name the setting.
+// The part of this server times out a little later than we do, since our error names the setting.
 constexpr auto kLater = std::chrono::milliseconds(100);
 constexpr std::size_t kMaxMetrics = std::size_t{8} << 20U;
 
@@ -63,7 +63,7 @@ Error not_here(const char* what) {
       .message = fmt::format("{} is not possible through a gateway yet: ask the model's own server", what)};
 }
 
-/// What an answer that is begun needs of who goes on with it.
+/// The continuation that an answer which has begun needs of the endpoint.
 Continuation needed(const InferenceRequest& request) {
   const auto& work = std::get<GenerateRequest>(request.work);
   if (!request.wire.stream) return Continuation::kNone;
@@ -88,7 +88,7 @@ HttpEndpoint::HttpEndpoint(HttpEndpointOptions options, HttpClients& clients)
   any.tls_name = options_.tls_name;
   for (const auto& [name, value] : options_.headers) {
     if (!http::equals_ignoring_case(name, "accept-encoding"))
-      any.headers.add(name, value);  // answers are read
+      any.headers.add(name, value);  // the gateway reads the answers
   }
   if (!options_.api_key.empty()) any.headers.add("Authorization", "Bearer " + options_.api_key);
   http::OriginHead head = any.origin_head();
@@ -115,7 +115,7 @@ http::ClientRequest HttpEndpoint::to(std::string method, std::string target) con
   return request;
 }
 
-/// The client's body, with the few members that this endpoint has to see otherwise.
+/// The client's body, with the few members changed that this endpoint must see differently.
 Result<std::string> HttpEndpoint::body_for(const InferenceRequest& request, bool ours) const {
   const auto& work = std::get<GenerateRequest>(request.work);
   if (request.wire.protocol == Protocol::kPassed) return passed_body(request);
@@ -146,11 +146,12 @@ Result<std::string> HttpEndpoint::body_for(const InferenceRequest& request, bool
   return edits.empty() ? request.wire.bytes : protocol::edit_members(request.wire.bytes, edits);
 }
 
-/// Of a request that nobody here understands only the model's name is changed, where it says one.
+/// A request that this process does not understand: only the model's name is changed, where the body has one.
 std::string HttpEndpoint::passed_body(const InferenceRequest& request) const {
   const WireBody& wire = request.wire;
   if (!wire.names_model) return wire.bytes;
-  const std::string& model = options_.model.empty() ? request.model : options_.model;  // it may say an alias
+  const std::string& model =
+      options_.model.empty() ? request.model : options_.model;  // the body may have an alias
   const auto type = std::ranges::find_if(wire.headers, [](const auto& field) {
     return http::equals_ignoring_case(field.first, "content-type");
   });
@@ -166,7 +167,7 @@ std::string HttpEndpoint::passed_body(const InferenceRequest& request) const {
 Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceRequestPtr request,
                                                                   const CallContext& context) {
   const WireBody& wire = request->wire;
-  // Once: a check may find somebody else here at any time.
+  // Read once: a check may find another server at this address at any time.
   const ServerKind kind = this->kind();
   if (continuation(*request, kind) < needed(*request)) {
     co_return fail(Error{.code = ErrorCode::kUnavailable,
@@ -211,7 +212,7 @@ Result<http::ClientRequest> HttpEndpoint::outgoing(const InferenceRequest& reque
       to(passed ? wire.method : "POST",
          base.below(passed ? "/" + wire.path : path_of(wire.protocol), wire.query));
   outgoing.headers.reserve(192);
-  if (passed) outgoing.origin = get_head_;  // what its body is, it says itself
+  if (passed) outgoing.origin = get_head_;  // the client's headers say what its body is
   for (const auto& [name, value] : wire.headers) outgoing.headers.add(name, value);
   outgoing.headers.add("X-Request-Id", request.id);
   outgoing.headers.add("Traceparent", context.span.traceparent());
@@ -228,9 +229,11 @@ Task<Error> HttpEndpoint::read_refusal(http::ClientResponse& response, bool pass
   const auto retry_after = http::retry_after(response.headers());
   const auto body = co_await response.read_all(kMaxErrorBody);
   Error error = protocol::openai::read_error(status, body ? *body : std::string(), retry_after);
-  // Of a path that nobody here knows a client may ask for what nobody has: no mark against anybody.
+  // On a path that is unknown here a client may ask for what no server has: this does not count against the
+  // endpoint.
   if (passed && status != 401 && error.reason == kEndpointMisconfigured) error.origin = Origin::kClient;
-  // Its own number and words, but for what it says of our key, and of what no client asked: a redirect.
+  // The server's own status and words, except about our key (401), and for a redirect, which no client asked
+  // for.
   if (options_.part_of_us || status == 401 || status < 400) {
     error.said = nullptr;
     co_return error;
@@ -244,8 +247,8 @@ Task<Error> HttpEndpoint::read_refusal(http::ClientResponse& response, bool pass
   co_return error;
 }
 
-/// What is in no body. A tenant is a key or a certificate's name, so it goes as a number: whose it is
-/// matters, not what it is called.
+/// Adds the parts of the context that no body has. A tenant is a key or a certificate's name, so a hash of it
+/// is sent: tenants must be told apart, not known.
 void HttpEndpoint::tell_context(http::ClientRequest& request, const CallContext& context) const {
   if (!context.tenant.empty())
     request.headers.add("X-Api-Key", fmt::format("{:016x}", std::hash<std::string>()(context.tenant)));
@@ -256,13 +259,13 @@ void HttpEndpoint::tell_context(http::ClientRequest& request, const CallContext&
   request.headers.add("X-Autoglm-Tell-Usage", "1");
 }
 
-/// Whatever its status.
+/// The page, whatever its status.
 Task<Result<HttpEndpoint::Page>> HttpEndpoint::look_at(std::string path, Duration timeout) {
   http::ClientRequest request = to("GET", root_.below(path));
   request.reuse_time = Duration::zero();  // a check shows that a new connection can be made, and keeps none
   request.connect_timeout = std::min(request.connect_timeout, timeout);
   request.head_timeout = request.read_timeout = timeout;
-  const Deadline deadline = Deadline::after(timeout);  // of all of it, however slowly it comes
+  const Deadline deadline = Deadline::after(timeout);  // for the whole page, however slowly it comes
   auto response = co_await clients_.of_this_loop().send(std::move(request));
   if (!response) co_return fail(response.error());
   const int status = (*response)->status();
@@ -279,8 +282,9 @@ Task<Result<std::string>> HttpEndpoint::get(std::string path, Duration timeout) 
   co_return std::move(page->body);
 }
 
-/// Ours says so; vLLM has /version and SGLang /get_model_info, and both go on with a chat's last message.
-/// Unknown stays who has not answered: only a 404 or its like says that there is no such path.
+/// An Open-AutoGLM server says so; vLLM has /version and SGLang /get_model_info, and both continue a chat's
+/// last message. A server that has not answered stays unknown: only a 404 or its like says that there is no
+/// such path.
 Task<ServerKind> HttpEndpoint::find_out(Duration timeout) {
   const auto says = [](const Result<Page>& page, std::string_view text) {
     return page && page->status / 100 == 2 && page->body.find(text) != std::string::npos;
@@ -311,7 +315,7 @@ Continuation HttpEndpoint::continuation(const InferenceRequest& request, ServerK
 Task<Result<void>> HttpEndpoint::check(std::string path, Duration timeout) {
   auto checked = co_await ask_health(std::move(path), timeout);
   if (!checked) {
-    // Who comes when nobody was there may be somebody else.
+    // The next server at this address may be another one.
     if (checked.error().reason == "connect_failed") options_.kind->store(ServerKind::kUnknown);
     co_return checked;
   }
@@ -328,7 +332,7 @@ Task<Result<void>> HttpEndpoint::ask_health(std::string path, Duration timeout) 
   } else {
     const auto page = co_await look_at(std::move(path), timeout);
     if (!page) co_return fail(page.error());
-    // Of a path that is configured, not of a model.
+    // The 404 is about the configured path, not about a model.
     if (page->status == 404)
       co_return fail(Error{.code = ErrorCode::kNotFound,
                            .origin = Origin::kEndpoint,

@@ -15,31 +15,32 @@
 
 namespace autoglm::gateway {
 
-/// Which server it is, as far as it matters.
+/// The kind of a server, as far as it matters for resuming.
 enum class ServerKind : std::uint8_t { kUnknown, kOurs, kContinuesChats, kOther };
 
-/// Where a server is, and how it wants to be talked to.
+/// Where a server is, and how it is called.
 struct HttpEndpointOptions {
   http::Url url;        ///< of its API: "http://10.0.0.11:8000/v1"
   std::string api_key;  ///< empty: none
   std::string model;    ///< its own name for the model; empty: the client's
   std::vector<std::pair<std::string, std::string>> headers;
   std::shared_ptr<const TlsClientContext> tls;  ///< null: the clients' own
-  std::string tls_name;                         ///< whose certificate is expected; empty: the host's
+  std::string tls_name;                         ///< expected in the certificate; empty: the host
   Duration connect_timeout = std::chrono::seconds(2);
-  Duration reuse_time = std::chrono::minutes(1);  ///< of a connection
-  bool continue_text = true;                      ///< whether it may be asked to go on with a text
-  std::shared_ptr<Dialer> dialer;                 ///< how it is reached, in the place of `url`'s host
-  /// It is a part of this server: it hears whose turn a request is and how long it may take, tells the usage
-  /// of every stream, and tokenizes for us.
+  Duration reuse_time = std::chrono::minutes(1);  ///< how long a connection may be used again
+  bool continue_text = true;                      ///< whether it may be asked to continue from text
+  std::shared_ptr<Dialer> dialer;                 ///< how it is reached, in place of `url`'s host
+  /// It is a part of this server: it is told a request's tenant and deadline, tells the usage of every
+  /// stream, and tokenizes for us.
   bool part_of_us = false;
-  bool ask_tokens = true;  ///< whether one of ours is asked for each step's tokens, so that another can go on
-  /// What was found out of it; shared with those that talked to it before.
+  bool ask_tokens = true;  ///< whether an Open-AutoGLM server is asked for each step's tokens, so that
+                           ///< another one can continue
+  /// The kind that was found out; shared with earlier endpoints of the same address.
   std::shared_ptr<std::atomic<ServerKind>> kind =
       std::make_shared<std::atomic<ServerKind>>(ServerKind::kUnknown);
 };
 
-/// Where the other paths of the server are whose API is at `api`: that address without `/v1`.
+/// The root of the server whose API is at `api`: that address without `/v1`.
 http::Url root_of(http::Url api);
 
 /// A server across the network that speaks OpenAI's protocol: vLLM, SGLang, llama-server, Ollama, a cloud,
@@ -64,15 +65,15 @@ class HttpEndpoint final : public Endpoint {
   std::shared_ptr<const PrefixSet> prefixes() const override { return prefixes_.get(); }
 
   /// One check of its health: GET `path` at its root. Success: a 2xx; with an empty path, a connection. The
-  /// first one also finds out who it is.
+  /// first success also finds out the server's kind.
   Task<Result<void>> check(std::string path, Duration timeout);
-  /// Asks one of ours for its load report, and of others reads `vllm:num_requests_running` and `_waiting`;
-  /// servers without leave the load at zero.
+  /// Asks an Open-AutoGLM server for its load report, and reads `vllm:num_requests_running` and `_waiting` of
+  /// others; without these the load stays zero.
   Task<Result<void>> scrape_load(Duration timeout);
   /// Its /metrics.
   Task<Result<std::string>> metrics_page(Duration timeout) { return get("/metrics", timeout); }
 
-  /// Whether it is one of ours, which can resume an answer from its tokens.
+  /// Whether it is an Open-AutoGLM server, which can resume an answer from its tokens.
   bool ours() const { return kind() == ServerKind::kOurs; }
   ServerKind kind() const { return options_.kind->load(std::memory_order_relaxed); }
   std::string name() const { return options_.url.authority(); }

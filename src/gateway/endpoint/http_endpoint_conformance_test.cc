@@ -1,4 +1,4 @@
-// The conformance suites of Endpoint and EventStream, over a server elsewhere.
+// The conformance suites of Endpoint and EventStream, over a remote server.
 #include "gateway/endpoint/http_endpoint.h"
 #include "gateway/endpoint/testing/model_server.h"
 #include "inference/testing/endpoint_conformance.h"

@@ -16,7 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A server that keeps what it was asked.
+/// A server that keeps the requests it got.
 class RecordingHandler final : public http::Handler {
  public:
   Task<void> handle(http::Request& request, http::ResponseWriter& response) override {
@@ -67,7 +67,7 @@ class HttpEndpointTest : public ::testing::Test {
             .kind = std::make_shared<std::atomic<ServerKind>>(ServerKind::kOurs)};
   }
 
-  /// A stream that is asked for and read to its end; its usage.
+  /// Asks for a stream and reads it to its end; returns its usage.
   Usage stream(HttpEndpoint& endpoint, const CallContext& context, std::string query = {}) {
     handler_.answer =
         "data: {\"choices\":[{\"index\":0,\"text\":\"a\",\"token_ids\":[1]}]}\n\n: usage 5 2 7\n\ndata: "
@@ -92,7 +92,7 @@ class HttpEndpointTest : public ::testing::Test {
     }());
   }
 
-  /// What a client gets of a stream of these bytes: its frames, and behind a slash what went wrong.
+  /// What a client gets of a stream of these bytes: its frames, and after a slash the error.
   std::string passed_on(HttpEndpoint& endpoint, std::string bytes) {
     handler_.answer = std::move(bytes);
     auto request = std::make_shared<const InferenceRequest>(
@@ -153,7 +153,8 @@ TEST_F(HttpEndpointTest, ReadsStreamsAsTheStandardForServerSentEventsHasThem) {
            {"data:\n\ndata\n\n" + plain + "data: \n\n" + done, plain + done},
            {": hello\n" + plain + "id: 1\n\n: usage 1 2 3\n" + done, plain + done},
            {"data: " + chunk + "\r\rdata: [DONE]\r\r", "data: " + chunk + "\r\rdata: [DONE]\r\r"},
-           {"data: {\ndata: " + chunk.substr(1) + "\n\n" + done, "data: {\ndata: " + chunk.substr(1) + "\n\n" + done},
+           {"data: {\ndata: " + chunk.substr(1) + "\n\n" + done,
+            "data: {\ndata: " + chunk.substr(1) + "\n\n" + done},
            {plain + "data: {\"cho", plain + "/the endpoint's stream ended without [DONE]"},
            {plain, plain + "/the endpoint's stream ended without [DONE]"},
        }) {
@@ -248,7 +249,7 @@ TEST_F(HttpEndpointTest, ALongWholeAnswerIsLookedIntoElsewhere) {
     if (is_long) ASSERT_TRUE(pool_.submit([&] { may_look.acquire(); }));
     run_task(loop_, [&]() -> Task<void> {
       auto events = co_await whole(endpoint);
-      // Given up at any place it goes on where it was.
+      // Given up at any place, the next call continues there.
       for (int steps = 0;; ++steps) {
         if (is_long && steps == kEnough) may_look.release();
         std::optional<Result<EventBatch>> batch;
@@ -279,7 +280,7 @@ TEST_F(HttpEndpointTest, ALongWholeAnswerThatIsNoneIsRefused) {
   }());
 }
 
-/// What a chat's answer has to be: JSON, and no error.
+/// As with a chat's, the answer has to be JSON, and no error.
 TEST_F(HttpEndpointTest, AnswersOfGenerateAreLookedIntoAsOthersAre) {
   HttpEndpoint endpoint(options(false), clients_);
   const auto ask = [&](bool stream, std::string answer) {

@@ -19,10 +19,11 @@ namespace openai = protocol::openai;
 
 constexpr std::size_t kMaxDocument = std::size_t{64} << 20U;
 constexpr std::size_t kMaxFrame = std::size_t{4} << 20U;
-// Of vLLM's own stream; neither stands within JSON that is written in one line.
+// Delimiters of vLLM's own stream; JSON that is written in one line contains neither.
 constexpr std::string_view kDelimiters("\n\0", 2);
 constexpr std::string_view kBlanks(" \t\r\n\0", 5);
-constexpr std::size_t kLongDocument = std::size_t{256} << 10U;  // others would wait while it is looked into
+constexpr std::size_t kLongDocument =
+    std::size_t{256} << 10U;  // parsed on the pool, since other requests of the loop would wait
 
 Error broken(std::string message) {
   return Error{.code = ErrorCode::kBadGateway,
@@ -32,7 +33,7 @@ Error broken(std::string message) {
                .reason = "bad_stream"};
 }
 
-/// What is in a whole answer. Errors: what it says instead of one.
+/// The usage in a whole answer. Errors: what the server says instead of an answer.
 Result<Usage> look_into(WireBody::Protocol protocol, const std::string& document) {
   if (protocol == WireBody::Protocol::kPassed) return Usage{};
   if (protocol != WireBody::Protocol::kGenerate) return openai::read_answer(document);
@@ -73,14 +74,14 @@ Task<Result<EventBatch>> PassThroughStream::next_batch() {
   co_return std::move(*batch);
 }
 
-/// Of an error that says to come later, the head may say when.
+/// An error that says to come later may have the time for that in the head.
 Error PassThroughStream::told(Error error) const {
   const bool later = error.code == ErrorCode::kResourceExhausted || error.code == ErrorCode::kUnavailable;
   if (later && !error.retry_after) error.retry_after = http::retry_after(response_->headers());
   return error;
 }
 
-/// Before its time: perhaps with a document in the place of a stream, which says why.
+/// The error of a stream that ended too early: perhaps the server sent a document instead, which says why.
 Error PassThroughStream::ended() const {
   if (!says_ && buffer_.starts_with('{')) {
     if (auto answer = openai::read_answer(buffer_); !answer && answer.error().reason != "bad_stream")
@@ -93,14 +94,14 @@ Task<void> PassThroughStream::pump() {
   const bool frames =
       shape_.protocol == WireBody::Protocol::kCompletions || shape_.protocol == WireBody::Protocol::kChat;
   const bool unseen = shape_.protocol == WireBody::Protocol::kPassed;
-  // One task, so that there is one frame and not room for all.
+  // One task for all three, so that this coroutine's frame has room for one of them only.
   auto reading = frames ? read_stream() : unseen ? read_unseen() : read_objects();
   auto done = co_await std::move(reading);
   if (!done) co_await batches_->push(fail(done.error()));
   batches_->close();
 }
 
-/// A whole answer. Given up in the middle it goes on where it was.
+/// Reads a whole answer. When it is given up in the middle, the next call continues there.
 Task<Result<EventBatch>> PassThroughStream::read_document() {
   if (over_) co_return fail(stream_is_over());
   while (true) {
@@ -129,24 +130,24 @@ Task<Result<EventBatch>> PassThroughStream::read_document() {
   co_return batch;
 }
 
-/// On the pool, which shares the document with us: it may still look when we are gone.
+/// On the pool, which shares the document: it may still be reading it when this stream is gone.
 Task<void> PassThroughStream::look_into_document() {
   auto document = std::make_shared<std::string>(std::move(buffer_));
   auto said = co_await pool_->run(
       [document, protocol = shape_.protocol] { return look_into(protocol, *document); }, {.is_long = true});
   buffer_ = std::move(*document);
-  said_ = said ? std::move(*said) : look_into(shape_.protocol, buffer_);  // the pool has enough to do
+  said_ = said ? std::move(*said) : look_into(shape_.protocol, buffer_);  // the pool's queue is full
   looked_into_.set();
 }
 
-/// Counts what is held, which grows by doubling.
+/// Counts the memory held, by capacity, since it grows by doubling.
 Result<void> PassThroughStream::has_room() {
   const std::size_t events = held_.events.capacity() * sizeof(TokenEvent);
   if (memory_.cover(buffer_.capacity() + held_.raw.capacity() + events)) return {};
   return fail(http::no_answer_memory());
 }
 
-/// A stream that we do not look into: the end of the body is its end.
+/// Reads a stream without parsing it: the end of the body is its end.
 Task<Result<void>> PassThroughStream::read_unseen() {
   EventBatch batch;
   while (true) {
@@ -160,7 +161,7 @@ Task<Result<void>> PassThroughStream::read_unseen() {
   co_return Result<void>();
 }
 
-/// vLLM's own stream: an object for each step, with a delimiter behind it. The end of the body is its end.
+/// Reads vLLM's own stream: an object for each step, followed by a delimiter. The end of the body is its end.
 Task<Result<void>> PassThroughStream::read_objects() {
   for (bool any = false, over = false; !over;) {
     auto count = co_await response_->read(buffer_);
@@ -178,7 +179,8 @@ Task<Result<void>> PassThroughStream::read_objects() {
   co_return Result<void>();
 }
 
-/// Takes what is whole out of the buffer, at the end of the body all of it, up to what is no object.
+/// Takes the whole objects out of the buffer (at the end of the body all of it), up to the first that is
+/// invalid.
 Result<void> PassThroughStream::take_objects(bool over, EventBatch& batch) {
   const std::size_t last = std::string_view(buffer_).substr(searched_).find_last_of(kDelimiters);
   const std::size_t ended = last == std::string_view::npos ? 0 : searched_ + last + 1;
@@ -211,7 +213,7 @@ Task<Result<void>> PassThroughStream::read_stream() {
     if (auto room = has_room(); !room) co_return room;
     EventBatch batch;
     auto done = take_frames(batch);
-    // What was whole before the garbage is as good as ever.
+    // Frames before the garbage are valid, and go out.
     if (!batch.raw.empty()) {
       if (done && *done) batch.usage = usage_;
       co_await batches_->push(std::move(batch));
@@ -226,7 +228,7 @@ Task<Result<void>> PassThroughStream::read_stream() {
   }
 }
 
-/// Takes every whole frame out of the buffer; true behind the last one.
+/// Takes every whole frame out of the buffer; true after the stream's last one.
 Result<bool> PassThroughStream::take_frames(EventBatch& batch) {
   std::size_t at = 0;
   Result<bool> done = false;
@@ -246,9 +248,9 @@ Result<bool> PassThroughStream::take_frames(EventBatch& batch) {
 Result<bool> PassThroughStream::take_frame(std::string_view frame, EventBatch& batch) {
   std::string joined;
   const auto data = openai::frame_data(frame, joined);
-  const std::string_view passed = openai::without_comments(frame);  // the client gets our own
+  const std::string_view passed = openai::without_comments(frame);  // the client gets ours instead
   if (passed.size() < frame.size()) usage_ = openai::read_usage_comment(frame).value_or(usage_);
-  if (!data || data->find_first_not_of(" \t\n") == std::string_view::npos) return false;  // it says nothing
+  if (!data || data->find_first_not_of(" \t\n") == std::string_view::npos) return false;  // it has no data
   if (*data == "[DONE]") {
     if (!says_) return fail(broken("the endpoint ended its stream before it said anything"));
     append(batch, held_);
@@ -265,20 +267,20 @@ Result<bool> PassThroughStream::take_frame(std::string_view frame, EventBatch& b
   if (std::ranges::any_of(read->events, [&](const TokenEvent& e) { return e.choice >= shape_.choices; }))
     return fail(broken("the endpoint sent a choice that nobody asked for"));
   if (read->usage) usage_ = *read->usage;
-  // A resumed answer tells the end of what had ended once more; the client knows.
+  // A resumed answer reports once more that choices have ended; the client knows that.
   const auto told = [](const TokenEvent& event) {
     return event.finish && event.tokens.empty() && event.text.empty();
   };
   if (shape_.resumed && read->has_tokens && std::ranges::all_of(read->events, told)) return false;
   for (TokenEvent& event : read->events) {
     if (!event.text.empty() || !event.reasoning.empty())
-      ++tokens_;  // of servers that do not tell: a frame, a token
+      ++tokens_;  // for servers that report no usage: a token a frame
     held_.events.push_back(std::move(event));
   }
   held_.raw += passed;
   if (!says_ && held_.raw.size() > kMaxFrame)
     return fail(broken("the endpoint sends events without end that say nothing"));
-  // What says nothing yet waits: until then, somebody else may answer.
+  // Frames that say nothing yet are held back: until they go out, another endpoint may answer.
   if (!says_) return false;
   if (!shape_.whole_steps || read->has_tokens || read->events.empty()) append(batch, held_);
   return false;

@@ -15,20 +15,20 @@
 
 namespace autoglm::gateway {
 
-/// The answer of a server, in the client's own protocol: whole frames as they came, with what is in them.
-/// A stream is read ahead by a task of its own, a few batches far, so that a pending `next()` can be given up
-/// without losing bytes; a whole answer by `next()` itself.
+/// The answer of a server, in the client's own protocol: whole frames, unchanged, with the events in them. A
+/// stream is read a few batches ahead by its own task, so that a pending `next()` can be given up without
+/// losing bytes; a whole answer is read by `next()` itself.
 class PassThroughStream final : public EventStream {
  public:
   struct Shape {
     WireBody::Protocol protocol;
     bool stream;
     bool whole_steps;        ///< frames count only once the tokens of their step are known: see StreamEncoder
-    bool resumed;            ///< the beginning was sent by somebody else
-    std::uint32_t said = 0;  ///< tokens of that
-    std::uint32_t choices = 1;  ///< that were asked for
+    bool resumed;            ///< the beginning was sent by another server
+    std::uint32_t said = 0;  ///< tokens of that beginning
+    std::uint32_t choices = 1;  ///< choices that were asked for
   };
-  /// What it holds counts for the answers' memory of `clients` until it goes.
+  /// What it holds counts towards the answers' memory of `clients` until it is destroyed.
   PassThroughStream(std::unique_ptr<http::ClientResponse> response, Shape shape, const HttpClients& clients);
 
   Task<Result<EventBatch>> next() override;
@@ -56,9 +56,9 @@ class PassThroughStream final : public EventStream {
   BlockingPool* pool_;
   http::BodyMemory::Share memory_;
   std::string buffer_;        // bytes that are no whole frame, or no whole document, yet
-  std::size_t searched_ = 0;  // of it, for the end of a frame
-  EventBatch held_;           // of a step that is not complete, or before anything is said
-  bool says_;                 // it has said something
+  std::size_t searched_ = 0;  // bytes of buffer_ searched for the end of a frame
+  EventBatch held_;           // frames of a step that is not complete, or from before anything is said
+  bool says_;                 // the answer has said something
   Usage usage_;
   std::uint32_t tokens_;
   // Of a whole answer:

@@ -9,14 +9,14 @@ namespace autoglm::gateway {
 namespace {
 
 constexpr std::array<std::string_view, 21> kOurs = {
-    // Of the connection, RFC 9110 7.6.1.
+    // About the connection, RFC 9110 7.6.1.
     "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authentication-info", "te",
     "trailer", "transfer-encoding", "upgrade",
-    // Of the body as we write it: it has been read, and perhaps unpacked or changed.
+    // About the body, which the gateway has read, and perhaps unpacked or changed.
     "content-length", "content-type", "content-encoding", "content-range", "accept-ranges",
-    // Of the endpoint's own address, which clients do not know.
+    // About the endpoint's own address, which clients do not know.
     "alt-svc", "strict-transport-security",
-    // What we say ourselves.
+    // Written by the gateway itself.
     "date", "retry-after", "x-request-id", "vary", "endpoint-load-metrics"};
 
 }  // namespace

@@ -8,8 +8,8 @@
 
 namespace autoglm::gateway {
 
-/// The fields of an endpoint's answer that its client gets: all but those of the connection and of the body's
-/// form, which are ours, and those that we say ourselves.
+/// The headers of an endpoint's answer that its client gets: all but those about the connection and the
+/// body's encoding, which are ours, and those that the gateway writes itself.
 std::vector<std::pair<std::string, std::string>> passing_headers(const http::HeaderView& headers);
 
 }  // namespace autoglm::gateway

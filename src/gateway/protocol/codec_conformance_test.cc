@@ -27,7 +27,7 @@ struct Protocol {
   const char* name;
   std::unique_ptr<Codec> (*make)();
   const char* prompt;    ///< the member that every body has
-  bool tells_usage;      ///< whole answers do, and streams that are asked to
+  bool tells_usage;      ///< whole answers do, and streams that are asked for it
   bool frames_an_event;  ///< a stream's bytes depend on events alone; else it is a frame a batch
 };
 
@@ -52,7 +52,7 @@ class CodecConformance : public ::testing::TestWithParam<Protocol> {
   std::unique_ptr<Codec> codec_ = GetParam().make();
 };
 
-/// What of a call the fields of all protocols say.
+/// The facts of a call that the fields of all protocols give.
 std::string facts(const Result<DecodedCall>& call) {
   if (!call) return "error: " + call.error().message;
   const Prompt& prompt = call->work.prompts.front();
@@ -102,7 +102,7 @@ TEST_P(CodecConformance, OfSeveralMembersWithOneNameTheLastCountsAndANullIsNone)
   EXPECT_FALSE(decode(body(R"("stream":true,"\u0073tream":false)")).value().stream);
 }
 
-/// Who changes a body on its way must see the members that the codec saw.
+/// Code that edits a body on its way must see the members that the codec saw.
 TEST_P(CodecConformance, AnEditIsWhatIsReadThen) {
   const std::array<std::string, 9> odd = {
       R"("model":"a")",

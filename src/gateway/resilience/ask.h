@@ -13,16 +13,16 @@ namespace autoglm::gateway {
 
 class Dispatch;
 
-/// An endpoint that a request asks, from the asking to the last event of its answer: a place among its
-/// requests, and the one verdict that this ends in, whatever destroys it. Failures are told to the breaker,
-/// the ejection, the metrics and the log. Belongs to a loop; its Dispatch outlives it.
+/// One attempt of a request at an endpoint, from the asking to the last event of the answer. Holds a place at
+/// the endpoint, and ends in exactly one verdict, whatever destroys it. Failures are told to the breaker, the
+/// ejection, the metrics and the log. Belongs to a loop; its Dispatch must outlive it.
 ///
 /// | what has happened before it is destroyed | verdict |
 /// |---|---|
-/// | `fails` | what the error says: the endpoint's failure, or its refusal, or neither |
+/// | `fails` | what the error says: a failure or a refusal of the endpoint, or neither |
 /// | a `Wait` ended when the answer was due | the endpoint's failure, a timeout |
-/// | `answers` | it went well, as far as anybody wanted to hear it |
-/// | nothing: whoever asked has left | none |
+/// | `answers` | success, as far as the client wanted the answer |
+/// | nothing: the caller has left | abandoned, which says nothing of the endpoint |
 class Ask {
  public:
   Ask(Dispatch& dispatch, std::size_t member, CircuitBreaker::Attempt attempt, EndpointSet::Place place,
@@ -34,21 +34,21 @@ class Ask {
   std::size_t member() const { return member_; }
   MonotonicTime began() const { return began_; }
 
-  /// Its first events came. A success, which a failure behind it takes back: a stream that breaks is one
-  /// failure, and no success.
+  /// The first events arrived: a success, which a later failure takes back, since a stream that breaks is one
+  /// failure and no success.
   void answers(MonotonicTime now);
   void fails(const Error& error, MonotonicTime now);
 
-  /// A wait for what the endpoint says next. When it ends without that at `due` or later, the endpoint was
-  /// silent for too long, whoever ends it: the timer of this wait, or of another one around it. The Ask stays
-  /// where it is meanwhile.
+  /// A wait for the endpoint's next events. When it is destroyed at `due` or later without them, the endpoint
+  /// was silent for too long, whichever timer ended the wait: its own, or one around it. The Ask must not
+  /// move meanwhile.
   class [[nodiscard]] Wait {
    public:
     Wait(Ask& ask, Deadline due) : ask_(ask), due_(due) {}
     ~Wait();
     Wait(const Wait&) = delete;
     Wait& operator=(const Wait&) = delete;
-    /// Something came, or an error.
+    /// Events or an error arrived.
     void over() { over_ = true; }
 
    private:
@@ -67,9 +67,9 @@ class Ask {
   CircuitBreaker::Attempt attempt_;
   EndpointSet::Place place_;
   MonotonicTime began_;
-  std::uint32_t number_;  // of its request's, for the log
+  std::uint32_t number_;  // among the request's attempts, for the log
   bool answers_ = false;
-  cluster::EndpointHealth::Failures before_;  // that its success has ended
+  cluster::EndpointHealth::Failures before_;  // failures that its success has ended
 };
 
 }  // namespace autoglm::gateway

@@ -29,7 +29,7 @@ PoolConfig config_of(std::size_t endpoints) {
 
 const Error kBroke{.code = ErrorCode::kBadGateway, .origin = Origin::kEndpoint, .retry = Retry::kElsewhere};
 
-/// A pool of fake endpoints, and its time.
+/// A pool of fake endpoints, and its clock.
 class AskTest : public ::testing::Test {
  protected:
   explicit AskTest(PoolConfig config = config_of(2)) : config_(std::move(config)) {
@@ -45,7 +45,7 @@ class AskTest : public ::testing::Test {
         std::move(records));
   }
 
-  /// A request of its own, that asks somebody.
+  /// A request of its own, which asks an endpoint.
   struct Asking {
     std::unique_ptr<Dispatch> dispatch;
     std::optional<Ask> ask;
@@ -87,7 +87,7 @@ TEST_F(AskTest, WhoeverLeavesFirstLeavesNoVerdict) {
 }
 
 TEST_F(AskTest, SilenceIsAFailureWhoeverEndsIt) {
-  // The pipeline's own timer: it destroys everything below, and nobody says a word.
+  // The pipeline's own timer: it destroys everything below without a call to `fails`.
   {
     auto asking = begin();
     const Ask::Wait wait(*asking.ask, Deadline(clock_.now() + 1s));
@@ -157,7 +157,7 @@ TEST_F(AskTest, AVerdictMovesWithItsAsk) {
     first.dispatch->succeeded(*first.ask, clock_.now());
     Ask moved = std::move(*first.ask);
     EXPECT_EQ(verdicts(), Verdicts{});
-    moved = std::move(*second.ask);  // what it was has ended
+    moved = std::move(*second.ask);  // the Ask that it held has ended
     EXPECT_EQ(verdicts(), (Verdicts{1, 0, 0, 0, 0}));
   }
   EXPECT_EQ(verdicts(), (Verdicts{1, 0, 0, 0, 1}));
@@ -247,7 +247,7 @@ class NoBudget : public AskTest {
   }
   NoBudget() : AskTest(config()) {}
 
-  /// Of six requests that end with `error` at the same time: how many ask another one.
+  /// Of six requests that end with `error` at the same time: how many ask another endpoint.
   int ask_again(const Error& error) {
     std::vector<Asking> all(6);
     int again = 0;
@@ -284,7 +284,7 @@ class Full : public AskTest {
   Full() : AskTest(config()) {}
 };
 
-/// While it picks, somebody on another loop is faster.
+/// While it picks, another loop is faster.
 class SlowBalancer final : public Balancer {
  public:
   explicit SlowBalancer(std::function<void()> meanwhile) : meanwhile_(std::move(meanwhile)) {}

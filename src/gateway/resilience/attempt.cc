@@ -9,7 +9,7 @@
 namespace autoglm::gateway {
 
 struct Attempt::Runner {
-  std::optional<Ask> ask;  // while its end is not settled
+  std::optional<Ask> ask;  // until its outcome is settled
   std::optional<Result<Opened>> outcome;
 };
 
@@ -77,8 +77,7 @@ Task<Result<Opened>> Attempt::run_hedged(Ask ask, Limits limits) {
       if (&runner == &runners[1]) dispatch_.hedge_won();
       scope.cancel();
       for (Runner& other : runners) {
-        // Another that has ended, too, at the same moment is as good, or as bad, as if it had been heard
-        // first.
+        // One that ended at the same moment is judged as if it had been seen first.
         if (other.ask && other.outcome) {
           (void)settle(std::move(*std::exchange(other.ask, std::nullopt)), std::move(*other.outcome), limits);
         } else if (other.ask) {

@@ -19,7 +19,7 @@ struct Opened {
   std::optional<Ask> ask = std::nullopt;
 };
 
-/// Asks endpoints as a dispatch says, and tells it what came of it. Lives on its caller's frame.
+/// Asks endpoints as a dispatch says, and tells the dispatch each outcome. Lives on its caller's frame.
 class Attempt {
  public:
   /// Starts the request at a member and waits for its first events.
@@ -27,16 +27,15 @@ class Attempt {
   struct Limits {
     /// When the endpoint's first events are due: without them, it has failed.
     Deadline due;
-    /// Until when anybody waits for them; of whoever gives up earlier than they are due no endpoint is to
-    /// blame.
+    /// Until when the caller waits for them. When that is before `due`, the endpoint is not to blame.
     Deadline patience;
     std::optional<Duration> hedge_after;
   };
 
   Attempt(Dispatch& dispatch, Open open) : dispatch_(dispatch), open_(open) {}
 
-  /// One endpoint; when it is silent for `hedge_after`, another one beside it, and the first to begin wins.
-  /// The other's work is cancelled. Errors: the last one's.
+  /// Asks one endpoint, and a second one when the first is silent for `hedge_after`; the first to begin wins,
+  /// and the other's work is cancelled. Errors: of the attempt that failed last.
   Task<Result<Opened>> run(Ask ask, Limits limits);
 
  private:

@@ -36,7 +36,7 @@ void CircuitBreaker::open(MonotonicTime now) {
   state_.store(State::kOpen, std::memory_order_release);
 }
 
-/// What closed it was no success.
+/// The success that closed the breaker was taken back.
 void CircuitBreaker::reopen(MonotonicTime now) {
   if (state() == State::kClosed) open(now);
 }
@@ -48,7 +48,7 @@ void CircuitBreaker::configure(const BreakerConfig& config) {
   const Duration::rep length =
       std::max<Duration::rep>(config.window.count() / static_cast<Duration::rep>(kBuckets), 1);
   if (bucket_length_.exchange(length) == length) return;
-  for (auto& bucket : buckets_) bucket.store(0);  // numbered by the old length
+  for (auto& bucket : buckets_) bucket.store(0);  // they are numbered by the old length
   counts_from_.store(0);
   evaluated_.store(0);
 }
@@ -68,14 +68,15 @@ void CircuitBreaker::count(bool failed, MonotonicTime now) {
   do {
     next = unpack(seen, bucket % kSlots, bucket);
     if (next.number != bucket) next = {.number = bucket};
-    if (next.total == kCountMask) return;  // so many in a bucket say enough
+    if (next.total == kCountMask)
+      return;  // the counter is full, and so many requests are enough to decide by
     ++next.total;
     next.errors += failed ? 1 : 0;
   } while (!slot.compare_exchange_weak(seen, pack(next), std::memory_order_relaxed));
   evaluate(now);
 }
 
-/// Where it still counts.
+/// Only while its bucket still counts.
 void CircuitBreaker::take_back_success(MonotonicTime at, MonotonicTime now) {
   const std::uint64_t bucket = bucket_at(at);
   std::atomic<std::uint64_t>& slot = buckets_[bucket % kSlots];
@@ -89,13 +90,13 @@ void CircuitBreaker::take_back_success(MonotonicTime at, MonotonicTime now) {
 }
 
 CircuitBreaker::Bucket CircuitBreaker::unpack(std::uint64_t word, std::uint64_t slot, std::uint64_t now) {
-  // The last bucket of this slot's that is not after `now`, and so many rounds before that.
+  // The last bucket of this slot that is not after `now`, and the rounds between it and the word's bucket.
   const std::uint64_t last = now - (now - slot) % kSlots;
   const std::uint64_t rounds = (last / kSlots - (word >> 32U)) & 0xFFFF'FFFFU;
   return {.number = last - rounds * kSlots, .total = (word >> 16U) & kCountMask, .errors = word & kCountMask};
 }
 
-/// Decides at the beginning of `bucket` by the whole ones before it.
+/// Decides at the beginning of `bucket` by the whole buckets before it.
 bool CircuitBreaker::should_open(std::uint64_t bucket) const {
   const std::uint64_t from = counts_from_.load();
   std::uint64_t total = 0;
@@ -110,12 +111,12 @@ bool CircuitBreaker::should_open(std::uint64_t bucket) const {
          100 * errors / total >= error_percent_.load(std::memory_order_relaxed);
 }
 
-/// Hystrix decides by a timer at every bucket's end; here whoever comes next makes up for the ends that have
+/// Hystrix decides by a timer at every bucket's end; here the next request makes up for the ends that have
 /// passed.
 void CircuitBreaker::evaluate(MonotonicTime now) {
   const std::uint64_t bucket = bucket_at(now);
   if (evaluated_.load(std::memory_order_relaxed) == bucket)
-    return;  // as nearly always: no write that loops share
+    return;  // nearly always: no write to a cache line that loops share
   const std::uint64_t last = evaluated_.exchange(bucket);
   if (last == bucket || state() != State::kClosed) return;
   const std::uint64_t first = std::max(last + 1, bucket - std::min(bucket, kBuckets));
@@ -154,12 +155,12 @@ std::optional<CircuitBreaker::Attempt> CircuitBreaker::try_probe() {
 }
 
 void CircuitBreaker::expect_return(MonotonicTime now) {
-  evaluate(now);  // by what it did before; else whoever asks next would open it anew
-  // Also while somebody is the probe, who may leave; if it fails, that is news again.
+  evaluate(now);  // by the counts so far; else the next request would, and open it anew
+  // Also while a probe is under way, which may be abandoned; if it fails, the breaker opens anew.
   if (state() != State::kClosed) opened_.store((now - sleep_window()).time_since_epoch().count() - 1);
 }
 
-/// The next who comes may be the probe instead.
+/// The next request may be the probe instead.
 void CircuitBreaker::neutral(bool probe) {
   if (probe) state_.store(State::kOpen, std::memory_order_release);
 }

@@ -10,23 +10,22 @@
 
 namespace autoglm::gateway {
 
-/// When an endpoint is left alone. Hystrix's parameters.
+/// When an endpoint's breaker opens, and for how long. Hystrix's parameters.
 struct BreakerConfig {
   bool operator==(const BreakerConfig&) const = default;
 
   Duration window = std::chrono::seconds(10);
-  std::uint32_t request_volume = 20;  ///< in the window, below which nothing is decided
-  std::uint32_t error_percent = 50;   ///< from which on it opens
+  std::uint32_t request_volume = 20;  ///< requests in the window, below which it stays closed
+  std::uint32_t error_percent = 50;   ///< of failures, from which on it opens
   Duration sleep_window = std::chrono::seconds(5);
 };
 
 /// Hystrix's circuit breaker. Closed, it counts in buckets of a 20th of the window, and at the end of each
-/// bucket opens if in the last 20 whole ones there were `request_volume` requests and `error_percent`
-/// (truncated) of them failed. Open, it admits nobody; after more than `sleep_window` one attempt, the probe,
-/// decides: success closes it and forgets all counts, failure opens it anew, also one that takes a success
-/// back within `window`. An attempt that ends as neither (a client that left, a 4xx, a 429) counts as
-/// nothing, and frees the probe's place. Lock-free; shared by
-/// all loops. Time is handed in.
+/// bucket opens if the last 20 whole buckets had `request_volume` requests and `error_percent` (truncated) of
+/// them failed. Open, it admits no request; after more than `sleep_window` one attempt, the probe, decides:
+/// success closes it and clears all counts, failure opens it anew, also a failure that takes a success back
+/// within `window`. An attempt that ends as neither (a client that left, a 4xx, a 429) is not counted; if it
+/// was the probe, the next request may be. Lock-free; shared by all loops. Takes the time as an argument.
 class CircuitBreaker {
  public:
   enum class State : std::uint8_t { kClosed, kOpen, kHalfOpen };
@@ -50,10 +49,11 @@ class CircuitBreaker {
     ~Attempt() {
       if (breaker_ != nullptr && !succeeded_) breaker_->neutral(probe_);
     }
-    /// The first token came: whoever waits for the end of a stream would learn of a death from many, and of
-    /// life from none. Counts until a `failure()` takes it back.
+    /// The first token arrived. Not counted at the stream's end: a server's death ends many streams at once,
+    /// while those that are well go on. Counts until a `failure()` takes it back.
     void success(MonotonicTime now);
-    /// It failed; behind its first token, the stream broke: one failure in the place of that success.
+    /// The attempt failed. After a `success()`, when the stream breaks, it is one failure in place of that
+    /// success.
     void failure(MonotonicTime now);
 
    private:
@@ -65,16 +65,16 @@ class CircuitBreaker {
 
   explicit CircuitBreaker(const BreakerConfig& config) { configure(config); }
 
-  /// Takes effect from the next request on; another `window` begins to count anew.
+  /// Takes effect from the next request on; a changed `window` clears the counts.
   void configure(const BreakerConfig& config);
 
-  /// Nothing: the endpoint is to be left alone.
+  /// Nothing: the endpoint must not be asked.
   std::optional<Attempt> try_acquire(MonotonicTime now);
-  /// The probe, however short a time it has been open: for when there is nobody else to ask.
+  /// The probe, however recently the breaker opened: for when no other endpoint can be asked.
   std::optional<Attempt> try_probe();
-  /// Somebody else has seen that it is back: the next who asks is the probe.
+  /// A health check has seen that the endpoint is back: the next request is the probe.
   void expect_return(MonotonicTime now);
-  /// Whether `try_acquire` would admit somebody; takes no probe.
+  /// Whether `try_acquire` would admit a request; takes no probe.
   bool admits(MonotonicTime now);
   State state() const { return state_.load(std::memory_order_acquire); }
   /// Until the next probe; zero when closed.
@@ -84,10 +84,10 @@ class CircuitBreaker {
   static constexpr std::uint64_t kBuckets = 20;
   static constexpr std::uint64_t kSlots = 32;  // more than kBuckets, a power of two
 
-  /// What one word says, so that it changes together: requests and errors (16 bits each) of a bucket, and its
-  /// number. Of that the slot says the lowest 5 bits, the word the next 32, and who reads it the rest: a
-  /// bucket is a millisecond at least, so what looks like one of the last few was touched last then, or
-  /// years ago to the millisecond.
+  /// A bucket in one word, so that it changes atomically: requests and errors (16 bits each), and the
+  /// bucket's number. The slot gives the number's lowest 5 bits, the word the next 32, and the reader's clock
+  /// the rest: a bucket lasts a millisecond at least, so a word that seems recent is recent, or older by a
+  /// multiple of 2^37 buckets, which is years.
   struct Bucket {
     std::uint64_t number = 0;
     std::uint64_t total = 0;
@@ -116,7 +116,7 @@ class CircuitBreaker {
   std::atomic<State> state_{State::kClosed};
   std::atomic<Duration::rep> opened_{0};
   std::atomic<std::uint64_t> counts_from_{0};  // the bucket before which nothing counts
-  std::atomic<std::uint64_t> evaluated_{0};    // the last bucket at whose beginning it was decided
+  std::atomic<std::uint64_t> evaluated_{0};    // the last bucket at whose beginning the breaker decided
   std::array<std::atomic<std::uint64_t>, kSlots> buckets_{};
 };
 

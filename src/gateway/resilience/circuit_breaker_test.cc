@@ -51,7 +51,7 @@ TEST_F(CircuitBreakerTest, OpensAtTheEndOfABucketAndNotBefore) {
 
 TEST_F(CircuitBreakerTest, WhoIsExpectedBackIsProbedThoughNobodyHasLookedSinceItFailed) {
   pass(20, true);
-  now += 2s;  // left out by others
+  now += 2s;  // ejected for another reason
   breaker.expect_return(now);
   EXPECT_EQ(breaker.state(), State::kOpen);
   now += 1ms;
@@ -95,7 +95,7 @@ TEST_F(CircuitBreakerTest, OpensWhenSuccessesLeaveTheWindowBeforeFailures) {
   pass(25, true);
   now += 500ms;
   EXPECT_TRUE(breaker.admits(now));
-  now += 6s;  // nobody came meanwhile
+  now += 6s;  // no request came meanwhile
   EXPECT_FALSE(breaker.admits(now - 1s));
 }
 
@@ -186,7 +186,7 @@ TEST_F(CircuitBreakerTest, ASuccessThatLeftTheWindowIsNotTakenBack) {
     streams.push_back(std::move(*breaker.try_acquire(now)));
     streams.back().success(now);
   }
-  now += 16s;  // as many buckets as there are slots: others count in theirs by now
+  now += 16s;  // as many buckets as there are slots: newer buckets use them by now
   pass(20, false);
   for (auto& stream : streams) stream.failure(now);
   now += 500ms;
@@ -279,7 +279,7 @@ TEST(CircuitBreaker, DecidesAsHystrixOverRandomTraffic) {
         attempt->success(now);
         if (before == State::kOpen) {
           reference.reset();
-          // What is counted begins with the next bucket in both.
+          // In both, counting begins with the next bucket.
           now += 500ms;
         } else {
           reference.count(false);

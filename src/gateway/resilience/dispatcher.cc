@@ -35,12 +35,12 @@ Dispatch::Dispatch(Dispatcher& dispatcher, Dispatcher::Loop& loop, const Inferen
   if (loop_.balancer->wants_prefix()) prefix_ = prefix_digests(std::get<GenerateRequest>(request.work));
 }
 
-/// Whether nothing but its being full, told by `full`, speaks against asking `index`.
+/// Whether `index` may be asked. Sets `full` when nothing but being full speaks against it.
 bool Dispatch::may_ask(std::size_t index, MonotonicTime now, bool& full) const {
   return dispatcher_.endpoints_.breaker(index).admits(now) && may_take(index, full);
 }
 
-/// The same without its breaker's word.
+/// The same without asking its circuit breaker.
 bool Dispatch::may_take(std::size_t index, bool& full) const {
   const Member& member = dispatcher_.endpoints_.members()[index];
   if (!member.state->enabled.load(std::memory_order_relaxed) ||
@@ -52,8 +52,8 @@ bool Dispatch::may_take(std::size_t index, bool& full) const {
   return !busy;
 }
 
-/// Among those that are well; else the backups; else, since checks may be wrong and there is nothing to lose,
-/// anybody. When few are well, everybody at once, but those that are not even there.
+/// Picks among the endpoints that are well; else among the backups; else, since checks may be wrong and there
+/// is nothing to lose, among all. When few are well (a panic), among all that can be connected to.
 std::optional<std::size_t> Dispatch::pick(MonotonicTime now, bool& full) {
   EndpointSet& set = dispatcher_.endpoints_;
   set.look(loop_.outlook, now);
@@ -71,7 +71,7 @@ std::optional<std::size_t> Dispatch::pick(MonotonicTime now, bool& full) {
     picked = pick_among([&](const Member& m) { return !m.backup && set.available(m, now); });
   }
   if (picked) return picked;
-  // A place at one that is well is worth waiting for.
+  // A place at an endpoint that is well is worth waiting for.
   if (full) return std::nullopt;
   if (outlook.any_backup)
     picked = pick_among([&](const Member& m) { return m.backup && set.available(m, now); });
@@ -102,8 +102,8 @@ Dispatch::Step Dispatch::next(MonotonicTime now) {
   return again_or_nobody(now);
 }
 
-/// While every breaker is open nobody can be spared, and somebody may be well again: one request at a time
-/// asks, once, rather than none until the sleep window is over.
+/// While every breaker is open, one request at a time asks one endpoint as a probe, instead of none until a
+/// sleep window is over: an endpoint may be well again.
 std::optional<Ask> Dispatch::probe(MonotonicTime now) {
   EndpointSet& set = dispatcher_.endpoints_;
   bool full = false;
@@ -131,18 +131,18 @@ bool Dispatch::has_budget() {
   return static_cast<bool>(retry_);
 }
 
-/// Nothing when others were faster: on other loops, since it was picked.
+/// Nothing when another loop took the place, or the probe, since `member` was picked.
 std::optional<Ask> Dispatch::take(std::size_t member, MonotonicTime now) {
   auto place = EndpointSet::Place::take(dispatcher_.endpoints_, member);
-  if (!place) return std::nullopt;  // it is full now, as whoever looks again sees
+  if (!place) return std::nullopt;  // full since it was picked; the next pick sees that
   tried_.push_back(member);
   auto attempt = dispatcher_.endpoints_.breaker(member).try_acquire(now);
-  if (!attempt) return std::nullopt;  // somebody else is its probe
+  if (!attempt) return std::nullopt;  // another request is its probe
   ++attempts_;
   return Ask(*this, member, std::move(*attempt), std::move(*place), now);
 }
 
-/// Everybody has had its turn: perhaps a second one, a little later.
+/// Every endpoint has been tried: another round after a pause, or none.
 Dispatch::Step Dispatch::again_or_nobody(MonotonicTime now) {
   const RetryConfig& config = dispatcher_.config_.retry;
   if (!again_ || not_before_ > config.max_backoff) return nobody_left();
@@ -167,13 +167,13 @@ std::optional<Ask> Dispatch::hedge(MonotonicTime now) {
 
 void Dispatch::succeeded(Ask& ask, MonotonicTime now) {
   ask.answers(now);
-  // A whole answer comes when it is done: that says nothing of first tokens.
+  // A whole answer arrives when it is done, which says nothing of first tokens.
   if (streamed_) loop_.first_tokens.observe(now - ask.began());
   last_.reset();
-  retry_ = {};  // a long stream does not keep others from their retries
+  retry_ = {};  // a long stream must not hold a part of the retry budget
 }
 
-/// Of what is not the endpoint's failure the client hears, and the access log.
+/// Logs failures of endpoints only; other errors reach the client and the access log.
 void Dispatch::tell(const Ask& ask, const Error& error) {
   if (dispatcher_.log_ == nullptr || !is_failure(outcome_of(error))) return;
   dispatcher_.log_->info("attempt failed",
@@ -186,7 +186,7 @@ void Dispatch::tell(const Ask& ask, const Error& error) {
 
 void Dispatch::failed(Ask ask, const Error& error, MonotonicTime now) {
   ask.fails(error, now);
-  // The next attempt takes its place. Once, so that nothing is multiplied.
+  // The next attempt replaces this one. Once a request, so that load is not multiplied.
   if (is_lost(error) && !std::exchange(replaced_, true)) replaces_ = true;
   if (again_after(error) == Again::kAnywhere) {
     again_ = true;
@@ -208,9 +208,8 @@ void Dispatch::broke(Ask ask, const Error& error, bool got_on, MonotonicTime now
   again_ = false;
   const std::uint32_t most = dispatcher_.config_.retry.max_attempts;
   if (got_on && (!early || ++early_breaks_ <= most)) {
-    // What comes now is an attempt at something else: the rest of the answer. Its first one takes the place
-    // of work that ended, so that a server's death, which breaks a crowd of streams at once, multiplies
-    // nothing.
+    // The rest of the answer is other work. Its first attempt replaces work that ended, outside the budget: a
+    // server's death breaks many streams at once, and resuming them does not multiply the load.
     attempts_allowed_ = attempts_ + most;
     replaces_ = true;
   } else {
@@ -230,10 +229,10 @@ Error Dispatch::told(Error error) const {
   return error;
 }
 
-/// What the client is told. Which address refused is for the log; what a server said is for the client.
+/// The error for the client: what a server said, without the addresses, which are for the log.
 Error Dispatch::nobody_left() {
   const bool ours = last_ && last_->origin == Origin::kLocal;
-  // Too much to do here is no 429, which says that the client asks too much.
+  // An overload here is no 429, which would say that the client asks too much.
   if (ours && last_->code == ErrorCode::kResourceExhausted) last_->code = ErrorCode::kUnavailable;
   if (last_ && (last_->code != ErrorCode::kUnavailable || ours)) return told(std::move(*last_));
   const auto said = last_ && last_->retry_after ? *last_->retry_after : std::chrono::seconds(1);

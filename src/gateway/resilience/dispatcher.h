@@ -21,12 +21,12 @@
 
 namespace autoglm::gateway {
 
-/// What all requests to a pool decide by: who is there, who is well, what the budget allows. Synchronous, and
-/// time is handed in, so that simulations drive it as the pool does. Shared by all loops; outlives its
-/// dispatches.
+/// The state by which all requests of a pool are decided: its endpoints, their health, the retry budget.
+/// Synchronous, with the time as an argument, so that simulations drive it as the pool does. Shared by all
+/// loops; must outlive its dispatches.
 class Dispatcher {
  public:
-  /// What one loop has to itself.
+  /// The part of the state that belongs to one loop.
   struct Loop {
     std::unique_ptr<Balancer> balancer;
     Random random;
@@ -34,12 +34,12 @@ class Dispatcher {
     LatencyQuantile first_tokens = {};
   };
 
-  /// What it is made of; all of it outlives this.
+  /// What a dispatcher uses; must outlive it.
   struct Surroundings {
     const PoolConfig& config;
     PoolMetrics& metrics;
-    const Clock& clock;              ///< for verdicts on what is destroyed, which nobody hands a time
-    observe::Logger* log = nullptr;  ///< hears of each failed attempt
+    const Clock& clock;              ///< for verdicts given by destructors, which get no time
+    observe::Logger* log = nullptr;  ///< gets a line for each failed attempt; null: none
   };
   Dispatcher(std::string name, const Surroundings& surroundings, const std::vector<Endpoint*>& endpoints,
              std::vector<std::shared_ptr<EndpointRecord>> records,
@@ -60,44 +60,46 @@ class Dispatcher {
   RetryBudget budget_;
 };
 
-/// One request's way through the endpoints of a pool: whom to ask, when to ask another, when to give up.
+/// One request's way through the endpoints of a pool: which to ask, when to ask another, when to give up.
 /// Belongs to a loop.
 class Dispatch {
  public:
-  /// Everybody who could be asked has all it takes: wait for a place, then ask on.
+  /// Every endpoint that could be asked is full: wait for a place, then call `next` again.
   struct Full {};
-  /// Everybody has been asked; the same may be, then.
+  /// Every endpoint has been asked; from `until` on they may be asked again.
   struct Pause {
     MonotonicTime until;
   };
   using Step = std::variant<Ask, Full, Pause, Error>;
 
-  /// `request` outlives this.
+  /// `request` must outlive this.
   Dispatch(Dispatcher& dispatcher, Dispatcher::Loop& loop, const InferenceRequest& request);
   Dispatch(const Dispatch&) = delete;
   Dispatch& operator=(const Dispatch&) = delete;
 
-  /// What to do now. An error is the last word, for the client.
+  /// What to do now. An error is final, and for the client.
   Step next(MonotonicTime now);
-  /// One more endpoint beside the one that is being asked; nothing when there is none, or no budget.
+  /// A second endpoint to ask while the first is silent; nothing when no endpoint or no budget is left.
   std::optional<Ask> hedge(MonotonicTime now);
   void hedge_won() { dispatcher_.metrics_.hedges_won.add(); }
-  /// The first token came.
+  /// The first events of `ask` arrived.
   void succeeded(Ask& ask, MonotonicTime now);
-  /// It did not.
+  /// `ask` ended before its first events.
   void failed(Ask ask, const Error& error, MonotonicTime now);
-  /// Another one began to answer first. It has failed if it was silent for `patience`, in which most begin;
-  /// a single loss proves nothing, but who loses nearly always is as slow as one that hangs.
+  /// The other endpoint of a hedge began first. `ask` has failed if it was silent for `patience`, within
+  /// which most endpoints begin: a single loss proves nothing, but an endpoint that nearly always loses is as
+  /// slow as one that hangs.
   void outpaced(Ask ask, Duration patience, MonotonicTime now);
-  /// The stream broke behind its first token. What comes now is an attempt at something else, the rest of the
-  /// answer; unless it had not `got_on` at all, or breaks soon for the `max_attempts`th time: one that begins
-  /// and breaks would be asked for ever, and an answer that kills whoever goes on with it would kill all.
-  /// Nothing comes, and nobody has failed, when the request is to blame.
+  /// The stream broke after its first token. The rest of the answer is other work and gets `max_attempts`
+  /// attempts anew, unless the stream has delivered nothing (not `got_on`). An answer that breaks soon after
+  /// its beginning for more than `max_attempts` times is given up: it may be what kills the servers. When the
+  /// request is to blame, no endpoint has failed and none is asked.
   void broke(Ask ask, const Error& error, bool got_on, MonotonicTime now);
-  /// What they must be able to do.
+  /// From now on, asks only endpoints that can continue `request` in this way. `request` must live as long as
+  /// that.
   void require(Continuation continuation, const InferenceRequest& request);
 
-  /// An endpoint's failure as the client hears it: with the model's name, which is all it knows.
+  /// `error` for the client: an endpoint's failure names the model, which is all that the client knows.
   Error told(Error error) const;
 
   /// Endpoints asked so far.
@@ -129,14 +131,14 @@ class Dispatch {
   std::uint32_t rounds_ = 0;
   std::uint32_t early_breaks_ = 0;
   std::optional<Error> last_;
-  bool replaces_ = false;  // the next attempt, work that was lost: no retry of the budget's
-  bool replaced_ = false;  // an attempt whose connection failed
-  bool again_ = false;     // one of the tried may do better if asked again
+  bool replaces_ = false;  // the next attempt replaces lost work: outside the retry budget
+  bool replaced_ = false;  // a lost attempt has been replaced, as happens once a request
+  bool again_ = false;     // an endpoint that was tried may do better if asked again
   Duration not_before_ = Duration::zero();
   bool streamed_;
   const InferenceRequest& request_;
   Continuation required_ = Continuation::kNone;
-  const InferenceRequest* rest_ = nullptr;  // what is to be gone on with; while `required_`
+  const InferenceRequest* rest_ = nullptr;  // the request to continue; set with `required_`
 };
 
 }  // namespace autoglm::gateway

@@ -32,19 +32,19 @@ struct EndpointRecord {
   std::vector<std::shared_ptr<void>> gauges;  // last: they read the above
 };
 
-/// The records of a model's endpoints, by address: whoever names one again finds what was known of it. Used
-/// by one thread.
+/// The records of a model's endpoints, by address: a configuration that names an endpoint again finds its
+/// record. Used by one thread.
 class EndpointRecords {
  public:
   EndpointRecords(observe::MetricRegistry& registry, std::string model)
       : registry_(registry), model_(std::move(model)) {}
 
-  /// `url` is what tells endpoints apart; `shown` what people call it; `breaker` is for one that is new.
+  /// `url` tells endpoints apart, `shown` is the name for people; `breaker` configures a record that is new.
   std::shared_ptr<EndpointRecord> of(const std::string& url, const std::string& shown,
                                      const BreakerConfig& breaker);
-  /// Who waits for a place at one of them.
+  /// The requests that wait for a place at one of the endpoints.
   const std::shared_ptr<WaitingLine>& line() const { return line_; }
-  /// Forgets those that nobody else holds.
+  /// Forgets the records that have no other owner.
   void sweep();
 
  private:

@@ -57,7 +57,7 @@ bool EndpointSet::checked(std::size_t member, cluster::CheckResult result, Monot
   return news;
 }
 
-/// The last one is never left out: to ask it costs an error that is certain otherwise.
+/// The last endpoint is never ejected: without it, an error would be certain.
 bool EndpointSet::failed(std::size_t member, cluster::EndpointHealth::Failures ended, MonotonicTime now) {
   cluster::EndpointHealth& health = members_[member].state->health;
   const Duration time = health.failed(config_.ejection, members_[member].failure_limit, now, ended);
@@ -96,7 +96,7 @@ bool EndpointSet::set_enabled(std::string_view name, bool enabled) {
   return found;
 }
 
-/// Who waits may find a place now.
+/// A request that waits may find a place now.
 void EndpointSet::changed() {
   version_.fetch_add(1, std::memory_order_release);
   line_->wake_all();
@@ -104,7 +104,7 @@ void EndpointSet::changed() {
 
 void EndpointSet::leave(std::size_t member) {
   members_[member].state->in_flight.fetch_sub(1);
-  line_->wake_one();  // where nobody waits, that is one look
+  line_->wake_one();  // one atomic read when no request waits
 }
 
 }  // namespace autoglm::gateway

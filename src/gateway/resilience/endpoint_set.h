@@ -15,16 +15,16 @@
 
 namespace autoglm::gateway {
 
-/// The endpoints of a pool, what is known of them, and who may be asked. The list is immutable; shared by all
-/// loops; no lock on the way of a request that succeeds. Time is handed in.
+/// The endpoints of a pool, what is known of them, and which may be asked. The list is immutable; shared by
+/// all loops; no lock on the path of a request that succeeds. Takes the time as an argument.
 class EndpointSet {
  public:
-  /// `endpoints` and `records` are those of `config.endpoints`, in order; the endpoints outlive this.
+  /// `endpoints` and `records` are those of `config.endpoints`, in order; the endpoints must outlive this.
   EndpointSet(const PoolConfig& config, const std::vector<Endpoint*>& endpoints,
               std::vector<std::shared_ptr<EndpointRecord>> records,
               std::shared_ptr<WaitingLine> line = nullptr);
 
-  /// What outlives configurations, the line and the breakers, goes by this one's from now on.
+  /// Applies this set's configuration to the line and the breakers, which outlive configurations.
   void take_effect();
 
   std::span<const Member> members() const { return members_; }
@@ -32,13 +32,13 @@ class EndpointSet {
   CircuitBreaker& breaker(std::size_t member) const { return records_[member]->breaker; }
   WaitingLine& line() { return *line_; }
 
-  /// What one loop remembers of the whole, so that it need not be asked again at each request. Zero: nothing.
+  /// One loop's summary of all endpoints, so that a request need not look at each. `version` 0: none yet.
   struct Outlook {
     std::uint64_t version = 0;
     MonotonicTime until;
-    bool panic = false;       ///< too few are well for that to decide
-    bool any_well = false;    ///< of those that are no backups
-    bool any_backup = false;  ///< that is well
+    bool panic = false;       ///< too few are well to believe the checks
+    bool any_well = false;    ///< of the endpoints that are no backups
+    bool any_backup = false;  ///< a backup is well
   };
   /// Brings `outlook` up to date: O(endpoints), but only when something has changed.
   void look(Outlook& outlook, MonotonicTime now) const;
@@ -49,24 +49,26 @@ class EndpointSet {
     return state.enabled.load(std::memory_order_relaxed) && state.health.well() && !state.health.ejected(now);
   }
 
-  /// A check's result; whether what is believed has changed. Control loop.
+  /// Takes a check's result; returns whether what is believed of the endpoint has changed. Control loop only.
   bool checked(std::size_t member, cluster::CheckResult result, MonotonicTime now);
-  /// The failures that end with this success.
+  /// Takes a success; returns the failures that it ends.
   cluster::EndpointHealth::Failures succeeded(std::size_t member) {
     return members_[member].state->health.succeeded();
   }
-  /// Whether this failure left it out. `ended`: by a success that it takes back.
+  /// Takes a failure; returns whether it ejects the endpoint. `ended`: the failures that were ended by a
+  /// success which this failure takes back.
   bool failed(std::size_t member, cluster::EndpointHealth::Failures ended, MonotonicTime now);
-  /// While every breaker is open and nobody is a probe: `member` may be asked at once, and nobody else until
-  /// that has ended, or a sleep window has.
+  /// While every breaker is open and no probe is under way: admits `member` at once, and no other endpoint
+  /// until that attempt or a sleep window has ended.
   std::optional<CircuitBreaker::Attempt> probe_alone(std::size_t member, MonotonicTime now);
-  /// False when none has that name.
+  /// False: no endpoint has that name.
   bool set_enabled(std::string_view name, bool enabled);
 
-  /// A request on an endpoint, while it lives.
+  /// A request's place at an endpoint, for as long as this lives.
   class Place {
    public:
-    /// Nothing when it has its `max_connections`, on however many loops they come at the same moment.
+    /// Nothing when the endpoint has its `max_connections`. Exact, also when several loops take at the same
+    /// moment.
     static std::optional<Place> take(EndpointSet& set, std::size_t member) {
       if (!set.members_[member].enter()) return std::nullopt;
       return Place(set, member);
@@ -97,9 +99,9 @@ class EndpointSet {
   std::vector<Member> members_;
   std::vector<std::shared_ptr<EndpointRecord>> records_;
   std::atomic<std::uint64_t> version_{1};
-  std::mutex probing_;                 // so that two loops do not each find nobody probing
-  std::mutex ejecting_;                // so that two loops do not each eject the last one that may be
-  std::shared_ptr<WaitingLine> line_;  // of all generations: their requests have the same places
+  std::mutex probing_;                 // so that two loops do not both find no probe under way
+  std::mutex ejecting_;                // so that two loops do not both eject the last endpoint that may be
+  std::shared_ptr<WaitingLine> line_;  // shared by all generations, whose requests share the places
 };
 
 }  // namespace autoglm::gateway

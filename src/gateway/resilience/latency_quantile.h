@@ -13,7 +13,7 @@ namespace autoglm::gateway {
 class LatencyQuantile {
  public:
   void observe(Duration time);
-  /// The time that `percentile` of a hundred stay below; nothing before there is much to tell by.
+  /// The time that `percentile` of a hundred stay below; nothing before there are enough observations.
   std::optional<Duration> at(std::uint32_t percentile) const;
 
  private:

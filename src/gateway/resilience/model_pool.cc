@@ -124,7 +124,7 @@ Task<Result<Opened>> ModelPool::open(InferenceRequestPtr request, const CallCont
                                      Dispatch& dispatch) {
   const auto open = [&](std::size_t member) { return open_at(member, request, context); };
   Attempt attempt(dispatch, open);
-  // Whose timer ends it began to count a little before this one.
+  // A little early, since the timer that ends the call began to count before this one.
   const Deadline whole_due = Deadline::after(whole_timeout_ - whole_timeout_ / 50);
   const Deadline place_deadline = earlier(Deadline::after(config_.queue.timeout), context.deadline);
   const bool others_first = dispatcher_->endpoints().line().telling();
@@ -149,13 +149,13 @@ Task<Result<Opened>> ModelPool::open(InferenceRequestPtr request, const CallCont
   }
 }
 
-/// A whole answer comes when it is done: only a stream shows by its first token that it is worked on.
+/// Only a stream shows by its first token that it is being computed; a whole answer arrives when it is done.
 Attempt::Limits ModelPool::limits(bool streamed, Deadline whole_due, const CallContext& context) {
   if (streamed) {
     const Deadline due = Deadline::after(first_token_timeout_);
     return {.due = due, .patience = earlier(due, context.deadline), .hedge_after = hedge_after()};
   }
-  // Whoever is asked when most of the request's time is over is not to blame for its end.
+  // An endpoint that is asked when most of the request's time is over is not to blame for its end.
   const bool has_time = whole_due.remaining(loop_time()) >= whole_timeout_ / 2;
   return {.due = has_time ? whole_due : Deadline::never(), .patience = context.deadline, .hedge_after = {}};
 }
@@ -232,8 +232,8 @@ ModelCard ModelPool::card() const {
   return {.name = name_, .source = fmt::format("{} endpoints", endpoints_.size()), .has_chat_template = true};
 }
 
-/// Ready even while all are out: a request is answered by 503 with `Retry-After`, and may be the probe that
-/// mends it.
+/// Ready even while all endpoints are out: a request gets 503 with `Retry-After`, or is the probe that closes
+/// a breaker.
 EndpointStatus ModelPool::status() const { return {.state = EndpointStatus::State::kReady, .progress = 1}; }
 
 LoadReport ModelPool::load() const {
@@ -278,7 +278,7 @@ Task<void> ModelPool::watch_member(std::size_t index, Random random) {
   MemberState& state = *set.members()[index].state;
   const cluster::HealthConfig& health = config_.health;
   bool told_of_path = false;
-  // A few at once, ten thousand one after another.
+  // Spreads the checks: a few endpoints begin at once, ten thousand within ten seconds.
   co_await sleep_for(std::chrono::milliseconds(index));
   while (true) {
     const Result<void> checked = co_await endpoint.check(health.path, health.timeout);

@@ -18,9 +18,9 @@
 
 namespace autoglm::gateway {
 
-/// A model that several servers answer for, as one endpoint: asks as its dispatcher decides, waits for
-/// places, watches health, and goes on with a stream that broke on another server that can resume it. Serves
-/// all loops; created and destroyed by its owner, outside of them.
+/// Several servers of one model as one endpoint: asks them as its dispatcher decides, waits for places,
+/// watches their health, and continues a broken stream on another server that can resume it. Serves all
+/// loops; created and destroyed by its owner, on none of them.
 class ModelPool final : public Endpoint {
  public:
   struct Dependencies {
@@ -30,7 +30,7 @@ class ModelPool final : public Endpoint {
     BalancerFactory balancer;
     EndpointRecords& records;  ///< what was known of its endpoints before
     std::size_t loops;         ///< that call `generate`
-    Duration request_timeout;  ///< of `timeouts` that are unset
+    Duration request_timeout;  ///< for `timeouts` that are unset
     /// Finds the endpoint of a fallback's name, as configured now.
     std::function<std::shared_ptr<Endpoint>(const std::string&)> find_model;
   };
@@ -60,7 +60,7 @@ class ModelPool final : public Endpoint {
   EndpointStatus status() const override;
   LoadReport load() const override;
 
-  /// From now on its configuration is the one that counts for what it shares with the one before.
+  /// Applies its configuration to what it shares with the pool before it.
   void take_effect() { dispatcher_->endpoints().take_effect(); }
   /// Checks the health of every member for as long as the task lives; on the control loop.
   Task<void> watch();
@@ -70,7 +70,7 @@ class ModelPool final : public Endpoint {
   /// On the control loop.
   std::vector<MemberView> members() const;
   std::size_t waiting() { return dispatcher_->endpoints().line().size(); }
-  /// Takes a member out, or back in, by hand; false when none has that name.
+  /// Takes a member out, or back in, by hand. False: no member has that name.
   bool set_enabled(std::string_view member, bool enabled);
 
  private:

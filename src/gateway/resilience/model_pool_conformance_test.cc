@@ -1,5 +1,5 @@
-// The conformance suites of Endpoint and EventStream, over pools: of one server, of two where the first
-// breaks off each answer, and of none that answers.
+// The conformance suites of Endpoint and EventStream, over pools: with one server, with two where the first
+// breaks off each answer, and with none that answers.
 #include "gateway/endpoint/testing/model_server.h"
 #include "gateway/resilience/model_pool.h"
 #include "gateway/routing/round_robin/round_robin_balancer.h"
@@ -19,7 +19,7 @@ using Protocol = WireBody::Protocol;
 
 class PoolSubject : public EndpointSubject {
  public:
-  /// What the servers are is `kind`; the second is asked when the first cannot be.
+  /// `kind` is the kind of the servers; the second is asked when the first cannot be.
   PoolSubject(EventLoop& loop, ServerKind kind, bool stream, std::string static_answer = {},
               HedgeConfig hedge = {}, std::uint32_t attempts = 3)
       : loop_(loop),
@@ -112,7 +112,7 @@ class WholeSubject final : public PoolSubject {
   explicit WholeSubject(EventLoop& loop) : PoolSubject(loop, ServerKind::kOurs, false) {}
 };
 
-/// The first server breaks off each answer; what the second does, the stream does.
+/// The first server breaks off each answer; the stream then behaves as the second server does.
 template <ServerKind kKind>
 class ResumedSubject final : public PoolSubject {
  public:
@@ -144,10 +144,11 @@ class HedgedSubject final : public PoolSubject {
  public:
   explicit HedgedSubject(EventLoop& loop)
       : PoolSubject(loop, ServerKind::kOurs, true, {}, {.percentile = 50, .min_delay = 1ms}) {
-    for (int i = 0; i < 60; ++i) run_task(loop, open_and_hear(*this));  // what is slow is learnt
+    for (int i = 0; i < 60; ++i)
+      run_task(loop, open_and_hear(*this));  // teaches the pool when an answer is slow
     servers_[0].mute = true;
   }
-  /// Where the second does no better, the first is waited for, as long as a token may take.
+  /// Where the second does no better, the pool waits for the first, as long as a token may take.
   bool behave(Manner manner) override {
     return (manner == Manner::kWell || manner == Manner::kStalls) && PoolSubject::behave(manner);
   }
@@ -174,7 +175,7 @@ class FallbackSubject final : public PoolSubject {
   FakeEndpoint fake_{"another"};
 };
 
-/// And nobody answers.
+/// No other model answers either.
 class StaticSubject final : public PoolSubject {
  public:
   explicit StaticSubject(EventLoop& loop)
@@ -206,7 +207,7 @@ INSTANTIATE_TEST_SUITE_P(
                       stream_of<StaticSubject>("Static")),
     kImplementationName);
 
-/// Asks, and gives up behind so many turns, wherever that is.
+/// Asks, and gives up after so many turns, wherever that is.
 Task<void> ask_for(unsigned count, PoolSubject& subject) {
   (void)co_await for_turns(count, open_and_hear(subject));
   EXPECT_TRUE(co_await comes_to_rest(subject));
@@ -227,8 +228,8 @@ TEST(ModelPoolVerdicts, AnAttemptEndsInOneWhereverItIsGivenUp) {
   }
 }
 
-/// Two servers take part: given up after any number of `turns` there is a verdict of one or of both, at the
-/// end of both.
+/// Two servers take part: when the request is given up after any number of `turns`, there are one or two
+/// verdicts, and in the end two.
 template <class Subject>
 void expect_up_to_two_verdicts(EventLoop& loop, Subject& subject, unsigned turns) {
   for (unsigned count = 0; count < turns; ++count) {

@@ -19,7 +19,7 @@ struct EndpointTlsConfig {
   std::string ca;           ///< PEM file
   std::string certificate;  ///< PEM file, ours; with `key`
   std::string key;
-  std::string server_name;  ///< whose certificate is expected; empty: the address's host
+  std::string server_name;  ///< expected in the certificate; empty: the address's host
   bool verify = true;
 
   bool operator==(const EndpointTlsConfig&) const = default;
@@ -83,7 +83,7 @@ struct HedgeConfig {
   bool operator==(const HedgeConfig&) const = default;
 };
 
-/// Unset: as `server.request_timeout` says, which for `total` is only about answers that are not streamed.
+/// Unset ones are `server.request_timeout`, which as `total` limits only answers that are not streamed.
 struct TimeoutsConfig {
   Duration connect = std::chrono::seconds(2);
   Duration reuse = std::chrono::minutes(1);
@@ -94,7 +94,7 @@ struct TimeoutsConfig {
   bool operator==(const TimeoutsConfig&) const = default;
 };
 
-/// What keeps a model's pool of endpoints going.
+/// A model's endpoints, and how they are used.
 struct PoolConfig {
   std::vector<EndpointConfig> endpoints;
   Balance balance = Balance::kLeastLoad;
@@ -106,14 +106,14 @@ struct PoolConfig {
   HedgeConfig hedge;
   TimeoutsConfig timeouts;
   std::vector<std::string> pass;      ///< paths below /v1/ that go to the endpoints as they are
-  bool continue_text = true;          ///< of broken streams of servers that are not ours
+  bool continue_text = true;          ///< resume broken streams of foreign servers from their text
   std::vector<std::string> fallback;  ///< models that answer when no endpoint can
-  std::string static_answer;          ///< and what is said when they cannot either; empty: an error
+  std::string static_answer;          ///< the answer when they cannot either; empty: an error
 
   bool operator==(const PoolConfig&) const = default;
 };
 
-/// Where its API is, without slashes at the end. Errors: what is wrong with `url`.
+/// The address of its API, without slashes at the end. Errors: what is wrong with `url`.
 Result<http::Url> api_url(const EndpointConfig& endpoint);
 
 config::Descriptor<PoolConfig> describe_pool();

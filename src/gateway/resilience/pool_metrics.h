@@ -6,7 +6,7 @@
 
 namespace autoglm::gateway {
 
-/// What a pool tells Prometheus of itself. Thread-safe.
+/// A pool's metrics. Thread-safe.
 struct PoolMetrics {
   PoolMetrics(observe::MetricRegistry& registry, const std::string& model);
 

@@ -18,7 +18,7 @@ using Warnings = std::vector<config::Violation>;
 
 bool has(const config::Node& written, std::string_view path) { return find(written, path) != nullptr; }
 
-/// What needs a second endpoint.
+/// Warns of settings that need a second endpoint.
 void warn_of_one_endpoint(const PoolConfig& config, const config::Node& written, Warnings& warnings) {
   if (has(written, "breaker") && config.fallback.empty() && config.static_answer.empty()) {
     warnings.push_back(
@@ -89,8 +89,8 @@ void warn_of_times(const PoolConfig& config, Warnings& warnings) {
   }
 }
 
-/// Whether a host is beyond the machines that somebody runs himself: an address out of the private ranges,
-/// or a name with a dot that no cluster gives.
+/// Whether a host may be on the public internet: an address outside the private ranges, or a name with a dot
+/// that is not one of a cluster's.
 bool is_public(std::string_view host) {
   if (host.find(':') != std::string_view::npos) return !host.starts_with("f") && host != "::1";
   const bool address = host.find_first_not_of("0123456789.") == std::string_view::npos;

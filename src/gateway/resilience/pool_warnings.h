@@ -8,8 +8,8 @@
 
 namespace autoglm::gateway {
 
-/// What is valid in a pool's configuration and will surprise whoever runs it. `written` has the keys that
-/// somebody wrote: a default surprises nobody.
+/// What is valid in a pool's configuration and will surprise its operator. `written` has the keys that the
+/// operator wrote; defaults give no warnings.
 std::vector<config::Violation> pool_warnings(const PoolConfig& config, const config::Node& written);
 /// Of one endpoint.
 std::vector<config::Violation> endpoint_warnings(const EndpointConfig& config, const config::Node& written);

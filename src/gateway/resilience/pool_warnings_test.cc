@@ -15,7 +15,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-/// The keys that are warned of, and how, of a pool with `endpoints` addresses and the lines of `text`.
+/// The warnings, with their keys, for a pool with `endpoints` addresses and the lines of `text`.
 std::vector<std::string> warnings(const std::string& text, int endpoints = 2) {
   std::string file = "endpoints:\n";
   for (int i = 0; i < endpoints; ++i) file += "  - url: http://10.0.0." + std::to_string(i) + ":8000/v1\n";

@@ -17,12 +17,12 @@ PooledStream::PooledStream(ModelPool& pool, InferenceRequestPtr request, CallCon
       dispatch_(std::move(dispatch)),
       tokens_(std::get<GenerateRequest>(request_->work).choices()) {
   const auto& work = std::get<GenerateRequest>(request_->work);
-  for (std::size_t i = 0; i < work.resume.size(); ++i) tokens_[i] = work.resume[i];  // a gateway before us
+  for (std::size_t i = 0; i < work.resume.size(); ++i) tokens_[i] = work.resume[i];  // resumed by the caller
   exact_ = !request_->wire.opaque;
   const bool may_continue = pool_.config_.continue_text && request_->wire.stream && exact_ &&
                             work.resume.empty() && request_->wire.protocol != WireBody::Protocol::kGenerate;
   if (may_continue && openai::is_plain_text(work)) text_.emplace();
-  // What the caller wanted to wait for is here; the rest has the pool's time.
+  // The caller's deadline was for the first events; the rest has the pool's timeouts.
   if (request_->wire.stream) context_.deadline = Deadline::never();
   adopt(std::move(opened));
 }
@@ -40,7 +40,7 @@ void PooledStream::adopt(Opened opened) {
   origin_.attempts = dispatch_->attempts();
 }
 
-/// What the client has now; and what it has been told before a resume is not told again.
+/// Notes what the client has now, and drops the ends of choices that it was told before a resume.
 void PooledStream::note(EventBatch& batch) {
   if (resumed_ && batch.raw.empty()) {
     std::erase_if(batch.events, [](const TokenEvent& event) {
@@ -71,7 +71,7 @@ void PooledStream::note_text(EventBatch& batch) {
     text_->said += event.text;
     text_->tokens += event.text.empty() ? 0 : 1;
     text_->ended |= event.finish.has_value();
-    // Thoughts and calls are not part of what a server would go on with.
+    // A server that continues from text knows neither reasoning nor tool calls.
     if (!event.reasoning.empty() || !event.tool_calls.empty()) {
       text_.reset();
       return;
@@ -79,13 +79,13 @@ void PooledStream::note_text(EventBatch& batch) {
   }
 }
 
-/// Whether nothing is left to ask for: it had ended, or said as many tokens as it may.
+/// Whether nothing is left to ask for: the answer has ended, or has as many tokens as it may.
 bool PooledStream::has_all_text() const {
   const auto& stop = std::get<GenerateRequest>(request_->work).stop;
   return text_->ended || (stop.max_tokens && text_->tokens >= *stop.max_tokens);
 }
 
-/// What was missing of an answer that had all its text.
+/// The frames that are missing of an answer that has all its text.
 EventBatch PooledStream::text_end() const {
   EventBatch batch;
   batch.raw = openai::end_frames(*text_->identity, request_->wire.protocol, !text_->ended);
@@ -93,7 +93,7 @@ EventBatch PooledStream::text_end() const {
   return batch;
 }
 
-/// What is left of the request, for somebody who goes on with it.
+/// What is left of the request, for an endpoint that continues it.
 InferenceRequestPtr PooledStream::remainder(Continuation from) const {
   auto copy = std::make_shared<InferenceRequest>(*request_);
   auto& work = std::get<GenerateRequest>(copy->work);
@@ -106,7 +106,7 @@ InferenceRequestPtr PooledStream::remainder(Continuation from) const {
   return copy;
 }
 
-/// The end of the reopening that is under way, or begins now.
+/// Waits for the end of the reopening that is under way, or begins one.
 Task<Result<void>> PooledStream::reopened() {
   if (!reopening_) {
     reopening_ = std::make_unique<Reopening>();
@@ -121,13 +121,13 @@ Task<Result<void>> PooledStream::reopened() {
   co_return outcome;
 }
 
-/// `inner_` is there when it is done, and not before; not at all when only the end is missing.
+/// Sets `inner_` when it is done, and not before; leaves it null when only the answer's end is missing.
 Task<Result<void>> PooledStream::reopen() {
   for (const Continuation from : {Continuation::kExact, Continuation::kText}) {
     if (from == Continuation::kExact ? !exact_ : !text_ || !text_->identity) continue;
     if (from == Continuation::kText && has_all_text()) co_return Result<void>();
     const InferenceRequestPtr rest = remainder(from);
-    // While nothing was said, anybody can say it from the beginning.
+    // While nothing was said, any endpoint can answer from the beginning.
     const bool anew = from == Continuation::kText && text_->said.empty();
     dispatch_->require(anew ? Continuation::kNone : from, *rest);
     auto opened = co_await pool_.open(rest, context_, *dispatch_);
@@ -186,9 +186,9 @@ Task<Result<EventBatch>> PooledStream::next() {
         batch.error().code == ErrorCode::kDeadlineExceeded && batch.error().origin == Origin::kLocal;
     broken_ = given_up ? too_silent() : std::move(batch.error());
     inner_.reset();
-    reopening_.reset();  // one that ended while nobody waited for it is of the break before
+    reopening_.reset();  // one that ended without a waiter is of the break before
     dispatch_->broke(std::move(*std::exchange(ask_, std::nullopt)), *broken_, got_on_, loop_time());
-    over_ = broken_->origin == Origin::kClient;  // it would go wrong wherever it goes on
+    over_ = broken_->origin == Origin::kClient;  // any other endpoint would fail likewise
     if (over_) co_return fail(*broken_);
   }
 }

@@ -12,18 +12,18 @@
 
 namespace autoglm::gateway {
 
-/// What a stream has said, for those that go on from text.
+/// What a stream has said, for servers that continue from text.
 struct SaidText {
   std::string said;
-  std::uint32_t tokens = 0;  ///< about: events with text
+  std::uint32_t tokens = 0;  ///< approximately: events with text
   std::uint32_t offset = 0;  ///< of them before the last break
   bool continued = false;
-  bool ended = false;  ///< it told why; only the stream's own end is missing
+  bool ended = false;  ///< its finish reason came; only the stream's own end is missing
   std::optional<protocol::openai::AnswerIdentity> identity;
 };
 
-/// An answer that outlives the endpoint it comes from: when that one breaks off, another that can goes on
-/// behind the last token that was sent, or else behind the last word. Belongs to a loop.
+/// An answer that outlives the endpoint it comes from: when that endpoint breaks off, another one continues
+/// after the last token that was sent, or else after the last word. Belongs to a loop.
 class PooledStream final : public EventStream {
  public:
   PooledStream(ModelPool& pool, InferenceRequestPtr request, CallContext context,
@@ -33,8 +33,8 @@ class PooledStream final : public EventStream {
   const StreamOrigin* origin() const override { return &origin_; }
 
  private:
-  /// Another endpoint is being asked to go on. A task of its own: whoever waits for `next` may give up that
-  /// wait and begin another, as somebody does who tells the client now and then that it is alive.
+  /// Asking another endpoint to continue. A task of its own, since the caller of `next` may give up a wait
+  /// and begin another, as it does to send keep-alive comments in between.
   struct Reopening {
     std::optional<Result<void>> outcome;
     Signal ended;
@@ -54,18 +54,18 @@ class PooledStream final : public EventStream {
   InferenceRequestPtr request_;
   CallContext context_;
   std::unique_ptr<Dispatch> dispatch_;
-  std::optional<Ask> ask_;              // until it is judged
+  std::optional<Ask> ask_;              // until it has its verdict
   std::unique_ptr<EventStream> inner_;  // null: broke off
   std::optional<EventBatch> first_;
   std::optional<Error> broken_;  // why
   Deadline idle_;
   StreamOrigin origin_;
-  bool over_ = false;  // nothing more will be said
+  bool over_ = false;  // no further batch will come
   bool resumed_ = false;
-  bool got_on_ = false;                       // since inner_ was opened
-  bool exact_ = true;                         // tokens_ is all that was sent
+  bool got_on_ = false;                       // something was said since inner_ was opened
+  bool exact_ = true;                         // tokens_ has all that was sent
   std::vector<std::vector<TokenId>> tokens_;  // of each choice, sent so far
-  std::optional<SaidText> text_;              // where text may do to go on
+  std::optional<SaidText> text_;              // set while the answer may be continued from text
   std::unique_ptr<Reopening> reopening_;      // last: it uses all of the above
 };
 

@@ -7,8 +7,8 @@
 
 namespace autoglm::gateway {
 
-/// How many retries may be under way beside first attempts: a share of all active requests, and a few in any
-/// case, so that an outage is not multiplied by those who would mend it. Envoy's retry budget. Thread-safe.
+/// Limits the retries under way to a share of all active requests, and a few in any case, so that retries do
+/// not multiply the load of an outage. Envoy's retry budget. Thread-safe.
 class RetryBudget {
  public:
   RetryBudget(std::uint32_t percent, std::uint32_t minimum) : percent_(percent), minimum_(minimum) {}

@@ -9,9 +9,9 @@
 
 namespace autoglm::gateway {
 
-/// What is answered in a model's place, marked as such by its origin.
+/// Answers in a model's place, marked as such by their origin.
 
-/// `inner`, of the model `name`, whose `endpoint` lives as long as the answer.
+/// `inner`, an answer of the model `name`; `endpoint` is kept alive as long as the answer.
 std::unique_ptr<EventStream> fallback_answer(const std::string& name, std::shared_ptr<Endpoint> endpoint,
                                              std::unique_ptr<EventStream> inner);
 /// `text`, as every choice.

@@ -11,8 +11,8 @@ enum class Outcome : std::uint8_t {
   kOk,
   kFailed,
   kTimeout,
-  kRefused,    ///< it told the client, or everybody to come later: a sign of life
-  kAbandoned,  ///< nobody knows: the client left first, or this process could not even ask
+  kRefused,    ///< it refused the client's request, or answered 429: a sign of life
+  kAbandoned,  ///< unknown: the client left first, or this process could not even ask
 };
 constexpr std::size_t kOutcomes = 5;
 
@@ -21,7 +21,7 @@ constexpr bool is_failure(Outcome outcome) {
   return outcome == Outcome::kFailed || outcome == Outcome::kTimeout;
 }
 
-/// What an attempt that ended with `error` has come to.
+/// The outcome of an attempt that ended with `error`.
 Outcome outcome_of(const Error& error);
 
 /// Where a request may be sent once more after an attempt of it has ended with an error.
@@ -31,12 +31,12 @@ enum class Again : std::uint8_t {
   kAnywhere,   ///< the same endpoint may do better a little later
 };
 
-/// The one place that decides it; docs/gateway.md says it in words. A generation has no effects but its
-/// answer, so even one that was begun may be sent again. What it costs, and that it may be what kills whoever
-/// computes it, is why each sending is an attempt of `retry.max_attempts`: nobody below sends it once more.
+/// The one place that decides this; docs/gateway.md says it in words. A generation has no effects but its
+/// answer, so even one that a server had begun may be sent again. But it costs work, and it may be what kills
+/// the servers: so each sending is one of `retry.max_attempts`, and no layer below sends a request again.
 Again again_after(const Error& error);
 
-/// Whether nobody can have worked on it for long: what takes its place multiplies nothing.
+/// Whether no server can have worked on it for long: an attempt that replaces it does not multiply the load.
 bool is_lost(const Error& error);
 
 /// The endpoint has said nothing for as long as it may.

@@ -12,11 +12,11 @@ namespace autoglm::gateway {
 struct WaitingLine::Waiting {
   EventLoop& loop;
   std::uint64_t number;
-  Signal woken = {};  // of the loop
-  bool gone = false;  // likewise
+  Signal woken = {};  // used on the waiter's loop only
+  bool gone = false;  // used on the waiter's loop only
   // Under the line's lock:
-  bool must_wait = false;  // is not to look before those before it have answered for what they were told
-  std::size_t told = 0;    // of so many places, which are to be taken or passed on
+  bool must_wait = false;  // until the waiters ahead have decided about their offers
+  std::size_t told = 0;    // places offered, each to be taken or passed on
 };
 
 WaitingLine::Ticket::~Ticket() {
@@ -28,7 +28,7 @@ WaitingLine::Ticket::~Ticket() {
   pass_on(waiting_->told);
 }
 
-/// Locked.
+/// The caller holds the lock.
 void WaitingLine::Ticket::pass_on(std::size_t places) {
   waiting_->told -= places;
   for (; places > 0; --places) line_->tell_next(waiting_->number);
@@ -49,7 +49,7 @@ Task<bool> WaitingLine::Ticket::wait(Deadline deadline) {
     const auto done = co_await with_deadline(deadline, std::move(woken), "waiting for a place");
     if (!done) co_return false;
     waiting_->woken.clear();
-    // In this order: what we are told of from here on sets the signal again.
+    // In this order: an offer from here on sets the signal again.
     const std::lock_guard lock(line_->mutex_);
     looked_for_ = waiting_->told;
     waiting_->must_wait = looked_for_ == 0 && line_->tells_before(waiting_->number);
@@ -73,7 +73,7 @@ void WaitingLine::Ticket::wait_again() {
 Result<WaitingLine::Ticket> WaitingLine::join(std::uint64_t& number) {
   const std::lock_guard lock(mutex_);
   const std::size_t limit = limit_.load();
-  // Who has waited already is not sent away any more.
+  // A request that has waited already is not turned away.
   if (number == 0 && waiting_.size() >= limit) {
     return fail(Error{.code = ErrorCode::kUnavailable,
                       .retry = Retry::kElsewhere,
@@ -89,13 +89,15 @@ Result<WaitingLine::Ticket> WaitingLine::join(std::uint64_t& number) {
       std::ranges::find_if(waiting_, [number](const auto& other) { return other->number > number; });
   waiting_.insert(behind, waiting);
   size_.store(waiting_.size());
-  // Either we, who look now, see a place that is given back at this moment, or who gives it back sees us.
+  // When a place is given back at this moment, either this request sees the place, or the loop that gives it
+  // back sees this request.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   return Ticket(*this, std::move(waiting));
 }
 
-/// Locked. A place goes to the first behind a number who has not been told of another; else to one who has,
-/// since that one may have looked already. With nobody there, it stays free for whoever comes.
+/// The caller holds the lock. Offers a place to the first waiter with a later number and no offer yet; else
+/// to the first with a later number, which may have looked already. With no waiter there, the place stays
+/// free for the next request.
 void WaitingLine::tell_next(std::uint64_t behind) {
   const auto comes_later = [behind](const auto& waiting) { return waiting->number > behind; };
   const auto first = std::ranges::find_if(waiting_, comes_later);
@@ -109,14 +111,15 @@ void WaitingLine::tell_next(std::uint64_t behind) {
   wake(*next);
 }
 
-/// Locked. Whether somebody before a number is being told of a place.
+/// The caller holds the lock. Whether a waiter ahead of a number has an open offer.
 bool WaitingLine::tells_before(std::uint64_t number) const {
   if (!telling()) return false;
   const auto told = std::ranges::find_if(waiting_, [](const auto& waiting) { return waiting->told > 0; });
   return told != waiting_.end() && (*told)->number < number;
 }
 
-/// Locked. Those look who waited for others to be told, and have nobody like that before them any more.
+/// The caller holds the lock. Wakes the waiters that had to wait for open offers ahead of them, and have none
+/// ahead now.
 void WaitingLine::let_look() {
   for (const auto& waiting : waiting_) {
     if (waiting->told > 0) return;

@@ -15,9 +15,9 @@
 
 namespace autoglm::gateway {
 
-/// Those who wait until an endpoint has a place again, first come first served, at most so many. Shared by
-/// all loops, and by all generations of a model's configuration: whoever gives a place back tells the first,
-/// perhaps of another loop. Not everybody can take every place: who cannot passes it on to the next.
+/// The requests that wait for a place at an endpoint, first come first served, up to a limit. Shared by all
+/// loops, and by all generations of a model's configuration. A place that is given back is offered to the
+/// first waiter, perhaps on another loop; a waiter that cannot use the place passes it on to the next.
 class WaitingLine {
   struct Waiting;
 
@@ -26,9 +26,9 @@ class WaitingLine {
 
   void set_limit(std::size_t limit) { limit_.store(limit); }
 
-  /// A place in the line, kept until it is dropped. Whoever has one looks once more whether it is needed,
-  /// unless `must_wait`, and then waits: what is given back in between is not missed. Dropped with places
-  /// that it was told of and has not taken, it passes those on. Belongs to the loop that made it.
+  /// A request's position in the line, until the ticket is destroyed. Having joined, look for a free place
+  /// once more (unless `must_wait`) and then `wait`: a place that is given back in between is not missed. The
+  /// destructor passes on the places that were offered and not taken. Belongs to the loop that made it.
   class Ticket {
    public:
     Ticket(WaitingLine& line, std::shared_ptr<Waiting> waiting)
@@ -36,14 +36,14 @@ class WaitingLine {
     Ticket(Ticket&&) = default;
     Ticket& operator=(Ticket&&) = delete;
     ~Ticket();
-    /// Somebody before us is being told of a place, which may be passed on to us.
+    /// A waiter ahead has an open offer of a place, which may be passed on to this one.
     bool must_wait() const;
-    /// Until there may be a place, and nobody before us is being told of one. False: the deadline passed
-    /// first.
+    /// Waits until a place is offered, or one may be free and no waiter ahead has an open offer. False: the
+    /// deadline passed first.
     Task<bool> wait(Deadline deadline);
-    /// The place that we were told of is ours.
+    /// An offered place was taken.
     void took_it();
-    /// We looked, and there was none for us.
+    /// There was no place to use: passes on those that were offered before this look.
     void wait_again();
 
    private:
@@ -51,16 +51,17 @@ class WaitingLine {
 
     WaitingLine* line_;
     std::shared_ptr<Waiting> waiting_;
-    std::size_t looked_for_ = 0;  // places that we were told of before we looked
+    std::size_t looked_for_ = 0;  // places offered before the last look
   };
 
-  /// kUnavailable: the line is full. `number`, zero at first, is the turn that somebody has for good.
+  /// Errors: kUnavailable, the line is full. `number` is the request's turn: zero at first, then kept, so
+  /// that a request which joins again has its old turn.
   Result<Ticket> join(std::uint64_t& number);
-  /// Whether somebody is being told of a place: it is not for those who come now.
+  /// Whether an offer is open: that place is not for requests that come now.
   bool telling() const { return telling_.load() > 0; }
-  /// There is a place.
+  /// A place was given back: offers it to the first waiter.
   void wake_one();
-  /// Things have changed: everybody looks, in turn.
+  /// The endpoints have changed: every waiter looks, in turn.
   void wake_all();
   std::size_t size() const { return size_.load(); }
 
@@ -72,7 +73,7 @@ class WaitingLine {
 
   std::atomic<std::size_t> limit_;
   std::atomic<std::size_t> size_{0};
-  std::atomic<std::size_t> telling_{0};  // places that somebody has been told of and has not answered for
+  std::atomic<std::size_t> telling_{0};  // places offered, and neither taken nor passed on yet
   std::mutex mutex_;
   std::uint64_t last_number_ = 0;
   std::deque<std::shared_ptr<Waiting>> waiting_;  // by number

@@ -17,7 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Places of some servers, and the line before them, as `ModelPool` uses both.
+/// Places of some servers, and the line for them, as `ModelPool` uses both.
 struct Counter {
   static constexpr std::size_t kServers = 3;
 
@@ -45,7 +45,7 @@ struct Counter {
   std::array<std::atomic<std::int32_t>, kServers> free{};
 };
 
-/// Somebody who can use some of the servers.
+/// A request that can use some of the servers.
 struct Customer {
   enum class State : std::uint8_t { kWaiting, kServed, kSentAway };
 
@@ -154,13 +154,13 @@ TEST(WaitingLine, WhoLeavesPassesItsPlaceOn) {
   });
 }
 
-/// Another place than the one it was told of may be free for who came meanwhile, and had to let it go first.
+/// A waiter that had to let an earlier one decide about its offer may then find another place that is free.
 TEST(WaitingLine, WhoHadToWaitForOthersLooksOnceTheyHaveTheirs) {
   on_a_loop([]() -> Task<void> {
     Counter counter;
     Customer first(counter, 0b001);
     co_await settle();
-    counter.give_back(1);  // passes by
+    counter.give_back(1);  // no place for this request: passed on
     co_await settle();
     counter.give_back(0);
     Customer second(counter, 0b010);
@@ -171,7 +171,8 @@ TEST(WaitingLine, WhoHadToWaitForOthersLooksOnceTheyHaveTheirs) {
   });
 }
 
-/// Who is late to look, perhaps on another loop, does not take what somebody before it has been told of.
+/// A waiter that looks late, perhaps on another loop, does not take a place that was offered to a waiter
+/// ahead.
 TEST(WaitingLine, ALookIsNotForThePlaceOfSomebodyBefore) {
   on_a_loop([]() -> Task<void> {
     WaitingLine line(10);
@@ -222,7 +223,7 @@ TEST(WaitingLine, NobodyWaitsBeyondItsDeadline) {
   });
 }
 
-/// Whatever happens in whichever order: once all is quiet, nobody waits who could be served.
+/// Whatever happens in whichever order: once all is quiet, no request waits that could be served.
 TEST(WaitingLine, NoPlaceIsMissed) {
   on_a_loop([]() -> Task<void> {
     for (std::uint64_t seed = 0; seed < 200; ++seed) {

@@ -46,7 +46,7 @@ class BalancerConformance : public ::testing::TestWithParam<Policy> {
     return balancer.pick(
         members_, [this](std::size_t i) { return members_[i].state->enabled.load(); }, facts(number));
   }
-  /// Looks whether a pick is of those that may be asked, and is made while there are such.
+  /// Checks that a pick is eligible, and that there is one while any member is eligible.
   void expect_eligible(std::optional<std::size_t> picked) {
     if (picked) {
       ASSERT_LT(*picked, members_.size());
@@ -120,7 +120,7 @@ TEST_P(BalancerConformance, MembersComeAndGoBetweenAnyTwoPicks) {
       some.reported = static_cast<std::uint32_t>(random.below(100));
       some.in_flight_at_report = static_cast<std::uint32_t>(random.below(100));
       if (number % 50 == 0) {
-        for (const Member& member : members_) member.state->enabled = false;  // but for one, anywhere
+        for (const Member& member : members_) member.state->enabled = false;  // all but one, anywhere
         members_[random.below(count)].state->enabled = true;
       }
       if (number % 10 == 0) some.health.eject(std::chrono::seconds(5), now_);

@@ -106,7 +106,7 @@ TEST_F(BalancerTest, LeastConnectionsOfManyIsTheLeastOfAll) {
     const std::size_t picked = pick(balancer).value();
     ASSERT_TRUE(members[picked].state->enabled);
     ASSERT_EQ(of(picked), least());
-    ++members[picked].state->in_flight;  // as the one who picked does
+    ++members[picked].state->in_flight;  // as the caller does
     if (i % 500 == 0) members[random.below(1000)].state->enabled = false;
   }
 }
@@ -150,7 +150,7 @@ TEST_F(BalancerTest, PowerOfTwoDrawsEvenlyAndAvoidsTheLoaded) {
     chi_square += (static_cast<double>(count) - 2000) * (static_cast<double>(count) - 2000) / 2000;
   EXPECT_LT(chi_square, 27.9) << "nine degrees of freedom, p = 0.001";
   members[3].state->in_flight = 100;
-  // Only when it is drawn twice over, which cannot be: two different ones are compared.
+  // It would win only if it were drawn twice, which cannot be: two different members are compared.
   EXPECT_EQ(counts(balancer, 5'000)[3], 0U);
 }
 

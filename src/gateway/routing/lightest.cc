@@ -7,7 +7,7 @@
 namespace autoglm::gateway {
 
 namespace {
-// So often the winner may turn out to be another one; then all are looked at.
+// So often the winner may turn out not to be as believed; then all members are looked at.
 constexpr int kSurprises = 64;
 }  // namespace
 
@@ -15,7 +15,7 @@ bool Lightest::before(std::size_t left, std::size_t right) const {
   return std::tie(known_[left].load, known_[left].turn) <= std::tie(known_[right].load, known_[right].turn);
 }
 
-/// Whether it is not what it was last time.
+/// Looks at a member again; returns whether it has changed.
 bool Lightest::look(Members members, const Eligible& eligible, const RoutingFacts& facts,
                     std::size_t member) {
   const Known was = known_[member];
@@ -23,7 +23,7 @@ bool Lightest::look(Members members, const Eligible& eligible, const RoutingFact
   if (eligible(member)) {
     known.load =
         static_cast<double>(load_(members[member])) / static_cast<double>(members[member].share(facts.now));
-    // Whoever was out or busy has not saved up turns meanwhile.
+    // A member that was out or busy has not saved up turns meanwhile.
     known.turn = std::max(known.turn, turn_);
   } else {
     known.load = kOut;
@@ -33,7 +33,7 @@ bool Lightest::look(Members members, const Eligible& eligible, const RoutingFact
   return true;
 }
 
-/// The rounds of one member, from the first to the final.
+/// Plays the rounds of one member, from the first to the final.
 void Lightest::play(std::size_t member) {
   const std::size_t leaves = winners_.size();
   for (std::size_t node = (member + leaves) / 2; node > 0; node /= 2) {

@@ -10,14 +10,14 @@ namespace autoglm::gateway {
 
 /// The eligible member with the smallest load for its weight, found among any number at about the same cost;
 /// equals take turns by weight. A tournament of what was last known of each member: every pick looks at some
-/// of them again, in turn, and at the winner until it is what it was thought to be. So up to `kExact` members
-/// the choice is exact, and beyond that nobody is chosen who is heavier or less eligible than believed.
-/// Belongs to a loop.
+/// of the members again, in turn, and at the winner until it is as it was believed to be. So up to `kExact`
+/// members the choice is exact, and beyond that no member is chosen that is heavier than believed or not
+/// eligible. Belongs to a loop.
 class Lightest {
  public:
   using Load = std::uint64_t (*)(const Member&);
-  static constexpr std::size_t kExact = 32;    ///< members, all of which are looked at for each pick
-  static constexpr std::size_t kLookedAt = 8;  ///< of more: none of them is in the processor's cache
+  static constexpr std::size_t kExact = 32;    ///< up to so many members, each pick looks at all
+  static constexpr std::size_t kLookedAt = 8;  ///< of more members: each look is a cache miss
 
   explicit Lightest(Load load) : load_(load) {}
 
@@ -40,8 +40,8 @@ class Lightest {
   Load load_;
   std::vector<Known> known_;
   std::vector<std::uint32_t> winners_;  // of a binary tree's inner nodes; the leaves are known_
-  std::size_t next_ = 0;                // to be looked at
-  double turn_ = 0;                     // the last one's that was picked
+  std::size_t next_ = 0;                // the member to be looked at next
+  double turn_ = 0;                     // of the member that was picked last
 };
 
 }  // namespace autoglm::gateway

@@ -15,20 +15,20 @@ namespace autoglm::gateway {
 struct MemberState {
   explicit MemberState(std::string shown) : name(std::move(shown)) {}
 
-  // First what each pick looks at, of many members: it costs as often as it is not in the processor's cache.
+  // First the fields that each pick reads, of many members: what a pick costs is its cache misses.
   std::atomic<std::uint32_t> in_flight{0};  ///< requests of ours that it works on
-  std::atomic<bool> enabled{true};          ///< by the operator
-  /// Sequences that it runs and queues, as it said last, and how many of ours were among them.
+  std::atomic<bool> enabled{true};          ///< false: drained by the operator
+  /// Sequences that it runs and queues, by its last report, and our requests in flight at that report.
   std::atomic<std::uint32_t> reported{0};
   std::atomic<std::uint32_t> in_flight_at_report{0};
   cluster::EndpointHealth health;
   const std::string name;  ///< for logs, metrics and headers
 };
 
-/// One endpoint of a pool, as balancers see it: what the configuration says of it, and what is known.
+/// One endpoint of a pool, as balancers see it: its configuration and its state.
 struct Member {
   std::shared_ptr<MemberState> state;
-  Endpoint& endpoint;  ///< outlives the pool
+  Endpoint& endpoint;  ///< must outlive the pool
   std::uint32_t weight = 1;
   bool backup = false;                     ///< asked only when no other can be
   std::uint32_t max_connections = 0;       ///< 0: unlimited
@@ -38,7 +38,8 @@ struct Member {
   const std::string& name() const { return state->name; }
   std::uint32_t in_flight() const { return state->in_flight.load(std::memory_order_relaxed); }
   bool full() const { return max_connections != 0 && in_flight() >= max_connections; }
-  /// One more request of ours, unless it is full. In one step: others enter on other loops.
+  /// Counts one more request of ours, unless the member is full. Atomic, since other loops enter at the same
+  /// time.
   bool enter() const {
     if (max_connections == 0) {
       state->in_flight.fetch_add(1);
@@ -51,10 +52,10 @@ struct Member {
     return false;
   }
 
-  /// What it should get beside others: its weight, less while it comes back.
+  /// Its share beside other members: its weight, less while it comes back.
   std::uint64_t share(MonotonicTime now) const { return weight * state->health.ramp(slow_start, now); }
 
-  /// Sequences that it runs and queues: what it said last, and what we have sent it since.
+  /// Sequences that it runs and queues: its last report, plus what we have sent it since.
   std::uint32_t load() const {
     const std::uint32_t ours = in_flight();
     const std::uint32_t then = state->in_flight_at_report.load(std::memory_order_relaxed);

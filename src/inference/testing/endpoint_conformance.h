@@ -39,7 +39,7 @@ EndpointImplementation endpoint_of(const char* name) {
 }
 
 /// The conformance suite of Endpoint, for INSTANTIATE_TEST_SUITE_P in each room that has one. Its streams are
-/// looked at by EventStreamConformance.
+/// tested by EventStreamConformance.
 class EndpointConformance : public ::testing::TestWithParam<EndpointImplementation> {
  protected:
   ~EndpointConformance() override;

@@ -11,7 +11,7 @@
 
 namespace autoglm {
 
-/// An endpoint that says what it was told to say. Set it up before use, and look at what it saw behind it.
+/// An endpoint that says what it was told to say. Set it up before use, and look at what it saw afterwards.
 class FakeEndpoint final : public Endpoint {
  public:
   explicit FakeEndpoint(std::string name) { card_.name = std::move(name); }
@@ -48,7 +48,7 @@ class FakeEndpoint final : public Endpoint {
   ModelCard card_{.context_length = 2048};
 };
 
-/// For those that want to share what a test owns.
+/// For code that shares what a test owns.
 inline std::shared_ptr<Endpoint> unowned(Endpoint& endpoint) { return {std::shared_ptr<void>(), &endpoint}; }
 
 }  // namespace autoglm

@@ -85,7 +85,8 @@ EventStreamConformance::~EventStreamConformance() = default;
 
 namespace {
 
-/// Hears a stream whose waits are given up behind `count` turns, twice each, and begun again; how many were.
+/// Hears a stream, giving each wait up after `count` turns, twice, and beginning it again; returns how many
+/// were given up.
 Task<unsigned> hear_impatiently(EventStream& stream, unsigned count, Heard& heard) {
   unsigned given_up = 0;
   while (!heard.ended && !heard.error) {
@@ -149,7 +150,7 @@ TEST_P(EventStreamConformance, WaitsThatAreGivenUpLoseNothingBeforeAnError) {
     unsigned given_up = 1;
     for (TurnCounts count; given_up > 0 && !count.over(); count.advance()) {
       auto stream = co_await subject.open();
-      if (!stream) co_return;  // whoever opens waits for the error itself
+      if (!stream) co_return;  // `open` waits for the error itself
       Heard heard;
       given_up = co_await hear_impatiently(**stream, count.now(), heard);
       EXPECT_TRUE(heard.error.has_value()) << "behind " << count.now() << " turns: " << heard;
@@ -209,7 +210,7 @@ TEST_P(EventStreamConformance, DestroyedWhereverItStandsItFreesWhatItHeld) {
 TEST_P(EventStreamConformance, ASilentOneIsFreedWhenNobodyWaitsForIt) {
   if (!subject_->behave(Manner::kStalls)) GTEST_SKIP() << "it does not stall";
   run_task(loop_, [](StreamSubject& subject) -> Task<void> {
-    // Whoever opens may wait for the first events itself.
+    // `open` may wait for the first events itself.
     auto stream = co_await for_turns(500, subject.open());
     if (stream && *stream) {
       unsigned batches = 0;

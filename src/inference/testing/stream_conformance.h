@@ -15,12 +15,12 @@
 
 namespace autoglm {
 
-/// How whatever makes a stream's events behaves.
+/// How the source of a stream's events behaves.
 enum class Manner : std::uint8_t {
   kWell,     ///< the same answer each time, of two batches at least where it is no document
   kRefuses,  ///< an error instead of an answer
-  kBreaks,   ///< an error behind the first events
-  kStalls,   ///< silence behind the first events, or from the beginning
+  kBreaks,   ///< an error after the first events
+  kStalls,   ///< silence after the first events, or from the beginning
 };
 
 /// What a conformance suite knows of one implementation: how to get a stream of it, and whether anything is
@@ -29,17 +29,17 @@ class StreamSubject {
  public:
   virtual ~StreamSubject() = default;
 
-  /// Of the streams that are opened from now on. False: it cannot; the suite does without.
+  /// Sets the manner of the streams that are opened from now on. False: it cannot, and the suite skips it.
   virtual bool behave(Manner manner) = 0;
   virtual Task<Result<std::unique_ptr<EventStream>>> open() = 0;
-  /// Whether nobody works for anybody: no sequence, connection, place or byte is held.
+  /// Whether no work is under way: no sequence, connection, place or byte is held.
   virtual bool idle() = 0;
 };
 
 /// An implementation of EventStream for the suite, in one line of its room's tests.
 struct StreamImplementation {
   using Make = std::unique_ptr<StreamSubject> (*)(EventLoop& loop);
-  // Beside the tests: whoever makes one links them.
+  // Defined beside the tests, so that making one links them.
   StreamImplementation(const char* called, Make maker);
 
   const char* name;
@@ -67,17 +67,17 @@ struct Heard {
   std::map<std::uint32_t, Choice> choices;
   std::uint32_t prompt_tokens = 0;
   std::uint32_t completion_tokens = 0;
-  std::uint32_t batches = 0;  ///< that is not what was said: others may make more of them, or fewer
+  std::uint32_t batches = 0;  ///< no part of what was said: other streams may have more, or fewer
   bool ended = false;
   std::optional<Error> error;
 
-  /// Notes a batch, and looks whether it is as it must be.
+  /// Notes a batch, and checks that it is as it must be.
   void note(const EventBatch& batch);
   bool same_as(const Heard& other) const;
 };
 std::ostream& operator<<(std::ostream& out, const Heard& heard);
 
-/// What is left of a stream, to its end or an error.
+/// Reads the rest of a stream, to its end or an error.
 Task<Heard> hear(EventStream& stream);
 Task<Heard> open_and_hear(StreamSubject& subject);
 /// Whether nothing is held any more, or will be in a moment.

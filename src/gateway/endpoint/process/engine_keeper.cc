@@ -40,9 +40,10 @@ struct EngineKeeper::Life {
   MonotonicTime began = std::chrono::steady_clock::now();
   std::optional<MonotonicTime> up_since = {};
   bool could_not_load = false;
-  std::string last_words = {};  // that were no line of its log: what native code says before it aborts
-  std::string cause = {};       // of its end, for people
-  std::string label = {};       // and for metrics
+  std::string last_words =
+      {};  // its last output that was no line of its log: what native code prints before it aborts
+  std::string cause = {};  // why it ended, for people
+  std::string label = {};  // and for metrics
   pid_t pid = 0;
 };
 
@@ -154,14 +155,14 @@ void EngineKeeper::take(EngineReport report, Life& life) {
     life.could_not_load = true;
     failed_ = true;
   } else if (failed_) {
-    status = before->report.status;  // another attempt, which nobody shall wait for
+    status = before->report.status;  // another attempt, for which no request shall wait
   } else if (!last_cause_.empty()) {
     status.detail = "restarting: " + last_cause_;
   }
   publish(std::move(after));
 }
 
-/// Says what killed it, and returns how long the next one has to wait.
+/// Reports why the process ended, and returns the pause before the next start.
 Duration EngineKeeper::mourn(const Life& life, const RestartPolicy::Restart& restart) {
   const auto before = now();
   last_cause_ = life.cause;

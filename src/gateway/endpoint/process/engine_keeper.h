@@ -19,7 +19,8 @@
 
 namespace autoglm::gateway {
 
-/// A process that runs an engine, as its callers see it; whoever uses it keeps it, also when it has died.
+/// A process that runs an engine, as its callers see it. A caller keeps the view alive, also after the
+/// process died.
 struct EngineProcessView {
   EngineProcessView(std::shared_ptr<HandoverDialer> to, pid_t number, HttpClients& clients);
 
@@ -29,32 +30,32 @@ struct EngineProcessView {
   bool gone() const { return dialer->gone(); }
 };
 
-/// Keeps a process that runs an engine: starts it, listens to it, and starts it again when it dies, as
-/// RestartPolicy says. Does so on a thread of its own, which lives as long as this: the kernel ends the
+/// Keeps a process that runs an engine: starts it, reads its reports, and restarts it when it dies, as
+/// RestartPolicy says. Works on its own thread, which lives as long as this, since the kernel ends the
 /// process with the thread that started it. Thread-safe; the destructor ends the process, by force if it does
 /// not end itself within seconds.
 class EngineKeeper {
  public:
   struct Options {
     std::string model;                   ///< as clients call it
-    std::vector<std::string> arguments;  ///< of the process
-    std::string input;                   ///< what it reads first
+    std::vector<std::string> arguments;  ///< the process's arguments
+    std::string input;                   ///< what it reads first from its standard input
   };
   EngineKeeper(Options options, HttpClients& clients, observe::MetricRegistry& metrics, observe::Logger& log);
   ~EngineKeeper();
   EngineKeeper(const EngineKeeper&) = delete;
   EngineKeeper& operator=(const EngineKeeper&) = delete;
 
-  /// How things stand. Immutable; replaced whole.
+  /// The present state. Immutable; replaced whole.
   struct Now {
-    std::shared_ptr<EngineProcessView> process;  ///< null between two
+    std::shared_ptr<EngineProcessView> process;  ///< null between two processes
     bool up = false;                             ///< it has loaded its model
-    bool served = false;                         ///< it, or one before it, was up
+    bool served = false;                         ///< this process, or an earlier one, was up
     MonotonicTime restart_at;                    ///< without a process: when the next one starts
     EngineReport report;
   };
   std::shared_ptr<const Now> now() const { return now_.get(); }
-  /// Open while there is nothing to wait for: it is up, or failed.
+  /// Open while waiting is pointless: the engine is up, or has failed.
   Gate& settled() { return settled_; }
 
  private:
@@ -76,7 +77,7 @@ class EngineKeeper {
   std::atomic<double> load_seconds_{0};
   // Of the thread:
   std::string last_cause_;  // of the last death; empty: none
-  bool failed_ = false;     // nobody waits any more, until it is up again
+  bool failed_ = false;     // requests do not wait, until it is up again
   MonotonicTime died_at_;
 
   WakeUpCall stop_;

@@ -17,14 +17,14 @@ using State = EndpointStatus::State;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Before the caller's own deadline, whose error would not say what was waited for.
+// We give up before the caller's own deadline, whose error would not say what was waited for.
 constexpr Duration kSooner = milliseconds(20);
-// The one who keeps the process hears of its end a moment behind those who use it.
+// The keeper learns of the process's end a moment after its callers.
 constexpr Duration kUntilNoticed = milliseconds(2);
 constexpr Duration kUntilItShows = milliseconds(500);
-constexpr Duration kTokenizeTime = seconds(30);  // calls without a deadline of their own
+constexpr Duration kTokenizeTime = seconds(30);  // for calls without their own deadline
 constexpr Duration kMetricsTime = seconds(1);
-// The rest are of the process as such, which has those of the server, too.
+// Other families describe the process, and this server has them, too.
 constexpr std::array<std::string_view, 2> kEngineFamilies = {"vllm:", "autoglm_engine_"};
 
 Deadline sooner(Deadline deadline) {
@@ -32,7 +32,7 @@ Deadline sooner(Deadline deadline) {
 }
 
 /// Whether an answer broke off because the process has died: its connections may end a moment before the
-/// socket by which that shows.
+/// socket that shows its death.
 Task<bool> died_with(const EngineProcessView& process, const Error& error) {
   const bool broke =
       (error.code == ErrorCode::kBadGateway || error.code == ErrorCode::kUnavailable) &&
@@ -42,7 +42,7 @@ Task<bool> died_with(const EngineProcessView& process, const Error& error) {
   co_return process.gone();
 }
 
-/// One of those that wait.
+/// One of the waiting requests.
 class Place {
  public:
   explicit Place(std::atomic<std::uint32_t>& count) : count_(count), number_(count.fetch_add(1) + 1) {}
@@ -58,7 +58,7 @@ class Place {
 
 }  // namespace
 
-/// An answer that ends with its process.
+/// An answer of a process; when the process dies, the error says so.
 class EngineProcess::Stream final : public EventStream {
  public:
   Stream(const EngineProcess& owner, std::shared_ptr<EngineProcessView> process,
@@ -71,14 +71,14 @@ class EngineProcess::Stream final : public EventStream {
       if (batch) co_return batch;
       broke_ = std::move(batch.error());
     }
-    // Whoever gives this wait up and asks again must hear the same.
+    // A caller that gives this wait up and calls again must get the same error.
     if (co_await died_with(*process_, *broke_)) co_return fail(owner_.died());
     co_return fail(*broke_);
   }
   bool tells_tokens() const override { return inner_->tells_tokens(); }
 
  private:
-  const EngineProcess& owner_;  // whoever has the stream keeps it
+  const EngineProcess& owner_;  // kept alive by the stream's owner
   std::shared_ptr<EngineProcessView> process_;
   std::unique_ptr<EventStream> inner_;
   std::optional<Error> broke_;
@@ -102,7 +102,7 @@ Error EngineProcess::died() const {
       .reason = "engine_died"};
 }
 
-/// What the engine itself would say, were it here.
+/// The error that an engine in this process would give.
 Error EngineProcess::not_up(const EngineKeeper::Now& now) const {
   const EndpointStatus& status = now.report.status;
   Error error{.code = ErrorCode::kUnavailable, .origin = Origin::kEndpoint, .retry = Retry::kElsewhere};
@@ -133,7 +133,7 @@ Task<Result<std::shared_ptr<EngineProcessView>>> EngineProcess::process(Deadline
   while (true) {
     const auto now = keeper_.now();
     if (now->up && !now->process->gone()) co_return now->process;
-    // A first load may be a long download: waiting is for what was here a moment ago.
+    // A first load may be a long download: only an engine that was up before is waited for.
     if (now->report.status.state == State::kFailed || !now->served) co_return fail(not_up(*now));
     if (now->restart_at > deadline.at() || deadline.passed()) co_return fail(not_back(*now));
     if (!place && place.emplace(waiting_).number() > options_.max_waiting) {
@@ -160,7 +160,7 @@ Task<Result<std::unique_ptr<EventStream>>> EngineProcess::generate(InferenceRequ
     auto stream = co_await (*live)->endpoint.generate(request, context);
     if (stream) co_return std::make_unique<Stream>(*this, std::move(*live), std::move(*stream));
     if (!co_await died_with(**live, stream.error())) co_return fail(stream.error());
-    // Sent again is only what was never sent: a request that kills its engine does so once.
+    // Only a request that was never sent is sent again: a request that kills its engine does so once.
     if (stream.error().reason != "connect_failed") co_return fail(died());
   }
 }

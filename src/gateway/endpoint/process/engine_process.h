@@ -11,15 +11,15 @@
 
 namespace autoglm::gateway {
 
-/// A model in a process of its own, which may die without anybody else: requests on it end with an error
-/// then, later ones wait until it is back. The client's body and the answer's frames pass through, as to a
-/// server elsewhere. Thread-safe as every Endpoint. Destroy it behind the streams and before `clients`.
+/// A model in its own process, which may die alone: requests on it then end with an error, and later ones
+/// wait until it is back. The client's body and the answer's frames pass through, as with a remote server.
+/// Thread-safe like every Endpoint. Destroy it after its streams and before `clients`.
 class EngineProcess final : public Endpoint {
  public:
   struct Options {
     EngineKeeper::Options process;
     std::string source;         ///< of the model, for people
-    std::uint32_t max_waiting;  ///< requests that wait for a restart; further ones are told 429
+    std::uint32_t max_waiting;  ///< requests that may wait for a restart; further ones are told 429
   };
   EngineProcess(Options options, HttpClients& clients, observe::MetricRegistry& metrics,
                 observe::Logger& log);
@@ -39,7 +39,8 @@ class EngineProcess final : public Endpoint {
 
  private:
   class Stream;
-  /// The process once it is up. Errors: kUnavailable when it cannot be waited for, or is not back in time.
+  /// Waits until the process is up. Errors: kUnavailable when waiting is pointless, or it is not back in
+  /// time.
   Task<Result<std::shared_ptr<EngineProcessView>>> process(Deadline deadline);
   Error died() const;
   Error not_up(const EngineKeeper::Now& now) const;

@@ -74,7 +74,7 @@ Result<void> read_member(std::string_view key, const JsonValue& value, EngineRep
 }  // namespace
 
 EngineReport EngineReport::of(const Endpoint& engine) {
-  // The state first: what the card says is then no older, and whoever is ready says all of it.
+  // The state first: the card is then no older, and that of a ready engine is complete.
   EndpointStatus status = engine.status();
   ModelCard card = engine.card();
   return {.status = std::move(status),
@@ -107,7 +107,7 @@ std::string write_report(const EngineReport& report) {
 
 Result<EngineReport> read_report(std::string_view text) {
   EngineReport report;
-  std::string load;  // a thread has one parser: documents are read one after the other
+  std::string load;  // a thread has one parser, so documents are read one after the other
   auto read = protocol::visit_json_object(text, [&](std::string_view key, const JsonValue& value) {
     return read_member(key, value, report, load);
   });

@@ -10,7 +10,7 @@
 
 namespace autoglm::gateway {
 
-/// What the process of an engine tells the one that started it, whenever it changes.
+/// What an engine's process reports to its parent, at each change.
 struct EngineReport {
   EndpointStatus status;
   std::uint32_t context_length = 0;
@@ -18,10 +18,10 @@ struct EngineReport {
   std::vector<SamplingDefault> sampling;
   std::string system_message;
   LoadReport load;
-  std::shared_ptr<const PrefixSet> prefixes;  ///< null: none yet
+  std::shared_ptr<const PrefixSet> prefixes;  ///< null: none reported yet
 
   static EngineReport of(const Endpoint& engine);
-  /// Whether somebody who knows `other` would hear nothing new; without looking into prefixes.
+  /// Whether it has nothing new compared to `other`; prefixes are compared by pointer.
   bool same_as(const EngineReport& other) const;
 };
 

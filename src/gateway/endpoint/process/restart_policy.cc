@@ -4,7 +4,7 @@
 
 namespace autoglm::gateway {
 
-/// None behind the first death, then twice as long each time; the jitter only shortens.
+/// None after the first death, then twice as long each time; the jitter only shortens.
 Duration RestartPolicy::pause(std::uint32_t deaths, Duration longest) {
   if (deaths <= 1) return Duration::zero();
   const Duration whole = std::min(longest, kFirstPause * (1U << std::min(deaths - 2, 20U)));

@@ -14,13 +14,13 @@
 
 namespace autoglm::gateway {
 
-/// A model's server elsewhere, one of ours by what it knows: it says four words, a token each, goes on where
-/// somebody else broke off, and behaves as it is told to. On the loop of those who ask it.
+/// A remote server of a model, with Open-AutoGLM's extensions: it says four words, a token each, continues
+/// where another server broke off, and behaves as it is told to. On the loop of its callers.
 class ModelServer final : public http::Handler {
  public:
   static constexpr std::array<std::string_view, 4> kWords = {" one", " two", " three", " four"};
 
-  /// `padding`: bytes that a whole answer has beside the words.
+  /// `padding`: further bytes of a whole answer.
   explicit ModelServer(EventLoop& loop, std::size_t padding = 0) : padding_(padding) {
     run_task(loop, [](ModelServer& self) -> Task<void> {
       auto listener = TcpListener::create(EventLoop::current(), {"127.0.0.1", 0}).value();
@@ -32,7 +32,7 @@ class ModelServer final : public http::Handler {
 
   Manner manner = Manner::kWell;
   bool mute = false;  ///< it does not even begin
-  bool curt = false;  ///< it breaks off behind each word of a stream
+  bool curt = false;  ///< it breaks off after each word of a stream
   std::string url() const { return "http://127.0.0.1:" + std::to_string(server_->port()) + "/v1"; }
   bool idle() const { return server_->counts().busy_connections == 0; }
 
@@ -62,7 +62,7 @@ class ModelServer final : public http::Handler {
     return R"(data: {"id":"c","choices":[{"index":0,"text":")" + std::string(kWords.at(word)) +
            R"(","token_ids":[)" + std::to_string(word + 1) + "]}]}\n\n";
   }
-  /// How many words another server has said of the answer that `body` asks for.
+  /// How many words of the answer another server has said, by `body`.
   static std::size_t said_before(std::string_view body) {
     std::string tokens = R"("resume":{"token_ids":[[)";
     std::string text;

@@ -10,7 +10,7 @@ namespace autoglm::gateway {
 
 namespace {
 
-// A path or a message that fills the screen says no more than its beginning.
+// The beginning of a long path or message says enough.
 constexpr std::size_t kLongest = 100;
 
 std::string printable(std::string_view text) {

@@ -17,14 +17,14 @@ struct AccessFacts {
   int status = 0;
   Duration took{};
   Usage usage;
-  std::string_view model;     ///< empty: it was about none
+  std::string_view model;     ///< empty: the request was about none
   std::string_view endpoint;  ///< of a pool: the server that answered
   std::uint32_t attempts = 0;
   std::string_view error;  ///< what the client was told
 };
 
 /// "POST /v1/chat/completions 200 1240 ms 27+50 tokens smollm2", short enough for a terminal; a JSON line has
-/// the rest. What clients have sent is shown without control characters.
+/// the rest. Text from clients is shown without control characters.
 std::string access_line(const AccessFacts& facts, const Paint& paint);
 
 }  // namespace autoglm::gateway

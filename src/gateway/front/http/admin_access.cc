@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kProbes = {"/health", "/livez", "/readyz"};
 
-/// How long it takes says nothing of where they differ.
+/// In constant time, which does not reveal where they differ.
 bool same_secret(std::string_view a, std::string_view b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
@@ -52,7 +52,7 @@ std::string_view without_scheme(std::string_view origin) {
   return end == std::string_view::npos ? std::string_view() : origin.substr(end + 3);
 }
 
-/// Browsers say where a page is from that calls; other clients say nothing of it.
+/// Browsers send the calling page's origin; other clients send none.
 bool is_from_another_site(const http::Request& request) {
   const auto site = request.headers.find("sec-fetch-site");
   if (site && *site != "same-origin" && *site != "none") return true;
@@ -73,7 +73,8 @@ std::optional<Error> check_change(const http::Request& request) {
                    "the admin address takes no calls from pages of other sites; call it from a terminal",
                    "cross_site");
   }
-  // What a form can send has another type, and browsers ask first before a page of another site sends this.
+  // Forms can only send other types, and browsers ask the server before a page of another site sends this
+  // one.
   const auto type = request.headers.find("content-type");
   if (type ? is_json(*type) : request.body.empty()) return std::nullopt;
   return refused(

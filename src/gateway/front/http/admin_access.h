@@ -7,16 +7,16 @@
 
 namespace autoglm::gateway {
 
-/// Who may call the operator's address.
+/// Which callers the operator's address accepts.
 struct AdminAccess {
-  std::string token;  ///< empty: none is asked for
+  std::string token;  ///< empty: none is needed
   /// It listens for this machine alone. Without a token, only a `Host` that is an address or `localhost` is
-  /// served then: a name is a page's, which it has pointed here to be of the same origin (DNS rebinding).
+  /// then served: another name may be a web page's, pointed here to be of the same origin (DNS rebinding).
   bool local = false;
 };
 
-/// `routes`, for the operator only. The token is asked for by all but the probes (/health, /livez, /readyz),
-/// which could not send it; what changes something takes no call from a page of another site, and no form.
+/// `routes`, for the operator only. All but the probes (/health, /livez, /readyz), whose callers could not
+/// send one, need the token. Routes that change something refuse calls from pages of other sites, and forms.
 /// Refusals: 401, 403, and 400 for a body that is not declared as JSON.
 std::vector<Route> for_operators(std::vector<Route> routes, const AdminAccess& access);
 

@@ -9,17 +9,17 @@
 
 namespace autoglm::gateway {
 
-/// What a request's head says of its caller.
+/// Facts about the caller, from a request's head.
 
-/// Whose turn it is among equals: whoever shares a certificate's name, or a key. A certificate goes first:
-/// headers can be made up, and each would be another turn.
+/// The tenant, which takes turns among equals: all requests with the same certificate's name, or the same
+/// key. The certificate wins, since headers can be made up, and each would get another turn.
 std::string tenant_of(const http::Request& request);
 
-/// How long the caller waits for an answer, of a stream for its first token; it only shortens what is
-/// configured. A gateway of ours says so, and so may clients.
+/// How long the caller waits for an answer, or for a stream's first token; it can only shorten the configured
+/// time. Open-AutoGLM gateways send it, and clients may.
 Deadline deadline_of(const http::Request& request);
 
-/// Of a call that is answered within `most`, or as soon as the caller wants it.
+/// The context of a call that is answered within `most`, or sooner if the caller wants that.
 CallContext context_of(const http::Request& request, const RequestRecord& record, Duration most);
 
 }  // namespace autoglm::gateway

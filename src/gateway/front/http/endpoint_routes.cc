@@ -51,7 +51,7 @@ Task<void> list_endpoints(Pools pools, http::ResponseWriter& response, RequestRe
   co_await response.send(200, "application/json", describe(pools));
 }
 
-/// What is to be switched: everywhere, or of one model.
+/// The endpoint to switch: in all models, or in one.
 struct Target {
   std::string model;
   std::string endpoint;

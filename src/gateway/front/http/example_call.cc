@@ -21,7 +21,7 @@ std::string shell_word(std::string_view text) {
 std::string example_call(std::string_view base_url, const ModelCard& model, bool can_chat) {
   constexpr std::string_view kMargin = "     ";
   std::string body = "{";
-  // On a line of its own: a long name would push the question out of sight.
+  // On its own line: a long name would push the question out of sight.
   if (!model.name.empty()) body += fmt::format("\"model\": {},\n{}    ", json_string(model.name), kMargin);
   const std::string question = json_string(kExampleQuestion);
   body += can_chat ? fmt::format(R"("messages": [{{"role": "user", "content": {}}}]}})", question)

@@ -7,7 +7,7 @@
 
 namespace autoglm::gateway {
 
-/// What everybody asks first.
+/// The question in example calls.
 inline constexpr std::string_view kExampleQuestion = "What is the capital of France?";
 
 /// A call of `model` for a shell to try: a chat, or a completion where the model is known to
@@ -17,7 +17,7 @@ std::string example_call(std::string_view base_url, const ModelCard& model, bool
 /// `text` as one word of a shell.
 std::string shell_word(std::string_view text);
 
-/// Whether an example should be a chat: a model that still loads does not say what it knows.
+/// Whether an example should be a chat: while a model loads, whether it has a chat template is unknown.
 inline bool can_chat(const EndpointStatus& status, const ModelCard& card) {
   return card.has_chat_template || status.state != EndpointStatus::State::kReady;
 }

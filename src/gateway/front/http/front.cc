@@ -24,8 +24,8 @@ bool accepts(const Route& route, std::string_view method) {
   return route.method.empty() || route.method == method || (route.method == "GET" && method == "HEAD");
 }
 
-/// Whether a browser sent this for a page of somebody else's without asking first, as it does with bodies
-/// that forms can have: any page that the operator looks at could use this server by that.
+/// Whether a browser sent this for a page of another site without asking the server first, as it does with
+/// bodies that forms can have: any page that a user looks at could use this server like that.
 bool is_foreign_form(const http::Request& request) {
   if (request.method == "GET" || request.method == "HEAD") return false;
   const auto origin = request.headers.find("origin");
@@ -47,7 +47,7 @@ Error foreign_form() {
                .reason = "cross_site"};
 }
 
-/// For work that arrives behind SIGTERM: whoever balances before us shall ask another instance.
+/// For work that arrives after SIGTERM: load balancers in front of us shall ask another instance.
 Error leaving() {
   return Error{.code = ErrorCode::kUnavailable,
                .retry = Retry::kElsewhere,
@@ -73,7 +73,7 @@ HttpFront::HttpFront(std::vector<Route> routes, const Readiness& readiness, obse
     route_metrics_.push_back(std::make_unique<FrontMetrics::Route>());
     route_metrics_.back()->name = route.path;
   }
-  // One name for all unknown paths: clients must not make series.
+  // One name for all unknown paths: clients must not create series of metrics.
   unknown_.name = "unknown";
   unreadable_.name = "unreadable";
 }
@@ -97,7 +97,7 @@ Task<void> HttpFront::handle(http::Request& request, http::ResponseWriter& respo
   const Route* route = find(request, path_known);
   std::string versioned;
   if (!path_known) {
-    // Clients add "/chat/completions" to whatever address they are given.
+    // Clients add "/chat/completions" to any base address they are given.
     versioned.append("/v1").append(request.path);
     const std::string_view asked = std::exchange(request.path, versioned);
     route = find(request, path_known);
@@ -170,7 +170,7 @@ std::pair<std::string, std::string_view> HttpFront::refused(const http::Refusal&
           kJson};
 }
 
-/// All loops find the same fifty times a second: once in ten seconds says enough.
+/// All loops report the same fifty times a second: one line in ten seconds is enough.
 void HttpFront::cannot_accept(const Error& error) {
   constexpr Duration kQuiet = std::chrono::seconds(10);
   accepts_failed_.add();
@@ -185,7 +185,7 @@ void HttpFront::cannot_accept(const Error& error) {
 
 void HttpFront::handshake_failed(const Error& error, const std::string& peer) {
   handshakes_failed_.add();
-  // Probes that only connect come every few seconds and say nothing.
+  // Probes that only connect come every few seconds, and are not worth a line.
   const auto level =
       error.code == ErrorCode::kUnavailable ? observe::LogLevel::kDebug : observe::LogLevel::kInfo;
   log_.log(level, "TLS handshake failed", {{"peer", peer}, {"error", error.message}}, {});
@@ -197,7 +197,7 @@ void say_origin(http::ResponseWriter& response, const StreamOrigin& origin, bool
   if (!origin.fallback.empty()) response.add_header("x-autoglm-fallback", origin.fallback);
   if (!origin.answer) return;
   for (const auto& [name, value] : origin.answer->headers) {
-    // Of a stream we say these ourselves.
+    // For a stream we set these ourselves.
     const bool ours = streamed && (http::equals_ignoring_case(name, "cache-control") ||
                                    http::equals_ignoring_case(name, "x-accel-buffering"));
     if (!ours) response.add_header(name, value);
@@ -209,12 +209,12 @@ Task<void> send_error(http::ResponseWriter& response, const Error& error, Reques
   const EndpointAnswer& said = error.said ? *error.said : own;
   record.status = said.status != 0 ? said.status : protocol::http_status(error.code);
   record.error = error.log_message();
-  // Whoever is told to come later is told when, even if a server behind us did not say.
+  // An error that says to come later says when, even if the server behind us did not.
   const bool later = error.code == ErrorCode::kResourceExhausted || error.code == ErrorCode::kUnavailable;
   if (error.retry_after || later)
     response.add_header("Retry-After",
                         std::to_string(error.retry_after.value_or(std::chrono::seconds(1)).count()));
-  // OpenAI's clients would have it made twice more, each time for as long as this.
+  // Otherwise OpenAI's clients would send the request twice more, each time for as long.
   if (error.code == ErrorCode::kDeadlineExceeded) response.add_header("x-should-retry", "false");
   for (const auto& [name, value] : said.headers) response.add_header(name, value);
   if (!said.body.empty()) {

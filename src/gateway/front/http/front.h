@@ -24,18 +24,18 @@
 
 namespace autoglm::gateway {
 
-/// What stands at a path: the method, an example of the right call, and who answers.
+/// A path that can be called: the method, an example of the right call, and the function that answers.
 struct Route {
   std::string_view method;   ///< empty: any
   std::string_view path;     ///< a trailing slash takes everything below it
   std::string_view example;  ///< of the body, for the answer to a wrong method
   std::function<Task<void>(http::Request&, http::ResponseWriter&, RequestRecord&)> answer;
-  /// Set: for which requests it is there at all; it is not listed among the paths.
+  /// If set, the route exists only for requests that this accepts, and is not listed among the paths.
   std::function<bool(const http::Request&)> only_for = nullptr;
 };
 
-/// Finds the route of each request, and answers for what has none: 404 with the known paths, 405 with
-/// an example. Errors are OpenAI's objects. Immutable once built; serves all loops.
+/// Finds the route of each request, and answers those without one: 404 with the known paths, 405 with an
+/// example. Errors are OpenAI's objects. Immutable once built; serves all loops.
 class HttpFront final : public http::Handler {
  public:
   /// `access_level` is that of the access log's lines.
@@ -43,7 +43,8 @@ class HttpFront final : public http::Handler {
             observe::Logger& log, observe::LogLevel access_level = observe::LogLevel::kInfo);
   ~HttpFront() override;
 
-  /// How large a body may be that came packed, and what counts all of them. Before any request.
+  /// Sets the largest size of an unpacked body, and the memory that all of them count towards. Call it before
+  /// any request.
   void bound_unpacked(std::size_t most, std::shared_ptr<http::BodyMemory> memory) {
     most_unpacked_ = most;
     body_memory_ = std::move(memory);
@@ -69,7 +70,7 @@ class HttpFront final : public http::Handler {
   FrontMetrics metrics_;
   observe::Counter& handshakes_failed_;
   observe::Counter& accepts_failed_;
-  std::atomic<Duration::rep> accepts_told_{0};  // when the log last heard of it
+  std::atomic<Duration::rep> accepts_told_{0};  // when the log last had a line about it
   observe::Logger& log_;
   observe::LogLevel access_level_;
   std::size_t most_unpacked_ = std::size_t{16} << 20U;
@@ -77,48 +78,48 @@ class HttpFront final : public http::Handler {
 };
 
 /// Sends `error` in OpenAI's form, with `Retry-After` where it applies, and notes it in `record`.
-// Inlined, its frame would be a part of every answer's.
+// Not inlined: its frame would be a part of every answer's.
 [[gnu::noinline]] Task<void> send_error(http::ResponseWriter& response, const Error& error,
                                         RequestRecord& record);
 
-/// Says in the answer's head who gives it, and what that one has in the head of its own.
+/// Adds the answer's endpoint to its head, and the headers that this endpoint sent.
 void say_origin(http::ResponseWriter& response, const StreamOrigin& origin, bool streamed);
 
 /// What the routes that generate text share.
 struct GenerationSettings {
-  observe::Counter& ignored_fields;  ///< members of bodies that no protocol of ours knows
+  observe::Counter& ignored_fields;                           ///< counts unknown members of bodies
   std::shared_ptr<http::BodyMemory> answer_memory = nullptr;  ///< bounds whole answers; null: nothing does
   BlockingPool* pool = nullptr;  ///< reads long bodies; null: the request's loop reads them
   std::string fingerprint = {};  ///< what answers say of the program that made them
 };
 /// The routes that generate text: each a codec at a path.
 std::vector<Route> generation_routes(const Pipeline& pipeline, GenerationSettings settings);
-/// What is below /v1/ and known to nobody here, for models whose endpoints it may be passed to. Behind all
-/// other routes. `pool` as in GenerationSettings.
+/// Unknown paths below /v1/, for models whose endpoints take them. Must come after all other routes. `pool`
+/// as in GenerationSettings.
 std::vector<Route> passing_routes(const Pipeline& pipeline, BlockingPool* pool = nullptr);
 /// /tokenize, /detokenize, /tokenizer_info, /v1/models, /version. `pool` as in GenerationSettings.
 std::vector<Route> model_routes(const LiveDirectory& models, std::string version,
                                 BlockingPool* pool = nullptr);
-/// /endpoints, which shows the members of pools, and /endpoints/drain and /endpoints/enable: for the operator
+/// /endpoints, which shows the members of pools, /endpoints/drain and /endpoints/enable: for the operator
 /// only.
 std::vector<Route> endpoint_routes(std::function<std::vector<std::shared_ptr<ModelPool>>()> pools);
-/// POST /reload: reads the configuration again; `reload` says what a restart is still needed for.
+/// POST /reload: reads the configuration again; `reload` returns the keys that still need a restart.
 using Reload = std::function<Task<Result<std::vector<std::string>>>()>;
 std::vector<Route> reload_routes(Reload reload);
-/// /load. With a key it tells the seals of the prompts that were read lately; without one, nothing of them.
+/// /load. With a key it has the sealed digests of the prompts that were read lately; without one, none.
 std::vector<Route> load_routes(const LiveDirectory& models, std::optional<PrefixKey> key);
-/// What the page for browsers has to be told.
+/// Facts for the page for browsers.
 struct WelcomeSettings {
   std::string version;
-  bool tls = false;  ///< clients reach this server with it
+  bool tls = false;  ///< clients reach this server with TLS
   bool metrics = true;
 };
-/// / for browsers; others find nothing there, as at any unknown path.
+/// / for browsers; other clients get a 404 there, as at any unknown path.
 std::vector<Route> welcome_routes(const LiveDirectory& models, const Readiness& readiness,
                                   WelcomeSettings settings);
 /// /health, /livez, /readyz.
 std::vector<Route> health_routes(const LiveDirectory& models, const Readiness& readiness);
-/// /metrics: this process's, and what the endpoints of `models` tell of themselves.
+/// /metrics: this process's, and those that the endpoints of `models` report.
 std::vector<Route> metrics_routes(const observe::MetricRegistry& metrics, const LiveDirectory& models);
 
 }  // namespace autoglm::gateway

@@ -79,7 +79,7 @@ TEST_F(HttpFrontTest, WholeAnswersShareABoundedMemory) {
   EXPECT_NE(refused.body.find("server.answer_memory"), std::string::npos) << refused.body.substr(0, 300);
   EXPECT_EQ(endpoint_.open_streams, 0U);
   EXPECT_EQ(memory_->used(), 0U);
-  // A stream holds nothing of what has been sent.
+  // A stream keeps no memory for what has been sent.
   EXPECT_EQ(call("POST", "/v1/completions", R"({"prompt":"Hi","stream":true})").status, 200);
   endpoint_.words.assign(2, std::string(100'000, 'w'));
   EXPECT_EQ(call("POST", "/v1/completions", R"({"prompt":"Hi"})").status, 200);

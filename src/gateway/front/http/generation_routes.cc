@@ -19,10 +19,11 @@ namespace {
 
 // Proxies and clients give up on a connection that says nothing for long.
 constexpr Duration kKeepAlive = std::chrono::seconds(15);
-// No empty line behind it: to some clients that is an event, without data, when one before it had an id.
+// Not followed by an empty line: some clients take that for an event without data, when an earlier one had an
+// id.
 constexpr std::string_view kKeepAliveComment = ": keep-alive\n";
 
-/// About what an event costs whoever keeps it until the answer is whole.
+/// Approximate memory of an event that is kept until the answer is whole.
 std::size_t size_of(const TokenEvent& event) {
   std::size_t size = event.text.size() + event.reasoning.size() + event.tokens.size() * sizeof(TokenId);
   for (const ToolCallDelta& call : event.tool_calls)
@@ -32,7 +33,7 @@ std::size_t size_of(const TokenEvent& event) {
   return size;
 }
 
-/// A body as its codec reads it, and where the codec does not, what else there is to know of it.
+/// A body as its codec reads it; where the codec refuses it, the outline that an endpoint may judge.
 struct ReadBody {
   Result<protocol::DecodedCall> call;
   std::optional<protocol::DecodedCall> outline;
@@ -69,7 +70,7 @@ class Generation {
     std::move_only_function<std::unique_ptr<protocol::AnswerEncoder>(protocol::AnswerFacts)> make_encoder;
   };
   Result<Accepted> accept(ReadBody read, http::Request& request);
-  // Their frames go when the answer begins; inlined they would stay as long as that.
+  // Not inlined: their frames are freed when the answer begins, and would else live as long as the answer.
   [[gnu::noinline]] Task<Result<ReadBody>> read_elsewhere(std::shared_ptr<const protocol::Codec> codec,
                                                           http::Request& request);
   [[gnu::noinline]] Task<bool> open(const std::shared_ptr<const protocol::Codec>& codec,
@@ -90,14 +91,14 @@ class Generation {
   const GenerationSettings& settings_;
   http::ResponseWriter& response_;
   RequestRecord& record_;
-  http::BodyMemory::Share memory_;  // of a whole answer; what passes through counts where it is read
+  http::BodyMemory::Share memory_;  // of a whole answer; passed-through answers count where they are read
   MonotonicTime began_;
   std::unique_ptr<EventStream> events_;
   std::unique_ptr<protocol::AnswerEncoder> encoder_;
   bool streamed_ = false;
   bool commenting_ = false;  // a comment is on its way to the client
   std::string asked_model_;
-  bool tells_usage_ = false;  // in a comment, also when the body did not ask for it
+  bool tells_usage_ = false;  // in a comment, even when the body did not ask for usage
 };
 
 Task<void> Generation::run(const std::shared_ptr<const protocol::Codec>& codec, http::Request& request) {
@@ -148,7 +149,7 @@ Task<Result<ReadBody>> Generation::read_elsewhere(std::shared_ptr<const protocol
                                   });
 }
 
-/// Up to where the answer begins; false when an error has been sent.
+/// Runs up to the answer's beginning; false when an error has been sent.
 Task<bool> Generation::open(const std::shared_ptr<const protocol::Codec>& codec, http::Request& request) {
   const bool elsewhere = settings_.pool != nullptr && is_long(request.body);
   Result<ReadBody> read =
@@ -189,7 +190,7 @@ Task<bool> Generation::open(const std::shared_ptr<const protocol::Codec>& codec,
   co_return true;
 }
 
-/// Headers that say who answers and how busy it is.
+/// Adds headers that name the endpoint and its load.
 void Generation::tell_origin(const http::Request& request, const Pipeline::Answer& answer) {
   if (const auto format = request.headers.find("endpoint-load-metrics-format")) {
     if (auto load = load_header(*format, answer.model)) response_.add_header("endpoint-load-metrics", *load);
@@ -199,7 +200,7 @@ void Generation::tell_origin(const http::Request& request, const Pipeline::Answe
   }
 }
 
-/// Says again and again that the answer is waited for; the error with which the client is gone.
+/// Sends keep-alive comments until the answer begins; returns the error of a client that is gone.
 Task<Error> Generation::keep_alive(Accepted& accepted) {
   while (true) {
     co_await sleep_for(kKeepAlive);
@@ -224,7 +225,7 @@ Task<void> Generation::send_failure(const Error& error) {
   if (co_await response_.write(frames)) co_await response_.finish();
 }
 
-/// Whether the model's endpoints are the ones to say what is wrong with a body.
+/// Whether the model's endpoints, and not this process, judge what is wrong with a body.
 bool Generation::judged_elsewhere(const std::string& model) const {
   const auto found = pipeline_.models().of_loop(EventLoop::current().index())->find(model);
   return found && (*found)->endpoint->judges_bodies();
@@ -243,7 +244,7 @@ void Generation::note(const EventBatch& batch) {
   if (batch.usage) record_.usage = *batch.usage;
   if (const StreamOrigin* origin = events_->origin();
       origin != nullptr && origin->attempts != record_.attempts) {
-    record_.endpoint = origin->endpoint;  // another one may have gone on
+    record_.endpoint = origin->endpoint;  // another endpoint may have continued the answer
     record_.attempts = origin->attempts;
   }
 }
@@ -263,7 +264,7 @@ Task<void> Generation::send_whole() {
       if (batch->last()) encoder_->end(*batch->usage, body);
       for (const TokenEvent& event : batch->events) kept += size_of(event);
       if (!memory_.cover(body.capacity() + kept)) {
-        events_.reset();  // nobody will read the rest
+        events_.reset();  // the rest will not be read
         co_await send_error(response_, http::no_answer_memory(), record_);
         co_return;
       }
@@ -286,7 +287,7 @@ Task<void> Generation::send_whole() {
 Task<Result<void>> Generation::begin_stream() {
   record_.status = 200;
   response_.add_header("Cache-Control", "no-cache");
-  response_.add_header("X-Accel-Buffering", "no");  // nginx before us must not hold events back
+  response_.add_header("X-Accel-Buffering", "no");  // an nginx in front of us must not hold events back
   return response_.start(200, encoder_->content_type());
 }
 
@@ -330,7 +331,7 @@ Task<void> Generation::send_stream() {
       encoder_->passed(*batch);
     }
     if (auto written = co_await response_.write(frames); !written) {
-      record_.error = written.error().message;  // the reader is gone, or too slow
+      record_.error = written.error().message;  // the client is gone, or too slow
       co_return;
     }
     if (batch->last()) {

@@ -67,7 +67,7 @@ Task<void> send(http::ResponseWriter& response, RequestRecord& record, int statu
   co_await response.send(status, type, body);
 }
 
-/// Side by side: one that is slow to tell its numbers does not hold up the others.
+/// In parallel: a slow endpoint does not delay the others.
 Task<void> show_metrics(const observe::MetricRegistry& metrics, const LiveDirectory& models,
                         http::ResponseWriter& response, RequestRecord& record) {
   const auto snapshot = models.now();

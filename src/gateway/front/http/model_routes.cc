@@ -147,7 +147,7 @@ std::vector<Route> model_routes(const LiveDirectory& models, std::string version
        [version = std::move(version)](Request&, ResponseWriter& response, RequestRecord& record) {
          std::string body = R"({"version":)";
          append_json_string(body, version);
-         // Gateways of ours ask us for what others cannot do.
+         // Open-AutoGLM gateways ask such a server for more than others can do.
          return send_json(response, record, body + R"(,"server":"open-autoglm"})");
        }},
   };

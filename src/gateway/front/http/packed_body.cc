@@ -52,7 +52,7 @@ Task<Result<void>> unpack_body(http::Request& request, std::size_t most, http::B
                            .reason = "body_memory",
                            .retry_after = std::chrono::seconds(1)});
     }
-    if (body.size() == before && rest.size() == left) break;  // it wants more, or has all
+    if (body.size() == before && rest.size() == left) break;  // the decoder wants more input, or is done
     if (step % kStepsAtOnce == 0) co_await yield_to_loop();
   }
   if (!decoder->done() || !rest.empty())

@@ -44,7 +44,7 @@ Result<std::string> model_of(const ModelDirectory& models, std::string_view path
                     .reason = "unknown_path"});
 }
 
-/// What an endpoint hears of the client's head: what its body is, what is wanted, and options of the API.
+/// The client's headers that an endpoint gets: about the body, the wanted answer, and options of the API.
 std::vector<std::pair<std::string, std::string>> heard(const http::HeaderView& headers) {
   constexpr std::array<std::string_view, 5> kHeard = {"content-type", "accept", "openai-beta",
                                                       "anthropic-version", "anthropic-beta"};

@@ -7,8 +7,7 @@ namespace autoglm::gateway {
 /// Whether the process wants requests. Written by the app, read by health answers. Thread-safe.
 class Readiness {
  public:
-  /// Whoever balances before us shall ask another instance; until all have heard of it, requests are
-  /// answered.
+  /// Load balancers shall ask another instance; until all of them have noticed, requests are still answered.
   bool leaving() const { return leaving_.load(std::memory_order_relaxed); }
   void begin_leaving() { leaving_.store(true, std::memory_order_relaxed); }
   /// New generations are refused, too.

@@ -65,7 +65,7 @@ RequestRecord::~RequestRecord() {
   const int shown = gone && error.empty() ? 499 : status;
   const Duration took = std::chrono::steady_clock::now() - began_;
   metrics_.record(route_, shown, took);
-  // Probes and scrapes come every few seconds and say nothing.
+  // Probes and scrapes come every few seconds, and are not worth a line.
   const auto level = model.empty() && shown < 400 ? observe::LogLevel::kDebug : level_;
   if (!log_.enabled(level)) return;
   if (log_.format() == observe::LogFormat::kText) {

@@ -16,8 +16,8 @@
 
 namespace autoglm::gateway {
 
-/// The front's numbers, kept so that a request touches no lock: one counter a route and status, found
-/// once. Thread-safe.
+/// The front's metrics, kept so that a request takes no lock: one counter a route and status, looked up once.
+/// Thread-safe.
 class FrontMetrics {
  public:
   explicit FrontMetrics(observe::MetricRegistry& registry) : registry_(registry) {}
@@ -33,8 +33,8 @@ class FrontMetrics {
   observe::MetricRegistry& registry_;
 };
 
-/// What is known of one request when it ends, however it ends: the destructor writes the access-log line and
-/// the metrics, also for a client that went away in the middle.
+/// The facts of one request, which its destructor writes to the access log and the metrics, however the
+/// request ends: also when the client leaves in the middle.
 class RequestRecord {
  public:
   RequestRecord(const http::Request& request, const http::ResponseWriter& response, FrontMetrics& metrics,
@@ -50,12 +50,12 @@ class RequestRecord {
   int status = 0;         ///< 0: never answered, the client went away (499 in the log)
   bool complete = false;  ///< a stream reached its end
   std::string model;
-  std::string endpoint;  ///< of a pool: who answered
+  std::string endpoint;  ///< of a pool: the endpoint that answered
   std::uint32_t attempts = 0;
   std::string error;  ///< what the client was told
   Usage usage;
   Duration first_token{0};
-  http::BodyMemory::Share unpacked;  ///< of a body that came packed
+  http::BodyMemory::Share unpacked;  ///< for a body that came packed
 
  private:
   const http::Request& request_;

@@ -60,7 +60,7 @@ std::string render(std::string_view text, const std::function<std::string(std::s
   }
 }
 
-/// The state in a word that is a class of the page's style, too, and in words for people.
+/// The state as a word, which is also a CSS class of the page, and as text for people.
 std::pair<std::string_view, std::string> shown_state(const EndpointStatus& status) {
   switch (status.state) {
     case EndpointStatus::State::kLoading:
@@ -129,7 +129,7 @@ bool wants_page(std::string_view accept) {
 }
 
 std::string welcome_page(const WelcomeFacts& facts) {
-  // The examples are of a model that answers, or will.
+  // The examples call a model that is ready, or will be.
   WelcomeFacts::Model shown{.card = {}, .status = {.state = EndpointStatus::State::kLoading}};
   const auto first = std::ranges::find_if(facts.models, [](const WelcomeFacts::Model& model) {
     return model.status.state != EndpointStatus::State::kFailed;

@@ -24,7 +24,7 @@ struct WelcomeFacts {
 /// One HTML document that needs nothing else: no script, no font, no request. Every name in it is escaped.
 std::string welcome_page(const WelcomeFacts& facts);
 
-/// What a browser may do with it: nothing but show it.
+/// A browser may show the page, and nothing else.
 inline constexpr std::string_view kWelcomePolicy =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'";

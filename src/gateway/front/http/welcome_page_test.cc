@@ -86,7 +86,7 @@ TEST(WelcomePage, ShowsCompletionsOfAModelWithoutAChatTemplate) {
   EXPECT_TRUE(says(one, "curl http://10.0.0.5:8080/v1/completions"));
   EXPECT_TRUE(says(one, "client.completions.create("));
   EXPECT_FALSE(says(one, "messages"));
-  one.models[0].status.state = State::kLoading;  // who loads does not say yet what it can
+  one.models[0].status.state = State::kLoading;  // while it loads, its abilities are unknown
   EXPECT_TRUE(says(one, "curl http://10.0.0.5:8080/v1/chat/completions"));
 }
 

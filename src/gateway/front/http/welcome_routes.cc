@@ -8,8 +8,8 @@ namespace autoglm::gateway {
 
 namespace {
 
-/// Where the browser believes to be, for examples. A host of other characters than names and addresses have
-/// is left out: the examples are for a shell.
+/// The base URL as the browser sees it, for examples. A host with characters that no name or address has is
+/// left out, since the examples are for a shell.
 std::string base_url(const http::Request& request, bool tls) {
   const auto forwarded = request.headers.find("x-forwarded-proto");
   const bool secure = forwarded ? http::equals_ignoring_case(*forwarded, "https") : tls;

@@ -18,7 +18,7 @@ std::string edit_members(std::string_view object, std::span<const JsonEdit> edit
     for (std::size_t i = 0; i < edits.size(); ++i) {
       if (edits[i].key != member.name) continue;
       done[i] = true;
-      if (copied > member.begin) continue;  // by an edit before, of the same name
+      if (copied > member.begin) continue;  // by an earlier edit of the same name
       out += object.substr(copied, member.begin - copied);
       out += edits[i].value;
       copied = member.end;

@@ -13,12 +13,12 @@ struct JsonEdit {
   std::string value;
 };
 
-/// `object` with some of its own members set: replaced where they stand, each time they do, else added at the
-/// end. Everything else stays byte for byte. `object` must be one valid JSON object, as a codec has read it.
-/// One pass.
+/// `object` with some of its own members set: replaced in place, at each occurrence, else added at the end.
+/// Everything else stays byte for byte. `object` must be one valid JSON object, as a codec has read it. One
+/// pass.
 std::string edit_members(std::string_view object, std::span<const JsonEdit> edits);
 
-/// The value of one of its own members, as it stands; empty when there is none. Of several with one name the
+/// The value of one of its own members, as written; empty when there is none. Of several with one name the
 /// last that is not null, as codecs read them. `object` as above.
 std::string_view member_value(std::string_view object, std::string_view key);
 

@@ -8,8 +8,8 @@
 
 namespace autoglm::protocol {
 
-/// One field of a body: its name and how it is read into a `T`. A null is taken as absent, as
-/// OpenAI's clients mean it.
+/// One field of a body: its name and how it is read into a `T`. A null counts as absent, as OpenAI's clients
+/// mean it.
 template <class T>
 struct JsonField {
   std::string_view name;

@@ -49,13 +49,13 @@ std::string place_of_bad_number(simdjson::ondemand::value value, const JsonPath&
   return {};
 }
 
-/// Whose it is; empty: there is none.
+/// The encoding whose byte order mark begins `body`; empty: there is none.
 std::string_view byte_order_mark(std::string_view body) {
   if (body.starts_with("\xEF\xBB\xBF")) return "UTF-8's";
   return body.starts_with("\xFF\xFE") || body.starts_with("\xFE\xFF") ? "UTF-16's" : "";
 }
 
-/// The parser refuses the whole document for a number beyond 64 bits; find out whose it is.
+/// The parser refuses the whole document for a number beyond 64 bits; finds the number's field.
 std::string field_of_bad_number(std::string_view body) {
   simdjson::ondemand::parser parser;
   const simdjson::padded_string padded(body);

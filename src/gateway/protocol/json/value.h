@@ -21,8 +21,8 @@ struct JsonPath {
   std::string to_string() const;  ///< "messages[2].role"
 };
 
-/// A value of a request body that knows its place, so that what is wrong with it can be said:
-/// every reader returns kInvalidArgument with the field, the rule and the value it found.
+/// A value of a request body that knows its place, so that errors can name it: every reader returns
+/// kInvalidArgument with the field, the rule and the value it found.
 class JsonValue {
  public:
   JsonValue(simdjson::dom::element element, JsonPath path) : element_(element), path_(path) {}

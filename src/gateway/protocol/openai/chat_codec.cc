@@ -20,7 +20,8 @@ namespace autoglm::protocol::openai {
 
 namespace {
 
-/// A chat's body: what every generation has, and the conversation, which is complete only at its end.
+/// A chat's body: the fields of every generation, and the conversation, which is complete only at the body's
+/// end.
 struct ChatBody : GenerateBody {
   ChatPrompt chat;
   ToolChoice tool_choice;
@@ -92,7 +93,7 @@ Result<void> settle_tools(ChatBody& body) {
   auto& tools = body.chat.tools;
   const ToolChoice& choice = body.tool_choice;
   body.chat.tool_use = choice.use;
-  if (body.work.refusal) return {};  // what was left out may be what it asks for
+  if (body.work.refusal) return {};  // tool_choice may ask for a tool that was left out
   if (choice.use == ToolUse::kRequired && tools.empty()) {
     return fail(invalid_field("tool_choice", "tool_choice asks for a tool, but there are no tools"));
   }
@@ -123,7 +124,7 @@ Result<void> settle(ChatBody& body) {
                               "continue_final_message needs a last message of the assistant"));
   }
   if (auto settled = settle_tools(body); !settled) return settled;
-  // Templates that know of efforts call them so; what the client says to its template itself goes before.
+  // Templates that know of efforts use this name; an argument that the client gives the template itself wins.
   auto& arguments = body.chat.template_arguments;
   if (!body.reasoning_effort.empty())
     arguments.try_emplace("reasoning_effort", json_string(body.reasoning_effort));

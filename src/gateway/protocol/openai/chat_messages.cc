@@ -22,7 +22,7 @@ void refuse(std::optional<Error>& refusal, std::string field, std::string messag
   if (!refusal) refusal = invalid_field(std::move(field), std::move(message), "unsupported_parameter");
 }
 
-/// What a part says, if it is one of text: OpenAI has several names for these.
+/// The text of a part, if it is one of text: OpenAI has several names for these.
 Result<std::optional<std::string>> read_part(const JsonValue& part) {
   std::string type;
   std::string text;
@@ -46,7 +46,7 @@ Result<std::optional<std::string>> read_part(const JsonValue& part) {
 /// Parts of text stand in lines of their own, as vLLM and llama-server have it.
 Result<void> read_content(const JsonValue& value, std::string& content, std::optional<Error>& refusal) {
   content.clear();
-  if (value.is_null()) return {};  // an assistant's turn that was only a tool call
+  if (value.is_null()) return {};  // an assistant's turn with nothing but a tool call
   if (value.is_string()) return value.read_string(content);
   if (!value.is_array()) return fail(value.wrong("a string or a list of text parts"));
   bool first = true;
@@ -80,7 +80,7 @@ Error missing(const std::string& path) {
   return invalid_field(path, path + " is missing", "missing_required_parameter");
 }
 
-/// {"name", "arguments"}, the latter as text, or as the JSON that it is.
+/// {"name", "arguments"}, the latter as text or as JSON.
 Result<void> read_function_call(const JsonValue& value, ToolCall& call) {
   return value.for_each_member([&](std::string_view key, const JsonValue& item) -> Result<void> {
     if (item.is_null()) return {};

@@ -9,17 +9,17 @@
 
 namespace autoglm::protocol::openai {
 
-/// The "messages" of a chat: a list of {role, content, …}; content is a string or a list of text parts. What
-/// only other models can read, such as images, goes to `refusal` with its place, unless something is there.
+/// The "messages" of a chat: a list of {role, content, …}; content is a string or a list of text parts. The
+/// first part that only other models can read, such as an image, goes to `refusal` with its place.
 Result<ChatPrompt> read_messages(const JsonValue& value, std::optional<Error>& refusal);
 
-/// The same list, from what was read.
+/// Writes the same list from what was read.
 void append_messages(std::string& out, const ChatPrompt& prompt);
 
 /// "tools": functions with JSON schemas. Tools of other kinds go to `refusal`.
 Result<void> read_tools(const JsonValue& value, std::vector<Tool>& tools, std::optional<Error>& refusal);
 
-/// The same list, from what was read.
+/// Writes the same list from what was read.
 void append_tools(std::string& out, const std::vector<Tool>& tools);
 
 /// "chat_template_kwargs": an object.
@@ -29,7 +29,7 @@ Result<void> read_template_arguments(const JsonValue& value, ChatPrompt& chat);
 struct ToolChoice {
   ToolUse use = ToolUse::kAuto;
   std::vector<std::string> names;  ///< empty: any
-  bool one_call = false;           ///< who names a tool means one call of it
+  bool one_call = false;           ///< a tool that is named is called once
 };
 Result<ToolChoice> read_tool_choice(const JsonValue& value, std::optional<Error>& refusal);
 

@@ -61,7 +61,7 @@ TEST(CompletionsCodec, HasOpenAiDefaults) {
       CompletionsCodec().decode(R"({"prompt":"Hi","temperature":null,"logprobs":null,"best_of":1})");
   ASSERT_TRUE(call) << call.error().message;
   EXPECT_EQ(call->work.stop.max_tokens, 16U);
-  // What is not said is the model's to decide.
+  // Absent parameters are left to the model's defaults.
   EXPECT_EQ(static_cast<const SamplingNumbers&>(call->work.sampling), SamplingNumbers());
   EXPECT_EQ(call->work.n, 1U);
   EXPECT_FALSE(call->stream);

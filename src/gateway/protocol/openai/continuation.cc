@@ -63,7 +63,7 @@ Result<std::vector<JsonEdit>> continuation_edits(const WireBody& wire, const Gen
   if (work.stop.max_tokens) {
     const std::uint32_t said = work.resume_text_tokens;
     const std::uint32_t left = *work.stop.max_tokens > said ? *work.stop.max_tokens - said : 1;
-    // Of two names for one thing servers prefer this one or that.
+    // Servers differ in which of the two names they prefer.
     const bool newer = !member_value(wire.bytes, "max_completion_tokens").empty();
     if (newer) edits.push_back({"max_completion_tokens", std::to_string(left)});
     if (!newer || !member_value(wire.bytes, "max_tokens").empty())
@@ -92,7 +92,7 @@ std::string continue_frames(std::string_view raw, const AnswerIdentity& identity
     if (!data) continue;
     const auto frame = data->starts_with('{') ? read_frame(*data) : Result<Frame>(Frame());
     if (!frame || !data->starts_with('{')) {
-      // Not as it came: what ended its lines may have been read together with an event that is left out.
+      // Written anew: its line ends may have been read together with an event that is left out.
       for (const char letter : "data: " + std::string(*data))
         out += letter == '\n' ? "\ndata: " : std::string(1, letter);
       out += "\n\n";

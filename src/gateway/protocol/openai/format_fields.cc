@@ -91,7 +91,7 @@ Result<void> read_structured_outputs(const JsonValue& value, GenerateBody& body)
     if (key == "choice") return read_answers(item, body);
     if (key == "grammar") return read_grammar(item, body);
     if (key == "json_object") return read_object_flag(item, body);
-    // What a schema lets through besides its own members is its own to say; so is white space.
+    // The schema itself says which further members it allows, and so for white space.
     if (key == "disable_additional_properties" || key == "disable_any_whitespace") {
       const auto flag = item.as_bool();
       if (flag && !*flag) return {};

@@ -73,7 +73,7 @@ Usage usage_of(const element& object) {
   return usage;
 }
 
-/// What is no index is that of no choice.
+/// The index of a choice; kNoChoice where it is no number in range.
 std::uint32_t index_of(const element& choice) {
   constexpr std::uint32_t kNoChoice = std::numeric_limits<std::uint32_t>::max();
   element said;
@@ -111,8 +111,9 @@ TokenEvent event_of(const element& choice, bool& has_tokens) {
   return event;
 }
 
-constexpr std::size_t kSmall = std::size_t{1} << 20U;  // what a parser that is kept may grow for
-// In one frame: no request that we read asks for more. An event takes a hundred times the memory of a `{}`.
+constexpr std::size_t kSmall = std::size_t{1} << 20U;  // beyond which a kept parser must not grow
+// In one frame. No request that this gateway reads asks for more choices, and the event of a choice that is
+// sent as `{}` takes a hundred times the memory of these two bytes.
 constexpr std::size_t kMostChoices = std::size_t{1} << 15U;
 
 /// Valid until `parser` parses again.
@@ -129,7 +130,7 @@ Result<element> parse(std::string_view json, const char* or_else) {
   return parse(parser, json, or_else);
 }
 
-/// Whether a choice says anything but whose turn it is. What we do not know counts.
+/// Whether a choice says anything but the role. Unknown members count.
 bool says_more(const element& choice) {
   const auto is_empty = [](const element& value) {
     std::string_view text;
@@ -227,7 +228,7 @@ std::string_view next_frame(std::string_view bytes, std::size_t begin, std::size
     if (at >= bytes.size()) return {};
     if (bytes[at] == '\n') return bytes.substr(begin, at + 1 - begin);
     if (bytes[at] != '\r') continue;
-    // Who ends lines with CR alone has ended the event; of others the line feed is still to come.
+    // A server that ends lines with CR alone has ended the event; from others the line feed is still to come.
     if (at + 1 == bytes.size()) return lone ? bytes.substr(begin) : std::string_view();
     return bytes.substr(begin, at + (bytes[at + 1] == '\n' ? 2 : 1) - begin);
   }

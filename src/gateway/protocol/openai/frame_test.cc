@@ -5,8 +5,8 @@
 namespace autoglm::protocol::openai {
 namespace {
 
-/// The data of each event in `bytes`, "-" for none, as they come when a piece of `step` bytes comes at a
-/// time; what is left behind a slash.
+/// The data of each event in `bytes`, "-" for none, when `bytes` arrive in pieces of `step` bytes; after a
+/// slash, the unread rest.
 std::string read_in_pieces(std::string_view bytes, std::size_t step) {
   std::string out;
   std::string joined;

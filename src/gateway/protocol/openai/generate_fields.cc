@@ -330,7 +330,7 @@ Result<void> settle_best_of(GenerateBody& body) {
 
 namespace {
 
-/// Of several names for one thing the newest wins, wherever it stands.
+/// Of several names for the limit the newest wins, in whatever order they come.
 void settle_max_tokens(GenerateBody& body, std::optional<std::uint32_t> otherwise) {
   auto& most = body.work.stop.max_tokens;
   most = body.max_completion_tokens ? body.max_completion_tokens : body.max_tokens;

@@ -20,8 +20,8 @@ struct GenerateBody {
   std::uint8_t priority = 0;
   bool include_usage = false;
   bool include_event_ids = false;
-  bool logprobs = false;         ///< chat's flag; completions say how many at once
-  bool prompt_logprobs = false;  ///< are to be shown
+  bool logprobs = false;         ///< chat's flag; completions give the number instead
+  bool prompt_logprobs = false;  ///< whether to show them
   bool return_tokens = false;    ///< ids beside the text
   std::optional<std::uint32_t> max_tokens;
   std::optional<std::uint32_t> max_completion_tokens;
@@ -39,13 +39,13 @@ struct GenerateBody {
 /// model, stream, n, stop, seed, sampling, limits: OpenAI's fields and the ones vLLM adds to them.
 std::span<const JsonField<GenerateBody>> generate_fields();
 
-/// Keeps why an engine of ours cannot do this, if nothing else is kept already.
+/// Notes why this program's engine cannot do what is asked; the first reason is kept.
 void refuse(GenerateBody& body, Error error);
 /// `neutral`: a value that asks for nothing.
 Error unsupported(const std::string& field, std::string_view neutral);
 
-/// What fields mean together, once all are read: names of one thing, logprobs, best_of, echo. `max_tokens`:
-/// for a body that does not say.
+/// Settles fields that depend on each other, once all are read: synonyms, logprobs, best_of, echo.
+/// `max_tokens`: for a body without a limit.
 Result<void> settle_fields(GenerateBody& body, std::optional<std::uint32_t> max_tokens);
 
 /// Completions' `logprobs`: how many of the likeliest tokens.

@@ -1,5 +1,5 @@
-// What becomes of every field that OpenAI's, vLLM's and llama-server's schemas have: the table in
-// docs/serving.md, row by row.
+// How every field of OpenAI's, vLLM's and llama-server's schemas is treated: the table in docs/serving.md,
+// row by row.
 #include "gateway/protocol/openai/chat_codec.h"
 #include "gateway/protocol/openai/completions_codec.h"
 
@@ -24,7 +24,7 @@ struct Row {
   std::string route;  ///< "chat", "text", "both"
   std::string fate;   ///< "honoured", "refused", "ignored"
   std::string value;
-  std::string beside;  ///< members without which it means nothing
+  std::string beside;  ///< members that it needs beside it
 };
 
 /// The text between the `n`-th pair of back quotes.

@@ -25,8 +25,8 @@ Result<void> only_true(const JsonValue& value, GenerateBody& body) {
   return only(flag && *flag, value, "true", body);
 }
 
-/// Samplers whose state a continuation elsewhere could not rebuild, or that the answer's draw has no place
-/// for.
+/// For samplers whose state a continuation elsewhere could not rebuild, or that do not fit our draw of
+/// tokens.
 Result<void> only_zero(const JsonValue& value, GenerateBody& body) {
   return only(value.as_number(0, 0).has_value(), value, "0", body);
 }
@@ -160,7 +160,7 @@ constexpr auto kUnsupportedFields = std::to_array<JsonField<GenerateBody>>({
 Result<void> ignore(const JsonValue& /*value*/, GenerateBody& /*body*/) { return {}; }
 
 constexpr auto kIgnoredFields = std::to_array<JsonField<GenerateBody>>({
-    // OpenAI's: who asks and what for; what is predicted only makes it faster.
+    // OpenAI's: notes about the client; a prediction only makes the answer faster.
     {"metadata", ignore},
     {"prediction", ignore},
     {"prompt_cache_key", ignore},
@@ -169,7 +169,7 @@ constexpr auto kIgnoredFields = std::to_array<JsonField<GenerateBody>>({
     {"service_tier", ignore},
     {"store", ignore},
     {"user", ignore},
-    // vLLM's: of beams, images and experts, which there are none of; how a text is cut into frames.
+    // vLLM's: about beams, images and experts, which do not exist here; how a text is cut into frames.
     {"early_stopping", ignore},
     {"guided_decoding_backend", ignore},
     {"length_penalty", ignore},

@@ -51,11 +51,11 @@ Result<DecodedCall> outline(const Codec& codec, WireBody::Protocol protocol, std
 std::optional<std::string_view> form_model(std::string_view content_type, std::string_view body) {
   if (!content_type.starts_with("multipart/form-data")) return std::nullopt;
   constexpr std::string_view kHead = "\r\nContent-Disposition: form-data";
-  // From line to line, so that a body is read once, whatever it repeats.
+  // Moves from line to line, so that a body is scanned once, whatever it repeats.
   for (std::size_t at = 0; (at = body.find(kHead, at)) != std::string_view::npos; at += kHead.size()) {
     const std::size_t line_end = std::min(body.find("\r\n", at + kHead.size()), body.size());
     const std::string_view line = body.substr(at, line_end - at);
-    // Not a name that only ends like it.
+    // In a part's head, and not at the end of a longer name.
     if (!line.contains(R"( name="model")") && !line.contains(R"(;name="model")")) continue;
     const std::size_t head_end = body.find("\r\n\r\n", line_end);
     if (head_end == std::string_view::npos) break;
@@ -69,7 +69,7 @@ std::optional<std::string_view> form_model(std::string_view content_type, std::s
 PassedFacts read_passed(std::string_view content_type, std::string_view body) {
   if (const auto model = form_model(content_type, body)) return {.model = std::string(*model)};
   Outline said;
-  // What is no JSON, or has members of these names that are something else, says nothing to us.
+  // A body that is no JSON, or whose members of these names have other types, says nothing to us.
   if (!read_fields(body, said, kOutlineFields)) return {};
   return {.model = std::move(said.model), .stream = said.stream};
 }

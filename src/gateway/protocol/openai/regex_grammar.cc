@@ -14,8 +14,8 @@ namespace {
 
 constexpr int kMostDepth = 64;
 
-/// One character, so that neither quotes nor brackets need a look at their neighbours. A grammar's `<` would
-/// begin the name of a token.
+/// Appends one character, escaped so that it is safe both in quotes and in brackets. A bare `<` would begin
+/// the name of a token.
 void append_character(std::string& out, std::uint32_t code) {
   if (code < 0x80 && (std::isalnum(static_cast<int>(code)) != 0 || code == ' ')) {
     out += static_cast<char>(code);
@@ -96,7 +96,7 @@ class Translator {
     std::string out;
     while (more() && peek() != '|' && peek() != ')') {
       if (peek() == '^' || peek() == '$') {
-        // The whole text is matched in any case.
+        // The whole text is matched anyway.
         const bool outermost = peek() == '^' ? at_ == 0 : at_ + 1 == pattern_.size();
         if (!outermost) return refuse("an anchor inside the pattern");
         ++at_;
@@ -122,7 +122,7 @@ class Translator {
     } else {
       return out;
     }
-    // What is tried first does not change what matches.
+    // Lazy or greedy: the same texts match.
     if (take("?")) return out;
     if (peek() == '+' || peek() == '*' || peek() == '{') return refuse("a repetition of a repetition");
     return out;

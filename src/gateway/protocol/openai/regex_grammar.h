@@ -9,7 +9,7 @@ namespace autoglm::protocol::openai {
 
 /// A grammar, as GBNF, of the texts that `pattern` matches from their beginning to their end: Python's
 /// syntax, as far as a grammar can say it. Pure. Errors: kInvalidArgument, what in it cannot be said, and
-/// where; the field is the caller's to name.
+/// where; the caller names the field.
 Result<std::string> grammar_of_regex(std::string_view pattern);
 
 /// A grammar of exactly this text, as a part of a rule.

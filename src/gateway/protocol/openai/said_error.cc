@@ -18,8 +18,8 @@ std::string string_at(const element& object, std::string_view key) {
   return object[key].get(text) == simdjson::SUCCESS ? std::string(text) : std::string();
 }
 
-/// Whether a refusal is about what the gateway chose, and not about the client's body: the model is one that
-/// the configuration promises, and key, path, method and headers are ours.
+/// Whether a refusal is about the gateway's choices, and not about the client's body: the configuration
+/// promises the model, and key, path, method and headers are ours.
 bool is_about_us(int status, std::string_view param, std::string_view code) {
   switch (status) {
     case 401:
@@ -60,16 +60,16 @@ ErrorCode code_of(int status) {
   }
 }
 
-/// What a server says in the place of an answer.
+/// What a server says in place of an answer.
 struct Words {
   std::string message;
   std::string type;
   std::string param;
   std::string code;
-  int status = 0;  ///< HTTP's, where they tell one; 0: they do not
+  int status = 0;  ///< HTTP's, where the document has one; 0: it has none
 };
 
-/// A member that is a status, as a number or in digits; 0: it is none.
+/// A member that is an HTTP status, as a number or in digits; 0: it is none.
 int status_at(const element& object, std::string_view key) {
   std::int64_t number = 0;
   std::string_view digits;
@@ -95,8 +95,8 @@ Words words_at(const element& object) {
   return words;
 }
 
-/// What `document` says in the place of an answer: OpenAI's error object, a text in its place, that object
-/// without a cover (older vLLM), or FastAPI's detail. Nothing: it is no error.
+/// The error in `document`: OpenAI's error object, a text in its place, that object unwrapped (older vLLM),
+/// or FastAPI's detail. Nothing: it is no error.
 std::optional<Words> words_of(const element& document) {
   element said;
   std::string_view text;
@@ -152,7 +152,7 @@ Error error_of(int status, Words words, std::optional<std::chrono::seconds> retr
   return error;
 }
 
-/// Which status words stand for that came behind one that said all is well; 0: nobody knows.
+/// The status that an error stands for which came with a status of success; 0: unknown.
 int status_of(const Words& words) {
   if (words.status != 0) return words.status;
   for (const std::string_view word : {std::string_view(words.code), std::string_view(words.type)}) {
@@ -163,7 +163,8 @@ int status_of(const Words& words) {
     if (word == "overloaded_error" || word == "unavailable_error" || word == "ServiceUnavailableError")
       return 503;
   }
-  // The request's own, by the type that OpenAI and llama-server give it, or vLLM: others would say the same.
+  // The request is to blame, by the type that OpenAI, llama-server or vLLM give: other servers would say the
+  // same.
   return words.type == "invalid_request_error" || words.type == "BadRequestError" ? 400 : 0;
 }
 

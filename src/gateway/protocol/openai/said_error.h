@@ -9,13 +9,13 @@
 
 namespace autoglm::protocol::openai {
 
-/// What `document`, which came behind a status that said all is well, says in the place of an answer, in any
-/// of the forms that servers have for an error. Nothing: it is none. Before an answer has begun somebody else
-/// may do better, unless the request is to blame; a rate limit is one, whatever the status said. `or_else`:
-/// the message where there is none.
+/// The error in `document`, which came with a status of success, in any of the forms that servers use.
+/// Nothing: it is no error. Before an answer has begun another endpoint may do better, unless the request is
+/// to blame; a rate limit counts as one, whatever the status. `or_else`: the message where the document has
+/// none.
 std::optional<Error> error_in(const simdjson::dom::element& document, const char* or_else);
 
-/// What an answer with that status comes to: see `read_error`. `document` may be null.
+/// The error of an answer with that status: see `read_error`. `document` may be null.
 Error error_of_status(int status, const simdjson::dom::element* document,
                       std::optional<std::chrono::seconds> retry_after);
 

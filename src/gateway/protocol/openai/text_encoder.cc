@@ -18,7 +18,7 @@ namespace autoglm::protocol::openai {
 
 namespace {
 
-/// What of its events an answer shows, and how.
+/// Which parts of its events an answer shows, and how.
 struct AnswerOptions {
   std::uint32_t choices = 1;
   std::uint32_t per_prompt = 1;
@@ -29,7 +29,7 @@ struct AnswerOptions {
   bool prompt_logprobs = false;
   bool echo = false;
   bool return_tokens = false;
-  std::vector<bool> begun;  ///< choices that somebody else has begun
+  std::vector<bool> begun;  ///< choices that another server has begun
 };
 
 /// The whole answer as one document.
@@ -64,7 +64,7 @@ class DocumentEncoder final : public AnswerEncoder {
   void end(const Usage& usage, std::string& out) override {
     share_prompts();
     keep_best();
-    out += answer_head(facts_, shape_, false);  // only now: an answer that passes through needs none
+    out += answer_head(facts_, shape_, false);  // only now: an answer that is passed through needs no head
     out += R"(,"choices":[)";
     for (std::size_t i = 0; i < choices_.size(); ++i) {
       if (i > 0) out += ',';
@@ -178,7 +178,7 @@ class DocumentEncoder final : public AnswerEncoder {
   std::vector<Choice> choices_;
 };
 
-/// Server-sent events, a frame an event. What frames share is written once.
+/// Server-sent events, a frame an event. The bytes that all frames share are made once.
 class StreamEncoder final : public AnswerEncoder {
  public:
   StreamEncoder(const AnswerFacts& facts, AnswerShape shape, const AnswerOptions& options)
@@ -201,7 +201,6 @@ class StreamEncoder final : public AnswerEncoder {
   }
 
   void passed(const EventBatch& batch) override {
-    // Of a body that was not understood here, nobody here knows how many choices it asks for.
     for (const TokenEvent& event : batch.events)
       if (event.choice < choices_.size()) choices_[event.choice].begun = true;
   }
@@ -244,8 +243,7 @@ class StreamEncoder final : public AnswerEncoder {
     out += tail_;
   }
 
-  /// OpenAI's order for a choice: the role, then content, then an empty delta with the reason. The last frame
-  /// of an event has its token ids, when they are asked for: who has seen them has seen all of it.
+  /// OpenAI's order: the role, content, an empty delta with the reason; token ids end an event's last frame.
   void chat_frames(const TokenEvent& event, std::string& out) {
     Choice& choice = hold(event);
     std::vector<std::string> deltas;

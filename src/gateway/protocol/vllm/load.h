@@ -17,18 +17,18 @@ namespace autoglm::protocol::vllm {
 struct ModelLoad {
   std::string model;
   LoadReport report;
-  std::shared_ptr<const PrefixSet> prefixes;  ///< null: it does not say
+  std::shared_ptr<const PrefixSet> prefixes;  ///< null: not reported
 };
 
-/// The answer of `/load`: vLLM's `server_load`, requests running and waiting, and beside it what each of our
-/// models says.
+/// The answer of `/load`: vLLM's `server_load`, the requests running and waiting, and beside it the report of
+/// each model.
 std::string load_body(std::span<const ModelLoad> models);
 
-/// What `/load` of one of ours said: all its models together, and of shares and times the largest. Errors:
-/// kInvalidArgument, what is wrong with it.
+/// Reads the `/load` of another Open-AutoGLM: the sum over its models, and of shares and times the largest.
+/// Errors: kInvalidArgument, what is wrong with the body.
 Result<ModelLoad> read_load(std::string_view body);
 
-/// The `endpoint-load-metrics` header of an answer, ORCA's, as vLLM gives it to who asked by
+/// ORCA's header `endpoint-load-metrics`, as vLLM adds it to an answer whose request has
 /// `endpoint-load-metrics-format: TEXT` or `JSON`. Nothing for another format.
 std::optional<std::string> load_header(std::string_view format, const LoadReport& report);
 

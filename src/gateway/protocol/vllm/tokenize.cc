@@ -23,7 +23,7 @@ struct TokenizeBody {
   bool has_prompt = false;
   bool parse_special = true;
   bool is_llama_servers = false;
-  ChatPrompt chat;  // its tools and arguments, wherever they stand
+  ChatPrompt chat;  // its tools and arguments, in whatever order they come
   std::optional<Error> refusal;
 };
 

@@ -31,8 +31,8 @@ Result<DetokenizeCall> decode_detokenize(std::string_view body);
 /// {"prompt": text}.
 std::string detokenize_body(std::string_view text);
 
-/// The other side of it: what one process of ours asks another, and what it is answered. Errors of the
-/// readers: kInvalidArgument, what is wrong with the answer.
+/// The client's side: what one process of this program asks another, and the answers. Errors of the readers:
+/// kInvalidArgument, what is wrong with the answer.
 std::string tokenize_call(const TokenizeRequest& request);
 Result<TokenizeResult> read_tokenize_result(std::string_view body);
 std::string detokenize_call(std::span<const TokenId> tokens);

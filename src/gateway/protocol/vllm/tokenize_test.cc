@@ -74,7 +74,7 @@ TEST(Tokenize, ReadsWhatElseMakesAChatsPrompt) {
   ASSERT_TRUE(call) << call.error().message;
   EXPECT_TRUE(call->work.with_texts);
   EXPECT_EQ(call->work.add_special, std::nullopt);
-  // Another process is told all of it.
+  // The call to another process has all of it.
   const auto again = decode_tokenize(tokenize_call(call->work));
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_TRUE(again->work.with_texts);

@@ -4,8 +4,8 @@
 
 namespace autoglm::gateway {
 
-/// The least that it says it runs and queues, and what was sent to it since, for its weight; equals take
-/// turns.
+/// The smallest load for its weight: what the server reports to run and queue, plus what was sent to it
+/// since; equals take turns.
 class LeastLoadBalancer final : public Balancer {
  public:
   std::optional<std::size_t> pick(Members members, const Eligible& eligible,

@@ -3,7 +3,7 @@
 namespace autoglm::gateway {
 
 namespace {
-// With half of all members out, one draw in two finds one: so many in a row rarely all miss.
+// With half of all members out, one draw in two finds one that is eligible: so many draws rarely all miss.
 constexpr int kDraws = 8;
 }  // namespace
 

@@ -8,7 +8,7 @@ namespace autoglm::gateway {
 
 namespace {
 
-/// Whether one more request would leave `member` within its share of all that is in flight, and a quarter.
+/// Whether one more request would leave `member` within 1.25 times its share of all requests in flight.
 bool has_room(Members members, const Eligible& eligible, std::size_t member, MonotonicTime now) {
   std::uint64_t requests = 1;
   std::uint64_t shares = 0;
@@ -24,8 +24,8 @@ bool has_room(Members members, const Eligible& eligible, std::size_t member, Mon
 
 }  // namespace
 
-/// Whoever says to have read the longest beginning of it: of what went through other gateways, or before we
-/// began.
+/// The member that reports to have read the longest beginning of the prompt, sent by other gateways or before
+/// this process started.
 std::optional<std::size_t> PrefixAffinityBalancer::reader_of(Members members, const Eligible& eligible,
                                                              const RoutingFacts& facts) const {
   if (!key_) return std::nullopt;
@@ -53,7 +53,7 @@ std::optional<std::size_t> PrefixAffinityBalancer::owner(Members members, const 
       return found->second.member;
   }
   if (const auto reader = reader_of(members, eligible, facts)) return reader;
-  // Rendezvous: of all members' draws for this beginning the highest.
+  // Rendezvous hashing: the member with the highest draw for this beginning.
   std::optional<std::size_t> best;
   double highest = 0;
   for (std::size_t i = 0; i < members.size(); ++i) {
@@ -84,8 +84,7 @@ void PrefixAffinityBalancer::remember(std::span<const std::uint64_t> prefix, std
 
 std::optional<std::size_t> PrefixAffinityBalancer::pick(Members members, const Eligible& eligible,
                                                         const RoutingFacts& facts) {
-  if (facts.prefix.empty())
-    return lightest_.pick(members, eligible, facts);  // too short to be worth anything
+  if (facts.prefix.empty()) return lightest_.pick(members, eligible, facts);  // too short
   std::optional<std::size_t> chosen = owner(members, eligible, facts);
   if (!chosen) return std::nullopt;
   if (!has_room(members, eligible, *chosen, facts.now)) chosen = lightest_.pick(members, eligible, facts);

@@ -10,13 +10,13 @@
 
 namespace autoglm::gateway {
 
-/// Who has this prompt's beginning: the member that got the longest one like it, or says to have read it; for
-/// a new one, the member that a hash of its first block names, so that all loops choose alike. Bounded by
-/// load: whoever has more than its share of what is in flight, and a quarter, is passed over for the
-/// lightest. Mirrokni et al., "Consistent hashing with bounded loads".
+/// The member that has computed this prompt's beginning: the one that was sent the longest common prefix, or
+/// reports to have read it; for a new prompt, the one that a hash of its first block names, so that all loops
+/// choose alike. Bounded by load: a member with more than 1.25 times its share of the requests in flight is
+/// passed over for the lightest. Mirrokni et al., "Consistent hashing with bounded loads".
 class PrefixAffinityBalancer final : public Balancer {
  public:
-  /// `key` is that of the members' seals; without one nobody is believed to have read anything.
+  /// `key` is the one that members seal their reports with; without it their reports are ignored.
   explicit PrefixAffinityBalancer(std::optional<PrefixKey> key = std::nullopt) : key_(std::move(key)) {}
   std::optional<std::size_t> pick(Members members, const Eligible& eligible,
                                   const RoutingFacts& facts) override;
