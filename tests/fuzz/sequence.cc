@@ -15,7 +15,7 @@
 //   u      the answer to the next connection to a server of the pool
 //   p      a moment passes, for requests that wait before they retry
 //   r      the models are configured anew, bits: no model, its second server only, one place per server
-//   d      the server shuts down
+//   d      the server begins to drain
 #include "engine/backends/llama/token_sampler.h"
 #include "engine/engine.h"
 #include "engine/testing/fake_backend.h"
