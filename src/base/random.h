@@ -41,8 +41,7 @@ class Random {
   std::uint64_t counter_ = 0;
 };
 
-/// The calling thread's generator, seeded from the operating system, for numbers that need not be
-/// reproducible.
+/// The calling thread's generator, seeded from the operating system, for numbers that need no seed.
 Random& thread_random();
 
 }  // namespace autoglm

@@ -5,8 +5,7 @@
 #include <string>
 #include <vector>
 
-/// Moves from one configuration to the next while a process runs. The descriptors say which keys may change
-/// then.
+/// Moves a running process from one configuration to the next. The descriptors say which keys may change.
 namespace autoglm::config {
 
 /// A key whose value differs between two configurations.

@@ -52,8 +52,7 @@ class Descriptor {
     return add(std::move(name), member, make_type<M>(nested.description()), std::move(options));
   }
 
-  /// The keys of a nested struct `S` as if they were described here, for structs that are parts of one
-  /// section.
+  /// The keys of a nested struct `S` as if they were described here, for structs that share one section.
   template <class S>
   Descriptor& include(S T::* member, const Descriptor<S>& nested) {
     const auto part = [member](void* value) -> void* { return &(static_cast<T*>(value)->*member); };

@@ -40,8 +40,7 @@ Diagnostics load_into(const Section& root, const Sources& sources, void* target,
   if (readable) {
     Diagnostics found;
     read(root, tree, target, found, warnings);
-    // A failed expansion has been reported already; that the unexpanded text is invalid too is not worth
-    // saying.
+    // A failed expansion has been reported; that the unexpanded text is invalid too is no further mistake.
     const auto known = [&](const Diagnostic& later) {
       return std::ranges::any_of(problems, [&](const Diagnostic& earlier) {
         return earlier.path == later.path && earlier.location.to_string() == later.location.to_string();

@@ -28,7 +28,8 @@ struct EnumName {
 template <class T>
 Type make_type(std::shared_ptr<const Section> section);
 
-/// A type that is read as a listen address: ListenAddress, and any struct of a lower room with its members.
+/// A type that is read as a listen address: ListenAddress, and any struct of a lower room with the same
+/// members.
 template <class T>
 concept HostAndPort = requires(const T& address) {
   { address.host } -> std::same_as<const std::string&>;

@@ -84,8 +84,7 @@ struct Field {
   const void* locate_in(const void* section) const { return locate(const_cast<void*>(section)); }
 };
 
-/// A broken rule between fields, or a surprising setting: at which key (a path relative to the section), and
-/// why.
+/// A broken rule between fields, or a surprising setting: its key (a path relative to the section), and why.
 struct Violation {
   std::string path;
   std::string message;

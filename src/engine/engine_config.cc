@@ -50,8 +50,7 @@ config::Descriptor<SamplingNumbers> describe_sampling() {
         std::vector<config::Violation> wrong;
         for_each_sampling_number([&](std::string_view name, auto member, auto, const SamplingRange& range) {
           if (c.*member && !range.contains(static_cast<double>(*(c.*member))))
-            wrong.push_back({std::string(name), "must be above 0"});  // the descriptors check all other
-                                                                      // limits
+            wrong.push_back({std::string(name), "must be above 0"});  // descriptors check all other limits
         });
         return wrong;
       });

@@ -36,8 +36,7 @@ struct EngineConfig {
   std::uint32_t threads = 0;                     ///< compute threads; 0: each step decides
   std::uint32_t max_batch = 512;                 ///< tokens of one step
   std::size_t saved_memory = 256 * 1024 * 1024;  ///< for states that do not fit into the cache
-  bool prefix_cache = true;                      ///< reuse what was computed for requests with the same
-                                                 ///< beginning
+  bool prefix_cache = true;                      ///< reuse computed beginnings of other requests
   Duration max_stall = std::chrono::milliseconds(200);  ///< how long a prompt may delay others' next token
 
   Isolation isolation = Isolation::kThread;

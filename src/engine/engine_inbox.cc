@@ -13,8 +13,7 @@ void EngineInbox::cancel(GenerationId id) {
   if (alone.load() == id.value) {
     if (Backend* target = backend.load()) target->abort.store(true, std::memory_order_relaxed);
   }
-  // There is room for one per submission, and the engine bounds those, so this fails only on a closed
-  // mailbox.
+  // There is room for one per submission, and the engine bounds those, so only a closed mailbox refuses.
   mailbox.try_push(Cancellation{id});
 }
 

@@ -21,10 +21,8 @@ class EngineMetrics {
   observe::Counter& prompt_tokens;
   observe::Counter& generation_tokens;
   observe::Counter& preemptions;
-  observe::Counter& restored_tokens;       ///< tokens that a preemption did not cost, since they were
-                                           ///< restored
-  observe::Counter& reloaded_tokens;       ///< tokens of prefixes, reloaded after the cache had no room for
-                                           ///< them
+  observe::Counter& restored_tokens;       ///< tokens restored after preemptions, not recomputed
+  observe::Counter& reloaded_tokens;       ///< prefix tokens reloaded after spilling
   observe::Counter& prefix_cache_queries;  ///< prompt tokens looked up
   observe::Counter& prefix_cache_hits;     ///< prompt tokens looked up and found
   observe::Counter& stopped;               ///< vllm:request_success_total{finished_reason="stop"}

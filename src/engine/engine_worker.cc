@@ -177,8 +177,7 @@ DecodeStatus EngineWorker::compute(const Scheduler::Step& step) {
   return status;
 }
 
-/// Whether the logits after the prompt's token `index` give a logprob that was asked for, that of the next
-/// token.
+/// Whether the logits after the prompt's token `index` give the next token's logprob and it was asked for.
 bool EngineWorker::is_reported(const Choice& choice, std::uint32_t index) {
   return choice.generation->work->prompt_logprobs && index + 1 < choice.prompt_tokens &&
          index + 1 >= choice.reported;

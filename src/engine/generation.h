@@ -16,8 +16,7 @@ struct EngineWorker::Choice {
   Generation* generation = nullptr;
   std::uint32_t number = 0;
   SequenceKey key;
-  std::vector<TokenId> tokens;      ///< prompt and answer; only the answer before the choice is queued or
-                                    ///< begins
+  std::vector<TokenId> tokens;      ///< prompt and answer; only the answer before it is queued or begins
   std::uint32_t prompt_tokens = 0;  ///< of those
   std::uint32_t siblings = 1;       ///< choices that begin at the end of this one's prompt, itself included
   bool admitted = false;

@@ -14,8 +14,7 @@
 
 namespace autoglm::engine {
 
-/// The state in which a choice begins: at its prompt's end, or after tokens that another engine has
-/// generated.
+/// The state in which a choice begins: at its prompt's end, or after tokens from another engine.
 struct ChoiceStart {
   std::vector<TokenId> tokens;                  ///< generated already
   AnswerText text;                              ///< has taken `tokens`

@@ -31,8 +31,7 @@ class Client;
 /// The headers and the key that all requests to an origin share. Frequent callers make it once: it is most of
 /// the cost of a small request.
 struct OriginHead {
-  /// Connections are shared by this key: the origin, then a space and everything else a connection depends
-  /// on.
+  /// Connections are shared by this key: the origin, then a space and everything else that they depend on.
   std::string key;
   HeaderLines lines;  ///< Host and similar headers
 };

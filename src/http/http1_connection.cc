@@ -214,8 +214,7 @@ Task<void> Server::Http1Connection::answer(Request& request) {
 Task<void> Server::Http1Connection::watch_peer() {
   // Few clients send anything now, and a stream may be long.
   if (buffer_.empty()) release(buffer_);
-  // The end of a client that has filled our buffers cannot be seen: the more is read, the fewer ends stay
-  // hidden.
+  // The end of a client that has filled our buffers cannot be seen: reading more hides fewer ends.
   ahead_share_ = BodyMemory::Share(server_.limits_.body_memory.get());
   while (buffer_.size() < server_.limits_.pipelined_bytes && ahead_share_.cover(2 * buffer_.size())) {
     const auto count = co_await fill(Deadline::never(), "pipelined requests", kWatchSize);

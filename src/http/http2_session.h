@@ -78,8 +78,7 @@ class Http2Session {
   /// Whether nothing more is to be read or sent.
   bool ended() const;
 
-  /// Begins an answer. Names are in lower case; `:status` comes first. Without `has_body` the answer ends
-  /// here.
+  /// Begins an answer. Names are in lower case; `:status` comes first. Without `has_body` it also ends here.
   void respond(Http2Stream& stream, std::span<const HeaderField> fields, bool has_body);
   /// The next part of the body. `bytes` must stay valid until `supplied`, or `withdraw`.
   void supply(Http2Stream& stream, std::string_view bytes, bool last);

@@ -23,7 +23,7 @@ struct ServerLimits {
   HeadLimits head;
   std::size_t body_bytes = 16 * 1024 * 1024;
   std::size_t pipelined_bytes = 1024 * 1024;  ///< bytes read ahead while an answer is being made
-  std::size_t connections = 10'000;           ///< of this loop; further connections get a 503
+  std::size_t connections = 10'000;           ///< of this loop; more get a 503, or with TLS no answer
   std::size_t reserve = 0;  ///< descriptors kept for connections when the process runs out of others
   Duration header_time = std::chrono::seconds(15);  ///< from a request's first byte to the end of its head;
                                                     ///< also the limit of a TLS handshake

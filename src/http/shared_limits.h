@@ -57,8 +57,7 @@ class BodyMemory {
 /// The error for a request whose answer does not fit into the memory for answers.
 Error no_answer_memory();
 
-/// How many connections each client has, over all servers of a process. Thread-safe; used once per
-/// connection.
+/// How many connections each client has, over all servers of a process. Thread-safe.
 class ConnectionCounts {
  public:
   /// `limit` connections per address; 0: unlimited.

@@ -21,8 +21,7 @@ struct Url {
   std::string_view path() const;
   std::string_view query() const;  ///< without '?'
   /// The target of a call at `path` below this URL: "/a" and "/b?y=1" make "/a/b?y=1". This URL's own query
-  /// stays, as Azure's `api-version` must; parameters of `path` and `more` are added unless this URL has them
-  /// already.
+  /// stays, as Azure's `api-version` must; parameters of `path` and `more` are added unless it has them.
   std::string below(std::string_view path, std::string_view more = {}) const;
 
   /// Errors: kInvalidArgument, saying what is wrong with `text`.

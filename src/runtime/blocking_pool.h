@@ -74,8 +74,8 @@ class BlockingPool {
     co_return std::move(*guard.state->outcome);
   }
 
-  /// Runs `job`, which must not throw, on a thread of the pool; false when the queue is full. Its end is not
-  /// reported.
+  /// Runs `job`, which must not throw, on a thread of the pool, without a result; false when the queue is
+  /// full.
   bool submit(std::move_only_function<void()> job, Turn turn = {}) {
     return enqueue(std::move(job), turn) != 0;
   }

@@ -15,7 +15,7 @@ namespace autoglm {
 /// them; the kernel sets them again.
 class Descriptor {
  public:
-  /// Takes over `fd`, which must be non-blocking. An `fd` that cannot be watched is closed: calls fail with
+  /// Takes over `fd`, which must be non-blocking. If it cannot be watched, it is closed: calls fail with
   /// EBADF.
   Descriptor(EventLoop& loop, int fd);
   ~Descriptor();

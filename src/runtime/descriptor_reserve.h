@@ -5,8 +5,7 @@
 
 namespace autoglm {
 
-/// Descriptors held in reserve for when the process runs out: each can be released for an urgent need. One
-/// thread.
+/// Descriptors in reserve for when the process runs out: each can be released for an urgent need. One thread.
 class DescriptorReserve {
  public:
   explicit DescriptorReserve(std::size_t size) : size_(size) { refill(); }

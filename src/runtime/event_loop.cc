@@ -46,7 +46,7 @@ class EnterLoop {
 
 MonotonicTime look_at_clock() { return detail::t_loop_time = std::chrono::steady_clock::now(); }
 
-/// Looks only if a kernel tick has passed since: some coroutine took long. The check costs an eighth of a
+/// Looks only if a kernel tick has passed since: some coroutine took long. Checking costs an eighth of a
 /// look.
 void keep_up_with_clock() {
   timespec tick{};

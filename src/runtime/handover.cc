@@ -121,8 +121,7 @@ Task<Result<std::unique_ptr<ByteStream>>> HandoverListener::accept() {
     if (!state_->descriptor.readable.is_set()) co_await state_->descriptor.readable.wait();
     const Received received = receive_descriptor(state_->descriptor.fd());
     if (received.descriptor >= 0) co_return std::make_unique<SocketStream>(received.descriptor, "parent");
-    // The descriptor is missing because this process has no room for it; the other side sees that connection
-    // end.
+    // The descriptor is missing because this process has no room for it; the other side sees its end.
     if (received.count > 0 || (received.count < 0 && errno == EINTR)) continue;
     if (received.count == 0 || !would_block(errno)) break;
     state_->descriptor.readable.clear();

@@ -45,8 +45,7 @@ class HandoverDialer final : public Dialer {
 /// The end that accepts. Loop thread only.
 class HandoverListener final : public Listener {
  public:
-  /// Takes over `fd`. `on_end` is called once, from within a task, when the other process is gone or hangs
-  /// up.
+  /// Takes over `fd`. `on_end` is called once, from within a task, when the other process ends or hangs up.
   HandoverListener(EventLoop& loop, int fd, std::function<void()> on_end);
   ~HandoverListener() override;
 

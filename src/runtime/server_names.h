@@ -10,8 +10,7 @@ namespace autoglm {
 
 /// Finds the certificate for the name a client asks for (SNI), by RFC 6125's rules. Names are compared
 /// without case and without a trailing dot; `*.example.com` matches exactly one more label; an exact name
-/// takes precedence over a wildcard; of two certificates for one name the first counts. Immutable once
-/// filled.
+/// takes precedence over a wildcard; of two certificates for a name the first counts. Immutable once filled.
 class ServerNames {
  public:
   /// Names that no client can ask for (`*`, `w*.example.com`, an empty one) are left out.

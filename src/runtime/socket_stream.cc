@@ -42,8 +42,7 @@ Socket::~Socket() {
 
 SocketStream::SocketStream(int fd, std::string peer)
     : descriptor_(EventLoop::current(), fd), peer_(std::move(peer)) {
-  // Frames of a stream are small and must leave at once. Unix sockets refuse the option and always send at
-  // once.
+  // Frames of a stream are small and must leave at once. Unix sockets refuse the option; they never wait.
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }

@@ -16,8 +16,7 @@ class TlsClientContext {
   /// Paths of PEM files.
   struct Options {
     std::string ca_file;           ///< empty: the system's store (and SSL_CERT_FILE, SSL_CERT_DIR)
-    std::string certificate_file;  ///< our certificate with its chain, for servers that ask for it; empty:
-                                   ///< none
+    std::string certificate_file;  ///< ours, with its chain, for servers that ask for one; empty: none
     std::string key_file;          ///< the key of `certificate_file`
     bool verify = true;            ///< false: any certificate is accepted
   };

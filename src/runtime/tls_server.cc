@@ -60,8 +60,7 @@ int choose_certificate(SSL* ssl, int* /*alert*/, void* argument) {
                                                                         : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-/// A client that offers protocols, but none of ours, is refused: what it would send is not what we would
-/// read.
+/// A client that offers protocols, but none of ours, is refused: we would misread what it sends.
 int choose_protocol(SSL* /*ssl*/, const unsigned char** out, unsigned char* size,
                     const unsigned char* offered, unsigned int offered_size, void* argument) {
   const std::string& ours = static_cast<const State*>(argument)->protocols;

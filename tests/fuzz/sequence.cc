@@ -51,8 +51,7 @@ using fuzzing::MemoryListener;
 
 constexpr char kEndOfStep = '\xFF';
 constexpr std::size_t kMostConnections = 4;
-constexpr int kTurns = 20;  // turns of the loop after each step: everything that needs no waiting is done by
-                            // then
+constexpr int kTurns = 20;  // turns of the loop after each step: enough for everything that need not wait
 
 bool is_json(std::string_view text) {
   thread_local simdjson::dom::parser parser;

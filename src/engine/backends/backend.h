@@ -162,8 +162,7 @@ struct SamplerSetup {
   std::uint32_t vocabulary_size;
   std::span<const std::pair<TokenId, float>> logit_bias;
   std::span<const TokenId> allowed;              ///< no other tokens; empty: all. Must outlive the sampler
-  std::span<const std::vector<TokenId>> banned;  ///< must not be generated in this order. Must outlive the
-                                                 ///< sampler
+  std::span<const std::vector<TokenId>> banned;  ///< forbidden in this order. Must outlive the sampler
   std::span<const TokenId> prompt;               ///< counted by repetition_penalty, as in vLLM
   std::span<const TokenId> answer;  ///< generated before: for penalties; `constraint` has accepted it already
   std::unique_ptr<TokenConstraint> constraint;

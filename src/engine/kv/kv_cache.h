@@ -62,8 +62,7 @@ class KvCache {
   /// Begins another sequence that continues from all cells of `parent`. Returns a closed lease when all ids
   /// are in use.
   Lease fork(const Lease& parent, KvOperations& operations);
-  /// Records that `count` more tokens were computed; whole blocks of `tokens` go to the tree, for others to
-  /// share.
+  /// Records that `count` more tokens were computed; whole blocks of `tokens` go to the tree, to be shared.
   void advance(Lease& lease, std::uint64_t salt, std::span<const TokenId> tokens, std::uint32_t count,
                KvOperations& operations);
   /// Ends a sequence. The blocks that it gave to the tree stay there.

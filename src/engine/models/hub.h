@@ -38,8 +38,7 @@ Result<std::vector<ListedFile>> read_listing(const ModelName& name, std::string_
 /// The URL of a listing's next page, from its Link header; empty: this was the last one.
 std::string next_page(std::string_view link);
 
-/// The error for an answer that is neither the file nor worth another try: why the hub refuses, and what to
-/// do.
+/// The error for an answer that is neither the file nor worth a retry: why the hub refuses, and what to do.
 Error refusal(const ModelName& name, const http::Url& url, int status, bool with_token);
 
 /// The URL as it may be shown: without its query, which may hold secrets.

@@ -59,8 +59,7 @@ std::vector<ListedFile> meant(const std::vector<ListedFile>& files, const ModelN
   for (const ListedFile& file : files) {
     const std::string finished = finished_name(file.path);
     if (finished.empty()) continue;
-    // Files are tested one by one, since `choose_files` rejects a part of a split model without its other
-    // parts.
+    // Files are tested one by one, since `choose_files` rejects a split model with parts missing.
     const auto split = SplitName::parse(finished);
     const ListedFile whole{.path = split ? split->stem + ".gguf" : finished};
     const auto split_wanted = SplitName::parse(wanted);

@@ -14,8 +14,7 @@ namespace autoglm::engine {
 
 /// An incomplete file: `NAME.partial`, a note beside it about the file it will be, and the running sha256.
 /// Becomes `NAME` only by `commit`. The owner must hold the folder's lock. Blocks; one thread. Errors:
-/// kResourceExhausted when the disk is full, kUnavailable for other disk failures; the file is kept after
-/// both.
+/// kResourceExhausted when the disk is full, kUnavailable for other disk failures; both keep the file.
 class PartialFile {
  public:
   static constexpr std::string_view kSuffix = ".partial";
@@ -33,8 +32,7 @@ class PartialFile {
   Result<void> append(std::string_view bytes);
   /// Empties the file, and notes what it will be a part of.
   Result<void> begin(PartialNote note);
-  /// Reads some more MiB of the bytes that were there at opening, for the digest; true when all have been
-  /// read.
+  /// Reads some more MiB of the bytes that were there at opening, for the digest; true after the last one.
   Result<bool> read_on();
   /// Of all bytes, in hex; they must all have been read.
   std::string sha256() const;

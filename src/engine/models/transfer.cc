@@ -49,8 +49,7 @@ bool is_passing(int status) {
 }  // namespace
 
 bool PartialNote::resumable(const std::string& now_sha256) const {
-  // An equal digest means equal content; without one the server has to say whether the file is still the
-  // same.
+  // An equal digest means equal content; without one the server must say whether the file is the same.
   if (!now_sha256.empty()) return sha256 == now_sha256;
   return !sha256.empty() || !etag.empty();
 }

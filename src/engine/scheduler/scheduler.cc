@@ -34,8 +34,7 @@ constexpr Duration kPatience = std::chrono::seconds(30);
 
 Duration stretched(Duration step) { return std::chrono::duration_cast<Duration>(step * kStretch); }
 
-/// The time a step may take while streams run: short while they run fast, so that a prompt causes no visible
-/// pause.
+/// The time a step may take while streams run: short while they run fast, so that a prompt is not noticed.
 Duration stall_budget(Duration max_stall, Duration decode_time) {
   return std::clamp(stretched(decode_time), std::min(kMinStall, max_stall), max_stall);
 }

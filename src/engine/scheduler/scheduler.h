@@ -111,8 +111,7 @@ class Scheduler {
   std::uint64_t saved_tokens() const { return saved_tokens_; }
   /// The number of threads that compute steps at present.
   std::uint32_t threads() const { return threads_.current(); }
-  /// The time from token to token of generating sequences while no prompt is read. Zero: none has generated
-  /// yet.
+  /// The time from token to token of generating sequences while no prompt is read. Zero: none yet.
   Duration decode_step_time() const {
     return decode_rows_ == 0 ? Duration::zero() : cost_.step({.decode = decode_rows_});
   }

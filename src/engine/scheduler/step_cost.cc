@@ -23,8 +23,7 @@ constexpr std::uint32_t kShortPass = 4;
 constexpr double kOddGuess = 0.33;
 // Cells are counted in thousands, so that a unit costs about as much as a row.
 constexpr double kCells = 1000;
-// Every so many steps the kind that seems more expensive is tried: without such steps its cost is never
-// learnt.
+// Every so many steps the apparently more expensive kind is tried, or its cost would never be learnt.
 constexpr std::uint64_t kTryOther = 16;
 constexpr double kLeast = 0.001;  // milliseconds; minimum of a part that must cost something
 

@@ -85,8 +85,7 @@ class StepThreads {
   MonotonicTime next_trial_{};     ///< not before
   std::uint32_t steps_since_ = 0;  ///< since the last trial or change
   double pace_ = 1;                ///< recent time of steps, relative to the expected
-  StepTime window_;                ///< period over which the rest of the process is watched; its cpu is the
-                                   ///< rest's
+  StepTime window_;                ///< the watched period; its cpu is that of the rest of the process
 };
 
 }  // namespace autoglm::engine

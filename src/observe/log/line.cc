@@ -20,8 +20,7 @@ namespace autoglm::observe {
 
 namespace {
 
-/// Writes into reserved memory: a line has about a hundred pieces, and a string would check its capacity for
-/// each.
+/// Writes into reserved memory: a line has a hundred pieces, and a string would check its capacity at each.
 class Pen {
  public:
   explicit Pen(char* at) : at_(at) {}
@@ -213,8 +212,7 @@ void append_text_line(std::string& out, const LogLine& line) {
   append_words(out, line.time, line.level >= LogLevel::kWarning ? paint(style_of(line.level), level) : level,
                line.colours);
   out += ' ';
-  // A newline in a message would let input forge lines; an escape sequence could change what the terminal
-  // shows.
+  // A newline in a message would let input forge lines; an escape sequence could change the terminal.
   append_printable(out, line.message);
   for (const LogField& field : line.fields) {
     if (is_empty(field.value)) continue;

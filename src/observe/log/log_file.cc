@@ -49,8 +49,8 @@ Result<void> LogFile::reopen() {
   if (path_.empty()) return {};
   const auto fresh = open_for_appending(path_);
   if (!fresh) return fail(fresh.error());
-  // The descriptor's number stays, so the writing thread needs no lock: each write goes to one file or the
-  // other.
+  // The descriptor keeps its number, so the writing thread needs no lock: each write goes to one of the
+  // files.
   const bool replaced = ::dup3(*fresh, descriptor_, O_CLOEXEC) >= 0;
   const int why = errno;
   ::close(*fresh);
@@ -66,8 +66,7 @@ void LogFile::write(std::string_view lines) {
 
 /// Returns the part that could not be written.
 std::string_view LogFile::write_some(std::string_view lines) {
-  // A file takes all lines at once. A pipe that polls as writable takes PIPE_BUF bytes without blocking, no
-  // more.
+  // A file takes all lines at once. A pipe that polls as writable takes only PIPE_BUF bytes without blocking.
   const bool regular = is_regular(descriptor_);
   while (!lines.empty()) {
     if (!regular && !wait_writable()) return lines;

@@ -51,8 +51,7 @@ class Logger {
     std::size_t queue_lines = 8192;
     std::string service_name = "open-autoglm";
     std::string process_trace_id;                      ///< for lines that belong to no request
-    Duration flush_timeout = std::chrono::seconds(2);  ///< the longest time that the destructor waits for a
-                                                       ///< reader
+    Duration flush_timeout = std::chrono::seconds(2);  ///< how long the destructor waits for a reader
   };
 
   /// How many lines there were of each kind.

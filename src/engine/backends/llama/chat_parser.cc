@@ -16,8 +16,7 @@ namespace autoglm::engine {
 
 namespace {
 
-/// The part of `now` after `told`, which is then added to `told`. A `now` that contradicts `told` gives
-/// nothing.
+/// The part of `now` after `told`, then added to `told`. A `now` that contradicts `told` gives nothing.
 std::string news(std::string& told, std::string_view now) {
   if (!now.starts_with(told)) return {};
   std::string more(now.substr(told.size()));

@@ -22,8 +22,7 @@ constexpr std::size_t kMarkBytes = 3;
 char fold(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 /// The longest of the sorted `texts` with which the text continues; `byte_at` reads a byte of the text. Each
-/// byte narrows the range of candidates, so that hundreds of tokens with one beginning cost no more than a
-/// few.
+/// byte narrows the range of candidates, so hundreds of tokens with one beginning cost no more than few.
 template <typename Texts, typename BytesOf, typename ByteAt>
 auto longest_at(const Texts& texts, std::size_t left, BytesOf bytes_of, ByteAt byte_at) ->
     typename Texts::const_iterator {

@@ -24,8 +24,7 @@ class ControlTokens {
   };
   /// The longest control token in `text` at `at`; null: there is none.
   const Text* find(std::string_view text, std::size_t at) const;
-  /// The length in bytes of the longest control token at `at`, ignoring case, since a template may change the
-  /// case.
+  /// The length in bytes of the longest control token at `at`, ignoring case, which a template may change.
   std::size_t length_in_any_case(std::string_view text, std::size_t at) const;
   /// Whether `text` contains a control token, ignoring case.
   bool occur_in(std::string_view text) const;

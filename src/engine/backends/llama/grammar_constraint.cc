@@ -91,8 +91,7 @@ class GrammarConstraint final : public TokenConstraint {
   /// further call after that would end the process.
   enum class State : std::uint8_t {
     kKept,
-    kLeft,    ///< the token that woke a lazy grammar continues in a way it forbids: the answer is text, not a
-              ///< call
+    kLeft,    ///< the token that woke a lazy grammar goes on in a way it forbids: the answer is text
     kBroken,  ///< nothing is allowed
   };
 

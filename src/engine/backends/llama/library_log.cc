@@ -27,8 +27,7 @@ LibraryLog::~LibraryLog() { t_capture = nullptr; }
 
 void LibraryLog::listen() {
   llama_log_set(take_log, nullptr);
-  // At each request llama-common writes its remarks about the template to stderr; its errors are thrown as
-  // well.
+  // At each request llama-common writes its remarks about the template to stderr; it also throws its errors.
   [[maybe_unused]] static const bool kOnce = (common_log_set_verbosity_thold(-1), true);
 }
 

@@ -169,8 +169,7 @@ Result<void> LlamaBackend::make_context(const LlamaOptions& options) {
   llama_context_params params = llama_context_default_params();
   params.n_ctx = cells;
   params.n_batch = params.n_ubatch = std::max(options.max_batch, options.max_sequences);
-  // A recurrent state or a sliding window cannot be cut at a block, so nothing can be shared permanently
-  // there.
+  // A recurrent state or a sliding window cannot be cut at a block, so it cannot be shared permanently.
   const bool shares = !llama_model_is_recurrent(model_.get()) && !llama_model_is_hybrid(model_.get()) &&
                       llama_model_n_swa(model_.get()) == 0;
   params.n_seq_max =

@@ -223,8 +223,7 @@ class SchemaCheck {
     return walk(**target, there);
   }
 
-  /// The conversion checks the bounds of integers. It ignores those of other numbers; contradictory ones are
-  /// refused.
+  /// The conversion checks integers' bounds itself and ignores those of other numbers, which are checked here.
   static Result<void> bounds(const json::object& node, const Place& place) {
     if (may_be(node, "integer")) return {};
     double lowest = -std::numeric_limits<double>::infinity();
@@ -281,8 +280,7 @@ class SchemaCheck {
     return {};
   }
 
-  /// The conversion merges objects and intersects lists of values. From anything else it makes an empty
-  /// object.
+  /// The conversion merges objects and intersects lists of values. Anything else becomes an empty object.
   Result<void> all_of(const json::object& node, const Place& place) const {
     const json::value* parts = node.if_contains("allOf");
     if (parts == nullptr || !parts->is_array()) return {};

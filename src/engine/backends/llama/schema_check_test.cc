@@ -166,8 +166,7 @@ TEST(SchemaCheck, RefusesWhatTheConversionWouldNeverEndWith) {
             std::string::npos);
 }
 
-/// Templates whose calls are not JSON ask this about every argument; the time used to double with every
-/// definition.
+/// Templates whose calls are not JSON ask this of every argument; each definition used to double the time.
 TEST(SchemaCheck, WhetherASchemaMayBeAStringIsKnownInNoTime) {
   const std::string schema =
       R"({"$ref":"#/$defs/r0","$defs":{)" +

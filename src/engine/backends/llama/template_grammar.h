@@ -19,8 +19,7 @@ bool has_format(const std::string& grammar);
 /// Whether the prompt ends inside reasoning, which the answer has to end first.
 bool begins_in_thought(const common_chat_params& params);
 
-/// A grammar for the rest of that reasoning, then JSON by `schema`. Throws if no grammar can express the
-/// schema.
+/// A grammar for the rest of that reasoning, then JSON by `schema`. Throws if no grammar can express that.
 GrammarSpec json_behind_thought(const common_chat_params& params, const std::string& schema);
 
 }  // namespace autoglm::engine

@@ -150,8 +150,7 @@ class FilteredSampler final : public TokenSampler {
     counted_.push_back({.id = token, .logit = 0, .p = 0});
   }
 
-  /// Penalties change only the logits of counted tokens, so llama.cpp is given only those, and not the
-  /// vocabulary.
+  /// Penalties change only the logits of counted tokens, so llama.cpp is given only those tokens.
   void penalize(std::span<float> logits) {
     if (counted_.empty()) return;
     for (llama_token_data& each : counted_) each.logit = logits[static_cast<std::size_t>(each.id)];

@@ -162,8 +162,7 @@ TEST(Tokenizer, RefusesAVocabularyThatWouldEndTheProcess) {
 }
 
 TEST(Tokenizer, WhatTheLibraryThrowsIsAnError) {
-  // A vocabulary of another kind without a token for every byte: llama.cpp looks up a byte token that is
-  // missing.
+  // A vocabulary of another kind without a token for every byte: llama.cpp looks up a missing token.
   const std::string path = write_vocabulary(
       "no-bytes", [](gguf_context* file) { gguf_set_val_str(file, "tokenizer.ggml.model", "llama"); });
   const auto model = load_vocabulary(path);

@@ -13,8 +13,7 @@
 
 namespace autoglm::engine {
 
-/// The tokens of a model without its weights, by default the tiny model's: grammars and templates need no
-/// more.
+/// A model's tokens without its weights, by default the tiny model's: grammars and templates need no more.
 class TinyVocabulary {
  public:
   explicit TinyVocabulary(const std::string& path = AUTOGLM_TINY_MODEL) : model_(load(path)) {}
