@@ -41,7 +41,7 @@ class Random {
   std::uint64_t counter_ = 0;
 };
 
-/// The calling thread's generator, seeded from the operating system, for numbers that need no seed.
+/// The calling thread's generator, seeded by the system, for numbers that need not be reproducible.
 Random& thread_random();
 
 }  // namespace autoglm

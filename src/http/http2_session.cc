@@ -218,9 +218,7 @@ void Http2Session::refuse(Http2Stream& stream, Refusal refusal) {
 }
 
 void Http2Session::close(std::int32_t id, bool broken) {
-  if (id == head_of_)
-    head_since_ = MonotonicTime::max();  // for a head that was refused before it was
-                                         // complete
+  if (id == head_of_) head_since_ = MonotonicTime::max();  // refused before it was complete
   const auto found = streams_.find(id);
   if (found == streams_.end()) return;
   const Http2Stream& stream = *found->second;

@@ -71,7 +71,7 @@ Task<void> Server::serve(std::unique_ptr<ByteStream> stream) {
   const ConnectionCounts::Place place(limits_.clients.get(), stream->peer());
   const bool full = connections_.size() > limits_.connections;
   if (tls_) {
-    if (full || !place.granted()) {  // a handshake to tell the client so would cost more than the refusal
+    if (full || !place.granted()) {  // a handshake costs too much just to say so
       ++counts_.refused;
       co_return;
     }

@@ -223,7 +223,7 @@ class SchemaCheck {
     return walk(**target, there);
   }
 
-  /// The conversion checks integers' bounds itself and ignores those of other numbers, which are checked here.
+  /// The conversion checks integers' bounds itself and ignores other numbers' bounds, which are checked here.
   static Result<void> bounds(const json::object& node, const Place& place) {
     if (may_be(node, "integer")) return {};
     double lowest = -std::numeric_limits<double>::infinity();
