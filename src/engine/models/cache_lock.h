@@ -14,7 +14,7 @@ class CacheLock {
  public:
   static constexpr std::string_view kFile = ".lock";
 
-  /// Nothing when the lock is taken. Makes the folder. Errors: kUnavailable, naming the folder's fault.
+  /// Nothing when the lock is taken. Makes the folder. Errors: kUnavailable, the folder cannot be used.
   static Result<std::optional<CacheLock>> try_take(const std::filesystem::path& folder);
 
   /// The lock's holder, for people: "process 123", as far as it is known.

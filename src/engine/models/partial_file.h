@@ -32,9 +32,9 @@ class PartialFile {
   Result<void> append(std::string_view bytes);
   /// Empties the file, and notes what it will be a part of.
   Result<void> begin(PartialNote note);
-  /// Reads some more MiB of the bytes that were there at opening, for the digest; true after the last one.
+  /// Reads some MiB of the bytes that were there at opening, for the digest; true when none are left.
   Result<bool> read_on();
-  /// Of all bytes, in hex; they must all have been read.
+  /// The digest of all bytes, in hex; they must all have been read.
   std::string sha256() const;
 
   /// Makes the file durable, and gives it its name.
