@@ -1,4 +1,4 @@
-"""Whole answers and what they consist of, for cases that look at what is said rather than how fast."""
+"""Whole answers and their parts, for cases that compare what is generated rather than how fast."""
 
 import concurrent.futures
 import http.client
@@ -16,20 +16,20 @@ def post(port, path, body):
         raise RuntimeError(f"status {response.status}: {data[:500].decode(errors='replace')}")
     if not body.get("stream"):
         return json.loads(data)
-    frames = [line.removeprefix("data: ") for line in data.decode().split("\n") if line.startswith("data: ")]  # no comments
+    frames = [line.removeprefix("data: ") for line in data.decode().split("\n") if line.startswith("data: ")]  # without comments
     if frames[-1] != "[DONE]" or '"error"' in frames[-2]:
         raise RuntimeError(f"a stream without its end: {data[-500:].decode(errors='replace')}")
     return [json.loads(frame) for frame in frames[:-1]]
 
 
 def at_once(function, arguments, width):
-    """`function` of each argument, `width` at a time, begun in their order; the results in their order."""
+    """Calls `function` for each argument, `width` at a time, started in order; returns the results in order."""
     with concurrent.futures.ThreadPoolExecutor(width) as pool:
         return list(pool.map(function, arguments))
 
 
 def folded(frames):
-    """What frames of one choice say together, however they were cut: {what: text or list}."""
+    """The combined content of one choice's frames, however they were cut: {what: text or list}."""
     whole = {"text": "", "token_ids": [], "logprobs": [], "calls": {}, "finish_reason": None, "usage": None}
     for frame in frames:
         if frame.get("usage"):
@@ -48,7 +48,7 @@ def folded(frames):
 
 
 def _logprobs(given):
-    """Of each token: (text, logprob, {text: logprob} of the likeliest). Chats and completions write them differently."""
+    """For each token (text, logprob, {text: logprob} of the likeliest). Chats and completions have different formats."""
     if "content" in given:
         return [(token["token"], token["logprob"], {top["token"]: top["logprob"] for top in token["top_logprobs"]})
                 for token in given["content"]]

@@ -1,4 +1,4 @@
-"""What is measured; one function a case, which returns a table: (title, header, rows, notes)."""
+"""The measurements: one function per case, which returns a table: (title, header, rows, notes)."""
 
 import itertools
 import json
@@ -24,11 +24,11 @@ from streams import affinity, streams
 from tls import tls
 from trace_replay import mooncake
 
-_seeds = itertools.count(1)  # no two prompts of a run are alike, unless they are meant to be
+_seeds = itertools.count(1)  # all prompts of a run differ, unless they are meant to be equal
 
 
 def measure(server, make_streams):
-    """One run: what the streams saw, and the CPU time it took."""
+    """One run: the streams' figures, and the CPU time used."""
     streams = make_streams(server)
     cpu = server.cpu_seconds()
     wall = run_together(streams)
@@ -42,13 +42,13 @@ def measure(server, make_streams):
 
 
 def best_of(model, slots, make_streams, key, cache_tokens, threads):
-    """Which of llama-server's configurations is the best at this; the better of two runs counts."""
+    """The best of llama-server's configurations for these streams; the better of two runs counts."""
     results = {}
     for options in llama_configurations(slots):
         try:
             with LlamaServer(model, options, threads, cache_tokens) as server:
                 value = measure(server, make_streams)[key]
-                if not results or value > max(results.values()) / 2:  # else it is far behind, and may take minutes
+                if not results or value > max(results.values()) / 2:  # else far behind, and a second run may take minutes
                     value = max(value, measure(server, make_streams)[key])
                 results[tuple(options)] = value
         except RuntimeError as error:  # its slots are too small for these prompts
@@ -61,7 +61,7 @@ def versus_llama(title, make_streams, keys, pairs, model="default", slots=8, thr
     if options is None:
         options = best_of(model, slots, make_streams, keys[0], cache_tokens, threads)
     with Ours(model, threads, cache_tokens=cache_tokens) as ours, LlamaServer(model, options, threads, cache_tokens) as theirs:
-        # Where few pairs are made a run takes minutes.
+        # With few pairs a run takes minutes, so it is not warmed up.
         runs = in_turn([ours, theirs], lambda server: measure(server, make_streams), pairs, warm=pairs > 3)
     row = [title, *compared(runs, ours, theirs, keys)]
     row.append(" ".join(options) or "defaults")
@@ -88,7 +88,7 @@ def prefix(pairs):
     keys = ["requests/s", "TTFT p50", "CPU ms a token"]
     kvu = llama_configurations(32)[1]
     rows = []
-    # A made vocabulary takes four tokens a word. Against -kvu a run takes minutes, so there are fewer.
+    # A generated vocabulary takes four tokens a word. Against -kvu a run takes minutes, so there are fewer pairs.
     for model, count, slow_pairs in (("default", 512, 3), ("0.5b", 128, 1)):
         def streams(server, count=count):
             shared = words(count, next(_seeds))
@@ -122,7 +122,7 @@ def stall(pairs):
             stream.stop.set()
         for stream in streams:
             stream.join()
-        # A gap counts if it ended in this time: the first prompt's may have begun before.
+        # A gap counts if it ended in this time: the first prompt's gap may have begun before.
         gaps = [b - a for stream in streams for a, b in zip(stream.times, stream.times[1:]) if began <= b <= ended]
         if failed := [p.error or p.status for p in prompts if p.usage is None]:
             raise RuntimeError(f"{server.name}: a prompt was not answered: {failed}")
@@ -133,7 +133,7 @@ def stall(pairs):
     rows = []
     for model in ("default", "0.5b"):
         options = llama_configurations(8)[1]
-        # A made vocabulary takes four tokens a word, which need a context of their own.
+        # A generated vocabulary takes four tokens a word, which need a larger context.
         room = {"context": 8192, "cache_tokens": 24576} if model == "0.5b" else {"cache_tokens": 16384}
         with Ours(model, **room) as ours, LlamaServer(model, options, 2, room["cache_tokens"]) as theirs:
             runs = []

@@ -1,4 +1,4 @@
-"""What connections cost that do nothing, and what readers that do not read cost others."""
+"""The cost of idle connections, and the cost to other clients of readers that do not read."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ PADDING, EVENTS = 4_000, 300
 
 
 def use(server, kind, context):
-    """A connection that has had an answer, and is kept."""
+    """A connection that has had an answer and stays open."""
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
     if context:
         connection = context.wrap_socket(connection)

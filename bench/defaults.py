@@ -1,4 +1,4 @@
-"""What users get who set nothing: our defaults against llama-server's, and against every fixed number of threads."""
+"""Users' results without any settings: our defaults against llama-server's, and against every fixed number of threads."""
 
 import itertools
 import os
@@ -37,7 +37,7 @@ class Busy(Idle):
 
     def __enter__(self):
         self.wrk = subprocess.Popen(["wrk", "-t1", f"-c{CONNECTIONS}", "-d600s", self.url], stdout=subprocess.DEVNULL)
-        time.sleep(0.5)  # it has connected, and the engine's decisions have seen it
+        time.sleep(0.5)  # it has connected, and the engine has adapted to it
         return self
 
     def __exit__(self, *_):
@@ -58,7 +58,7 @@ def shared(count):
     return streams
 
 
-# Title, what arrives, what else there is, and what llama-server is told: its slots are no default that anybody keeps.
+# Title, streams, other load, and llama-server's options: its default number of slots is one that no user keeps.
 WORKLOADS = (
     ("1 stream", distinct(1, 256), Idle, []),
     ("8 streams", distinct(8, 64), Idle, ["-np", "8", "-kvu", "-b", "512", "-ub", "512"]),
@@ -80,7 +80,7 @@ def measure(server, make_streams, beside):
 
 
 def default_rows(pairs):
-    """Ours as it comes against llama-server as it comes, for `generate`."""
+    """Our defaults against llama-server's defaults, for `generate`."""
     rows = []
     for title, make_streams, beside, options in WORKLOADS:
         with Ours("default", threads=None, context=None, cache_tokens=None) as ours, \
@@ -89,7 +89,7 @@ def default_rows(pairs):
         row = [f"defaults, {title}"]
         for key in ("tokens/s", "TTFT p50", "CPU ms a token"):
             mine, other = (statistics.median(run[side][key] for run in runs) for side in (ours, theirs))
-            # A busy server's CPU time is what it answered the connections with.
+            # A busy server's CPU time went into answering the connections.
             row.append("" if beside is Busy and key.startswith("CPU") else
                        f"{mine:.3g} / {other:.3g} = {Ratio([(run[ours][key], run[theirs][key]) for run in runs])}")
         rows.append([*row, " ".join(options) or "defaults"])

@@ -1,4 +1,4 @@
-"""The gateway before ten and before ten thousand endpoints: what the number costs a request, by policy."""
+"""The gateway in front of ten and of ten thousand endpoints: what their number costs a request, by policy."""
 
 import contextlib
 import statistics
@@ -13,14 +13,14 @@ POLICIES = ("least_connections", "least_load", "power_of_two", "round_robin", "p
 
 
 def addresses(count, port):
-    """One server behind as many addresses of the loopback network as there shall be endpoints."""
+    """One server behind `count` addresses of the loopback network, one for each endpoint."""
     return [f"127.{1 + i // 62500}.{1 + i // 250 % 250}.{1 + i % 250}:{port}" for i in range(count)]
 
 
 def measure(policy, count, port, pairs, seconds):
     with Gateway(addresses(count, port), 0, balance=policy, health={"interval": "1h"}) as server:
-        time.sleep(count / 1000 + 1)  # the first check of each, one a millisecond, which also finds out who it is
-        # Each endpoint gets its connection first, which is kept.
+        time.sleep(count / 1000 + 1)  # the first check of each, one a millisecond, which also recognizes its kind
+        # Opens each endpoint's connection first, which then stays open.
         warmed = 0
         while warmed < 3 * count:
             warmed += load(server, 1, 1)["requests"]

@@ -32,7 +32,7 @@ end
 
 
 class Nginx(Process):
-    """One worker; `servers` are the blocks of its http section."""
+    """nginx with one worker; `servers` are the blocks of its http section."""
 
     name = "nginx"
 
@@ -60,7 +60,7 @@ def upstreams(cpu):
 
 
 def nginx_proxy(ports, cpu, tls=None, http2=False):
-    """`tls`: files of a certificate and its key; `http2`: without TLS."""
+    """`tls`: a certificate's file and its key's; `http2`: HTTP/2 without TLS."""
     port, plain = free_port(), free_port() if http2 else None
     secure = f"listen 127.0.0.1:{port} ssl; ssl_certificate {tls[0]}; ssl_certificate_key {tls[1]}; ssl_protocols TLSv1.2 TLSv1.3;" if tls else ""
     servers = " ".join(f"server 127.0.0.1:{p};" for p in ports)
@@ -101,7 +101,7 @@ class Gateway(Process):
     name = "Open-AutoGLM"
 
     def __init__(self, ports, cpu, tls=None, server=None, models=None, **pool):
-        """`ports`: of 127.0.0.1, or addresses with their port. `models` are instead of those."""
+        """`ports`: ports of 127.0.0.1, or addresses with their port. `models` replaces them."""
         self.tls = tls
         port = free_port()
         self.folder = tempfile.TemporaryDirectory(prefix="bench-gateway-")

@@ -1,4 +1,4 @@
-"""What each hostile input of the test suite's table gets, and what it costs."""
+"""The outcome and the cost of each hostile input in the test suite's table."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ PATIENCE_S = 60
 
 
 def cpu_ms(pid):
-    """Of all of its threads, by the scheduler's own count: the clock of /proc/PID/stat is too coarse."""
+    """CPU time of all of the process's threads, by the scheduler's count: the clock of /proc/PID/stat is too coarse."""
     total = 0
     for thread in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{thread}/schedstat") as file:

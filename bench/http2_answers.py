@@ -1,4 +1,4 @@
-"""HTTP/2 against nginx: CPU time of an answer, small and of its own, and of a small chat that is passed on, on one core."""
+"""HTTP/2 against nginx: CPU time of a small answer of the server's own, and of a small chat that is passed on, on one core."""
 
 import contextlib
 import os
@@ -37,7 +37,7 @@ def http2(pairs):
         stack.enter_context(behind)
         ours, theirs = stack.enter_context(Gateway(ports, 0)), stack.enter_context(nginx_proxy(ports, 0, http2=True))
         runs = {name: [] for name in LOADS}
-        for i in range(-1, pairs):  # the first is for pages and buffers
+        for i in range(-1, pairs):  # the first run warms up pages and buffers
             for name, (path, body, requests) in LOADS.items():
                 results = {side: h2load(side, path, body, requests // (1 if i >= 0 else 10)) for side in [ours, theirs][:: 1 if i % 2 else -1]}
                 if i >= 0:

@@ -1,4 +1,4 @@
-"""An engine in a process of its own that is killed, again and again, under load."""
+"""An engine in its own process, which is killed again and again under load."""
 
 import http.client
 import os
@@ -14,7 +14,7 @@ KILLS, CLIENTS = 20, 2
 
 
 def child_of(pid):
-    """The pid of its one child, or None."""
+    """The pid of the process's only child, or None."""
     for thread in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{thread}/children") as file:
             if children := file.read().split():

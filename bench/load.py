@@ -1,4 +1,4 @@
-"""The clients: each stream is a thread that notes when its tokens came."""
+"""The clients: each stream is a thread that records when its tokens arrive."""
 
 import http.client
 import json
@@ -21,7 +21,7 @@ class Stream(threading.Thread):
     def __init__(self, port, prompt, max_tokens, start=None, **body):
         super().__init__(daemon=True)
         self.port, self.start_event = port, start
-        # Both servers know these fields; each ignores the other's.
+        # Both servers know these fields; each ignores fields that only the other one knows.
         self.body = {"prompt": prompt, "max_tokens": max_tokens, "stream": True, "ignore_eos": True, "temperature": 0,
                      "stream_options": {"include_usage": True}, **body}
         self.times, self.status, self.usage, self.error = [], None, None, None
@@ -55,7 +55,7 @@ class Stream(threading.Thread):
                 break
 
     def abort(self):
-        """Closes the socket under the thread that reads it."""
+        """Shuts the socket down while the stream's thread reads it."""
         self.stop.set()
         self.connection.sock.shutdown(socket.SHUT_RDWR)
 
@@ -69,12 +69,12 @@ class Stream(threading.Thread):
 
 
 def run_together(streams):
-    """Starts all at one moment; returns the wall time until the last has ended."""
+    """Starts all streams at the same moment; returns the wall time until the last one has ended."""
     start = threading.Event()
     for stream in streams:
         stream.start_event = start
         stream.start()
-    time.sleep(0.05)  # they have connected
+    time.sleep(0.05)  # until all have connected
     began = time.monotonic()
     start.set()
     for stream in streams:

@@ -1,4 +1,4 @@
-"""What can be said about alternated pairs of measurements."""
+"""Statistics of alternated pairs of measurements."""
 
 import random
 import statistics
@@ -14,7 +14,7 @@ def percentile(values, share):
 
 
 class Ratio:
-    """Ours to theirs, of pairs; the bounds are a bootstrap's of the median, from a fixed seed."""
+    """The ratio of ours to theirs over pairs; the bounds are a bootstrap's of the median, from a fixed seed."""
 
     def __init__(self, pairs):
         self.ratios = [ours / theirs for ours, theirs in pairs]
@@ -28,7 +28,7 @@ class Ratio:
 
 
 def compared(runs, ours, peer, keys):
-    """Cells of a table: each key's medians and their ratio, of runs that hold both sides' figures."""
+    """Cells of a table: each key's medians and their ratio, from runs that hold both sides' figures."""
     def cell(key):
         mine, theirs = (statistics.median(run[side][key] for run in runs) for side in (ours, peer))
         return f"{mine:.3g} / {theirs:.3g} = {Ratio([(run[ours][key], run[peer][key]) for run in runs])}"

@@ -37,7 +37,7 @@ def table(name, pairs, result):
 
 
 def write(name, text):
-    """Puts a table in the place of its last one."""
+    """Replaces the table's last version in the document."""
     with open(DOCUMENT) as file:
         document = file.read()
     section = f"<!-- {name} -->\n{text}\n<!-- /{name} -->"

@@ -1,4 +1,4 @@
-"""That answers do not depend on what happens to them: a full cache, a death in the middle."""
+"""Whether answers are independent of a full cache, or of a server's death in the middle."""
 
 import itertools
 import math
@@ -8,7 +8,7 @@ from answers import at_once, folded, post
 from load import words
 from servers import Ours
 
-# Two tokens this near, in nats or in probability, are a tie: batches of another size differ by as much.
+# NEAR: two tokens this near, in nats or in probability, are a tie: batches of different sizes differ by as much.
 MODELS = ("tiny", "default")
 NEAR = 0.1
 ITEMS = {"type": "array", "items": {"type": "integer"}, "minItems": 20, "maxItems": 30}
@@ -31,11 +31,11 @@ def gap(body, index, wanted, other):
     if other not in likeliest:
         if body["temperature"] == 0:
             return math.inf
-        other = order[-1]  # of those that may be drawn the last has made place for it
+        other = order[-1]  # `other` would have replaced the last of those that may be drawn
     apart = abs(logprob - likeliest[other])
     if body["temperature"] == 0:
         return apart
-    # A draw falls on one side of an edge or the other, in the order of likelihood; near ties may change that, too.
+    # A draw falls on one side of an edge or the other, in the order of likelihood; near ties may change the order, too.
     edges = list(itertools.accumulate(math.exp(likeliest[token]) for token in order))
     draw = uniform_draw(body["seed"], index) * edges[-1]
     place = order.index(other)
@@ -43,7 +43,7 @@ def gap(body, index, wanted, other):
 
 
 class Comparison:
-    """Counts what is the same; of what is not, how near the first different token was to the one it should have been."""
+    """Counts equal answers; for the others, measures how near the first different token was to the expected one."""
 
     def __init__(self):
         self.same, self.gaps, self.drift, self.unlike = 0, [], 0.0, []
@@ -61,7 +61,7 @@ class Comparison:
             self.same += 1
 
     def columns(self):
-        """What HEADER names. The same tokens with another text, usage or end are a defect, never a tie."""
+        """The columns of HEADER. Equal tokens with another text, usage or end are a defect, never a tie."""
         if self.unlike:
             raise RuntimeError(f"{len(self.unlike)} answers of the same tokens differ, the first: {self.unlike[0]}")
         count = self.same + len(self.gaps)
@@ -89,7 +89,7 @@ def overcommit(pairs, requests=32, tokens=256, times=4):
                         "stream_options": {"include_usage": True}, "return_token_ids": True, "logprobs": 20, "priority": i % 3,
                         "temperature": i % 2, "top_k": 20, "seed": seed})
                 alone = at_once(ask, bodies, 1)
-                # Nothing that was computed alone may help the crowd.
+                # The crowd must not reuse what was computed alone.
                 crowd = at_once(ask, [{**body, "cache_salt": "crowd"} for body in bodies], requests)
                 need += sum(answer["usage"]["total_tokens"] for answer in alone)
                 for body, wanted, got in zip(bodies, alone, crowd):
@@ -103,7 +103,7 @@ def overcommit(pairs, requests=32, tokens=256, times=4):
 
 
 def resumable(i, fixture):
-    """A request of one of several kinds; on the fixture also of kinds of which nobody could tell how near a tie is."""
+    """A request of one of several kinds; on the fixture also of kinds for which the distance of a tie cannot be measured."""
     common = {"max_tokens": 60 if fixture else 40, "seed": i, "stream": True, "stream_options": {"include_usage": True}, "return_token_ids": True}
     prompt, chat = words(20, i), {"messages": [{"role": "user", "content": words(20, i)}], "logprobs": True, "top_logprobs": 20, **common}
     parameters = {"type": "object", "properties": {"numbers": ITEMS}, "required": ["numbers"]}
@@ -123,7 +123,7 @@ def resumable(i, fixture):
 
 
 def cuts(frames, every):
-    """(tokens so far, frames that are still to come) at each tenth token, but not behind the last."""
+    """(tokens so far, remaining frames) at every `every`th token, but not after the last one."""
     tokens, due = [], every
     for i, frame in enumerate(frames[:-1]):
         tokens = tokens + [token for choice in frame["choices"] for token in choice.get("token_ids") or []]
@@ -145,7 +145,7 @@ def resume(_pairs, generations=200, every=10, width=8):
                 created = frames[0]["created"]
                 results = []
                 for tokens, rest in cuts(frames, every):
-                    # Elsewhere nothing of it is cached.
+                    # Another server would have nothing of it cached.
                     again = {**body, "resume": {"token_ids": tokens, "created": created}, "cache_salt": f"{i} {len(tokens)}"}
                     results.append((body, rest, folded(post(server.port, path, again)), len(tokens)))
                 return results

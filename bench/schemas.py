@@ -1,4 +1,4 @@
-"""Answers that keep to JSON schemas: whether all do, and what that costs in speed."""
+"""Answers constrained by JSON schemas: whether all conform, and what that costs in speed."""
 
 import json
 import random
@@ -16,7 +16,7 @@ FORMATS = {"date": r"\d{4}-\d\d-\d\d", "time": r"\d\d:\d\d:\d\d.*", "uuid": r"[0
 
 
 def make_schema(rng, depth=0):
-    """A schema that only short texts keep to, so that no answer is cut off."""
+    """A schema that allows only short texts, so that no answer is cut off."""
     kinds = ["enum", "const", "string", "pattern", "format", "integer", "range", "number", "boolean", "null"]
     if depth < 2:
         kinds += ["object", "array", "tuple", "anyOf"] * 2
@@ -93,7 +93,7 @@ def same(a, b):
 
 
 def keeps_to(schema, value):
-    """Whether `value` is what the schema describes; for the keywords that make_schema writes."""
+    """Whether `value` conforms to `schema`, for the keywords that make_schema uses."""
     if "anyOf" in schema:
         return any(keeps_to(option, value) for option in schema["anyOf"])
     if "enum" in schema or "const" in schema:
@@ -116,7 +116,7 @@ def keeps_to(schema, value):
 
 
 def complaint(schema, answer):
-    """What is wrong with an answer; None if it keeps to its schema."""
+    """What is wrong with an answer; None if it conforms to its schema."""
     choice = answer["choices"][0]
     try:
         if choice["finish_reason"] == "stop" and keeps_to(schema, json.loads(choice["message"]["content"])):
@@ -134,7 +134,7 @@ def timed(function, bodies, width):
 
 def schema(pairs, answers=500, width=8):
     """500 answers that must keep to JSON schemas, all different: whether they do, and tokens/s against free text"""
-    count = -(-answers // (2 * pairs))  # of one temperature and pair
+    count = -(-answers // (2 * pairs))  # per temperature and pair
     rows = []
     for temperature in (0, 1):
         rng = random.Random(1)
@@ -150,7 +150,7 @@ def schema(pairs, answers=500, width=8):
                     "name": "answer", "strict": True, "schema": wanted}}} for body, wanted in zip(bodies, schemas)]
                 took, given = timed(ask, strict, width)
                 wrong += filter(None, map(complaint, schemas, given))
-                # Free text of the same lengths; its prompts are read again, as those before were.
+                # Free text of the same lengths; its prompts are computed anew, like those before.
                 lengths = [answer["usage"]["completion_tokens"] for answer in given]
                 free = [{**body, "max_tokens": length, "ignore_eos": True, "cache_salt": "free"} for body, length in zip(bodies, lengths)]
                 free_took, _ = timed(ask, free, width)

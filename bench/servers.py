@@ -1,4 +1,4 @@
-"""The servers that are compared: started on free ports, ended by their own pid."""
+"""The servers that are compared: started on free ports, ended by their pid."""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ MAKE_MODEL = os.path.join(ROOT, "build", "release", "bin", "make_model")
 
 
 def model_path(name):
-    """`default` is what `./dev run` fetches; the others are made here, once."""
+    """`default` is the model that `./dev run` fetches; the others are made here, once."""
     if name == "default":
         cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
         return os.path.join(cache, "open-autoglm", "models", "smollm2-135m-instruct", "SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -35,8 +35,8 @@ def free_port():
 class Process:
     """A server's process, from its start to /health 200."""
 
-    tls = None  # whether its port speaks it
-    health_port = None  # where HTTP/1.1 is spoken, if not at its port
+    tls = None  # whether its port speaks TLS
+    health_port = None  # the port for HTTP/1.1, if it is another one
 
     def __init__(self, command, port, env=None):
         self.port = port
@@ -82,7 +82,7 @@ class Process:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def rest(self):
-        """Until it uses no CPU: llama-server's compute threads poll for a good while after an answer, at the next one's cost."""
+        """Waits until it uses no CPU: llama-server's compute threads poll long after an answer, at the next answer's cost."""
         before = None
         while (now := self.cpu_seconds()) != before:
             before = now
@@ -101,7 +101,7 @@ class Process:
 
 
 def given(**settings):
-    """But for those that are None: these are left to the server's defaults."""
+    """The settings that are not None; the others are left to the server's defaults."""
     return {key: value for key, value in settings.items() if value is not None}
 
 
@@ -134,12 +134,12 @@ def llama_configurations(slots):
 
 
 def in_turn(servers, run, turns, warm=True):
-    """What `run` says of each server, one behind the other in an order that turns, each when all are at rest: {server: result} a turn."""
+    """Calls `run` for each server in rotating order, each time with all servers at rest; returns {server: result} per turn."""
     def alone(server):
         for each in servers:
             each.rest()
         return run(server)
 
     for server in servers if warm else ():
-        alone(server)  # pages, buffers, and what is learnt
+        alone(server)  # warms up pages, buffers and what is learnt
     return [{server: alone(server) for server in servers[i % len(servers):] + servers[:i % len(servers)]} for i in range(turns)]

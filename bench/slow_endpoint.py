@@ -1,4 +1,4 @@
-"""One of five endpoints is ten times as slow: when first tokens come, by policy."""
+"""One of five endpoints is ten times as slow: time to the first token, by policy."""
 
 import asyncio
 import contextlib
@@ -11,13 +11,13 @@ from gateway import Gateway
 from ratios import Ratio, percentile
 from servers import free_port
 
-PLACES, FAST, SLOW = 4, 0.02, 0.2  # what each works on at a time, and for how long each request
-RATE, REQUESTS = 200, 1000  # a second, arriving whenever they like; the slow one could do 20, a fifth is 40
+PLACES, FAST, SLOW = 4, 0.02, 0.2  # concurrent requests of an endpoint, and seconds per request
+RATE, REQUESTS = 200, 1000  # requests a second, at random times; the slow endpoint could do 20, and a fifth is 40
 FIRST = b'data: {"choices":[{"index":0,"delta":{"content":"word"},"finish_reason":"stop"}]}\n\n'
 
 
 class Endpoint:
-    """Streams one token to each request, and tells its load as vLLM does."""
+    """Streams one token to each request, and reports its load as vLLM does."""
 
     def __init__(self, seconds):
         self.port, self.seconds, self.here, self.places = free_port(), seconds, 0, asyncio.Semaphore(PLACES)

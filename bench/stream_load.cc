@@ -1,18 +1,16 @@
-// Both ends of the bench of streams, cheap enough to leave the proxy between them the slow part:
+// Both ends of the bench of streams, cheap enough that the proxy between them is the slow part:
 //
-//   stream_load serve PORT EVENTS MILLISECONDS BYTES   an upstream: each POST is answered by a stream of so
-//   many
-//                                                      events, one each so many milliseconds, with a word of
-//                                                      so many bytes; each GET by 200
-//   stream_load load PORT STREAMS                      opens so many streams and reads them to their end;
-//   prints
-//                                                      "STREAMS n FINISHED n EVENTS n P99 ms", which is of
-//                                                      the time between two reads of a stream
-//   stream_load deaf PORT STREAMS                      opens so many of the model "deaf", says "OPEN n", and
-//   reads nothing until its
-//                                                      standard input ends
+//   stream_load serve PORT EVENTS MILLISECONDS BYTES
+//       an upstream: answers each POST with a stream of EVENTS events, one every MILLISECONDS, each with a
+//       word of BYTES bytes; answers each GET with 200
+//   stream_load load PORT STREAMS
+//       opens STREAMS streams and reads them to their end; prints "STREAMS n FINISHED n EVENTS n P99 ms",
+//       where P99 is of the time between two reads of a stream
+//   stream_load deaf PORT STREAMS
+//       opens STREAMS streams of the model "deaf", prints "OPEN n", and reads nothing until its standard
+//       input ends
 //
-// One thread and one epoll set each; no more of HTTP than the two proxies' own messages need.
+// One thread and one epoll set each; understands no more of HTTP than the two proxies' messages need.
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -60,7 +58,7 @@ void watch(int epoll, int fd) {
 }
 
 void send_all(int fd, std::string_view bytes) {
-  // Far below what a socket's buffer holds.
+  // Far less than a socket's buffer holds.
   if (::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT) !=
       static_cast<ssize_t>(bytes.size()))
     std::fprintf(stderr, "stream_load: a peer does not read\n");
@@ -76,7 +74,7 @@ std::string padding(std::size_t bytes) {
   return bytes == 0 ? "" : R"(,"padding":")" + std::string(bytes, 'x') + '"';
 }
 
-/// Streams whose turn is in the same millisecond of their period.
+/// Sends events to streams, grouped by the millisecond of the period in which they are due.
 class Upstream {
  public:
   Upstream(const char* port, int events, int period, std::size_t bytes)
@@ -143,7 +141,7 @@ class Upstream {
     }
   }
 
-  /// Who does not read gets no more until it does.
+  /// A stream whose reader does not read gets no more until it does.
   void emit(std::vector<Stream>& turn) const {
     static const std::string end = chunk("data: [DONE]\n\n") + "0\r\n\r\n";
     for (Stream& stream : turn) {
@@ -165,8 +163,8 @@ class Upstream {
   std::unordered_map<int, std::string> requests_;
 };
 
-/// A new connection that has asked `model` for a stream; its kernel's buffer for what comes is
-/// `receive_buffer`, or 0 for the usual one.
+/// A new connection that has asked `model` for a stream; `receive_buffer` is the size of the kernel's receive
+/// buffer, or 0 for the default.
 int ask(const char* port, const std::string& model, int receive_buffer) {
   const std::string body =
       R"({"model":")" + model +
@@ -203,7 +201,7 @@ double percentile_99(std::vector<double>& values) {
 int load(const char* port, int streams) {
   const int epoll = ::epoll_create1(0);
   struct Reader {
-    std::string tail;  // what was read last, so that words cut in two are found
+    std::string tail;  // the end of the last read, so that words cut in two are found
     Clock::time_point read = {};
   };
   std::unordered_map<int, Reader> readers;
@@ -219,7 +217,7 @@ int load(const char* port, int streams) {
     std::array<epoll_event, 256> ready;
     const int count =
         ::epoll_wait(epoll, ready.data(), static_cast<int>(ready.size()), started < streams ? 1 : 30'000);
-    if (count == 0 && started == streams) break;  // nothing moves any more
+    if (count == 0 && started == streams) break;  // no stream makes progress any more
     for (int i = 0; i < count; ++i) {
       const int fd = ready[static_cast<std::size_t>(i)].data.fd;
       std::array<char, 16384> bytes;

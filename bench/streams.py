@@ -26,7 +26,7 @@ class Upstream(Process):
 
 
 def run_streams(server, cpu):
-    """All streams once; the memory is the most that was resident, above what it was before."""
+    """Runs all streams once; the memory is the highest resident size, less the size before."""
     before, resident = server.cpu_seconds(), server.resident_mib()
     process = subprocess.Popen(["taskset", "-c", str(cpu), STREAM_LOAD, "load", str(server.port), str(STREAMS)],
                                stdout=subprocess.PIPE, text=True)
@@ -48,7 +48,7 @@ def streams(pairs):
         peer = stack.enter_context(nginx_proxy([behind.port], 0))
         runs, growth = [], []
         for i in range(pairs):
-            # A fresh one each time: what streams cost is what a process that has served none grows by.
+            # A fresh gateway each time: the streams' memory is the growth of a process that has served none before.
             with Gateway([behind.port], 0) as ours:
                 sides = {"ours": ours, "nginx": peer}
                 runs.append({side: run_streams(sides[side], 1) for side in list(sides)[:: 1 if i % 2 else -1]})
@@ -85,7 +85,7 @@ def affinity(pairs):
                         raise RuntimeError(f"status {response.status}")
                 figures.append((server.cpu_seconds() - before) * 1e3 / requests)
                 connection.close()
-            figures = sorted(figures[1:])  # the first warms up
+            figures = sorted(figures[1:])  # the first run warms up
             rows.append([balance, f"{statistics.median(figures):.2f} ({figures[0]:.2f}–{figures[-1]:.2f})"])
     size = len(json.dumps(body)) // 1000
     return ("Gateway: long prompts", ["Balance", "CPU ms a request"], rows,

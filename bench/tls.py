@@ -22,7 +22,7 @@ wrk.path = "/v1/models"
 
 
 def certificate(folder):
-    """(certificate, key) that signs itself: P-256."""
+    """A self-signed P-256 certificate and its key: (certificate, key)."""
     pair = os.path.join(folder, "tls.crt"), os.path.join(folder, "tls.key")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
                     "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", pair[0], "-keyout", pair[1]],
@@ -57,7 +57,7 @@ def tls(pairs, seconds=3):
         stack.enter_context(behind)
         ours, theirs = stack.enter_context(Gateway(ports, 0, tls=pair)), stack.enter_context(nginx_proxy(ports, 0, tls=pair))
         runs = {name: [] for name in LOADS}
-        for i in range(-1, pairs):  # the first is for pages and buffers
+        for i in range(-1, pairs):  # the first run warms up pages and buffers
             for name, (lua, connections) in LOADS.items():
                 order = [ours, theirs][:: 1 if i % 2 else -1]
                 results = {server: wrk(server, lua, 1, 1 if i < 0 else seconds, connections) for server in order}

@@ -1,4 +1,4 @@
-"""Real conversations' prefixes: what our cache finds again, against an LRU that is told everything in order."""
+"""Real conversations' prefixes: how much our cache reuses, against an offline LRU that sees all requests in order."""
 
 import collections
 import json
@@ -7,21 +7,21 @@ import os
 from answers import at_once, post
 from servers import Ours
 
-BLOCK = 16  # tokens of a block of our cache; the trace's blocks have 512
+BLOCK = 16  # tokens per block of our cache; the trace's blocks have 512
 SCALE = 512 // BLOCK
-TOKEN_BYTES = 256  # of the model of one layer, in the cache
+TOKEN_BYTES = 256  # size of a token in the cache of the one-layer model
 REQUESTS = 1000
 VARIABLE = "AUTOGLM_MOONCAKE_TRACE"
 
 
 class OfflineLru:
-    """Blocks by last use. A block is found only behind those before it, so a prompt's end goes before its beginning."""
+    """Blocks by last use. A block is found only after all blocks before it, so a prompt's end is evicted before its beginning."""
 
     def __init__(self, blocks):
         self.blocks, self.kept = blocks, collections.OrderedDict()
 
     def found(self, ids):
-        """How many blocks at the beginning are kept."""
+        """How many blocks of the beginning are in the cache."""
         return next((i for i, block in enumerate(ids) if block not in self.kept), len(ids))
 
     def use(self, ids):
@@ -33,7 +33,7 @@ class OfflineLru:
 
 
 def read_trace():
-    """The first requests: (tokens of the prompt, its blocks, tokens of the answer), all a 32nd as long."""
+    """The first requests: (tokens of the prompt, its blocks, tokens of the answer), scaled to a 32nd of their length."""
     path = os.environ.get(VARIABLE, "")
     if not os.path.isfile(path):
         raise SystemExit(f"bench: mooncake needs Mooncake's conversation trace: set {VARIABLE} to the path of its "
@@ -58,7 +58,7 @@ def tokens_of(length, ids):
 def offline_share(requests, cells):
     lru, hits, tokens = OfflineLru(cells // BLOCK), 0, 0
     for number, (length, ids, answer) in enumerate(requests):
-        # The last token is always computed, for its logits; the last one answered never is.
+        # A prompt's last token is always computed, for its logits; an answer's last token never is.
         hits += BLOCK * lru.found(ids[: (length - 1) // BLOCK])
         tokens += length
         own = [(number, i) for i in range((length + answer - 1) // BLOCK - length // BLOCK)]

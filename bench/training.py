@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What servers do all day, once through, for the compiler's profile (`./dev profile`): chats and streams through the gateway, plain, within TLS
-and over HTTP/2, and the engine's own answers. The binary that counts is in AUTOGLM_BENCH_BINARY."""
+"""A server's typical work, once through, for the compiler's profile (`./dev profile`): chats and streams through the gateway,
+plain, within TLS and over HTTP/2, and the engine's own answers. AUTOGLM_BENCH_BINARY is the instrumented binary."""
 
 import contextlib
 import random

@@ -1,5 +1,5 @@
 # Which clang compiles, decided once for llama.cpp and for our own code: the first of cmake/clang-versions that is installed.
-# tools/dev/packages.sh installs by the same list. CC and CXX, and -DCMAKE_CXX_COMPILER, go first. Include before project().
+# tools/dev/packages.sh installs by the same list. CC, CXX and -DCMAKE_CXX_COMPILER take precedence. Include before project().
 file(STRINGS "${CMAKE_CURRENT_LIST_DIR}/clang-versions" clang_versions)
 list(TRANSFORM clang_versions PREPEND clang++- OUTPUT_VARIABLE clang_names)
 

@@ -1,4 +1,4 @@
-# Compilers, flags and sanitizers for our own code. llama.cpp has flags of its own (third_party/llama).
+# Compilers, flags and sanitizers for our own code. llama.cpp has its own flags (third_party/llama).
 
 list(GET clang_versions 0 oldest_clang)
 set(compiler "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION} (${CMAKE_CXX_COMPILER})")
@@ -30,10 +30,10 @@ add_library(autoglm_flags INTERFACE)
 target_compile_options(autoglm_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wunused -Woverloaded-virtual
   -Werror -fno-omit-frame-pointer
-  # Designated initializers are how options are passed here; the rest is what its struct says.
+  # Options are passed here as designated initializers; members left out keep their struct's defaults.
   -Wno-missing-designated-field-initializers)
 target_compile_definitions(autoglm_flags INTERFACE AUTOGLM_VERSION="${PROJECT_VERSION}")
-# gcc looks for "ld.lld", which Debian has in clang's own folder alone.
+# gcc looks for "ld.lld", which Debian installs only in clang's own folder.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(TRANSFORM clang_versions REPLACE "^(.*)$" "/usr/lib/llvm-\\1/bin" OUTPUT_VARIABLE lld_folders)
   find_program(AUTOGLM_LLD ld.lld PATHS ${lld_folders} REQUIRED)
@@ -46,11 +46,11 @@ if(AUTOGLM_SANITIZE)
   add_compile_options(-fsanitize=${AUTOGLM_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${AUTOGLM_SANITIZE})
 endif()
-# Which branches are taken and which functions matter, as counted in a server at work (`./dev profile`,
-# docs/adr/0013-profile.md). Functions that the profile does not know, or that have changed since, are compiled as without it.
+# Which branches are taken and which functions are hot, as counted in a running server (`./dev profile`,
+# docs/adr/0013-profile.md). Functions that the profile lacks, or that have changed since, are compiled without it.
 set(AUTOGLM_PROFILE "" CACHE STRING "use: optimize by cmake/open-autoglm.profdata; make: count for a new one; empty: neither")
 set(AUTOGLM_PROFILE_DATA "${CMAKE_CURRENT_SOURCE_DIR}/cmake/open-autoglm.profdata")
-# Local functions go by their file's name without its folders, which all united sources share (cmake/Unity.cmake).
+# Local functions are named after their file without its folders; all united sources share that name (cmake/Unity.cmake).
 set(profile_names -mllvm -static-func-full-module-prefix=false)
 if(AUTOGLM_PROFILE AND NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   message(STATUS "The profile is clang's: this build goes without")

@@ -17,7 +17,7 @@ pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
 pkg_check_modules(edit REQUIRED IMPORTED_TARGET libedit)
 
-# yaml-cpp 0.7 exports a plain name; give it the form of the others.
+# yaml-cpp 0.7 exports a name without a namespace; give it the form of the other packages.
 if(NOT TARGET yaml-cpp::yaml-cpp)
   add_library(yaml-cpp::yaml-cpp ALIAS yaml-cpp)
 endif()

@@ -1,4 +1,4 @@
-# llama.cpp as the INTERFACE target `llama_cpp`: llama, ggml and of llama-common what chats, templates and grammars need, with
+# llama.cpp as the INTERFACE target `llama_cpp`: llama, ggml and the parts of llama-common for chats, templates and grammars, with
 # the headers they need (vendored nlohmann json among them, as <nlohmann/json.hpp>), as SYSTEM includes. It is built
 # once per checkout, in build/llama, by third_party/llama; all presets, sanitized ones too, link the same libraries.
 set(AUTOGLM_LLAMA_DIR "${CMAKE_SOURCE_DIR}/build/llama" CACHE PATH "Where `./dev setup` puts llama.cpp: src/ and out/")
@@ -19,7 +19,7 @@ endif()
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
   "${CMAKE_SOURCE_DIR}/third_party/llama/PIN" "${llama_out}/BUILT")
 
-# The exported targets name these; the release build of llama.cpp may have been configured with OpenMP.
+# The exported targets refer to these packages; llama.cpp may have been built with OpenMP.
 find_package(Threads REQUIRED)
 if(AUTOGLM_LLAMA_BUILT_OPENMP)
   find_package(OpenMP REQUIRED)
@@ -29,10 +29,10 @@ include("${llama_out}/llama-targets.cmake")
 add_library(llama_cpp INTERFACE)
 target_link_libraries(llama_cpp INTERFACE llama-chat llama)
 target_compile_definitions(llama_cpp INTERFACE AUTOGLM_LLAMA_RELEASE="${AUTOGLM_LLAMA_BUILT_RELEASE}")
-# common/ carries code that we never call (speculation, a fitting of parameters); it was compiled in sections for this.
+# common/ has code that we never call (speculation, fitting of parameters); it was compiled in sections so that it can be dropped.
 target_link_options(llama_cpp INTERFACE -Wl,--gc-sections)
 
-# Headers that it does not export, and its sources, for tests of all that it knows.
+# Headers that llama.cpp does not export, and its sources, for tests that cover everything it supports.
 add_library(llama_source INTERFACE)
 target_include_directories(llama_source SYSTEM INTERFACE "${AUTOGLM_LLAMA_DIR}/src/src")
 target_compile_definitions(llama_source INTERFACE AUTOGLM_LLAMA_SOURCE="${AUTOGLM_LLAMA_DIR}/src")

@@ -2,7 +2,7 @@
 #
 #   add_room(config
 #     SOURCES  tree.cc ...
-#     ALONE    generated.cc            # sources that are not compiled together with others, each with its reason beside it
+#     ALONE    generated.cc            # sources that must be compiled alone, each with its reason beside it
 #     TESTS    tree_test.cc ...        # become the binary config_test, found by ctest test by test
 #     TESTING  testing/fake_clock.cc   # the room's kept fakes: library config_testing, for tests of other rooms
 #     DEPENDS  base fmt::fmt           # rooms below, and packages that its headers show
@@ -13,8 +13,8 @@
 include(GoogleTest)
 include(Unity)
 
-# Three quarters of a source's time go into headers that its neighbours read as well: compiled eight at a time they are read
-# once (docs/adr/0015-first-build.md). Presets that say OFF see to it that each source stands by itself.
+# Three quarters of a source's compile time go into headers that its neighbours read as well. Compiled eight at a time, sources
+# read them once (docs/adr/0015-first-build.md). Presets with OFF prove that each source compiles by itself.
 option(AUTOGLM_UNITY "Compile a room's sources several at a time" OFF)
 
 function(add_room path)
@@ -39,7 +39,7 @@ function(add_room path)
     if(ARG_TESTING)
       target_link_libraries(${name}_test PRIVATE ${name}_testing)
     endif()
-    # Values as they print are no names: those of pointers are others in each run.
+    # Printed values make poor names: those of pointers differ in each run.
     gtest_discover_tests(${name}_test TEST_PREFIX "${path}:" DISCOVERY_MODE PRE_TEST NO_PRETTY_VALUES PROPERTIES LABELS quick)
   endif()
 endfunction()

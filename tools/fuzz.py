@@ -20,7 +20,7 @@ FOLDER = os.path.join(ROOT, "tests", "fuzz")
 FINDINGS = os.path.join(BUILD, "findings")
 DICTIONARIES = {"http_request": "http", "http_response": "http", "http2_session": "http2", "config_yaml": "yaml", "gguf_header": "gguf",
                 "grammar": "gbnf", "schema": "schema", "sequence": "sequence", "tokenizer": "tokenizer"}
-# Threads hold other things from one input to the next: what leaks is looked for at the end, not behind most inputs.
+# Threads hold different memory from one input to the next, so leaks are looked for at the end, not after each input.
 OPTIONS = {"sequence": ["-detect_leaks=0"]}
 ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
 
@@ -44,7 +44,7 @@ def learnt(name):
 
 
 def run(name, runs):
-    """The row of a table, and whether nothing was found."""
+    """A row of the table, and whether nothing was found."""
     dictionary = os.path.join(FOLDER, DICTIONARIES.get(name, "json") + ".dict")
     command = [binary(name), learnt(name), kept(name), f"-dict={dictionary}", f"-runs={runs}", "-max_len=4096", "-timeout=10",
                "-rss_limit_mb=2048", f"-artifact_prefix={FINDINGS}/{name}-", "-print_final_stats=1", *OPTIONS.get(name, [])]
@@ -62,7 +62,7 @@ def run(name, runs):
 
 
 def keep(name):
-    """Replaces the kept corpus by the smallest one with the same coverage, what was learnt included."""
+    """Replaces the kept corpus by the smallest one with the same coverage, including the newly learnt inputs."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([binary(name), "-set_cover_merge=1", "-use_counters=0", folder, kept(name), learnt(name)], env=ENVIRONMENT, check=True,
                        capture_output=True)
@@ -71,7 +71,7 @@ def keep(name):
         for old in os.listdir(kept(name)):
             os.remove(os.path.join(kept(name), old))
         for new in found:
-            # Short names: a digest's beginning tells a few hundred inputs apart.
+            # Short names: the beginning of a digest distinguishes a few hundred inputs.
             os.rename(os.path.join(folder, new), os.path.join(kept(name), new[:12]))
     print(f"{name}: {len(found)} inputs kept")
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The house's rules (ARCHITECTURE.md, CONTRIBUTING.md) as a test. Usage: tidy.py [ROOT]. Python's standard library only.
+"""The project's rules (ARCHITECTURE.md, CONTRIBUTING.md) as a test. Usage: tidy.py [ROOT]. Python's standard library only.
 
-Says `file:line: what; what to do` for every breach and ends with 1 when there is one. A size may be excepted in
+Prints `file:line: what; what to do` for every breach and exits with 1 when there is one. A size may be excepted in
 tools/tidy_allow.txt with its reason; an exception that is no longer needed is a breach itself.
 """
 
@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Floors from top to bottom: a room may include what stands below its own floor, never its neighbours. The gateway's
-# own files (the pipeline) are the room "gateway"; the front calls them, they know no front.
+# Floors from top to bottom: a room may include rooms below its own floor, never its neighbours. The gateway's
+# own files (the pipeline) are the room "gateway"; the fronts call them, and they know no front.
 FLOORS = [
     ["app"],
     ["gateway/front"],
@@ -29,7 +29,7 @@ FLOORS = [
     ["base"],
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-# Inside the gateway only: from outside nobody but `app` reaches in, so these floors do not open it to admin or autoscale.
+# Inside the gateway only: from outside only `app` may include them, so these floors do not open them to admin or autoscale.
 INSIDE_GATEWAY = [room for room in FLOOR_OF if room.startswith("gateway/")]
 
 HEADER_LINES, SOURCE_LINES, FUNCTION_LINES, README_LINES = 200, 400, 70, 40
@@ -47,7 +47,7 @@ DECLARED_TYPE = re.compile(
     r"\b(?:class|struct|union|concept|enum(?:\s+(?:class|struct))?)\s+(?:\[\[[^\]]*\]\]\s*)*([A-Za-z_]\w*)"
     r"|\busing\s+([A-Za-z_]\w*)\s*=")
 
-# Written in pieces, so that this file does not break its own rules.
+# Split into parts, so that this file does not break its own rules.
 REGISTRIES = "|".join(re.escape(".".join(parts)) for parts in (
     ("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("npmjs", "com"), ("deb", "debian", "org"),
     ("security", "debian", "org"), ("snapshot", "debian", "org"), ("crates", "io"), ("proxy", "golang", "org"),
@@ -129,7 +129,7 @@ def functions(text):
 
 
 def room_of(path):
-    """The room of a path below src/ ("http/server.h"), or None when it is no room of the house."""
+    """The room of a path below src/ ("http/server.h"), or None when the path is in no room."""
     parts = path.split("/")
     if parts[0] == "gateway" and len(parts) > 2 and parts[1] not in ("testing",):
         return "/".join(parts[:2])
@@ -151,7 +151,7 @@ class Tidy:
         self.breaches.append(f"{path}:{line}: {what}; {todo}")
 
     def list_files(self):
-        """What git knows or would add; in an unpacked archive, everything that is not built."""
+        """The files that git tracks or would add; in an unpacked archive, everything that is not a build output."""
         if (self.root / ".git").exists():
             out = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=self.root,
                                  check=True, capture_output=True).stdout.decode()
@@ -283,7 +283,7 @@ class Tidy:
     def check_direction(self, path, line, header):
         here, there = room_of(path.removeprefix("src/")), room_of(header)
         if here == there or here not in FLOOR_OF or there not in FLOOR_OF:
-            return  # an unknown room is named once, by check_rooms
+            return  # an unknown room is reported once, by check_rooms
         if there in INSIDE_GATEWAY and here != "app" and not here.startswith("gateway"):
             self.say(path, line, f'{here} reaches into the gateway for "{header}"', "let app pass what it needs")
         elif FLOOR_OF[here] == FLOOR_OF[there]:

@@ -170,7 +170,7 @@ class TidyTest(unittest.TestCase):
         for path in ("/wo" "rk/main/x", "/ro" "ot/.cache", "/ho" "me/me/x"):
             self.fires("docs/a.md", f"see {path}\n", "docs/a.md:1:", "path of one machine")
         self.fires("src/http/a.cc", 'auto f = "/tm' 'p/x";\n', "src/http/a.cc:1:", "temporary folder")
-        inside = "/wo" "rk/x"  # of an address, or of a place that is somebody's own
+        inside = "/wo" "rk/x"  # part of a URL, or of a path below a variable
         self.silent("docs/a.md", f"http://example.org{inside} and $HOME{inside}\n")
 
     def test_registries(self):

@@ -7,14 +7,14 @@
 
 namespace autoglm {
 
-/// Eight bytes at once, for texts that are looked through for a few rare bytes: a header's value, a string on
-/// its way into JSON. Each of these is nonzero when a byte of `word` is meant, and says nothing of which one.
+/// Tests of eight bytes at once, for texts that are searched for a few rare bytes: a header's value, a string
+/// on its way into JSON. Each result is nonzero when some byte of `word` matches, but does not say which one.
 namespace byte_words {
 
 inline constexpr std::uint64_t kOnes = 0x0101010101010101;
 inline constexpr std::uint64_t kHighs = 0x8080808080808080;
 
-/// A byte below `limit`, which is at most 128.
+/// Some byte is below `limit`, which is at most 128.
 constexpr std::uint64_t below(std::uint64_t word, std::uint8_t limit) {
   return (word - kOnes * limit) & ~word & kHighs;
 }
@@ -23,7 +23,7 @@ constexpr std::uint64_t equal(std::uint64_t word, char byte) {
 }
 constexpr std::uint64_t beyond_ascii(std::uint64_t word) { return word & kHighs; }
 
-/// Whether `meant(word)` is nonzero for any eight bytes of `text`; the last ones are filled up with 'a'.
+/// Whether `meant(word)` is nonzero for any eight bytes of `text`; a shorter text is padded with 'a'.
 template <class Meant>
 bool any(std::string_view text, const Meant& meant) {
   const char* at = text.data();
@@ -37,7 +37,7 @@ bool any(std::string_view text, const Meant& meant) {
     std::memcpy(&word, at, 8);
     if (meant(word) != 0) return true;
   }
-  std::memcpy(&word, at + left - 8, 8);  // some of them once more
+  std::memcpy(&word, at + left - 8, 8);  // overlaps the word before
   return meant(word) != 0;
 }
 

@@ -9,7 +9,7 @@ namespace autoglm {
 using MonotonicTime = std::chrono::steady_clock::time_point;
 using Duration = std::chrono::steady_clock::duration;
 
-/// Where decision logic gets `now` from when it cannot be handed one. Thread-safe.
+/// The source of `now` for decision logic to which no time can be passed. Thread-safe.
 class Clock {
  public:
   virtual ~Clock() = default;
@@ -22,8 +22,8 @@ class SteadyClock final : public Clock {
   MonotonicTime now() const override { return std::chrono::steady_clock::now(); }
 };
 
-/// CPU time of all threads of this process so far. A system call; exact for the calling thread, for others up
-/// to their CPU's last tick.
+/// CPU time of all threads of this process so far. Costs a system call; exact for the calling thread, for
+/// other threads as of their CPU's last tick.
 inline Duration process_cpu_time() {
   timespec spent{};
   ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);

@@ -9,8 +9,8 @@ namespace autoglm {
 template <class Signature>
 class FunctionRef;
 
-/// A callable that somebody else keeps, for the length of a call: unlike std::function it copies nothing and
-/// allocates nothing. (C++26 has it as std::function_ref.)
+/// A reference to a callable that its owner keeps for the length of a call: unlike std::function it copies
+/// nothing and allocates nothing. (C++26 has it as std::function_ref.)
 template <class R, class... Args>
 class FunctionRef<R(Args...)> {
  public:

@@ -16,7 +16,7 @@ TEST(FunctionRef, CallsWhatItsCallerKeeps) {
   EXPECT_EQ(calls, 2);
   auto count = [n = 0](int) mutable { return ++n; };
   EXPECT_EQ(twice(count), 2);
-  EXPECT_EQ(count(0), 3);  // no copy of it was called
+  EXPECT_EQ(count(0), 3);  // the original was called, not a copy
 }
 
 TEST(FunctionRef, PassesOnWhatCannotBeCopied) {

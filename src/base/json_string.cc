@@ -22,7 +22,7 @@ void append_json_string(std::string& out, std::string_view text) {
     out += '"';
     return;
   }
-  // The serializer writes into a buffer of ours: no allocation for the few bytes of a token.
+  // The serializer writes into our own buffer: no allocation for the few bytes of a token.
   boost::json::serializer serializer;
   serializer.reset(boost::json::string_view(text.data(), text.size()));
   std::array<char, 512> buffer;

@@ -6,9 +6,9 @@
 
 namespace autoglm {
 
-/// The newest of something immutable, for readers of all threads; null before the first. What a reader has
-/// stays as it is. (libstdc++'s atomic<shared_ptr> is a lock, too, and up to 13 one that readers leave
-/// without ordering.)
+/// The newest version of an immutable value, for readers on all threads; null before the first. A version
+/// that a reader holds stays unchanged. (libstdc++'s atomic<shared_ptr> locks too, and up to version 13 its
+/// readers release that lock without ordering.)
 template <class T>
 class Published {
  public:
@@ -21,7 +21,7 @@ class Published {
   }
   void set(std::shared_ptr<const T> value) {
     const std::lock_guard lock(mutex_);
-    value_.swap(value);  // the old one is destroyed behind the lock
+    value_.swap(value);  // the old value is destroyed outside the lock
   }
 
  private:

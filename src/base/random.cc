@@ -52,7 +52,7 @@ Random::result_type Random::operator()() {
 
 std::uint64_t Random::below(std::uint64_t bound) {
   AUTOGLM_ASSERT(bound > 0, "an empty range has no element");
-  // Lemire's multiply-shift; the bias of at most bound/2^64 is far below what anyone here could see.
+  // Lemire's multiply-shift; its bias of at most bound/2^64 is far below what could be noticed here.
   return static_cast<std::uint64_t>((static_cast<unsigned __int128>((*this)()) * bound) >> 64U);
 }
 

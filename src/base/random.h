@@ -5,17 +5,17 @@
 
 namespace autoglm {
 
-/// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11): a block of
-/// random bits as a pure function of key and counter. Since a draw depends on nothing but
-/// (seed, index), a generation can be continued anywhere, by anybody, at any token.
+/// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11): a block of random
+/// bits as a pure function of key and counter. Since a draw depends only on (seed, index), a generation can
+/// be continued at any token, on any machine.
 std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t counter_low,
                                     std::uint64_t counter_high = 0);
 
 /// Uniform in [0, 1), 53 bits, for draw number `index` of stream `stream` under `seed`.
 double uniform_draw(std::uint64_t seed, std::uint64_t index, std::uint64_t stream = 0);
 
-/// A sequential generator over philox: for jitter, ids and simulations. Satisfies
-/// UniformRandomBitGenerator. Not thread-safe.
+/// A sequential generator over philox, for jitter, ids and simulations. Satisfies UniformRandomBitGenerator.
+/// Not thread-safe.
 class Random {
  public:
   using result_type = std::uint64_t;
@@ -41,7 +41,7 @@ class Random {
   std::uint64_t counter_ = 0;
 };
 
-/// The calling thread's own, seeded from the operating system: for what need not be repeated, such as ids.
+/// The calling thread's generator, seeded by the system, for numbers that need not be reproducible.
 Random& thread_random();
 
 }  // namespace autoglm

@@ -5,11 +5,11 @@
 
 namespace autoglm {
 
-/// What stands where a secret would.
+/// Stands in place of a secret.
 inline constexpr std::string_view kHidden = "<hidden>";
 
-/// `url` as logs, messages and printed configurations may show it: neither the user and password before its
-/// host nor its query, which carry tokens. A text that does not begin with a scheme stays as it is.
+/// `url` as logs, messages and printed configurations may show it: without the user and password before its
+/// host and without its query, both of which can carry tokens. A text without a scheme is returned unchanged.
 std::string without_secrets(std::string_view url);
 
 }  // namespace autoglm

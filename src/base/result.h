@@ -7,8 +7,8 @@
 
 namespace autoglm {
 
-/// A value, or the Error that stands in its place. The only way functions of this project fail on
-/// input: exceptions of third-party code stop at the adapter that called it.
+/// A value, or the Error in its place. Functions of this project report bad input in no other way; exceptions
+/// of third-party code stop at the adapter that called it.
 template <class T>
 using Result = std::expected<T, Error>;
 

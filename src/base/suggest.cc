@@ -27,7 +27,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 std::optional<std::string> nearest(std::string_view text, std::span<const std::string> candidates) {
-  constexpr std::size_t kLongest = 64;  // no key is longer, and input must not cost its square
+  constexpr std::size_t kLongest = 64;  // no key is longer, and hostile input must not cost quadratic time
   if (text.size() > kLongest) return std::nullopt;
   const std::string* best = nullptr;
   std::size_t best_distance = 0;

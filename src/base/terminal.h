@@ -6,19 +6,19 @@
 
 namespace autoglm {
 
-/// Whether a person looks at what is written to the file descriptor.
+/// Whether the file descriptor is a terminal, so that a person is likely to read it.
 bool is_terminal(int descriptor);
-/// The same, and TERM says that it obeys escape sequences.
+/// Whether it is a terminal that, according to TERM, obeys escape sequences.
 bool obeys_escapes(int descriptor);
-/// The same, and NO_COLOR is not set (https://no-color.org).
+/// Whether it obeys escape sequences and NO_COLOR is not set (https://no-color.org).
 bool shows_colours(int descriptor);
 
-/// Writes to standard output, at once.
+/// Writes to standard output and flushes it.
 void print_now(std::string_view text);
 
 enum class Style : std::uint8_t { kBold, kDim, kRed, kGreen, kYellow };
 
-/// Puts words into a style where colours are shown, and leaves them as they are elsewhere.
+/// Styles words where colours are shown, and leaves them unchanged elsewhere.
 class Paint {
  public:
   explicit Paint(bool on) : on_(on) {}

@@ -10,7 +10,7 @@
 namespace autoglm {
 namespace {
 
-/// A pseudo terminal, and the variables that say what it can, put back at the end.
+/// A pseudo terminal; the variables that describe a terminal are restored at the end.
 class TerminalTest : public ::testing::Test {
  protected:
   TerminalTest() {

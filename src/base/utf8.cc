@@ -10,7 +10,7 @@ namespace {
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
 struct Lead {
-  std::size_t length = 0;  ///< 0: no character begins so
+  std::size_t length = 0;  ///< 0: no character begins with this byte
   std::uint8_t second_min = 0x80;
   std::uint8_t second_max = 0xBF;
 };

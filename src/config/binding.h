@@ -10,9 +10,9 @@
 
 namespace autoglm::config {
 
-/// The current value of something configured, and who wants to know when it changes. A value is
-/// immutable and replaced whole: whoever has taken a snapshot keeps it unchanged as long as it wants.
-/// Thread-safe. Outlived by nothing that reads it; its subscriptions may outlive it.
+/// The current value of something configured, and the callbacks to call when it changes. A value is immutable
+/// and replaced whole, so a snapshot stays valid and unchanged for as long as it is held. Thread-safe. Must
+/// outlive its Readers; its subscriptions may outlive it.
 template <class T>
 class Binding {
   struct State;
@@ -31,7 +31,7 @@ class Binding {
   }
 
   /// Replaces the value, then calls the callbacks in the order of their subscription, on this thread.
-  /// Calls of set() wait for each other, so that callbacks see every value once and in order.
+  /// Concurrent calls of set() wait for each other, so that each callback sees every value once and in order.
   void set(T value) {
     const std::lock_guard in_turn(state_->callbacks_mutex);
     auto after = std::make_shared<const T>(std::move(value));
@@ -44,8 +44,8 @@ class Binding {
     for (const Callback& callback : state_->callbacks) callback(before, after);
   }
 
-  /// Calls `callback` after each change until the returned token is dropped; when that returns, no call
-  /// is under way. A callback neither drops tokens nor calls set(): it would wait for itself.
+  /// Calls `callback` after each change until the returned token is dropped. Dropping the token waits for a
+  /// call in progress. A callback must neither drop a token nor call set(): either would deadlock.
   [[nodiscard]] std::shared_ptr<void> subscribe(Callback callback) {
     const std::lock_guard lock(state_->callbacks_mutex);
     const auto position = state_->callbacks.insert(state_->callbacks.end(), std::move(callback));
@@ -55,14 +55,14 @@ class Binding {
             }};
   }
 
-  /// One thread's view, for the path of a request: while nothing changes, get() is one atomic load,
-  /// and takes no lock. Must not outlive its Binding. Not thread-safe.
+  /// One thread's view, for the request path: while the value does not change, get() is one atomic load and
+  /// takes no lock. Must not outlive its Binding. Not thread-safe.
   class Reader {
    public:
     explicit Reader(const Binding& binding) : state_(*binding.state_) {}
 
     const Snapshot& get() {
-      // The version is read first: should the value change in between, the next call looks again.
+      // The version is read first: if the value changes in between, the next call looks again.
       if (const auto version = state_.version.load(std::memory_order_acquire); version != seen_ || !cached_) {
         const std::lock_guard lock(state_.mutex);
         cached_ = state_.value;

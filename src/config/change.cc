@@ -11,8 +11,8 @@ namespace autoglm::config {
 
 namespace {
 
-/// The elements of an optional, a list or a map of one of two configurations, by what they are called in a
-/// path. Those of the other one are found by the same.
+/// The elements of an optional, a list or a map of one configuration, by their names in a path. The elements
+/// of the other configuration are found by the same names.
 std::map<std::string, const void*> elements(const Type& type, const FieldOptions& options,
                                             const void* container) {
   std::map<std::string, const void*> found;
@@ -76,12 +76,12 @@ void keep(const Type& type, const FieldOptions& options, bool live, const void* 
   const auto fresh = elements(type, options, after);
   const auto same_name = [](const auto& a, const auto& b) { return a.first == b.first; };
   if (!live && !std::ranges::equal(old, fresh, same_name)) {
-    type.assign(after, running);  // with all that is in it
+    type.assign(after, running);  // with everything in it
     return;
   }
   for (const auto& [name, element] : fresh) {
     const auto same = old.find(name);
-    // `after` is ours to change, and so is what is in it.
+    // `after` belongs to us and may be changed, and so may its elements.
     if (same != old.end()) keep(*type.element, options, live, same->second, const_cast<void*>(element));
   }
 }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-/// From one configuration to the next while a process runs. What may change then, the descriptors say.
+/// Moves a running process from one configuration to the next. The descriptors say which keys may change.
 namespace autoglm::config {
 
 /// A key whose value differs between two configurations.
@@ -15,11 +15,11 @@ struct Difference {
   auto operator<=>(const Difference&) const = default;
 };
 
-/// All of them, by path. What only one of the two has (an optional's value, an element) counts as one.
+/// All differences, by path. An optional's value or an element that only one side has counts as one.
 std::vector<Difference> differences(const Section& root, const void* before, const void* after);
 
-/// Puts what only a restart can change in `after` back to what it is in `running`: `after` is then what a
-/// process runs with that goes on.
+/// Sets every key of `after` that only a restart can change back to its value in `running`, so that `after`
+/// becomes the configuration with which the running process continues.
 void keep_until_restart(const Section& root, const void* running, void* after);
 
 template <class T>

@@ -21,7 +21,7 @@ namespace autoglm::config {
 ///         .field("max_attempts", &RetryConfig::max_attempts, {.doc = "…", .min = 1, .max = 10})
 ///         .check([](const RetryConfig& c) { … return std::vector<Violation>{}; });
 ///
-/// A value with shared, immutable innards once it is built; copies are cheap.
+/// A value type; once built, its shared innards are immutable and copies are cheap.
 template <class T>
 class Descriptor {
  public:
@@ -31,15 +31,14 @@ class Descriptor {
     section_->defaults = std::make_shared<const T>();
   }
 
-  /// A scalar (bool, integers, floating point, std::string, enum, Duration, ByteSize, ListenAddress
-  /// and what looks like it), or
-  /// an optional, a vector or a map from std::string of one.
+  /// A scalar (bool, integers, floating point, std::string, enum, Duration, ByteSize, ListenAddress and types
+  /// shaped like it), or an optional, a vector or a map from std::string of a scalar.
   template <class M>
   Descriptor& field(std::string name, M T::* member, FieldOptions options) {
     return add(std::move(name), member, make_type<M>(nullptr), std::move(options));
   }
 
-  /// A number of bytes in a plain integer: for structs of rooms that do not know ByteSize.
+  /// A number of bytes in a plain integer, for structs of rooms that do not know ByteSize.
   template <std::integral M>
   Descriptor& bytes(std::string name, M T::* member, FieldOptions options) {
     return add(std::move(name), member, detail::byte_type<M>(), std::move(options));
@@ -53,7 +52,7 @@ class Descriptor {
     return add(std::move(name), member, make_type<M>(nested.description()), std::move(options));
   }
 
-  /// The keys of a nested struct `S`, as if they stood here: for structs that are parts of one section.
+  /// The keys of a nested struct `S` as if they were described here, for structs that share one section.
   template <class S>
   Descriptor& include(S T::* member, const Descriptor<S>& nested) {
     const auto part = [member](void* value) -> void* { return &(static_cast<T*>(value)->*member); };
@@ -76,15 +75,15 @@ class Descriptor {
     return *this;
   }
 
-  /// A rule between fields. Called only on a struct whose fields are valid, each by itself.
+  /// A rule between fields. Called only on a struct whose fields are each valid.
   Descriptor& check(std::function<std::vector<Violation>(const T&)> rule) {
     section_->checks.push_back(
         [rule = std::move(rule)](const void* value) { return rule(*static_cast<const T*>(value)); });
     return *this;
   }
 
-  /// What is allowed and will surprise: what will happen, and what to do. `written` has the keys that
-  /// somebody wrote. Called only on a struct that keeps to all rules.
+  /// Warns about a valid setting that will surprise: says what will happen, and what to do. `written` has the
+  /// keys that the sources set. Called only on a struct that passes every check.
   Descriptor& warn(std::function<std::vector<Violation>(const T&, const Node& written)> rule) {
     section_->warnings.push_back([rule = std::move(rule)](const void* value, const Node& written) {
       return rule(*static_cast<const T*>(value), written);
@@ -92,7 +91,7 @@ class Descriptor {
     return *this;
   }
 
-  /// Whether its keys can change without a restart, but for those that say otherwise themselves.
+  /// Whether the section's keys can change without a restart. A key's own setting takes precedence.
   Descriptor& live(bool live) {
     section_->live = live;
     return *this;

@@ -21,8 +21,8 @@ struct Location {
   std::string to_string() const;
 };
 
-/// One mistake in a configuration, or one thing in it that will surprise: where it stands, which key, what is
-/// wrong and what to write instead. `path` is empty when the mistake is in no key (YAML's syntax).
+/// One mistake in a configuration, or one thing in it that will surprise: where it is, which key, what is
+/// wrong and what to write instead. `path` is empty when no key is at fault (a YAML syntax error).
 struct Diagnostic {
   Location location;
   std::string path;
@@ -30,13 +30,13 @@ struct Diagnostic {
   bool is_warning = false;
 
   /// "open-autoglm.yaml:12:7: models[0].breaker.error_percent: must be between 1 and 100, got 150";
-  /// of a warning "…:12:7: warning: models[0].breaker: …".
+  /// A warning: "…:12:7: warning: models[0].breaker: …".
   std::string to_string() const;
 };
 
 using Diagnostics = std::vector<Diagnostic>;
 
-/// One a line, each line ended.
+/// One diagnostic a line; each line ends with a newline.
 std::string to_string(const Diagnostics& diagnostics);
 
 /// `parent.key`, `parent["odd key"]`, or `key` at the top.

@@ -34,7 +34,7 @@ Parsed<std::string> resolve(std::string_view reference, const Environment& envir
     return std::unexpected("the environment variable " + name +
                            " is not set; set it, or write ${env:" + name + ":-default}");
   }
-  // As in a shell, :- also replaces what is set but empty.
+  // As in a shell, :- also replaces a variable that is set but empty.
   if (found != environment.end() && !found->second.empty()) return found->second;
   return std::string(reference.substr(dash + 2));
 }

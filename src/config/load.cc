@@ -11,9 +11,9 @@ namespace autoglm::config::detail {
 
 namespace {
 
-/// The file's first, line by line.
+/// Mistakes in the file come first, line by line.
 void sort_by_place(Diagnostics& diagnostics) {
-  std::multimap<std::tuple<bool, int, int>, Diagnostic> ordered;  // which keeps the order of equals
+  std::multimap<std::tuple<bool, int, int>, Diagnostic> ordered;  // a multimap keeps the order of equals
   for (Diagnostic& each : diagnostics) {
     const Location& at = each.location;
     ordered.emplace(std::tuple(at.origin != ValueOrigin::kFile, at.line, at.column), std::move(each));
@@ -36,11 +36,11 @@ Diagnostics load_into(const Section& root, const Sources& sources, void* target,
   Diagnostics problems;
   Node tree;
   const bool readable = merge(root, sources, tree, problems);
-  // Without the file, what is missing from the tree is no mistake of its own.
+  // When the file could not be read, keys missing from the tree are not mistakes.
   if (readable) {
     Diagnostics found;
     read(root, tree, target, found, warnings);
-    // What could not be expanded has been reported; that the text makes no sense either is no news.
+    // A failed expansion has been reported; that the unexpanded text is invalid too is no further mistake.
     const auto known = [&](const Diagnostic& later) {
       return std::ranges::any_of(problems, [&](const Diagnostic& earlier) {
         return earlier.path == later.path && earlier.location.to_string() == later.location.to_string();

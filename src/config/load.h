@@ -14,8 +14,7 @@ Diagnostics load_into(const Section& root, const Sources& sources, void* target,
 }  // namespace detail
 
 /// Reads a whole configuration: a valid `T`, or every mistake in it at once, in the order of the file.
-/// `warnings` gets what is valid and will surprise. Pure: reads no file and no environment but what `sources`
-/// holds.
+/// `warnings` receives what is valid but will surprise. Pure: reads only `sources`, no files or environment.
 template <class T>
 std::expected<T, Diagnostics> load(const Descriptor<T>& descriptor, const Sources& sources,
                                    Diagnostics* warnings = nullptr) {

@@ -51,7 +51,7 @@ TEST(Load, WarnsOfWhatIsValidByItsPlaceAndKey) {
             "f.yaml:1:9: warning: limits: limit\nf.yaml:3:12: warning: server.workers: are many\n");
   EXPECT_TRUE(load(descriptor, {}, &warnings));
   EXPECT_TRUE(warnings.empty());
-  // Of what is wrong nothing else is said, whether by a field or by a rule.
+  // An invalid configuration gives no warnings, whether a field or a rule refuses it.
   EXPECT_FALSE(load(descriptor, {.file_name = "f.yaml", .file_text = "server: { workers: 9 }\nx: 1\n"}));
   auto refusing =
       describe_sample().check([](const Sample&) { return std::vector<Violation>{{"server", "is wrong"}}; });
@@ -80,7 +80,7 @@ models: ${env:KEY}
   EXPECT_NE(told[4].find("must be a list, got \"${env:KEY}\""), std::string::npos) << told[4];
 }
 
-/// Rules that see the whole of a section quote what they find wrong, and so do warnings.
+/// Rules that see a whole section quote the value they refuse, and so do warnings.
 TEST(Load, ShowsTheVariableAlsoInWhatARuleSays) {
   auto descriptor = describe_sample().check([](const Sample& sample) {
     return std::vector<Violation>{{"models[0].name", "nobody serves " + sample.models[0].name}};

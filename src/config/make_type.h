@@ -28,7 +28,8 @@ struct EnumName {
 template <class T>
 Type make_type(std::shared_ptr<const Section> section);
 
-/// What reads as a listen address: ListenAddress, and any struct of a room below that looks like it.
+/// A type that is read as a listen address: ListenAddress, and any struct of a lower room with the same
+/// members.
 template <class T>
 concept HostAndPort = requires(const T& address) {
   { address.host } -> std::same_as<const std::string&>;
@@ -37,7 +38,7 @@ concept HostAndPort = requires(const T& address) {
 
 namespace detail {
 
-/// A scalar that travels as `Wire`, by two conversions.
+/// A scalar that is carried as `Wire` and converted both ways.
 template <class T, class Wire>
 Type scalar_type(Kind kind, T (*in)(const Wire&), Wire (*out)(const T&)) {
   return {.kind = kind,

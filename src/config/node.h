@@ -17,13 +17,13 @@ struct Node {
 
   Kind kind = Kind::kNull;
   std::string text;             ///< of a scalar, without quotes, `${env:}` expanded
-  std::string written;          ///< the text as it was before that; empty: the same
+  std::string written;          ///< the text before that expansion; empty: the same
   std::vector<Node> items;      ///< of a sequence
   std::vector<Member> members;  ///< of a mapping, in the order of the file
   Location location;
 
   const Member* member(std::string_view key) const;
-  /// The text for people to see: what stands in the environment may be a secret.
+  /// The text to show to people: an expanded variable may hold a secret.
   const std::string& shown() const { return written.empty() ? text : written; }
 };
 
@@ -36,9 +36,9 @@ struct Node::Member {
 /// The node at `path` (`models[0].breaker.window`), or null.
 const Node* find(const Node& root, std::string_view path);
 
-/// Puts `scalar` at `path`, making the mappings and list items on the way (an index may be one past
-/// the end). Does nothing where a source of higher origin has written already, or where the path leads
-/// through a value of another shape: whoever reads the tree reports that shape. False: malformed path.
+/// Puts `scalar` at `path`, making the mappings and list items on the way (an index may be one past the end).
+/// Does nothing where a source of higher origin has already written, or where the path leads through a value
+/// of another shape, which is reported when the tree is read. False: malformed path.
 bool set(Node& root, std::string_view path, Node scalar);
 
 std::string_view to_string(Node::Kind kind);

@@ -15,7 +15,7 @@ const Node* child(const Node* node, const std::string& key) {
   return member != nullptr ? &member->value : nullptr;
 }
 
-/// A text that YAML would read as something else keeps its quotes.
+/// A text that YAML would read as another type keeps its quotes.
 void emit_text(YAML::Emitter& out, const Type& type, const std::string& text) {
   if (type.kind == Kind::kString) {
     out << YAML::DoubleQuoted << text;

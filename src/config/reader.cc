@@ -64,7 +64,7 @@ class Reading {
       return say(node.location, path,
                  fmt::format("must be {}, got {}", wanted(type, field), to_string(node.kind)));
     }
-    // Its default is the best example of a key that has none.
+    // For a key without an example, its default is the best one.
     FieldOptions options = field.options;
     if (options.example.empty() && !options.secret) options.example = print_scalar(type, type.fetch(target));
     if (auto parsed = parse_scalar(type, options, node)) {
@@ -104,7 +104,7 @@ class Reading {
     }
   }
 
-  /// Warnings are for what is valid: their rules rely upon it.
+  /// Warnings are for valid sections only: their rules rely on the checks.
   void check(const Section& section, const Node& node, const void* target, const std::string& path) {
     const std::size_t before = problems_.size();
     for (const auto& rule : section.checks) {
@@ -130,9 +130,9 @@ class Reading {
     return {at != nullptr ? at->location : node.location, std::move(full), std::move(message)};
   }
 
-  /// Rules see values and quote them: what has come out of the environment is told as it is written.
+  /// Rules see values and quote them; a value from the environment is shown as written, `${env:NAME}`.
   static void hide_expanded(const Node& node, std::string& message) {
-    constexpr std::size_t kNoSecret = 6;  // shorter, and by chance a part of many a message
+    constexpr std::size_t kNoSecret = 6;  // a shorter text is part of many a message by chance
     if (!node.written.empty() && node.text.size() >= kNoSecret) {
       for (std::size_t at = 0; (at = message.find(node.text, at)) != std::string::npos;
            at += node.written.size())
@@ -142,7 +142,7 @@ class Reading {
     for (const Node::Member& member : node.members) hide_expanded(member.value, message);
   }
 
-  /// Why a key is wrong here: misspelt, or at home elsewhere, or nowhere.
+  /// Why a key is wrong here: misspelt, belongs in another section, or unknown everywhere.
   std::string unknown(const Section& section, const std::string& key) const {
     std::vector<std::string> names;
     for (const Field& field : section.fields) names.push_back(field.name);

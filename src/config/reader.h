@@ -6,8 +6,8 @@
 
 namespace autoglm::config {
 
-/// Reads `tree` into `target`, the struct that `root` describes; adds everything that is wrong to
-/// `problems`, and what will surprise to `warnings`. Keys that are not in the tree keep what `target` has.
+/// Reads `tree` into `target`, the struct that `root` describes. Adds mistakes to `problems`, and valid but
+/// surprising settings to `warnings`. Keys that are not in the tree leave `target` unchanged.
 void read(const Section& root, const Node& tree, void* target, Diagnostics& problems, Diagnostics& warnings);
 
 }  // namespace autoglm::config

@@ -36,8 +36,8 @@ std::string description_of(const Field& field, bool live) {
   return text;
 }
 
-/// The rows of `section`, nested ones after their own row. `prefix` is the path within the table;
-/// `variables` the path for environment variables, empty below a list or a map, where there are none.
+/// The rows of `section`; nested sections follow their own row. `prefix` is the path within the table;
+/// `variables` is the path for environment variables, empty below a list or a map, where there are none.
 void add_rows(const Section& section, bool live, const void* value, const std::string& prefix,
               const std::string& variables, std::string& out) {
   for (const Field& field : section.fields) {
@@ -80,7 +80,7 @@ std::string markdown_reference(const Section& root) {
       "`5m`, `1h` (a bare number is seconds), sizes `16MiB` or `1GB` (a bare number is bytes). Unknown keys "
       "are errors.\n"
       "*Live* keys can change without a restart; *secret* ones are never printed.\n";
-  Section top;  // scalars that stand at the top level
+  Section top;  // scalars at the top level
   for (const Field& field : root.fields) {
     const Section* nested = section_of(field.type);
     if (nested == nullptr) {

@@ -5,19 +5,19 @@
 
 #include <string>
 
-/// What else is made from a description.
+/// What else is generated from a description.
 namespace autoglm::config {
 
-/// JSON Schema, draft 2020-12, indented, ended by a newline. A key that may hold a number may also hold
-/// a `${env:NAME}`.
+/// JSON Schema, draft 2020-12, indented, ended by a newline. A key that may hold a number may also hold a
+/// `${env:NAME}`.
 std::string json_schema(const Section& root, const std::string& title);
 
 /// docs/reference/config.md: every key with its type, default and environment variable, in Markdown.
 std::string markdown_reference(const Section& root);
 
-/// A configuration as YAML that reads back to itself but for its secrets, which are hidden: values of secret
-/// keys, and what an address carries before its host and in its query. With the
-/// tree that it was read from, each value that is no default says in a comment where it comes from.
+/// A configuration as YAML that reads back to itself except for its secrets, which are hidden: values of
+/// secret keys, and the part of an address before its host and in its query. With `tree`, from which the
+/// configuration was read, each value that is not the default has a comment that names its source.
 std::string print(const Section& root, const void* value, const Node* tree = nullptr);
 
 template <class T>

@@ -14,7 +14,7 @@ namespace autoglm::config {
 
 namespace {
 
-/// A bound, in the notation of the kind it bounds.
+/// A bound in the notation of its kind.
 std::string print_bound(const Type& type, double bound) {
   switch (type.kind) {
     case Kind::kDuration:
@@ -26,7 +26,7 @@ std::string print_bound(const Type& type, double bound) {
   }
 }
 
-/// What a bound is compared with.
+/// The number that is compared with a bound.
 double measure(const Type& type, const Scalar& value) {
   switch (type.kind) {
     case Kind::kDuration:

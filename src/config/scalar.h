@@ -12,7 +12,7 @@ namespace autoglm::config {
 /// "must be between 1 and 100, got 150; write e.g. 50".
 Parsed<Scalar> parse_scalar(const Type& type, const FieldOptions& options, const Node& node);
 
-/// As it would be written in a configuration; parse_scalar() reads it back.
+/// The value as a configuration would write it; parse_scalar() reads it back.
 std::string print_scalar(const Type& type, const Scalar& value);
 
 /// "a duration", "an integer between 1 and 100", "one of a, b": for messages and the reference.

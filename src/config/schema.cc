@@ -63,7 +63,7 @@ json::object scalar_schema(const Type& type, const FieldOptions& options) {
     case Kind::kListenAddress:
       return or_variable({{"type", {"string", "integer"}}, {"pattern", "^(.*:)?[0-9]+$"}});
     default:
-      // A plain 8080 or true is a text, too, where a text is expected.
+      // A plain 8080 or true is also valid where a text is expected.
       out["type"] = {"string", "number", "boolean"};
       add_bounds(out, options, "minLength", "maxLength");
       return out;

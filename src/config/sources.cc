@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kPrefix = "OPEN_AUTOGLM_";
 
-/// Variable names to paths, of every scalar that is reached without an index or a name.
+/// Maps variable names to paths, for every scalar that is reached without an index or a name.
 void collect_variables(const Section& section, const std::string& parent,
                        std::map<std::string, std::string>& out) {
   for (const Field& field : section.fields) {

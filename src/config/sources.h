@@ -19,8 +19,8 @@ struct Override {
   ValueOrigin origin = ValueOrigin::kFlag;
 };
 
-/// Where a configuration comes from. Flags win over the environment, that over the file, that over
-/// defaults. The environment is handed in: nothing here calls getenv.
+/// Where a configuration comes from. Flags win over the environment, the environment over the file, the file
+/// over defaults. The environment is passed in: nothing here calls getenv.
 struct Sources {
   std::string file_name;  ///< for messages; empty: there is no file
   std::string file_text;
@@ -31,8 +31,8 @@ struct Sources {
 /// The name of the variable that gives the scalar at `path`: OPEN_AUTOGLM_SERVER_LISTEN.
 std::string environment_name(const std::string& path);
 
-/// All sources in one tree, `${env:NAME}` expanded. Adds what is wrong to `problems`; false when
-/// the file cannot be read as YAML, so that what the tree lacks says nothing.
+/// All sources in one tree, `${env:NAME}` expanded. Adds mistakes to `problems`. False when the file cannot
+/// be read as YAML; keys missing from the tree then say nothing.
 bool merge(const Section& root, const Sources& sources, Node& tree, Diagnostics& problems);
 
 /// Replaces `${env:NAME}` and `${env:NAME:-default}` in every scalar; `$${` stands for `${`.

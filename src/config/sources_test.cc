@@ -72,7 +72,7 @@ TEST(Expand, ReplacesVariablesEverywhere) {
                                              "c: ${env:PORT:-8:0}\n",
                                 .environment = {{"A", "${env:A}"}, {"EMPTY", ""}}});
   EXPECT_THAT(result.problems, ElementsAre());
-  EXPECT_EQ(text_at(result.tree, "a"), "x${env:A}ynone");  // what a variable holds is not expanded again
+  EXPECT_EQ(text_at(result.tree, "a"), "x${env:A}ynone");  // a variable's value is not expanded again
   EXPECT_EQ(text_at(result.tree, "b[0]"), "d");
   EXPECT_EQ(text_at(result.tree, "b[1]"), "");
   EXPECT_EQ(text_at(result.tree, "b[2]"), "${env:A}");

@@ -44,7 +44,7 @@ struct Type {
   std::function<Scalar(const void*)> fetch;
   std::int64_t lowest = INT64_MIN;  ///< what the C++ integer holds
   std::int64_t highest = INT64_MAX;
-  std::vector<std::string> names;  ///< of an enum
+  std::vector<std::string> names;  ///< an enum's names
 
   // kOptional, kList, kMap.
   using Visit = std::function<void(const std::string& key, const void* element)>;
@@ -59,20 +59,19 @@ struct Type {
   std::shared_ptr<const Section> section;
 };
 
-/// What is to be known about one key beyond its type.
+/// What a description says about one key beyond its type.
 struct FieldOptions {
   std::string doc;      ///< one or two sentences for the reference
   std::string example;  ///< what to write instead of a mistake; default: the default value
-  /// Bounds, inclusive: of a number as it is, of a duration in seconds, of a size in bytes, of a string
-  /// its length; of a list's or a map's elements when they are such.
+  /// Bounds, inclusive: a number's value, a duration in seconds, a size in bytes, a string's length; for a
+  /// list or a map, the bounds of its elements.
   std::optional<double> min;
   std::optional<double> max;
-  /// Whether a change takes effect without a restart. Unset: as it is of what this is in. Of an optional
-  /// section, a list or a map this is about what there is of it; what is within may say otherwise.
+  /// Whether a change takes effect without a restart. Unset: inherited from the enclosing section. For an
+  /// optional section, a list or a map this covers which elements exist; keys within may say otherwise.
   std::optional<bool> live = std::nullopt;
-  std::string
-      identity;         ///< of a list of sections: the key that tells its elements apart, wherever they stand
-  bool secret = false;  ///< never printed, not even in errors
+  std::string identity;   ///< for a list of sections: the key that tells its elements apart, in any order
+  bool secret = false;    ///< never printed, not even in errors
   bool required = false;  ///< has no sensible default
 };
 
@@ -85,8 +84,7 @@ struct Field {
   const void* locate_in(const void* section) const { return locate(const_cast<void*>(section)); }
 };
 
-/// A rule between fields that is broken, or what will surprise: at which key (a path relative to the
-/// section), and why.
+/// A broken rule between fields, or a surprising setting: its key (a path relative to the section), and why.
 struct Violation {
   std::string path;
   std::string message;
@@ -98,15 +96,15 @@ struct Section {
   std::vector<Field> fields;
   std::vector<std::function<std::vector<Violation>(const void*)>> checks;
   std::vector<std::function<std::vector<Violation>(const void*, const Node&)>> warnings;
-  std::optional<bool> live;              ///< of fields that do not say
+  std::optional<bool> live;              ///< for fields that do not say
   std::shared_ptr<const void> defaults;  ///< a struct as its initializers leave it
 
   const Field* field(const std::string& key) const;
-  /// Whether `of` may change without a restart; `within`: whether what this section stands in may.
+  /// Whether the field `of` may change without a restart; `within`: whether the enclosing section may.
   bool is_live(const Field& of, bool within) const { return of.options.live.value_or(live.value_or(within)); }
 };
 
-/// True for the kinds that one text can give, also through an optional.
+/// True for kinds that a single text can give, also through an optional.
 bool is_scalar(const Type& type);
 
 /// The section inside optionals, lists and maps, or null.

@@ -70,7 +70,7 @@ std::string_view take_unit(std::string_view& text) {
   return unit;
 }
 
-/// Below 2^63, rounded; nothing beyond, where a conversion would be undefined.
+/// Rounded, if below 2^63; nothing otherwise, where the conversion would be undefined.
 std::optional<std::int64_t> to_integer(double value) {
   if (!(value < 0x1p63)) return std::nullopt;
   return static_cast<std::int64_t>(std::llround(value));
@@ -109,7 +109,7 @@ Parsed<ByteSize> parse_byte_size(std::string_view text) {
       std::ranges::find_if(kSizeUnits, [&](const Unit& u) { return equal_ignoring_case(u.name, name); });
   if (name.empty()) unit = std::ranges::find(kSizeUnits, "B", &Unit::name);
   if (unit == kSizeUnits.end()) {
-    // nginx's m is 1024², Kubernetes' M is 1000²: whoever writes one should say which.
+    // nginx's m is 1024², Kubernetes' M is 1000²: a bare letter must say which one it means.
     const bool letter = name.size() == 1 && std::string_view("kmgtKMGT").contains(name);
     if (!letter) return std::unexpected(std::string(kWanted));
     const char upper = static_cast<char>(name[0] & ~0x20);

@@ -23,7 +23,7 @@ struct ListenAddress {
   auto operator<=>(const ListenAddress&) const = default;
 };
 
-/// What a text means, or what it must be ("must be a duration such as 30s, …"), without the text.
+/// The value of a text, or what the text must be ("must be a duration such as 30s, …"), without the text.
 template <class T>
 using Parsed = std::expected<T, std::string>;
 
@@ -32,7 +32,7 @@ Parsed<Duration> parse_duration(std::string_view text);
 Parsed<ByteSize> parse_byte_size(std::string_view text);
 Parsed<ListenAddress> parse_listen_address(std::string_view text);
 
-/// In the largest unit that is exact: what parses back to the same value.
+/// In the largest unit that is exact, so that it parses back to the same value.
 std::string to_string(Duration duration);
 std::string to_string(ByteSize size);
 std::string to_string(const ListenAddress& address);

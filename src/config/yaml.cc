@@ -23,7 +23,7 @@ struct Refusal {
 };
 
 /// Whether a scalar that begins at `text` (perhaps with an anchor or a tag) is quoted, and its quote closed.
-/// yaml-cpp 0.7 takes the end of the file for a closing quote, and with it all that was between.
+/// yaml-cpp 0.7 takes the end of the file for a closing quote and swallows everything in between.
 bool closes_its_quote(std::string_view text) {
   while (text.starts_with('&') || text.starts_with('!')) {
     text.remove_prefix(std::min(text.find_first_of(" \n"), text.size()));
@@ -43,8 +43,8 @@ bool closes_its_quote(std::string_view text) {
   return false;
 }
 
-/// Builds the tree from the parser's events. yaml-cpp's own Node would do it too, but it shares aliased
-/// nodes instead of counting them, and says nothing of duplicate keys.
+/// Builds the tree from the parser's events. yaml-cpp's own Node shares aliased nodes instead of counting
+/// them, and does not report duplicate keys.
 class TreeBuilder final : public YAML::EventHandler {
  public:
   TreeBuilder(std::string name, std::string_view text, const YamlLimits& limits, Diagnostics& problems)
@@ -110,7 +110,7 @@ class TreeBuilder final : public YAML::EventHandler {
     refuse(at(mark), "the tag " + quoted(tag) + " means nothing here; remove it");
   }
 
-  /// Counts `node` and all that is in it, which an alias may have multiplied.
+  /// Counts `node` and everything in it, which an alias may have multiplied.
   Node count(Node node) {
     std::size_t deepest = 0;
     nodes_ += size_of(node, 0, deepest);
@@ -160,7 +160,7 @@ class TreeBuilder final : public YAML::EventHandler {
   }
 
   void add(Node node, YAML::anchor_t anchor) {
-    // The kept copy counts too: nested anchors would keep a tree once a level.
+    // The kept copy counts too: nested anchors would otherwise keep one more copy of the tree per level.
     if (anchor != 0) anchors_.insert_or_assign(anchor, count(node));
     if (stack_.empty()) {
       root_ = std::move(node);
@@ -203,7 +203,7 @@ class TreeBuilder final : public YAML::EventHandler {
   Diagnostics& problems_;
 };
 
-/// The first byte that is no UTF-8, or a control character that no YAML may contain.
+/// The first byte that is not UTF-8, or the first control character, which YAML forbids.
 std::optional<Diagnostic> find_bad_byte(const std::string& name, std::string_view text) {
   Location here{ValueOrigin::kFile, name, 1, 1};
   while (!text.empty()) {
@@ -221,7 +221,7 @@ std::optional<Diagnostic> find_bad_byte(const std::string& name, std::string_vie
   return std::nullopt;
 }
 
-/// yaml-cpp's message, with what to do about the mistakes that people make.
+/// yaml-cpp's message, with advice about common mistakes.
 std::string explain(const std::string& message, std::string_view line) {
   if (line.find('\t') < line.find_first_not_of(" \t")) return "a tab in the indentation; YAML wants spaces";
   return "YAML syntax: " + message;
@@ -233,7 +233,7 @@ std::string_view line_of(std::string_view text, int number) {
   return text.substr(0, text.find('\n'));
 }
 
-/// The last line that is more than a comment, without one, and its number.
+/// The last line that is more than a comment, with its comment removed, and its number.
 std::pair<std::string_view, int> last_line(std::string_view text) {
   std::pair<std::string_view, int> last{"", 1};
   for (int number = 1; !text.empty(); ++number) {
@@ -258,7 +258,7 @@ std::optional<Diagnostic> find_cut(const std::string& name, std::string_view tex
   while (!last->members.empty() || !last->items.empty())
     last = last->members.empty() ? &last->items.back() : &last->members.back().value;
   const auto [line, number] = last_line(text);
-  // `null`, in so many letters, is a value.
+  // A `null` written out is a value.
   const bool ends_open = line.ends_with(':') || line == "-" || line.ends_with(" -");
   if (last->kind != Node::Kind::kNull || !ends_open) return std::nullopt;
   return Diagnostic{{ValueOrigin::kFile, name, number, 1},

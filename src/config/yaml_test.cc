@@ -9,7 +9,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-/// What is said of `text`; a tree and no mistake: nothing.
+/// What parse_yaml says about `text`; empty: there is a tree and no mistake.
 std::vector<std::string> mistakes(const std::string& text, const YamlLimits& limits = {}) {
   Diagnostics problems;
   const auto tree = parse_yaml("f.yaml", text, problems, limits);
@@ -124,7 +124,7 @@ TEST(Yaml, LocatesBrokenSyntax) {
   }
 }
 
-/// What is said of a text that reads as YAML and may not be all of it.
+/// What find_cut says about a text that reads as YAML but may be cut short.
 std::string cut(const std::string& text) {
   Diagnostics problems;
   const auto tree = parse_yaml("f.yaml", text, problems);

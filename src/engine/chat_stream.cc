@@ -15,11 +15,11 @@ Task<Result<EventBatch>> ChatStream::next() {
 }
 
 void ChatStream::parse(TokenEvent& event) {
-  // Nothing new to read: a character is incomplete, or a stop text may have begun.
+  // Nothing new to read: a character is incomplete, or a stop string may have begun.
   if (event.text.empty() && !event.finish) return;
   parsers_[event.choice]->parse(event);
   for (ToolCallDelta& call : event.tool_calls) {
-    // A call's first delta has its name; whoever answers it needs an id.
+    // A call's first delta has its name; the client needs an id to answer the call.
     if (!call.name.empty() && call.id.empty())
       call.id = call_id(fmt::format("{} {} {}", request_id_, event.choice, call.index));
   }

@@ -9,10 +9,10 @@
 
 namespace autoglm::engine {
 
-/// A stream whose text a chat parser takes apart, choice by choice, on the loop that reads it.
+/// A stream whose text passes through one chat parser per choice, on the loop that reads the stream.
 class ChatStream final : public EventStream {
  public:
-  /// `request_id` makes the ids of tool calls that have none.
+  /// `request_id` seeds the ids of tool calls that have none.
   ChatStream(std::unique_ptr<EventStream> inner, std::vector<std::unique_ptr<ChatParser>> parsers,
              std::string request_id)
       : inner_(std::move(inner)), parsers_(std::move(parsers)), request_id_(std::move(request_id)) {}
@@ -23,7 +23,7 @@ class ChatStream final : public EventStream {
   void parse(TokenEvent& event);
 
   std::unique_ptr<EventStream> inner_;
-  std::vector<std::unique_ptr<ChatParser>> parsers_;  // of each choice
+  std::vector<std::unique_ptr<ChatParser>> parsers_;  // one per choice
   std::string request_id_;
 };
 

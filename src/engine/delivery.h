@@ -15,16 +15,16 @@
 
 namespace autoglm::engine {
 
-/// The way of one request's events from the engine's thread to the loop that asked. Shared by both sides;
-/// everything but the atomics belongs to the loop.
+/// Carries one request's events from the engine's thread to the loop that made the request. Shared by both
+/// sides; everything but the atomics belongs to the loop.
 struct Delivery {
   explicit Delivery(EventLoop& target) : loop(target) {}
 
-  /// A reader that is this many tokens behind pauses its generation, and resumes it at half.
+  /// A reader this many tokens behind pauses its generation; the generation resumes at half.
   static constexpr std::uint32_t kPauseAt = 256;
 
   EventLoop& loop;
-  std::atomic<std::uint32_t> undelivered{0};  ///< tokens pushed and not yet pulled
+  std::atomic<std::uint32_t> undelivered{0};  ///< tokens pushed but not yet pulled
   std::atomic<bool> paused{false};            ///< set by the engine, which then wants a wake-up
 
   std::vector<TokenEvent> events;
@@ -34,14 +34,14 @@ struct Delivery {
   Signal news;
 };
 
-/// What a step produced, gathered so that each loop is woken once a step and not once a token. Belongs to
+/// Collects what a step produced, so that each loop is woken once per step and not once per token. Belongs to
 /// the engine's thread.
 class Outbox {
  public:
   void add(const std::shared_ptr<Delivery>& to, TokenEvent event);
   void end(const std::shared_ptr<Delivery>& to, const Usage& usage);
   void fail(const std::shared_ptr<Delivery>& to, Error error);
-  /// Hands everything over: one post a loop.
+  /// Hands everything over with one post per loop.
   void flush();
 
  private:

@@ -69,7 +69,7 @@ Engine::~Engine() {
   inbox_->mailbox.close();
   if (Backend* backend = inbox_->backend.load()) backend->abort.store(true);
   thread_.join();
-  // Streams share the inbox, and may go after the backend that these refer to.
+  // Streams share the inbox and may outlive the backend, to which the unread messages refer.
   std::vector<EngineMessage> unread;
   inbox_->mailbox.take_all(unread);
 }
@@ -82,7 +82,7 @@ void Engine::run() {
     return !unwanted_.load();
   });
   if (!loaded) {
-    if (unwanted_.load()) return;  // that is why
+    if (unwanted_.load()) return;  // a stopped load is no failure
     dependencies_.log.error("model failed to load", {{"model", name_}, {"error", loaded.error().message}});
     const std::lock_guard lock(failure_mutex_);
     failure_ = loaded.error().message;
@@ -145,7 +145,7 @@ Task<Result<Preparation>> Engine::prepared(std::shared_ptr<const Backend> backen
   const auto& work = std::get<GenerateRequest>(request->work);
   const PreparationTime takes = time_of(work);
   if (takes == PreparationTime::kNone) co_return prepare(std::move(backend), work);
-  // Owns what it reads: the client may go away, and the model, too.
+  // The job owns what it reads: the client may go away, and so may the model.
   auto made = co_await dependencies_.pool.run(
       [backend = std::move(backend), request = std::move(request)] {
         return prepare(backend, std::get<GenerateRequest>(request->work));
@@ -175,7 +175,7 @@ Task<Result<std::unique_ptr<EventStream>>> Engine::generate(InferenceRequestPtr 
   const auto backend = ready();
   if (!backend) co_return fail(backend.error());
   const auto& work = std::get<GenerateRequest>(request->work);
-  // Before any work: what has no place need not be prepared.
+  // Before any work: a request without a place need not be prepared.
   auto places = enter(work);
   if (!places) co_return fail(places.error());
   auto preparation = co_await prepared(*backend, request, context);
@@ -237,7 +237,7 @@ Task<Result<std::string>> Engine::detokenize(std::vector<TokenId> tokens) {
                                                          token, vocabulary - 1)));
     }
     const std::string_view piece = (*backend)->piece(token);
-    bytes += piece.empty() ? (*backend)->written(token) : piece;  // special ones stand in texts as well
+    bytes += piece.empty() ? (*backend)->written(token) : piece;  // texts contain special tokens, too
   }
   std::string text;
   append_valid_utf8(text, bytes);
@@ -272,7 +272,7 @@ EndpointStatus Engine::status() const {
 
 LoadReport Engine::load() const {
   LoadReport report = load_.report(config_.max_sequences, config_.max_waiting);
-  // Those that the engine's thread has not seen yet wait as well.
+  // Requests that the engine's thread has not seen yet are waiting, too.
   const std::uint32_t places = inbox_->outstanding.load();
   if (places > report.running + report.waiting) report.waiting = places - report.running;
   return report;

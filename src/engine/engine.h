@@ -21,10 +21,10 @@
 
 namespace autoglm::engine {
 
-/// A model in this process. Loads in the background (`status` tells how far), then generates, many
-/// sequences a step, on a thread of its own. Thread-safe as every Endpoint; created and destroyed by its
-/// owner. Destroy it behind the streams' loops' connections, and before the loops: the destructor ends what
-/// runs within one step. Jobs on the pool may outlive it; they share its backend.
+/// A model in this process. Loads in the background (`status` reports the progress), then generates many
+/// sequences per step on its own thread. Thread-safe like every Endpoint; its owner creates and destroys it.
+/// Must be destroyed after the connections that read its streams, and before the loops: the destructor ends
+/// running generations within one step. Jobs on the pool may outlive it; they share its backend.
 class Engine final : public Endpoint {
  public:
   struct Dependencies {
@@ -35,7 +35,7 @@ class Engine final : public Endpoint {
     SamplerFactory samplers;
   };
 
-  /// `name` is the model's name to clients, `config.path` what the card shows as its source.
+  /// `name` is the model's name to clients; the model card shows `config.path` as its source.
   Engine(std::string name, EngineConfig config, Dependencies dependencies);
   ~Engine() override;
 
@@ -53,10 +53,10 @@ class Engine final : public Endpoint {
   void run();
   /// The backend, once it is loaded.
   Result<std::shared_ptr<const Backend>> ready() const;
-  /// On the pool when it may take long.
+  /// Prepares a request, on the pool if that may take long.
   Task<Result<Preparation>> prepared(std::shared_ptr<const Backend> backend, InferenceRequestPtr request,
                                      const CallContext& context);
-  /// Counts a request's choices in, unless that is more than may run and wait.
+  /// Reserves places for a request's choices. Errors: more choices than may run and wait.
   Result<Places> enter(const GenerateRequest& work);
 
   const std::string name_;
@@ -68,11 +68,11 @@ class Engine final : public Endpoint {
   std::shared_ptr<EngineInbox> inbox_;
   std::atomic<std::uint64_t> next_generation_{1};
 
-  std::shared_ptr<Backend> backend_;  // written by the thread before `state_` says ready
-  SamplingDefaults sampling_;         // likewise
+  std::shared_ptr<Backend> backend_;  // written by the thread before `state_` becomes ready
+  SamplingDefaults sampling_;         // written by the thread before `state_` becomes ready
   std::atomic<EndpointStatus::State> state_{EndpointStatus::State::kLoading};
   std::atomic<double> progress_{0};
-  std::atomic<bool> unwanted_{false};  // by whoever destroys it, perhaps before it is loaded
+  std::atomic<bool> unwanted_{false};  // set by the destructor, perhaps before the model is loaded
   mutable std::mutex failure_mutex_;
   std::string failure_;
   std::thread thread_;  // last: it uses all of the above

@@ -50,13 +50,13 @@ config::Descriptor<SamplingNumbers> describe_sampling() {
         std::vector<config::Violation> wrong;
         for_each_sampling_number([&](std::string_view name, auto member, auto, const SamplingRange& range) {
           if (c.*member && !range.contains(static_cast<double>(*(c.*member))))
-            wrong.push_back({std::string(name), "must be above 0"});  // the descriptors know the rest
+            wrong.push_back({std::string(name), "must be above 0"});  // descriptors check all other limits
         });
         return wrong;
       });
 }
 
-/// How it is sampled where a request does not say.
+/// Adds the keys for requests that leave sampling values out.
 config::Descriptor<EngineConfig> with_defaults(config::Descriptor<EngineConfig> engine) {
   using C = EngineConfig;
   return std::move(engine)
@@ -132,7 +132,7 @@ config::Descriptor<EngineConfig> describe_engine() {
                  {.doc = "`process`: in a process of its own, so that a crash of native code or the kernel's "
                          "running out of memory takes this model, for as long as it loads, and not the "
                          "server. See docs/isolation.md."})
-          .live(false)  // what runs and what would take its place may not fit into memory together
+          .live(false)  // the old and the new model may not fit into memory together
           .check([](const C& c) {
             std::vector<config::Violation> wrong;
             if (c.cache_tokens != 0 && c.context > c.cache_tokens) {

@@ -1,4 +1,4 @@
-// The conformance suites of Endpoint and EventStream, over the engine.
+// The conformance suites of Endpoint and EventStream, run over the engine.
 #include "engine/chat_stream.h"
 #include "engine/testing/engine_fixture.h"
 #include "inference/testing/endpoint_conformance.h"
@@ -10,7 +10,7 @@
 namespace autoglm::engine {
 namespace {
 
-/// An engine whose places are so few that one which is not given back is soon missed.
+/// An engine with so few places that one which is not given back is soon missed.
 class EngineSubject : public EndpointSubject {
  public:
   EngineSubject(EventLoop& loop, std::unique_ptr<Backend> backend)
@@ -97,7 +97,7 @@ class TinyModelSubject final : public EngineSubject {
                                 .value()) {}
 };
 
-/// Takes every other letter for a thought.
+/// Reads every other letter as reasoning.
 class AlternatingParser final : public ChatParser {
  public:
   void parse(TokenEvent& event) override {

@@ -9,11 +9,11 @@ constexpr std::size_t kMostPreparedInAll = 2 * kMostPreparedBytes;
 }  // namespace
 
 void EngineInbox::cancel(GenerationId id) {
-  // If the step computes nothing else it can stop now; otherwise it is bounded by max_stall anyway.
+  // If the step computes nothing else, it can stop now; otherwise max_stall bounds it anyway.
   if (alone.load() == id.value) {
     if (Backend* target = backend.load()) target->abort.store(true, std::memory_order_relaxed);
   }
-  // Bounded by the submissions, which the engine bounds, so there is always room, unless it is closed.
+  // There is room for one per submission, and the engine bounds those, so only a closed mailbox refuses.
   mailbox.try_push(Cancellation{id});
 }
 

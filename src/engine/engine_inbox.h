@@ -20,23 +20,23 @@ namespace autoglm::engine {
 
 using GenerationId = StrongId<struct GenerationIdTag>;
 
-/// A request with its prompts in tokens, checked: it fits the context and the slots.
+/// A request with its prompts tokenized and checked: it fits the context and the slots.
 struct Submission {
   GenerationId id;
   InferenceRequestPtr request;
-  SamplingParams sampling;  ///< the request's, and the model's for what it does not say
+  SamplingParams sampling;  ///< the request's values, and the model's defaults for the others
   std::vector<Preparation::PromptTokens> prompts;
   std::vector<std::vector<TokenId>> banned;  ///< Preparation::banned
   std::vector<ChoiceStart> choices;
-  std::unique_ptr<TokenConstraint> constraint;  ///< of choices that do not bring their own
-  std::vector<std::uint64_t> landmarks;         ///< of the prompt, for load reports
+  std::unique_ptr<TokenConstraint> constraint;  ///< for choices that do not bring their own
+  std::vector<std::uint64_t> landmarks;         ///< the prompt's, for load reports
   std::size_t bytes = 0;                        ///< Preparation::bytes
   std::shared_ptr<Delivery> delivery;
   MonotonicTime arrived;
   MonotonicTime deadline = MonotonicTime::max();
   std::uint8_t priority = 0;
   std::uint64_t tenant = 0;  ///< a hash
-  std::uint64_t salt = 0;    ///< a hash: who shares prefixes with whom
+  std::uint64_t salt = 0;    ///< a hash; only requests with the same salt share prefixes
 };
 struct Cancellation {
   GenerationId id;
@@ -46,22 +46,22 @@ struct WakeUp {
 };
 using EngineMessage = std::variant<Submission, Cancellation, WakeUp>;
 
-/// What loops and the engine's thread share: the way in, and the abort of a step whose only request has been
-/// cancelled. Outlives both sides. Thread-safe.
+/// Shared by the loops and the engine's thread: the way in, and the abort of a step whose only request has
+/// been cancelled. Outlives both sides. Thread-safe.
 struct EngineInbox {
   explicit EngineInbox(std::size_t capacity) : mailbox(capacity) {}
 
   Mailbox<EngineMessage> mailbox;
-  std::atomic<std::uint64_t> alone{0};        ///< the generation that has the present step to itself; 0: none
-  std::atomic<std::uint32_t> outstanding{0};  ///< choices of requests that were let in and have not ended
-  std::atomic<std::size_t> bytes{0};          ///< of all that has been prepared and has not ended
-  std::atomic<Backend*> backend{nullptr};     ///< while the worker runs
+  std::atomic<std::uint64_t> alone{0};        ///< the generation that has the current step to itself; 0: none
+  std::atomic<std::uint32_t> outstanding{0};  ///< choices of admitted requests that have not ended
+  std::atomic<std::size_t> bytes{0};          ///< of all preparations whose requests have not ended
+  std::atomic<Backend*> backend{nullptr};     ///< set while the worker runs
 
   void cancel(GenerationId id);
 };
 
-/// Room for a request's choices among those that run and wait: given back with it, unless the request was
-/// handed over, which gives it back when it ends.
+/// Places for a request's choices among those that run and wait. The destructor gives them back, unless the
+/// request was handed over; then the engine gives them back when the request ends.
 class Places {
  public:
   Places(std::shared_ptr<EngineInbox> inbox, std::uint32_t count) : inbox_(std::move(inbox)), count_(count) {}
@@ -73,7 +73,7 @@ class Places {
     inbox_->bytes.fetch_sub(bytes_);
   }
 
-  /// Room for what has been prepared, too; false: there is none.
+  /// Reserves memory for the preparation, too; false: there is none left.
   bool add(std::size_t bytes);
   void keep() { inbox_.reset(); }
 

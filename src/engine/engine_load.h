@@ -7,7 +7,7 @@
 
 namespace autoglm::engine {
 
-/// The engine's load as its thread sees it after each step. Written by that thread, read by any.
+/// The engine's load after each step. Written by the engine's thread, read by any.
 class EngineLoad {
  public:
   std::atomic<std::uint32_t> running{0};

@@ -11,7 +11,7 @@ namespace {
 using observe::Labels;
 using observe::MetricRegistry;
 
-// vLLM's buckets (vllm/v1/metrics/loggers.py), so that quantiles of mixed fleets can be added up.
+// vLLM's buckets (vllm/v1/metrics/loggers.py), so that quantiles over a mixed fleet can be computed.
 constexpr std::array kFirstToken = {0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1,  0.25,  0.5,   0.75,
                                     1.0,   2.5,   5.0,  7.5,  10.0, 20.0, 40.0, 80.0, 160.0, 640.0, 2560.0};
 constexpr std::array kInterToken = {0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2,  0.3,  0.4, 0.5,

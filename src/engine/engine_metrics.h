@@ -11,7 +11,7 @@ namespace autoglm::engine {
 
 class EngineLoad;
 
-/// The engine's numbers under vLLM's names, so that its dashboards and routers work unchanged.
+/// The engine's metrics under vLLM's names, so that dashboards and routers made for vLLM work unchanged.
 /// Thread-safe.
 class EngineMetrics {
  public:
@@ -21,10 +21,10 @@ class EngineMetrics {
   observe::Counter& prompt_tokens;
   observe::Counter& generation_tokens;
   observe::Counter& preemptions;
-  observe::Counter& restored_tokens;       ///< that need not be computed again after a preemption
-  observe::Counter& reloaded_tokens;       ///< of prefixes that the cache had no room for
+  observe::Counter& restored_tokens;       ///< tokens restored after preemptions, not recomputed
+  observe::Counter& reloaded_tokens;       ///< prefix tokens reloaded after spilling
   observe::Counter& prefix_cache_queries;  ///< prompt tokens looked up
-  observe::Counter& prefix_cache_hits;     ///< and found
+  observe::Counter& prefix_cache_hits;     ///< prompt tokens looked up and found
   observe::Counter& stopped;               ///< vllm:request_success_total{finished_reason="stop"}
   observe::Counter& length;
   observe::Counter& aborted;

@@ -43,7 +43,7 @@ void expect_same_text_under_load(EngineFixture& roomy, EngineFixture& tight) {
   const auto still_zero = [&tight](const std::string& counter) {
     return tight.exposed().find(counter + "{model_name=\"m\"} 0\n") != std::string::npos;
   };
-  // Whether what was preempted is still cached when it comes back depends on the steps' times.
+  // Whether a preempted sequence's tokens are still cached when it comes back depends on the steps' times.
   constexpr int kRounds = 30;
   for (int round = 0; round < kRounds && still_zero("autoglm_engine_restored_tokens_total"); ++round)
     expect_texts_together(tight, all, alone);
@@ -90,7 +90,7 @@ TEST(Engine, ForksChoicesFromOnePrompt) {
   EXPECT_NE(all.texts[0], all.texts[1]);
   EXPECT_EQ(engine.fixture->run(work).texts, all.texts);
   work.n = 1;
-  EXPECT_EQ(engine.fixture->run(work).texts[0], all.texts[0]);  // choices are counted from the same seed
+  EXPECT_EQ(engine.fixture->run(work).texts[0], all.texts[0]);  // choices are numbered under the same seed
 }
 
 TEST(Engine, StopsWhereItIsTold) {
@@ -170,7 +170,7 @@ TEST(Engine, CancelAbortsAStepThatIsItsOwn) {
     auto stream = (co_await e.fixture->open(ask(std::string(200, 'x'), 5))).value();
     e.backend->wait_until_held();
     stream.reset();
-    // The step is never let go: only an abort ends it.
+    // The step is never released: only an abort ends it.
     co_await EngineFixture::eventually([&e] { return e.backend->steps() == 1 && e.backend->cells() == 0; });
     e.backend->release();
     EXPECT_EQ(e.backend->rows(), 0U);
@@ -184,7 +184,7 @@ TEST(Engine, ASlowReaderPausesItselfAlone) {
     co_await e.fixture->loaded();
     auto slow = (co_await e.fixture->open(ask("slow", 3000))).value();
     for (int i = 0; i < 10; ++i) EXPECT_FALSE((co_await e.fixture->generate(ask("fast", 100))).error);
-    // A thousand tokens have passed by the others; the unread stream has stopped at its bound.
+    // The other requests have generated a thousand tokens; the unread stream has stopped at its bound.
     const auto seen = co_await slow->next();
     EXPECT_LE(seen->events.size(), Delivery::kPauseAt + 2);
     const auto from = static_cast<std::uint32_t>(seen->events.size());
@@ -197,7 +197,7 @@ TEST(Engine, AFailingBackendEndsRequestsWithOneErrorAndGoesOn) {
   FakeEngine engine;
   engine.fixture->run([](FakeEngine& e) -> Task<void> {
     co_await e.fixture->loaded();
-    e.backend->fail_steps(2, DecodeStatus::kFailed);  // twice is bad luck: done again
+    e.backend->fail_steps(2, DecodeStatus::kFailed);  // two failures are retried
     EXPECT_FALSE((co_await e.fixture->generate(ask("Hello", 5))).error);
     e.backend->fail_steps(3, DecodeStatus::kFailed);
     const Outcome failed = co_await e.fixture->generate(ask("Hello", 5));
@@ -211,7 +211,7 @@ TEST(Engine, AFailingBackendEndsRequestsWithOneErrorAndGoesOn) {
 TEST(Engine, AFormatWithoutAWayOnEndsItsRequestAlone) {
   const auto engine = make_tiny(2048);
   std::vector<GenerateRequest> all = {ask("free", 40), ask("dead", 40, 7), ask("free", 40)};
-  all[1].n = 3;  // in one step: the first to fail takes its siblings along
+  all[1].n = 3;  // in one step: the first choice to fail ends its siblings
   // Two letters, then a token that the vocabulary does not have.
   all[1].format = {OutputFormat::Kind::kGrammar, "root ::= [a-z] [a-z] <[999999]>"};
   const auto outcomes = engine->run_together(all);
@@ -243,7 +243,7 @@ TEST(Engine, EndsStreamsWhenItIsDestroyed) {
   FakeEngine engine({.context = 4096, .cells = 8192});
   engine.fixture->run([](FakeEngine& e) -> Task<void> {
     co_await e.fixture->loaded();
-    // Far more than waits for a reader, so it cannot have ended by itself.
+    // More than a stream buffers without a reader, so the generation cannot have ended by itself.
     auto stream = (co_await e.fixture->open(ask("Hello", 3000))).value();
     const auto begun = co_await stream->next();
     e.fixture->end_engine();
@@ -254,7 +254,7 @@ TEST(Engine, EndsStreamsWhenItIsDestroyed) {
   }(engine));
 }
 
-/// Holds whoever takes text apart.
+/// Blocks every call that tokenizes.
 struct HeldTokenizing {
   std::latch begun{1};
   std::latch go_on{1};
@@ -294,7 +294,7 @@ TEST(Engine, JobsOnThePoolOutliveIt) {
       e.fixture->end_pool();
       co_return;
     }(engine, held, generates));
-    engine.fixture.reset();  // and its loop, with what was posted to it
+    engine.fixture.reset();  // with its loop and everything posted to it
     EXPECT_TRUE(held.backend_ended);
   }
 }

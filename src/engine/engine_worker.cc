@@ -94,7 +94,7 @@ void EngineWorker::start(Submission submission) {
   const std::uint32_t choices = work.choices();
   const bool resumed = !work.resume.empty();
   for (std::uint32_t i = 0; i < choices; ++i) {
-    if (!generations_.contains(id)) return;  // Its last choice had ended before: all of it is gone.
+    if (!generations_.contains(id)) return;  // Its last choice had ended before: the generation is gone.
     Choice& choice = *generation.choices[i];
     if (from.choices[i].finished) {
       outbox_.add(from.delivery,
@@ -118,7 +118,7 @@ void EngineWorker::enqueue(Choice& choice) {
                   .slots = choice.siblings,
                   .priority = submission.priority,
                   .tenant = submission.tenant,
-                  // What is to be reported has to be computed: nobody else's prefix will do.
+                  // To report logprobs the prompt must be computed: no shared prefix will do.
                   .salt = reports_prompt ? ~submission.id.value : submission.salt,
                   .max_rows = reports_prompt ? backend_.facts().max_sequences : kUnlimitedRows,
                   .arrived = submission.arrived,
@@ -138,7 +138,7 @@ void EngineWorker::apply(const Scheduler::Step& step) {
   metrics_.preemptions.add(step.preempted.size());
   for (const Scheduler::Admission& admission : step.admitted) {
     Choice& choice = *choices_.at(admission.sequence);
-    if (std::exchange(choice.admitted, true)) {  // it was preempted
+    if (std::exchange(choice.admitted, true)) {  // it returns from a preemption
       metrics_.restored_tokens.add(admission.restored + admission.reloaded);
       continue;
     }
@@ -177,7 +177,7 @@ DecodeStatus EngineWorker::compute(const Scheduler::Step& step) {
   return status;
 }
 
-/// Whether the logits behind the prompt's token `index` say how likely the next one was, which is asked for.
+/// Whether the logits after the prompt's token `index` give the next token's logprob and it was asked for.
 bool EngineWorker::is_reported(const Choice& choice, std::uint32_t index) {
   return choice.generation->work->prompt_logprobs && index + 1 < choice.prompt_tokens &&
          index + 1 >= choice.reported;
@@ -209,7 +209,7 @@ void EngineWorker::report_prompt(Choice& choice, const Scheduler::Slice& slice, 
   const auto* text = std::get_if<TextPrompt>(&work.prompts[number]);
   const std::size_t unwritten = choice.generation->submission.prompts[number].unwritten;
   const auto add = [&](GeneratedLogprob logprob) {
-    // A special token stands in the text as the client wrote it; one that the model wants before every text
+    // A special token appears in the text as the client wrote it; one that the model adds before every text
     // does not.
     const bool wrote =
         text != nullptr && text->parse_special && (choice.reported > 0 || !backend_.facts().adds_bos);
@@ -219,7 +219,7 @@ void EngineWorker::report_prompt(Choice& choice, const Scheduler::Slice& slice, 
     event.prompt_logprobs.push_back(std::move(logprob));
     ++choice.reported;
   };
-  if (choice.reported == 0) {  // nothing says how likely it was, and it may be the only one
+  if (choice.reported == 0) {  // the first token has no logprob, and it may be the only token
     const std::string_view bytes = backend_.piece(choice.tokens[0]);
     add({.chosen = {.token = choice.tokens[0], .logprob = std::nan(""), .bytes = std::string(bytes)},
          .top = {}});
@@ -233,7 +233,7 @@ void EngineWorker::report_prompt(Choice& choice, const Scheduler::Slice& slice, 
   if (!event.prompt_logprobs.empty()) outbox_.add(choice.generation->submission.delivery, std::move(event));
 }
 
-/// The prompt is computed: its choices part here, each with a draw of its own from the same logits.
+/// The prompt is computed: its choices diverge here, each with its own draw from the same logits.
 void EngineWorker::begin_choices(Choice& first, std::span<const float> logits, MonotonicTime now) {
   Generation& generation = *first.generation;
   load_.prefixes.add(generation.submission.landmarks);
@@ -248,7 +248,7 @@ void EngineWorker::begin_choices(Choice& first, std::span<const float> logits, M
     choices_[choice.key] = &choice;
     scheduler_.fork(first.key, choice.key, &choice.tokens);
   }
-  // A choice that ends at once may end the generation: look at no other afterwards.
+  // A choice that ends at once may end the generation, so no other may be touched afterwards.
   const GenerationId id = generation.submission.id;
   for (std::uint32_t i = begin; i < end && generations_.contains(id); ++i) {
     Choice& choice = *generation.choices[i];
@@ -268,7 +268,7 @@ void EngineWorker::begin_choices(Choice& first, std::span<const float> logits, M
   }
 }
 
-/// `event` may have text already, which goes before the token's.
+/// `event` may already have text, which goes before the token's.
 void EngineWorker::add_token(Choice& choice, std::span<float> logits, MonotonicTime now, TokenEvent event) {
   Generation& generation = *choice.generation;
   const StopConditions& stop = generation.work->stop;
@@ -313,7 +313,7 @@ void EngineWorker::pause_for(Delivery& reader, SequenceKey key) {
   if (reader.undelivered.load(std::memory_order_relaxed) < Delivery::kPauseAt) return;
   reader.paused.store(true);
   scheduler_.set_paused(key, true);
-  // The reader may have caught up between the two lines; then nobody would wake us.
+  // The reader may have caught up between the two lines; then it will not send a wake-up.
   if (reader.undelivered.load() < Delivery::kPauseAt / 2 && reader.paused.exchange(false))
     scheduler_.set_paused(key, false);
 }
@@ -339,13 +339,13 @@ void EngineWorker::drop_choice(SequenceKey key) {
   const auto found = choices_.find(key);
   if (found == choices_.end()) return;
   scheduler_.remove(key);
-  // The object stays as long as its request, which may have hundreds.
+  // The object lives as long as its request, which may have hundreds of choices.
   found->second->sampler.reset();
   found->second->tokens = {};
   choices_.erase(found);
 }
 
-/// A step that was not done is planned again; what fails three times in a row fails its requests.
+/// A failed step is planned again; after three failures in a row its requests fail.
 void EngineWorker::give_up_on(DecodeStatus status) {
   if (++failures_in_a_row_ < 3) return;
   failures_in_a_row_ = 0;

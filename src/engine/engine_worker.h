@@ -21,7 +21,7 @@ class EngineWorker {
                EngineLoad& load, EngineMetrics& metrics);
   ~EngineWorker();
 
-  /// Until the mailbox is closed; what runs then ends with an error.
+  /// Runs until the mailbox is closed; requests still running then end with an error.
   void run();
 
  private:

@@ -23,8 +23,8 @@ std::unique_ptr<EngineWorker::Choice> EngineWorker::make_choice(Generation& gene
   return choice;
 }
 
-/// When the choice begins, and not before: of hundreds that wait each may have a grammar and penalties.
-/// False: there was no memory, and its request has failed.
+/// Called when the choice begins, not earlier: hundreds may be waiting, each with a grammar and penalties.
+/// False: out of memory, and its request has failed.
 bool EngineWorker::equip(Choice& choice) {
   Generation& generation = *choice.generation;
   try {

@@ -11,25 +11,25 @@
 
 namespace autoglm::engine {
 
-/// One choice of a request while it is being generated.
+/// One choice of a request during its generation.
 struct EngineWorker::Choice {
   Generation* generation = nullptr;
   std::uint32_t number = 0;
   SequenceKey key;
-  std::vector<TokenId> tokens;      ///< prompt and answer; the latter alone before it is queued or begins
+  std::vector<TokenId> tokens;      ///< prompt and answer; only the answer before it is queued or begins
   std::uint32_t prompt_tokens = 0;  ///< of those
-  std::uint32_t siblings = 1;       ///< choices that begin where this one's prompt ends, itself included
+  std::uint32_t siblings = 1;       ///< choices that begin at the end of this one's prompt, itself included
   bool admitted = false;
   bool begun = false;
   AnswerText text;
-  std::unique_ptr<TokenConstraint> constraint;  ///< of what is resumed, until the sampler has it
-  std::unique_ptr<TokenSampler> sampler;        ///< from its beginning to its end
+  std::unique_ptr<TokenConstraint> constraint;  ///< for a resumed choice, until the sampler takes it
+  std::unique_ptr<TokenSampler> sampler;        ///< exists from the choice's beginning to its end
   MonotonicTime last_token;
-  std::uint32_t reported = 0;     ///< tokens of the prompt whose logprobs have been sent
+  std::uint32_t reported = 0;     ///< prompt tokens whose logprobs have been sent
   std::size_t prompt_offset = 0;  ///< bytes of their text
 };
 
-/// A request while it is being generated. Belongs to the engine's thread.
+/// A request during its generation. Belongs to the engine's thread.
 struct EngineWorker::Generation {
   Submission submission;
   const GenerateRequest* work = nullptr;
@@ -44,7 +44,7 @@ struct EngineWorker::Generation {
     return submission.prompts[choice.number / work->n].echo;
   }
 
-  /// That its format allows no further token.
+  /// The error that the request's format allows no further token.
   Error dead_end() const {
     const std::string field(!work->sampling.allowed_tokens.empty()           ? "allowed_token_ids"
                             : !submission.banned.empty()                     ? "bad_words"

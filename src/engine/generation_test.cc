@@ -28,7 +28,7 @@ Task<Transcript> transcribe(EngineFixture& engine, GenerateRequest work, Usage& 
   co_return transcript;
 }
 
-/// Whatever a generation is, it goes on exactly behind any of its tokens.
+/// Any generation can be resumed exactly after any of its tokens.
 void expect_exact_resume(EngineFixture& engine, const GenerateRequest& work) {
   Usage usage;
   const Transcript whole = engine.get(transcribe(engine, work, usage));
@@ -38,7 +38,7 @@ void expect_exact_resume(EngineFixture& engine, const GenerateRequest& work) {
     GenerateRequest rest = work;
     std::vector<std::size_t> sent(whole.size());
     for (std::size_t i = 0; i < whole.size(); ++i) {
-      sent[i] = std::min(cut + i, whole[i].size());  // choices die at different places
+      sent[i] = std::min(cut + i, whole[i].size());  // choices are cut at different places
       auto& tokens = rest.resume.emplace_back();
       for (std::size_t k = 0; k < sent[i]; ++k)
         tokens.insert(tokens.end(), whole[i][k].tokens.begin(), whole[i][k].tokens.end());
@@ -48,7 +48,7 @@ void expect_exact_resume(EngineFixture& engine, const GenerateRequest& work) {
     EXPECT_EQ(resumed_usage.completion_tokens, usage.completion_tokens);
     EXPECT_EQ(resumed_usage.prompt_tokens, usage.prompt_tokens);
     for (std::size_t i = 0; i < whole.size(); ++i) {
-      if (sent[i] == whole[i].size()) {  // only the end may have been lost
+      if (sent[i] == whole[i].size()) {  // only the finish event may have been lost
         ASSERT_EQ(resumed[i].size(), 1U);
         EXPECT_EQ(resumed[i][0].finish, whole[i].back().finish);
         EXPECT_TRUE(resumed[i][0].tokens.empty() && resumed[i][0].text.empty());
@@ -163,7 +163,7 @@ TEST(Engine, CountsOffsetsInThePromptsTextWithoutTheSpaceThatAVocabularyPutsBefo
   }
 }
 
-/// Counts the samplers there are.
+/// Counts the existing samplers.
 class CountedSampler final : public TokenSampler {
  public:
   struct Counts {
@@ -190,7 +190,7 @@ class CountedSampler final : public TokenSampler {
 };
 
 TEST(Engine, MakesSamplersAndConstraintsForChoicesThatRun) {
-  CountedSampler::Counts counts;  // of the engine's thread, until that has ended
+  CountedSampler::Counts counts;  // used by the engine's thread until that has ended
   {
     FakeEngine engine({.max_sequences = 4}, {}, [&counts](SamplerSetup setup) {
       return std::make_unique<CountedSampler>(counts, std::move(setup));
@@ -257,7 +257,7 @@ TEST(Engine, WhatAllRequestsHoldHasABoundToo) {
   engine.fixture->run([](FakeEngine& e) -> Task<void> {
     co_await e.fixture->loaded();
     GenerateRequest work = ask("Hello", 3);
-    work.format = {OutputFormat::Kind::kGrammar, "abc"};  // each: one to copy from, and the copy
+    work.format = {OutputFormat::Kind::kGrammar, "abc"};  // for each request: the original and a copy
     std::vector<std::unique_ptr<EventStream>> streams;
     for (int i = 0; i < 2; ++i) streams.push_back((co_await e.fixture->open(work)).value());
     const auto refused = co_await e.fixture->open(work);
@@ -266,7 +266,7 @@ TEST(Engine, WhatAllRequestsHoldHasABoundToo) {
     if (!refused) EXPECT_TRUE(refused.error().retry_after);
     e.backend->release();
     streams.clear();
-    while (!(co_await e.fixture->open(work))) co_await yield_to_loop();  // what they held is given back
+    while (!(co_await e.fixture->open(work))) co_await yield_to_loop();  // their memory is given back
   }(engine));
   engine.fixture->run(EngineFixture::eventually([&engine] { return engine.fixture->idle(); }));
 }

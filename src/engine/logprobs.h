@@ -9,14 +9,14 @@
 
 namespace autoglm::engine {
 
-/// The model's own log-probabilities of one step: of the logits before biases, penalties, grammar and
+/// The model's own log-probabilities of one step, from the logits before biases, penalties, grammar and
 /// temperature, which samplers change afterwards.
 class Logprobs {
  public:
-  /// Keeps the `top` likeliest, at most 20, and copies what it needs.
+  /// Keeps the `top` likeliest tokens, at most 20, and copies what it needs.
   Logprobs(std::span<const float> logits, std::uint32_t top);
 
-  /// What is reported of a chosen token; `backend` has the bytes.
+  /// The report about a chosen token; `backend` supplies its bytes.
   GeneratedLogprob of(TokenId token, const Backend& backend) const;
 
  private:

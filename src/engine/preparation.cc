@@ -17,12 +17,12 @@ namespace {
 constexpr std::size_t kQuickTextBytes = 512;
 // This much takes tens of milliseconds with slow vocabularies.
 constexpr std::size_t kLongTextBytes = std::size_t{32} << 10U;
-constexpr std::size_t kChoiceBytes = 1024;                      // itself, its text, its events under way
-constexpr std::size_t kMostStopBytes = std::size_t{16} << 10U;  // they are looked for behind every token
-constexpr std::size_t kMostStopTokens = 1024;                   // likewise
+constexpr std::size_t kChoiceBytes = 1024;                      // the choice, its text, its events in flight
+constexpr std::size_t kMostStopBytes = std::size_t{16} << 10U;  // they are searched after every token
+constexpr std::size_t kMostStopTokens = 1024;                   // they are searched after every token
 constexpr std::size_t kMostTextBytes = std::size_t{1} << 20U;
 
-/// What a request's template and format make of every choice.
+/// What a request's template and format contribute to every choice.
 struct Terms {
   std::unique_ptr<TokenConstraint> constraint;
   std::function<std::unique_ptr<ChatParser>()> make_parser;
@@ -64,7 +64,7 @@ Result<void> check_fields(const Backend& backend, const GenerateRequest& work) {
   if (auto checked = check_tokens(backend, "logit_bias", biased); !checked) return checked;
   if (auto checked = check_tokens(backend, "allowed_token_ids", work.sampling.allowed_tokens); !checked)
     return checked;
-  if (work.sampling.allowed_tokens.size() > facts.vocabulary_size)  // they are looked at before every token
+  if (work.sampling.allowed_tokens.size() > facts.vocabulary_size)  // they are checked before every token
     return fail(invalid_field("allowed_token_ids", "allowed_token_ids names a token more than once"));
   if (!work.resume.empty() && work.resume.size() != work.choices()) {
     return fail(invalid_field("resume.token_ids",
@@ -74,7 +74,7 @@ Result<void> check_fields(const Backend& backend, const GenerateRequest& work) {
   return {};
 }
 
-/// Clients look for these words, OpenAI's, to shorten a conversation or to ask another model.
+/// Clients look for OpenAI's words here, to shorten the conversation or to ask another model.
 Error too_long_for(std::uint32_t context, std::string field, std::string_view why) {
   return invalid_field(
       std::move(field),
@@ -99,7 +99,7 @@ Result<void> check_length(const Backend& backend, const GenerateRequest& work, s
                   is_chat ? "messages" : "prompt")));
 }
 
-/// Megabytes are not taken apart only to be told that they are too long.
+/// Refuses a text that must be too long before megabytes of it are tokenized.
 Result<void> check_bytes(const Backend& backend, std::size_t bytes) {
   const BackendFacts& facts = backend.facts();
   const std::uint64_t most = std::uint64_t{facts.context_length} * facts.longest_token;
@@ -110,7 +110,7 @@ Result<void> check_bytes(const Backend& backend, std::size_t bytes) {
                   bytes, bytes / facts.longest_token)));
 }
 
-/// A template takes 60 us for each message, and a token at least.
+/// A template takes 60 us for each message, and a message is at least one token.
 Result<void> check_messages(const Backend& backend, std::span<const ChatMessage> messages) {
   if (messages.size() <= backend.facts().context_length) return {};
   return fail(too_long_for(
@@ -146,13 +146,13 @@ std::string text_of(const Backend& backend, const Prompt& prompt, std::span<cons
   return text;
 }
 
-/// What will be cut may be longer than what fits.
+/// A text that will be truncated may be longer than the context.
 Result<void> check_size(const Backend& backend, const GenerateRequest& work, const Prompt& prompt,
                         std::size_t bytes) {
   return work.truncation ? check_text(prompt) : check_bytes(backend, bytes);
 }
 
-/// SentencePiece puts a space before a text, which is in the first token and nowhere else.
+/// SentencePiece puts a space before a text; only the first token contains it, the text does not.
 std::size_t unwritten_of(const Backend& backend, const std::string& text, std::span<const TokenId> tokens) {
   std::size_t bytes = 0;
   bool begins_with_space = false;
@@ -164,7 +164,7 @@ std::size_t unwritten_of(const Backend& backend, const std::string& text, std::s
   return begins_with_space && bytes == text.size() + 1 ? 1 : 0;
 }
 
-/// What the template wrote may hold control tokens, what the conversation says does not.
+/// Text from the template may hold control tokens, text from the conversation may not.
 Result<std::vector<TokenId>> tokens_of(const Backend& backend, const RenderedChat& chat, bool add_special) {
   const std::string_view text = chat.text;
   if (chat.plain.empty()) return backend.tokenize(text, add_special, true);
@@ -199,7 +199,7 @@ Result<Preparation::PromptTokens> prepare_prompt(const Backend& backend, const G
     if (!rendered) return fail(rendered.error());
     if (auto checked = check_size(backend, work, prompt, rendered->text.size()); !checked)
       return fail(checked.error());
-    // A template writes BOS itself, where its model wants one; twice would change the answer.
+    // A template writes BOS itself if its model wants one; a second BOS would change the answer.
     tokens = tokens_of(backend, *rendered, work.add_special.value_or(false));
     terms = {.constraint = std::move(rendered->constraint),
              .make_parser = std::move(rendered->make_parser),
@@ -222,8 +222,7 @@ Result<Preparation::PromptTokens> prepare_prompt(const Backend& backend, const G
   return prepared;
 }
 
-/// Brings a choice to where its tokens leave it, as if they had just been chosen; its text so far is
-/// returned.
+/// Brings a choice to the state after `tokens`, as if they had just been chosen; returns its text so far.
 Result<std::string> replay(const Backend& backend, std::span<const TokenId> tokens, ChoiceStart& choice) {
   if (auto checked = check_tokens(backend, "resume.token_ids", tokens); !checked)
     return fail(checked.error());
@@ -248,8 +247,8 @@ Result<std::string> replay(const Backend& backend, std::span<const TokenId> toke
   return text;
 }
 
-/// What a request takes until it has ended, counted before it is made: its prompts once, and for each choice
-/// that runs at a time a copy and a constraint. What is resumed has these from the beginning.
+/// The memory of a request until it has ended, computed before it is used: its prompts once, and for each
+/// choice that runs at the same time a copy and a constraint. Resumed choices have these from the beginning.
 Result<std::size_t> bytes_of(const Backend& backend, const GenerateRequest& work, const Preparation& prepared,
                              const Terms& terms) {
   std::size_t prompts = 0;
@@ -264,7 +263,7 @@ Result<std::size_t> bytes_of(const Backend& backend, const GenerateRequest& work
   const std::size_t at_a_time =
       work.resume.empty() ? std::min(work.choices(), backend.facts().max_sequences) : work.choices();
   const std::size_t constraint = terms.constraint ? terms.constraint->bytes() : 0;
-  // A prompt's first choice has it while it waits, too.
+  // A prompt's first choice holds its copy while it waits, too.
   const std::size_t bytes =
       2 * prompts + resumed + constraint + work.choices() * kChoiceBytes + at_a_time * (longest + constraint);
   if (bytes <= kMostPreparedBytes) return bytes;
@@ -298,7 +297,7 @@ Result<void> make_choices(const Backend& backend, const GenerateRequest& work, T
       if (terms.constraint) choice.constraint = terms.constraint->clone();
       const auto text = replay(backend, work.resume[i], choice);
       if (!text) return fail(text.error());
-      // What it says now has been sent already.
+      // This text has been sent already.
       TokenEvent sent{.text = *text};
       if (terms.make_parser && !text->empty()) prepared.parsers.back()->parse(sent);
     }

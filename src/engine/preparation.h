@@ -14,50 +14,50 @@
 
 namespace autoglm::engine {
 
-/// A choice as it begins: at its prompt's end, or behind what somebody else has generated of it.
+/// The state in which a choice begins: at its prompt's end, or after tokens from another engine.
 struct ChoiceStart {
   std::vector<TokenId> tokens;                  ///< generated already
-  AnswerText text;                              ///< which knows them
-  std::unique_ptr<TokenConstraint> constraint;  ///< which knows them; none: the preparation's
-  std::optional<FinishReason> finished;         ///< by the last of `tokens`
+  AnswerText text;                              ///< has taken `tokens`
+  std::unique_ptr<TokenConstraint> constraint;  ///< has accepted `tokens`; null: the preparation's
+  std::optional<FinishReason> finished;         ///< if the last of `tokens` ended the choice
 };
 
-/// A request, ready to be computed.
+/// A request that is ready to be computed.
 struct Preparation {
-  std::shared_ptr<const Backend> backend;  ///< which the rest refers to
+  std::shared_ptr<const Backend> backend;  ///< the rest refers to it
   struct PromptTokens {
     std::vector<TokenId> tokens;
-    std::string echo;           ///< the text that its answers begin with
-    std::size_t unwritten = 0;  ///< bytes that its first token has and `echo` has not
+    std::string echo;           ///< the text with which its answers begin
+    std::size_t unwritten = 0;  ///< bytes that its first token has and `echo` lacks
   };
   std::vector<PromptTokens> prompts;
   std::vector<std::vector<TokenId>> banned;     ///< the request's bad words, as tokens
-  std::vector<ChoiceStart> choices;             ///< of the first prompt, of the second, …
-  std::unique_ptr<TokenConstraint> constraint;  ///< cloned for a choice when it begins; null: anything goes
-  std::vector<std::unique_ptr<ChatParser>> parsers;  ///< of each choice, in a chat
+  std::vector<ChoiceStart> choices;             ///< of the first prompt, then of the second, …
+  std::unique_ptr<TokenConstraint> constraint;  ///< cloned for a choice when it begins; null: unconstrained
+  std::vector<std::unique_ptr<ChatParser>> parsers;  ///< one per choice, in a chat
   std::vector<std::uint64_t> landmarks;              ///< of the first prompt
-  /// What this takes, and what begins of it at a time will.
+  /// Memory of this object and of everything made from it at the same time.
   std::size_t bytes = 0;
 };
 
-/// Of one request.
+/// The limit for one request.
 constexpr std::size_t kMostPreparedBytes = std::size_t{256} << 20U;
 
-/// Tokens, templates, grammars; replays what is to be resumed; checks that it fits, the context and
-/// `kMostPreparedBytes`, the latter before it is made. May take milliseconds; thread-safe. `work` has to
-/// outlive what is returned. Errors: kInvalidArgument with the field.
+/// Tokenizes, applies templates and grammars, replays resumed choices, and checks that the request fits the
+/// context and `kMostPreparedBytes`; the memory is checked before it is used. May take milliseconds;
+/// thread-safe. `work` must outlive the result. Errors: kInvalidArgument with the field.
 Result<Preparation> prepare(std::shared_ptr<const Backend> backend, const GenerateRequest& work);
 
-/// What `prepare` takes, judged by what it reads: so little that it is not worth a thread, or so much that
-/// others should not wait for it.
+/// The time that `prepare` takes, estimated from its input: too little to be worth another thread, or so much
+/// that other requests should not wait for it.
 enum class PreparationTime : std::uint8_t { kNone, kShort, kLong };
 PreparationTime time_of(const GenerateRequest& work);
 PreparationTime time_of(const Prompt& prompt);
 
-/// That a text is not too long for being taken apart alone, without a context that it would have to fit.
+/// Checks that a text is short enough to be tokenized by itself, when there is no context that it must fit.
 Result<void> check_text(const Prompt& prompt);
 
-/// The prompt alone.
+/// The prompt's tokens, without the rest of a preparation.
 Result<std::vector<TokenId>> tokens_of(const Backend& backend, const Prompt& prompt, bool add_special);
 
 }  // namespace autoglm::engine

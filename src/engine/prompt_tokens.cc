@@ -11,7 +11,7 @@ namespace autoglm::engine {
 
 namespace {
 
-constexpr std::size_t kMostBadWords = 256;  // each is compared with the answer's end, before every token
+constexpr std::size_t kMostBadWords = 256;  // each is compared with the answer's end before every token
 constexpr std::size_t kMostBadWordBytes = std::size_t{16} << 10U;
 
 }  // namespace
@@ -24,7 +24,7 @@ Result<std::vector<TokenId>> infill_tokens(const Backend& backend, const TextPro
         "suffix", "suffix is for models with tokens for filling in the middle, and this one has none",
         "unsupported_parameter"));
   }
-  // Programs are full of what looks like special tokens, so these texts stay text.
+  // Programs are full of text that looks like special tokens, so it stays text.
   const auto before = backend.tokenize(prompt.text, false, false);
   if (!before) return fail(before.error());
   const auto behind = backend.tokenize(prompt.suffix, false, false);

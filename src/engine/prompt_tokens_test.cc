@@ -1,4 +1,4 @@
-// What a request asks of its prompt and of its tokens, on the way from its fields to the text.
+// What a request asks of its prompt and its tokens, from the request's fields to the text.
 #include "engine/testing/engine_fixture.h"
 
 #include <gtest/gtest.h>
@@ -54,7 +54,7 @@ TEST(PromptTokens, EchoReportsThePromptsTokensWhereTheyStandInIt) {
   EXPECT_EQ(tokens[1].chosen.bytes, "<|end|>");
   EXPECT_EQ(tokens[1].offset, 1U);
   EXPECT_EQ(tokens[2].offset, 8U);
-  // The only token of a prompt is one of its tokens, too.
+  // The only token of a prompt is reported, too.
   work.prompts = {TextPrompt{"a"}};
   const auto one = prompt_of(*fake.fixture, work);
   ASSERT_EQ(one.size(), 1U);
@@ -91,7 +91,7 @@ TEST(PromptTokens, APromptThatIsTooLongIsCutToWhatTheAnswerLeaves) {
   const Outcome cut = fake.fixture->run(work);
   EXPECT_FALSE(cut.error);
   EXPECT_EQ(cut.usage.prompt_tokens, 54U);
-  // What it echoes is what it has read.
+  // The echo is the truncated prompt.
   work.echo = true;
   EXPECT_TRUE(fake.fixture->run(work).texts.at(0).starts_with(std::string(54, 'x')));
   EXPECT_EQ(fake.fixture->run(work).texts.at(0).size(), 64U);
@@ -118,7 +118,7 @@ TEST(Engine, OnlyAllowedTokensAreChosen) {
   EXPECT_EQ(text.find_first_not_of("xy"), std::string::npos) << text;
   work.sampling.allowed_tokens = {'x', 99999};
   EXPECT_EQ(param_of(fake.fixture->run(work)), "allowed_token_ids");
-  // A format that allows none of them is a dead end, and no other token.
+  // A format that allows none of them is a dead end; no other token is chosen.
   work.sampling.allowed_tokens = {'x'};
   work.format = {OutputFormat::Kind::kGrammar, "abc"};
   EXPECT_EQ(param_of(fake.fixture->run(work)), "allowed_token_ids");
@@ -134,7 +134,7 @@ TEST(Engine, BadWordsDoNotCome) {
     for (const std::string& word : work.bad_words) EXPECT_EQ(text.find(word), std::string::npos) << text;
     work.bad_words.push_back(text.substr(static_cast<std::size_t>(4 + i), i % 2 == 0 ? 2 : 1));
   }
-  // What was said before a resume counts.
+  // Tokens from before a resume count.
   const auto first_after = [&](TokenId said) {
     work.bad_words = {"ab"};
     work.resume = {{said}};

@@ -12,15 +12,15 @@
 
 namespace autoglm::engine {
 
-/// The beginnings of prompts that were read lately, for load reports. Written by the engine's thread; the
-/// snapshot is for any, at most `kEvery` old.
+/// The beginnings of recently read prompts, for load reports. Written by the engine's thread; any thread may
+/// take the snapshot, which is at most `kEvery` old.
 class RecentPrefixes {
  public:
   static constexpr std::size_t kKept = 1024;  ///< landmarks; some 100 KiB
   static constexpr Duration kEvery = std::chrono::milliseconds(200);
 
   void add(std::span<const std::uint64_t> landmarks);
-  /// Renews the snapshot if something is new and it is due, or the engine `idle`.
+  /// Renews the snapshot if something is new and either the time is due or the engine is `idle`.
   void publish(bool idle, MonotonicTime now);
 
   std::shared_ptr<const PrefixSet> snapshot() const { return snapshot_.get(); }

@@ -24,7 +24,7 @@ TEST(RecentPrefixes, KeepsTheLatestAndTellsThemNowAndThen) {
   std::vector<std::uint64_t> many(RecentPrefixes::kKept - 1);
   std::iota(many.begin(), many.end(), 1000);
   recent.add(many);
-  recent.add(std::vector<std::uint64_t>{3});  // in use again
+  recent.add(std::vector<std::uint64_t>{3});  // used again
   recent.add(std::vector<std::uint64_t>{4});
   now += RecentPrefixes::kEvery;
   recent.publish(false, now);

@@ -21,7 +21,7 @@ bool asks_model(const EngineConfig& config) {
   return config.generation_defaults.value_or(GenerationDefaults::kModel) == GenerationDefaults::kModel;
 }
 
-/// What is known of the model, before anybody has configured anything.
+/// Adds the known defaults of the model, from before any configuration.
 void add_model_layers(const EngineConfig& config, const BackendFacts& facts, SamplingDefaults& defaults) {
   defaults.layers.push_back({"gguf", facts.sampling});
   defaults.remarks = facts.remarks;

@@ -9,20 +9,20 @@
 
 namespace autoglm::engine {
 
-/// How a model is sampled where a request does not say, and who has said so. Immutable.
+/// The sampling values for requests that leave them out, and their sources. Immutable.
 struct SamplingDefaults {
   std::vector<SamplingLayer> layers;  ///< the weakest first
-  SamplingParams params;              ///< all of them together
-  std::vector<std::string> remarks;   ///< what was found and is not heeded, for the log
+  SamplingParams params;              ///< the combined values
+  std::vector<std::string> remarks;   ///< statements that were found and ignored, for the log
 };
 
-/// Of a loaded model. Each of these wins over those before it, number by number: its file's metadata
-/// ("gguf"), the generation_config.json beside that, the catalogue's entry ("catalogue"), `config.sampling`
-/// ("configuration"). With GenerationDefaults::kNone only the last is asked.
+/// The defaults of a loaded model. Each source takes precedence over those before it, number by number: the
+/// file's metadata ("gguf"), the generation_config.json beside it, the catalogue's entry ("catalogue"),
+/// `config.sampling` ("configuration"). With GenerationDefaults::kNone only the last one is used.
 SamplingDefaults sampling_defaults(const EngineConfig& config, const BackendFacts& facts);
 
-/// What chats begin with that have no system message of their own: `config`'s, or the catalogue's, unless
-/// GenerationDefaults::kNone; empty: as the model's template has it.
+/// The system message for chats without one: `config`'s, or the catalogue's unless GenerationDefaults::kNone;
+/// empty: the model template's default.
 std::string default_system_message(const EngineConfig& config);
 
 /// "temperature 0.2 (catalogue), top_p 0.9 (catalogue)"; "plain".

@@ -47,7 +47,7 @@ class Folder {
   fs::path path_;
 };
 
-/// Of a file, as the engine that has loaded it shows them.
+/// The defaults of a file, as shown by the engine that has loaded it.
 std::vector<SamplingDefault> shown(const fs::path& file, EngineConfig config = {}) {
   config.path = file.string();
   EngineFixture fixture(config, [file](const auto& progress) {
@@ -60,7 +60,7 @@ std::vector<SamplingDefault> shown(const fs::path& file, EngineConfig config = {
   return fixture.engine().card().sampling;
 }
 
-/// Plain sampling but for these.
+/// Plain sampling, except for `others`.
 std::vector<SamplingDefault> wanted(const std::vector<SamplingDefault>& others) {
   std::vector<SamplingDefault> all = explain({});
   for (SamplingDefault& number : all) {
@@ -209,7 +209,7 @@ TEST(SamplingDefaults, AreWhatARequestGetsThatDoesNotSay) {
   EXPECT_NE(text_of(*plain.fixture, 1), text_of(*plain.fixture, 2));
   EXPECT_EQ(text_of(*greedy.fixture, 1), text_of(*greedy.fixture, 2));
   EXPECT_EQ(text_of(*greedy.fixture, 1), text_of(*plain.fixture, 1, 0.0));
-  // Its own word wins, and a seed gives the same answer whatever the defaults are.
+  // The request's own value takes precedence, and a seed gives the same answer whatever the defaults are.
   EXPECT_EQ(text_of(*greedy.fixture, 1, 1.0), text_of(*plain.fixture, 1));
 }
 

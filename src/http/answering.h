@@ -11,25 +11,25 @@
 
 namespace autoglm::http {
 
-/// What the answers of all versions of HTTP have in common.
+/// Shared by the answers of all HTTP versions.
 
-/// The value of the Date header, written once a second and thread.
+/// The value of the Date header, formatted once per second and thread.
 std::string_view date_now();
 
-/// How the client of `request` would rather have `body`, which is packed from `least` bytes on (0: never);
-/// says in the head of `response` that it was asked. `request` may be null: nobody knows.
+/// The coding that the client of `request` prefers for `body`, which is compressed from `least` bytes on (0:
+/// never); adds Vary to `response` when that depended on the request. A null `request` means kIdentity.
 ContentCoding wanted_coding(std::size_t least, const Request* request, std::string_view content_type,
                             std::string_view body, ResponseWriter& response);
-/// `body` in that coding, which the head of `response` then tells. Nothing when it would not be shorter, or
-/// when `memory`, which then counts for it, has no room for a second one beside it.
+/// `body` in that coding; adds Content-Encoding to `response`. Nothing when the result would not be shorter,
+/// or when `memory`, which must cover it, has no room for a second copy of the body.
 Task<std::optional<std::string>> packed(ContentCoding coding, std::string_view body,
                                         BodyMemory::Share& memory, ResponseWriter& response);
 
 /// 413, for a body of more than `limit` bytes.
 Refusal body_too_large(std::size_t limit);
-/// 503, for a body that BodyMemory has no room for.
+/// 503, for a body that does not fit into BodyMemory.
 Refusal no_body_memory();
-/// 503, for a body that the system has no memory for.
+/// 503, for a body when the system is out of memory.
 Refusal out_of_memory();
 
 }  // namespace autoglm::http

@@ -9,12 +9,12 @@
 
 namespace autoglm::http {
 
-/// Takes the chunked coding (RFC 9112 7.1) off a body that arrives in pieces. Strict: hexadecimal
-/// sizes, CRLF and nothing else; extensions and trailers are bounded, checked and dropped.
+/// Decodes a chunked body (RFC 9112 7.1) that arrives in pieces. Strict: hexadecimal sizes, CRLF and nothing
+/// else; extensions and trailers are bounded, checked and dropped.
 class ChunkedDecoder {
  public:
-  /// Decodes from the front of `input`, appends the data to `out`, and returns how many bytes of
-  /// `input` it has used: all of them, unless the body ended. Not to be called again after an error.
+  /// Decodes from the front of `input`, appends the data to `out`, and returns how many bytes of `input` it
+  /// has used: all of them, unless the body ended. Must not be called again after an error.
   Parsed<std::size_t> decode(std::string_view input, std::string& out);
 
   bool done() const { return state_ == State::kDone; }
@@ -29,7 +29,7 @@ class ChunkedDecoder {
   State state_ = State::kSizeLine;
   std::uint64_t left_ = 0;  // of the chunk
   std::size_t trailer_bytes_ = 0;
-  std::string partial_;  // of a line that is not complete
+  std::string partial_;  // an incomplete line
 };
 
 }  // namespace autoglm::http

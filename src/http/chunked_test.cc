@@ -7,7 +7,7 @@
 namespace autoglm::http {
 namespace {
 
-/// The body, "incomplete", or "refused"; `rest` is what lies behind the body.
+/// The body, "incomplete", or "refused"; `rest` is what follows the body.
 std::string decode(const std::string& bytes, std::size_t step, std::string* rest = nullptr) {
   ChunkedDecoder decoder;
   std::string body;

@@ -14,33 +14,34 @@ namespace autoglm::http {
 
 namespace {
 
-// A peer's kernel takes so much whether the peer reads it or not.
+// A peer's kernel accepts this much even if the peer reads nothing.
 constexpr std::size_t kTakenUnread = 16 * 1024;
 constexpr std::size_t kMostAtOnce = std::size_t{256} * 1024;
-constexpr std::size_t kUnpackingStep = 512;  // bytes that take as long to read as a step that unpacks nothing
-constexpr std::size_t kMaxStreamReadSize = 8 * 1024;  // what is read is held while a client reads slowly
+constexpr std::size_t kUnpackingStep =
+    512;  // as many bytes take as long to read as a step that unpacks nothing
+constexpr std::size_t kMaxStreamReadSize = 8 * 1024;  // the bytes are held while a client reads slowly
 
 Error endpoint_error(ErrorCode code, std::string message) {
   return Error{
       .code = code, .origin = Origin::kEndpoint, .retry = Retry::kElsewhere, .message = std::move(message)};
 }
 
-constexpr std::string_view kInterim = "HTTP/1.1 1";  // as an answer begins that is none yet
-constexpr unsigned kMaxInterim = 100;                // before an answer; more are no help, and no end
+constexpr std::string_view kInterim = "HTTP/1.1 1";  // the beginning of an interim answer
+constexpr unsigned kMaxInterim = 100;                // per answer; more would not help and might never end
 
-/// Whether what has come of an answer may turn out to be interim.
+/// Whether the bytes of an answer received so far may turn out to be an interim one.
 bool may_be_interim(std::string_view answer) {
   const std::size_t known = std::min(answer.size(), kInterim.size());
   return answer.substr(0, known) == kInterim.substr(0, known);
 }
 
-// Reads that were full, without a pause.
+// Full reads in a row before the loop runs other tasks.
 constexpr unsigned kFullReads = 16;
 
-/// A task of its own: its frame is no part of every read's.
+/// A separate task, so that its frame is not part of every read's.
 Task<void> let_others_run() { co_await yield_to_loop(); }
 
-/// What goes wrong between us is the other side's doing, but for what this process has too little of.
+/// A connection's failure is the endpoint's, unless this process lacks a resource.
 Error not_ours(Error error) {
   if (error.origin == Origin::kLocal && error.reason.empty()) {
     error.origin = Origin::kEndpoint;
@@ -59,7 +60,7 @@ std::string write_head(const ClientRequest& request) {
   std::string head;
   head.reserve(512);
   head.append(request.method).append(" ");
-  // A proxy is told all of the address, but for what goes through a tunnel.
+  // A proxy gets the full URL, except through a tunnel.
   if (request.proxy && !request.url.tls) head.append("http://").append(request.url.authority());
   head.append(request.url.target).append(" HTTP/1.1\r\n");
   head.append(request.origin->lines.text()).append(request.headers.text());
@@ -80,7 +81,7 @@ OriginHead ClientRequest::origin_head() const {
   made.lines.add("Host", url.authority());
   if (proxy && !url.tls && !proxy->authorization.empty())
     made.lines.add("Proxy-Authorization", proxy->authorization);
-  // What passes through must be readable on its way.
+  // The gateway must be able to read what passes through.
   if (!headers.has("accept-encoding")) made.lines.add("Accept-Encoding", "identity");
   return made;
 }
@@ -90,7 +91,7 @@ ClientResponse::ClientResponse(Client& client, std::shared_ptr<const OriginHead>
     : client_(client), origin_(std::move(origin)), read_timeout_(read_timeout) {}
 
 ClientResponse::~ClientResponse() {
-  // Only a connection that stands exactly between two messages can serve another one.
+  // Only a connection that stands exactly between two messages can serve another exchange.
   if (done_ && head_.keep_alive && asked_whole_ && buffer_.empty() && connection_)
     client_.idle_.keep(origin_->key, std::move(connection_));
 }
@@ -100,7 +101,7 @@ Error ClientResponse::cut_off() const {
                         fmt::format("{} ended its answer before it was complete", origin()));
 }
 
-/// Most chunked answers come in small pieces over a long time, thousands at once.
+/// Most chunked answers come in small pieces over a long time, thousands of them at once.
 void ClientResponse::expect_a_stream() {
   read_size_ = 512;
   max_read_size_ = kMaxStreamReadSize;
@@ -108,7 +109,7 @@ void ClientResponse::expect_a_stream() {
 }
 
 Task<Result<std::size_t>> ClientResponse::fill() {
-  // The room for the read is given back on every way out, cancellation included.
+  // The buffer shrinks back on every way out, cancellation included.
   struct Room {
     std::string& buffer;
     std::size_t used;
@@ -122,7 +123,7 @@ Task<Result<std::size_t>> ClientResponse::fill() {
   if (count) room.used += *count;
   const bool more = count && *count == read_size_;
   if (more) read_size_ = std::min(2 * read_size_, max_read_size_);
-  // Whoever sends without end leaves the loop to others.
+  // A server that sends without pause must leave the loop to other tasks.
   full_reads_ = more ? full_reads_ + 1 : 0;
   if (more && full_reads_ % kFullReads == 0) co_await let_others_run();
   co_return count;
@@ -142,11 +143,11 @@ Task<Result<std::size_t>> ClientResponse::read(std::string& out) {
   return unpacker_ ? read_unpacked(out) : read_bytes(out);
 }
 
-/// What a step does not use waits in `packed_`, so that a read that is given up loses nothing.
+/// Input that a step does not use stays in `packed_`, so that a cancelled read loses nothing.
 Task<Result<std::size_t>> ClientResponse::read_unpacked(std::string& out) {
   const std::size_t before = out.size();
   while (true) {
-    // Little that came may be much to unpack, and much may be nothing.
+    // A few compressed bytes may decompress to many, and many to none.
     if (read_at_once_ >= kMostAtOnce) {
       read_at_once_ = 0;
       co_await yield_to_loop();
@@ -180,7 +181,7 @@ Task<Result<std::size_t>> ClientResponse::read_bytes(std::string& out) {
       break;
     }
     if (buffer_.empty()) {
-      // A server that is as fast as we are never makes us wait.
+      // A server as fast as this client would never make it wait.
       if (read_at_once_ >= kMostAtOnce) {
         read_at_once_ = 0;
         co_await yield_to_loop();
@@ -272,11 +273,11 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientReque
   }
   if (!written) {
     any_byte = response->any_byte();
-    // Its time is over, or what it sent will not become an answer.
+    // The time is up, or what the server sent will not become an answer.
     if (written.error().code == ErrorCode::kDeadlineExceeded ||
         written.error().code == ErrorCode::kBadGateway)
       co_return fail(not_ours(std::move(written).error()));
-    // Who closes may have said why before.
+    // A server that closes may have sent the reason before.
     response->asked_whole_ = false;
   }
   while (true) {
@@ -299,7 +300,7 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientReque
   co_return response;
 }
 
-/// Whether the head of the answer is there; interim ones, such as 100 Continue, are none.
+/// Whether the head of the final answer is there; interim answers, such as 100 Continue, are skipped.
 Result<bool> Client::take_head(const ClientRequest& request, HeadScanner& scanner,
                                ClientResponse& response) const {
   while (true) {
@@ -328,8 +329,8 @@ Result<bool> Client::take_one_head(const ClientRequest& request, HeadScanner& sc
   return true;
 }
 
-/// Sends a request that its server may answer before it has read all: then the rest is not sent, and the
-/// answer's bytes are in the response's buffer.
+/// Sends a request that the server may answer before it has read all of it: then the rest is not sent, and
+/// the answer's bytes are in the response's buffer.
 Task<Result<void>> Client::send_and_listen(const ClientRequest& request, std::string_view head,
                                            ClientResponse& response, HeadScanner& scanner) {
   struct Writing {
@@ -347,10 +348,10 @@ Task<Result<void>> Client::send_and_listen(const ClientRequest& request, std::st
   while (!writing.written) {
     auto first = co_await first_of(end_of(writing.ended), response.fill());
     if (first.index() == 0) break;
-    if (writing.written) break;  // at the same moment: what came is the answer to all of it
+    if (writing.written) break;  // at the same moment: these bytes answer the whole request
     auto& count = std::get<1>(first);
     if (count && *count > 0) {
-      // Read at once: who sends nothing else for as long as it takes must not fill the memory.
+      // Parsed at once: a server that sends only interim answers for a long time must not fill the memory.
       while (response.buffer_.starts_with(kInterim)) {
         const auto taken = take_one_head(request, scanner, response);
         if (!taken) co_return fail(taken.error());
@@ -361,7 +362,7 @@ Task<Result<void>> Client::send_and_listen(const ClientRequest& request, std::st
       co_return Result<void>();
     }
     if (!count) co_return fail(std::move(count).error());
-    co_return fail(response.cut_off());  // it will not answer any more
+    co_return fail(response.cut_off());  // the server will not answer any more
   }
   co_return std::move(*writing.written);
 }

@@ -28,37 +28,38 @@ namespace autoglm::http {
 
 class Client;
 
-/// What every request to an origin says and needs. Who sends many makes it once: it is most of a small one.
+/// The headers and the key that all requests to an origin share. Frequent callers make it once: it is most of
+/// the cost of a small request.
 struct OriginHead {
-  /// What connections are shared by: the origin, and behind a space what else they depend on.
+  /// Connections are shared by this key: the origin, then a space and everything else that they depend on.
   std::string key;
-  HeaderLines lines;  ///< Host and the like
+  HeaderLines lines;  ///< Host and similar headers
 };
 
-/// A request to somebody else. Redirects are answers like others.
+/// An outgoing request. A redirect is returned like any other answer.
 struct ClientRequest {
   std::string method = "GET";
   Url url;
-  HeaderLines headers;  ///< unless it has an Accept-Encoding of its own, it asks for `identity`
+  HeaderLines headers;  ///< without an Accept-Encoding here, `identity` is asked for
   std::string body;
   Duration connect_timeout = std::chrono::seconds(5);
   Duration head_timeout = std::chrono::seconds(30);  ///< from the request's end to the answer's head
   Duration read_timeout = std::chrono::seconds(30);  ///< for each read of the body
-  /// How old a connection may be that is used once more: a new one goes where the name points by then.
+  /// The age up to which a connection is reused: a new connection goes where the name resolves by then.
   Duration reuse_time = std::chrono::minutes(1);
-  std::shared_ptr<const TlsClientContext> tls;  ///< in the place of the client's
-  std::string tls_name;                         ///< whose certificate is expected; empty: the host's
-  std::optional<Proxy> proxy;                   ///< of `url`
+  std::shared_ptr<const TlsClientContext> tls;  ///< replaces the client's
+  std::string tls_name;                         ///< the name expected in the certificate; empty: the host's
+  std::optional<Proxy> proxy;                   ///< the proxy for `url`
   std::shared_ptr<Dialer> dialer;  ///< makes the connection, which is never kept; `url`'s host is a name only
-  /// Its `origin_head()`, perhaps with more lines; null: made when it is sent.
+  /// Made by `origin_head()`, perhaps with more lines; null: made when the request is sent.
   std::shared_ptr<const OriginHead> origin;
 
   OriginHead origin_head() const;
 };
 
-/// An answer whose head has arrived; perhaps before the request was read, as a 413 or a 401 may. Read the
-/// body to its end and the connection serves the next request; destroy it before, and the connection closes.
-/// Must not outlive its Client.
+/// An answer whose head has arrived, perhaps before the server had read the whole request, as with a 413 or a
+/// 401. Reading the body to its end frees the connection for the next request; destroying the answer earlier
+/// closes it. Must not outlive its Client.
 class ClientResponse {
  public:
   ~ClientResponse();
@@ -68,14 +69,14 @@ class ClientResponse {
   int status() const { return head_.status; }
   const HeaderView& headers() const { return head_.headers; }
 
-  /// From here on `read` gives what is packed in the body, whoever packed it though nobody asked for that.
-  /// Before any `read`. Errors: kBadGateway for a coding that is unknown here.
+  /// Makes `read` return the decoded body, for a server that compresses without being asked. To be called
+  /// before any `read`. Errors: kBadGateway for an unknown coding.
   Result<void> unpack();
 
-  /// The next bytes of the body, appended to `out`; 0 at its end. Errors: kBadGateway for a body that
-  /// breaks its framing or is cut off, kDeadlineExceeded, kUnavailable.
+  /// Appends the next bytes of the body to `out`; 0 at its end. Errors: kBadGateway for a body that breaks
+  /// its framing or is cut off, kDeadlineExceeded, kUnavailable.
   Task<Result<std::size_t>> read(std::string& out);
-  /// The rest of the body; kPayloadTooLarge above `limit`. `deadline` is that of all of it.
+  /// The rest of the body; kPayloadTooLarge above `limit`. `deadline` is for the whole body.
   Task<Result<std::string>> read_all(std::size_t limit, Deadline deadline = Deadline::never());
 
  private:
@@ -87,7 +88,7 @@ class ClientResponse {
   Error cut_off() const;
   void expect_a_stream();
   bool any_byte() const { return interim_ > 0 || !buffer_.empty(); }
-  /// Who answers, for errors.
+  /// The origin that answers, for errors.
   std::string_view origin() const { return std::string_view(origin_->key).substr(0, origin_->key.find(' ')); }
 
   Client& client_;
@@ -99,20 +100,20 @@ class ClientResponse {
   std::size_t read_size_ = 2048;  // grows with what arrives at once; most answers are small
   std::size_t max_read_size_ = std::size_t{64} * 1024;
   unsigned full_reads_ = 0;  // in a row
-  unsigned interim_ = 0;     // answers that were none yet
-  bool asked_whole_ = true;  // the request has been sent to its end
+  unsigned interim_ = 0;     // number of interim answers
+  bool asked_whole_ = true;  // the whole request has been sent
   std::uint64_t left_ = 0;   // of a body with a length
   ChunkedDecoder chunks_;
-  std::size_t read_at_once_ = 0;  // since others had the loop
+  std::size_t read_at_once_ = 0;  // since the loop last ran other tasks
   bool done_ = false;
-  std::unique_ptr<Decoder> unpacker_;  // null: the bytes are what they are
-  std::string packed_;                 // behind `unpacked_` bytes: not unpacked yet
+  std::unique_ptr<Decoder> unpacker_;  // null: the body is not compressed
+  std::string packed_;                 // read; behind `unpacked_` bytes not yet decompressed
   std::size_t unpacked_ = 0;
 };
 
-/// An HTTP/1.1 client with a pool of kept connections an origin. One for each loop; loop thread only.
-/// A GET that finds its kept connection closed before any byte of an answer came is sent once more on a new
-/// one. Nothing else is: the other side may have read it, and died of it. Who asked decides.
+/// An HTTP/1.1 client with a pool of idle connections per origin. One for each loop; loop thread only. A GET
+/// whose idle connection turns out closed before any byte of an answer is sent once more on a new connection.
+/// No other request is: the server may have read it, and died of it. The caller decides.
 class Client {
  public:
   struct Limits {
@@ -121,17 +122,17 @@ class Client {
     Duration idle_time = std::chrono::seconds(30);
   };
 
-  /// `tls` may be null when no https address will be asked.
+  /// `tls` may be null when no https URL is requested.
   Client(BlockingPool& pool, std::shared_ptr<const TlsClientContext> tls, Limits limits);
   Client(BlockingPool& pool, std::shared_ptr<const TlsClientContext> tls)
       : Client(pool, std::move(tls), Limits()) {}
 
-  /// Errors: kUnavailable, kDeadlineExceeded, kBadGateway, all with origin kEndpoint; the reason
-  /// "connect_failed" where there was not even a connection, "connection_lost" where it ended without a byte.
-  /// With origin kLocal: what this process has too little of, such as sockets, or threads for DNS.
+  /// Errors: kUnavailable, kDeadlineExceeded, kBadGateway, all with origin kEndpoint; the reason is
+  /// "connect_failed" when no connection could be made, "connection_lost" when it ended without a byte. With
+  /// origin kLocal: this process lacks a resource, such as sockets, or threads for DNS.
   Task<Result<std::unique_ptr<ClientResponse>>> send(ClientRequest request);
 
-  /// Whether a connection can be made; the handshake of TLS is part of it.
+  /// Whether a connection can be made, including the TLS handshake.
   Task<Result<void>> probe(ClientRequest request);
 
   std::size_t idle_connections() const { return idle_.size(); }
@@ -142,14 +143,14 @@ class Client {
   Task<Result<std::unique_ptr<ClientResponse>>> exchange(const ClientRequest& request,
                                                          std::unique_ptr<Connection> connection,
                                                          bool& any_byte);
-  // Most bodies are small, and most answers wait for the request: inlined, their frames would be a part of
-  // every request's.
+  // Most bodies are small, and most answers come after the whole request: inlined, this frame would be part
+  // of every request's.
   [[gnu::noinline]] Task<Result<void>> send_and_listen(const ClientRequest& request, std::string_view head,
                                                        ClientResponse& response, HeadScanner& scanner);
   Result<bool> take_head(const ClientRequest& request, HeadScanner& scanner, ClientResponse& response) const;
   Result<bool> take_one_head(const ClientRequest& request, HeadScanner& scanner,
                              ClientResponse& response) const;
-  // Most find a kept connection: inlined, its frame would be a part of every request's.
+  // Most requests find an idle connection: inlined, this frame would be part of every request's.
   [[gnu::noinline]] Task<Result<std::unique_ptr<ByteStream>>> connect(const ClientRequest& request);
 
   BlockingPool& pool_;

@@ -19,7 +19,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// "/path" of a request, whoever it was sent through.
+/// "/path" of a request, whatever way it was sent.
 std::string path_of(const std::string& request) {
   const std::size_t end = request.find(" HTTP/1.1\r\n");
   const std::size_t begin = request.rfind('/', end);
@@ -103,7 +103,7 @@ TEST_P(ClientConformance, AnAnswerMayComeInAnyTwoPieces) {
       co_await turns(4);
       co_await to.write_all(std::string_view(answer).substr(at));
       if (answer.find("HTTP/1.0") == std::string::npos) co_return true;
-      co_await to.shutdown_write();  // else TLS takes the end for a cut
+      co_await to.shutdown_write();  // otherwise TLS takes the end for a truncation
       co_return false;
     });
     for (const std::string& whole : {answer_of("hello"), std::string(kChunked), std::string(kInterim),
@@ -189,7 +189,7 @@ TEST_P(ClientConformance, AnAnswerThatNobodyAskedForIsNobodys) {
         const std::string path = "/" + std::to_string(i);
         EXPECT_EQ(co_await outcome(client, way.request(path)), "200 " + path)
             << "behind " << delay << " turns";
-        co_await turns(4 + delay);  // so that whatever comes is here
+        co_await turns(4 + delay);  // so that whatever comes has arrived
       }
     }
   });

@@ -29,7 +29,7 @@ class ClientTest : public ::testing::Test {
     co_return std::to_string((*response)->status()) + " " + *body;
   }
 
-  /// What a client makes of one scripted answer.
+  /// The client's result for one scripted answer.
   std::string outcome(std::string script) {
     return run_task(loop_, [&]() -> Task<std::string> {
       ScriptedServer server({std::move(script)});
@@ -63,7 +63,7 @@ TEST_F(ClientTest, NamesWhatIsWrongWithAnAnswer) {
 
 TEST_F(ClientTest, KeepsAConnectionAndReplacesAStaleOne) {
   run_task(loop_, [&]() -> Task<void> {
-    // Each script's connection is closed by the server after its answer.
+    // The server closes each script's connection after its answer.
     ScriptedServer server(
         {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb"});
     Client client(pool_, nullptr);
@@ -74,7 +74,7 @@ TEST_F(ClientTest, KeepsAConnectionAndReplacesAStaleOne) {
   }());
 }
 
-/// Answers once it has read a part of a request, and once more when it has read `whole` bytes.
+/// Answers after the first part of a request, and again when it has read `whole` bytes.
 class EarlyServer {
  public:
   EarlyServer(std::string early, std::string late, std::size_t whole)
@@ -149,7 +149,7 @@ TEST_F(ClientTest, ReadsAnAnswerThatComesBeforeTheRequestWasRead) {
 TEST_F(ClientTest, InterimAnswersDoNotStopARequest) {
   run_task(loop_, [&]() -> Task<void> {
     const std::string interim = "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n";
-    EarlyServer server(interim + interim, answer_of("all"), kLarge + 1);  // the head is more
+    EarlyServer server(interim + interim, answer_of("all"), kLarge + 1);  // the head comes on top
     Client client(pool_, nullptr);
     EXPECT_EQ(co_await post_large(client, server.url()), "200 all");
     EXPECT_GT(server.read, kLarge);
@@ -171,7 +171,7 @@ TEST_F(ClientTest, InterimAnswersHaveAnEnd) {
   }());
 }
 
-/// Always has more to read.
+/// A stream that always has more to read.
 class EndlessStream final : public ByteStream {
  public:
   Task<Result<std::size_t>> read_some(std::span<char> buffer) override {
@@ -216,7 +216,7 @@ TEST_F(ClientTest, AnAnswerWithoutEndLeavesTheLoopToOthers) {
       }
     }(turns));
     auto response = co_await client.send(std::move(request));
-    const auto body = co_await (*response)->read_all(std::size_t{16} << 20U);  // by at most 64 KiB
+    const auto body = co_await (*response)->read_all(std::size_t{16} << 20U);  // in reads of at most 64 KiB
     EXPECT_EQ(body.error().code, ErrorCode::kPayloadTooLarge);
     EXPECT_GT(turns, 10);
   }());
@@ -232,7 +232,7 @@ TEST_F(ClientTest, NobodyKnowsTheAnswerToWhatWasNotRead) {
 
 TEST_F(ClientTest, SendsAgainOnlyWhatHasNoEffect) {
   run_task(loop_, [&]() -> Task<void> {
-    // Each reads a request, says nothing, and closes; the first has answered once.
+    // Each connection reads a request and closes without an answer, the first one after one answer.
     for (const char* method : {"GET", "POST"}) {
       ScriptedServer server({"", "", ""});
       Client client(pool_, nullptr);
@@ -245,7 +245,7 @@ TEST_F(ClientTest, SendsAgainOnlyWhatHasNoEffect) {
   }());
 }
 
-/// Keeps a connection, and ends it without a word when the next request has come.
+/// Keeps a connection open and ends it without an answer when the next request arrives.
 class DyingServer {
  public:
   DyingServer() : listener_(TcpListener::create(EventLoop::current(), {"127.0.0.1", 0}).value()) {

@@ -4,7 +4,7 @@
 
 namespace autoglm::http {
 
-/// What a Server knows of each of its connections, whichever HTTP it speaks. Loop thread only.
+/// A Server's view of one of its connections, of either HTTP version. Loop thread only.
 class Server::Connection {
  public:
   explicit Connection(Server& server) : server_(server) { server_.open_.insert(this); }
@@ -12,17 +12,16 @@ class Server::Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// Whether no request is under way.
+  /// Whether no request is in flight.
   virtual bool idle() const = 0;
-  /// Ends it as soon as no request is under way, if it has had one: who has sent nothing yet is about to, and
-  /// shall hear an answer.
+  /// Ends the connection as soon as no request is in flight, if it has had one: a client that has sent
+  /// nothing yet is about to, and shall be answered.
   virtual void drain() = 0;
 
  protected:
-  /// Says that nothing more will come: a client within TLS takes an end that nobody has announced for an
-  /// attacker's cut.
+  /// Announces the end of the stream: a TLS client takes an unannounced end for an attacker's truncation.
   [[gnu::noinline]] static Task<void> end_writing(ByteStream& stream);
-  /// The same, and reads what still arrives, for a moment: closing a socket that has unread input resets the
+  /// The same, then reads what still arrives for a moment: closing a socket that has unread input resets the
   /// connection, and the reset may overtake the answer.
   [[gnu::noinline]] static Task<void> linger(ByteStream& stream);
 

@@ -17,11 +17,11 @@ namespace autoglm::http {
 
 namespace {
 
-// Fast levels: a core that serves models has better things to do than the last per cent.
+// Fast levels: a core that serves models has better uses than the last per cent of compression.
 constexpr int kGzipLevel = 1;
 constexpr int kBrotliQuality = 2;
 constexpr int kZstdLevel = 1;
-constexpr std::size_t kPiece = std::size_t{64} * 1024;  // about a millisecond of the slowest
+constexpr std::size_t kPiece = std::size_t{64} * 1024;  // about a millisecond for the slowest coding
 
 std::string_view trimmed(std::string_view text) {
   const std::size_t begin = text.find_first_not_of(" \t");
@@ -29,7 +29,7 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
-/// ";q=0.5" and its like; 1 when there is none, 0 for what cannot be read.
+/// The weight of ";q=0.5"; 1 when there is none, 0 when it is malformed.
 double weight_of(std::string_view parameters) {
   const std::size_t q = parameters.find("q=");
   if (q == std::string_view::npos) return 1;
@@ -39,7 +39,7 @@ double weight_of(std::string_view parameters) {
   return error == std::errc() && weight >= 0 && weight <= 1 ? weight : 0;
 }
 
-/// Room for what comes next at the end of `out`, which is as long as what has been written when it goes.
+/// Space at the end of `out` for the next output; on destruction `out` shrinks to what was written.
 class Room {
  public:
   explicit Room(std::string& out) : out_(out), used_(out.size()) { out_.resize(used_ + kStep); }

@@ -25,7 +25,7 @@ constexpr std::array<bool, 256> make_token_table() {
 }
 constexpr auto kTokenTable = make_token_table();
 
-/// Of the token that `text` begins with.
+/// The length of the token that `text` begins with.
 std::size_t token_length(std::string_view text) {
   std::size_t length = 0;
   while (length < text.size() && kTokenTable[static_cast<unsigned char>(text[length])]) ++length;
@@ -85,7 +85,7 @@ Parsed<void> parse_fields(std::string_view rest, const HeadLimits& limits, Heade
 }
 
 Parsed<std::uint64_t> parse_length(std::string_view text) {
-  // 18 digits cannot overflow, and nobody sends an exabyte.
+  // 18 digits cannot overflow, and a body of an exabyte is no real request.
   if (text.empty() || text.size() > 18 ||
       !std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; })) {
     return refuse(400, "Content-Length is not a number");
@@ -95,7 +95,7 @@ Parsed<std::uint64_t> parse_length(std::string_view text) {
   return length;
 }
 
-/// RFC 9112 6.3, but nothing ambiguous is repaired: it is refused.
+/// RFC 9112 6.3, but ambiguous framing is refused, not repaired.
 Parsed<BodyFraming> parse_framing(const HeaderView& headers, int minor_version) {
   std::size_t lengths = 0;
   std::size_t encodings = 0;
@@ -139,7 +139,7 @@ bool keeps_alive(const HeaderView& headers, int minor_version) {
 bool is_host(std::string_view text) {
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
   const auto is_hex = [&](char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); };
-  std::size_t end = 0;  // of the name
+  std::size_t end = 0;  // of the host's name
   if (text.starts_with('[')) {
     end = text.find(']');
     if (end == std::string_view::npos || end < 3) return false;
@@ -158,7 +158,7 @@ bool is_host(std::string_view text) {
   return end > 0 && text[end] == ':' && std::ranges::all_of(text.substr(end + 1), is_digit);
 }
 
-/// A later 1.x is answered as 1.1, RFC 9110 2.5.
+/// A later 1.x is answered as 1.1 (RFC 9110 2.5).
 Parsed<int> parse_version(std::string_view text) {
   const bool is_1_x = text.size() == 8 && text.starts_with("HTTP/1.") && text[7] >= '0' && text[7] <= '9';
   if (is_1_x) return text[7] == '0' ? 0 : 1;
@@ -252,7 +252,7 @@ Parsed<void> parse_response_head(std::string head, std::string_view method, cons
       (line.size() > 12 && line[12] != ' ')) {
     return refuse(502, "the status line is malformed");
   }
-  response.minor_version = line[7] == '0' ? 0 : 1;  // a later one is understood as 1.1
+  response.minor_version = line[7] == '0' ? 0 : 1;  // a later 1.x is read as 1.1
   response.status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
   if (auto fields = parse_fields(rest, limits, response.headers); !fields)
     return refuse(502, fields.error().message);

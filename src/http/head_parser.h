@@ -15,8 +15,8 @@ struct HeadLimits {
   std::size_t empty_lines = 16;  ///< before a request line
 };
 
-/// Finds the end of a message head in a buffer that grows, line by line and each byte once, so that
-/// slow senders cost nothing twice and a bare LF is refused as soon as it arrives.
+/// Finds the end of a message head in a growing buffer, line by line and each byte once, so that a slow
+/// sender costs no rescans and a bare LF is refused as soon as it arrives.
 class HeadScanner {
  public:
   explicit HeadScanner(std::size_t max_bytes) : max_bytes_(max_bytes) {}
@@ -30,15 +30,15 @@ class HeadScanner {
   std::size_t line_start_ = 0;
 };
 
-/// A complete head, with its empty line, to a request. Strict (RFC 9112): no obs-fold, no space
+/// Parses a complete head, with its empty line, into a request. Strict (RFC 9112): no obs-fold, no space
 /// before a colon, one Host, one Content-Length or one `Transfer-Encoding: chunked` and never both.
 Parsed<void> parse_request_head(std::string head, const HeadLimits& limits, Request& request);
 
-/// What holds for a request of any version: checks its method, target and header fields, which are there, and
-/// sets what they say: path, query, framing, expectation.
+/// Checks a request of any HTTP version, whose method, target and header fields are set, and derives its
+/// path, query, framing and expectation from them.
 Parsed<void> check_request(Request& request);
 
-/// The same for a response to a request of `method`.
+/// Parses the head of a response to a request of `method`.
 Parsed<void> parse_response_head(std::string head, std::string_view method, const HeadLimits& limits,
                                  ResponseHead& response);
 

@@ -65,7 +65,7 @@ struct HeadCase {
   int outcome;
 };
 
-// Everything is fed whole and byte by byte; both must say the same.
+// Each head is fed whole and byte by byte; both must give the same outcome.
 const HeadCase kHeads[] = {
     {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 0},
     {"GET /a%20b HTTP/1.1\r\nHost: x\r\n\r\n", 0},
@@ -187,7 +187,7 @@ TEST(RequestHead, SurvivesRandomDamage) {
     ASSERT_EQ(outcome(head, 1 + static_cast<std::size_t>(random.below(5))), whole) << head;
     accepted += whole == 0 ? 1 : 0;
   }
-  EXPECT_GT(accepted, 1000);  // the damage leaves enough that both ways are walked
+  EXPECT_GT(accepted, 1000);  // enough mutated heads stay valid to cover both ways
 }
 
 TEST(ResponseHead, KnowsItsFraming) {

@@ -5,14 +5,14 @@
 
 namespace autoglm::http {
 
-/// Header fields on their way out, as the text they are sent as.
+/// Outgoing header fields, as the text in which they are sent.
 class HeaderLines {
  public:
-  /// Values may echo what somebody sent: a control character in one becomes a space, so that nothing ends its
-  /// line.
+  /// A control character in `value`, which may echo a client's input, becomes a space, so that it cannot end
+  /// the line.
   void add(std::string_view name, std::string_view value);
   void add(const HeaderLines& others) { text_ += others.text_; }
-  /// Whether there is one of this name, in any case.
+  /// Whether there is a field of this name, in any case.
   bool has(std::string_view name) const;
   void reserve(std::size_t bytes) { text_.reserve(bytes); }
   void clear() { text_.clear(); }

@@ -17,10 +17,10 @@ namespace autoglm::http {
 
 namespace {
 
-// How HTTP/2 begins, to a reader of HTTP/1.
+// How HTTP/2 begins, as an HTTP/1 parser sees it.
 constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\n";
 constexpr std::size_t kWatchSize = 256;
-constexpr std::size_t kLargeRead = std::size_t{64} * 1024;  // more may be there at once, for long
+constexpr std::size_t kLargeRead = std::size_t{64} * 1024;  // more may be ready at once, for a long time
 
 }  // namespace
 
@@ -60,13 +60,13 @@ Task<Server::Http1Connection::Next> Server::Http1Connection::serve_one() {
   begin_answer(request);
 
   const auto first = co_await first_of(answer(request), watch_peer());
-  if (first.index() == 1) co_return Next::kClose;  // the peer is gone, and with it the handler's task
+  if (first.index() == 1) co_return Next::kClose;  // the peer is gone, and the handler's task with it
   release(request.body);
   body_share_ = {};
-  // A handler that ended inside its stream had a reason: no last chunk, so that the client sees the cut.
+  // A handler that ended inside its stream had a reason: without a last chunk the client sees the cut.
   if (!finished_) co_return Next::kClose;
-  // An answer that began before a drain has promised to keep the connection; what it has read it still
-  // answers.
+  // An answer that began before the drain has promised to keep the connection, so requests already read are
+  // still answered.
   if (!keep_alive_ || (server_.draining_ && buffer_.empty())) {
     co_await linger(*stream_);
     co_return Next::kClose;
@@ -78,13 +78,13 @@ Task<Parsed<Server::Http1Connection::Next>> Server::Http1Connection::read_head(R
   scanner_.reset();
   std::size_t empty_lines = 0;
   idle_ = buffer_.empty();
-  if (idle_) {  // nothing is left of what was read ahead
+  if (idle_) {  // nothing is left of the bytes read ahead
     if (buffer_.capacity() > BodyMemory::Share::kFree) release(buffer_);
     ahead_share_ = {};
   }
   Deadline deadline = Deadline::after(idle_ ? server_.limits_.idle_time : server_.limits_.header_time);
   while (true) {
-    // RFC 9112 2.2: empty lines before a request line are left over from sloppy clients.
+    // RFC 9112 2.2: sloppy clients leave empty lines before a request line.
     for (; buffer_.starts_with("\r\n"); buffer_.erase(0, 2)) {
       if (++empty_lines > server_.limits_.head.empty_lines)
         co_return std::unexpected(Refusal{400, "too many empty lines before a request"});
@@ -94,7 +94,7 @@ Task<Parsed<Server::Http1Connection::Next>> Server::Http1Connection::read_head(R
     if (*length) {
       std::string head = buffer_.substr(0, **length);
       if (head == kHttp2Preface && !served_ && server_.limits_.http2_streams > 0) {
-        idle_ = true;  // what becomes of it, the other class tells
+        idle_ = true;  // from here on the Http2Connection counts its requests
         co_return Next::kHttp2;
       }
       buffer_.erase(0, **length);
@@ -106,7 +106,7 @@ Task<Parsed<Server::Http1Connection::Next>> Server::Http1Connection::read_head(R
     const auto count = co_await fill(deadline, "the request's header");
     idle_ = false;
     if (was_idle) {
-      if (!count || *count == 0) co_return Next::kClose;  // between requests nobody is owed an answer
+      if (!count || *count == 0) co_return Next::kClose;  // between requests the client is owed no answer
       deadline = Deadline::after(server_.limits_.header_time);
     }
     if (!count) co_return std::unexpected(count.error());
@@ -126,7 +126,7 @@ Task<Parsed<void>> Server::Http1Connection::read_body(Request& request) {
   }
   const Deadline deadline = Deadline::after(server_.limits_.body_time);
   body_share_ = BodyMemory::Share(server_.limits_.body_memory.get());
-  // As it grows, by doubling: who only announces a body holds nothing.
+  // Memory grows by doubling: a client that only announces a body holds none.
   const std::size_t most = request.framing.kind == Kind::kLength ? request.framing.length : 2 * limit;
   const auto has_room = [&] {
     return body_share_.cover(std::min(most, 2 * (buffer_.size() + request.body.size())));
@@ -141,7 +141,7 @@ Task<Parsed<void>> Server::Http1Connection::read_body(Request& request) {
       if (*count == 0) co_return cut();
       if (*count >= kLargeRead) co_await yield_to_loop();
     }
-    // A small one is copied: the buffer stays for the next request.
+    // A small body is copied: the buffer stays for the next request.
     if (buffer_.size() == length && length > kReadSize) {
       request.body = std::exchange(buffer_, {});
     } else {
@@ -163,7 +163,7 @@ Task<Parsed<void>> Server::Http1Connection::read_body(Request& request) {
     if (request.body.size() > limit) co_return std::unexpected(body_too_large(limit));
     if (decoder.done()) co_return {};
     if (!has_room()) co_return std::unexpected(no_body_memory());
-    // What is decoded leaves the buffer, which so does not grow by itself.
+    // Decoded bytes leave the buffer, so the buffer does not grow.
     const std::size_t size = request.body.size() < kLargeRead ? kReadSize : kLargeRead;
     const auto count = co_await fill(deadline, "the request's body", size);
     if (!count) co_return std::unexpected(count.error());
@@ -172,10 +172,10 @@ Task<Parsed<void>> Server::Http1Connection::read_body(Request& request) {
   }
 }
 
-/// Appends what arrives next to the buffer; 0 at the peer's end, a broken connection included.
+/// Appends what arrives next to the buffer; 0 at the peer's end or on a broken connection.
 Task<Parsed<std::size_t>> Server::Http1Connection::fill(Deadline deadline, const char* what,
                                                         std::size_t least) {
-  // The room for the read is given back on every way out, cancellation included.
+  // The buffer shrinks back on every way out, cancellation included.
   struct Room {
     std::string& buffer;
     std::size_t used;
@@ -212,9 +212,9 @@ Task<void> Server::Http1Connection::answer(Request& request) {
 }
 
 Task<void> Server::Http1Connection::watch_peer() {
-  // Nearly nobody sends anything now, and a stream may be long.
+  // Few clients send anything now, and a stream may be long.
   if (buffer_.empty()) release(buffer_);
-  // Who has filled our buffers has an end that cannot come: the more is read, the fewer can hide theirs.
+  // The end of a client that has filled our buffers cannot be seen: reading more hides fewer ends.
   ahead_share_ = BodyMemory::Share(server_.limits_.body_memory.get());
   while (buffer_.size() < server_.limits_.pipelined_bytes && ahead_share_.cover(2 * buffer_.size())) {
     const auto count = co_await fill(Deadline::never(), "pipelined requests", kWatchSize);
@@ -224,7 +224,7 @@ Task<void> Server::Http1Connection::watch_peer() {
   co_await peer_left();
 }
 
-/// Without reading: what is left unread waits for its turn.
+/// Waits for the peer's end without reading: unread bytes wait for their turn.
 Task<void> Server::Http1Connection::peer_left() {
   struct Watch final : StreamWatch {
     explicit Watch(ByteStream& watched) : stream(watched) { stream.watch(this); }
@@ -243,7 +243,7 @@ Task<void> Server::Http1Connection::peer_left() {
 
 Task<void> Server::Http1Connection::refuse(Refusal refusal) {
   ++server_.counts_.refused;
-  release(buffer_);  // nobody will read it
+  release(buffer_);  // it will not be used any more
   body_share_ = {};
   if (refusal.status == 499) co_return;
   const auto [body, type] = server_.handler_.refused(refusal, stream_->peer());
@@ -318,7 +318,7 @@ Task<Result<void>> Server::Http1Connection::start(int status, std::string_view c
   AUTOGLM_ASSERT(!started_, "an answer is sent once");
   started_ = true;
   chunked_ = !http10_;
-  if (http10_) keep_alive_ = false;  // its end is the end of the connection
+  if (http10_) keep_alive_ = false;  // HTTP/1.0 marks the end of the body by closing
   append_head(status, content_type, 0, true);
   const std::string_view parts[] = {head_};
   co_return co_await write_guarded(parts);
@@ -352,7 +352,7 @@ Task<Result<void>> Server::Http1Connection::write_guarded(std::span<const std::s
   if (written) {
     for (const std::string_view part : parts) bytes_sent_ += part.size();
   } else {
-    stream_->close();  // nobody knows what has gone out
+    stream_->close();  // how much has gone out is unknown
   }
   co_return written;
 }

@@ -9,8 +9,8 @@
 
 namespace autoglm::http {
 
-/// HTTP/1.x on one connection: reads requests, lets the handler answer, in order. Its `run` is one
-/// coroutine; it is also the ResponseWriter of the request that is being answered.
+/// HTTP/1.x on one connection: reads requests and lets the handler answer them in order. Its `run` is one
+/// coroutine; it is also the ResponseWriter of the current request.
 class Server::Http1Connection final : public Connection, public ResponseWriter {
  public:
   Http1Connection(Server& server, std::unique_ptr<ByteStream> stream);
@@ -18,7 +18,7 @@ class Server::Http1Connection final : public Connection, public ResponseWriter {
   Task<void> run();
   bool idle() const override { return idle_; }
   void drain() override;
-  /// Tells a client why it is not served, whatever it asks.
+  /// Tells the client why it is not served, whatever it asked.
   Task<void> turn_away(Refusal refusal) { co_await refuse(std::move(refusal)); }
 
   Task<Result<void>> send(int status, std::string_view content_type, std::string_view body) override;
@@ -31,12 +31,12 @@ class Server::Http1Connection final : public Connection, public ResponseWriter {
 
  private:
   enum class Next : std::uint8_t { kClose, kKeepAlive, kHttp2 };
-  static constexpr std::size_t kReadSize = 2048;  // a chat, mostly
+  static constexpr std::size_t kReadSize = 2048;  // enough for most chats
 
   Task<Next> serve_one();
-  // What is not for the whole of a request has a frame of its own: compilers would make it a part of the one
+  // Steps that do not last for a whole request have their own frames: inlined, they would enlarge the frame
   // that lives as long as a stream.
-  /// kKeepAlive when there is a request, kClose at the peer's orderly end between two requests.
+  /// kKeepAlive when there is a request, kClose when the peer ends the connection between two requests.
   [[gnu::noinline]] Task<Parsed<Next>> read_head(Request& request);
   [[gnu::noinline]] Task<Parsed<void>> read_body(Request& request);
   Task<Parsed<std::size_t>> fill(Deadline deadline, const char* what, std::size_t size = kReadSize);
@@ -49,14 +49,14 @@ class Server::Http1Connection final : public Connection, public ResponseWriter {
   Task<Result<void>> write_guarded(std::span<const std::string_view> parts);
 
   std::unique_ptr<ByteStream> stream_;
-  std::string buffer_;  // read and not yet used
+  std::string buffer_;  // read but not yet used
   HeadScanner scanner_;
-  BodyMemory::Share body_share_;   // of the request under way
-  BodyMemory::Share ahead_share_;  // of those behind it, as far as they are read
+  BodyMemory::Share body_share_;   // of the current request
+  BodyMemory::Share ahead_share_;  // of the requests read ahead
   bool idle_ = true;
-  bool served_ = false;  // a request, at least
+  bool served_ = false;  // at least one request
 
-  // Of the answer under way:
+  // Of the current answer:
   HeaderLines extra_headers_;
   std::string head_;
   const Request* request_ = nullptr;

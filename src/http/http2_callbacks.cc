@@ -38,7 +38,7 @@ int Http2Session::Callbacks::on_header(nghttp2_session* session_handle, const ng
   return session(user).take_field(*found, text_of(name, name_size), text_of(value, value_size));
 }
 
-/// The library would drop the field and go on.
+/// By default nghttp2 would drop the field and go on.
 int Http2Session::Callbacks::on_invalid_header(nghttp2_session* session_handle, const nghttp2_frame* frame,
                                                const std::uint8_t* /*name*/, std::size_t /*name_size*/,
                                                const std::uint8_t* /*value*/, std::size_t /*value_size*/,
@@ -69,7 +69,7 @@ int Http2Session::Callbacks::on_frame(nghttp2_session* session_handle, const ngh
   return 0;
 }
 
-/// RFC 9113 8.1: who has been answered need not send the rest.
+/// RFC 9113 8.1: a client that has been answered need not send the rest.
 int Http2Session::Callbacks::on_sent(nghttp2_session* session_handle, const nghttp2_frame* frame,
                                      void* /*user*/) {
   if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;

@@ -6,11 +6,11 @@
 
 namespace autoglm::http {
 
-/// What nghttp2 calls, of this room's sources alone: it is told what the peer does, and asked for what an
-/// answer goes on with.
+/// The callbacks of nghttp2, for sources of this room only: nghttp2 reports what the peer does and asks for
+/// the next bytes of an answer.
 struct Http2Session::Callbacks {
   static const nghttp2_session_callbacks* all();
-  /// The next bytes of the answer of `source`, which is a stream.
+  /// The next bytes of the answer of `source`, an Http2Stream.
   static ssize_t read_body(nghttp2_session* session, std::int32_t id, std::uint8_t* out, std::size_t size,
                            std::uint32_t* flags, nghttp2_data_source* source, void* user);
 

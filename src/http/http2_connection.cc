@@ -15,9 +15,9 @@ namespace autoglm::http {
 
 namespace {
 
-constexpr std::size_t kQuietRead = 2048;      // what a connection without requests holds
+constexpr std::size_t kQuietRead = 2048;      // read buffer of a connection without requests
 constexpr std::size_t kBusyRead = 16 * 1024;  // a frame
-constexpr std::size_t kBatch = 32 * 1024;     // sent at a time
+constexpr std::size_t kBatch = 32 * 1024;     // bytes sent at a time
 constexpr Duration kGoodbye = std::chrono::seconds(2);
 
 }  // namespace
@@ -75,7 +75,7 @@ Task<void> Server::Http2Connection::Exchange::handle() {
   bool failed = false;
   try {
     co_await handler.handle(request, *this);
-  } catch (...) {  // nobody else would see it: the task is its own root
+  } catch (...) {  // the task is its own root: there is no caller to catch this
     failed = true;
   }
   if (!started_) {
@@ -87,7 +87,7 @@ Task<void> Server::Http2Connection::Exchange::handle() {
   release(request.body);
   body_share = {};
   connection_.wake();
-  // A handler that ended inside its stream had a reason; the client sees the cut.
+  // A handler that ended inside its stream had a reason; the reset shows the client that the answer is cut.
   if (!finished_) connection_.session_.reset(*this);
 }
 
@@ -103,7 +103,7 @@ void Server::Http2Connection::Exchange::add_header(std::string_view name, std::s
   auto& [lower_name, text] = extra_headers_.emplace_back(name, value);
   for (char& c : lower_name)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  // Values may echo what a client sent: nothing may end the line.
+  // Values may echo a client's input, which must not end the line.
   std::ranges::replace_if(text, [](char c) { return c == '\r' || c == '\n'; }, ' ');
 }
 
@@ -164,7 +164,7 @@ Task<Result<void>> Server::Http2Connection::Exchange::finish() {
   co_return {};
 }
 
-/// Until the connection has taken all of it.
+/// Waits until the connection has taken all of `bytes`.
 Task<Result<void>> Server::Http2Connection::Exchange::supply(std::string_view bytes, bool last) {
   struct Withdrawal {
     Exchange& exchange;
@@ -201,13 +201,13 @@ void Server::Http2Connection::drain() {
 Task<void> Server::Http2Connection::run(std::string begun) {
   watch_time();
   co_await first_of(receive(std::move(begun)), transmit());
-  // Who sent nonsense and closed at once is owed the reason still.
+  // A client that sent nonsense and closed at once is still owed the reason.
   if (!sending_) co_await say_the_rest();
   session_.abandon();
   co_await linger(*stream_);
 }
 
-/// Ends when the peer has left, or cannot be followed.
+/// Ends when the peer has left, or the session cannot go on.
 Task<void> Server::Http2Connection::receive(std::string begun) {
   bool going_on = session_.receive(begun);
   begun = std::string(kQuietRead, '\0');
@@ -219,14 +219,14 @@ Task<void> Server::Http2Connection::receive(std::string begun) {
     going_on = session_.receive(std::string_view(begun).substr(0, *count));
     if (*count == begun.size()) {
       begun.resize(kBusyRead);
-      co_await yield_to_loop();  // it may never run dry
+      co_await yield_to_loop();  // the input may never run dry
     } else if (session_.streams() == 0 && begun.size() > kQuietRead) {
       begun = std::string(kQuietRead, '\0');
     }
   }
 }
 
-/// Ends when all has been said, or the peer takes nothing any more.
+/// Ends when everything has been sent, or the peer reads no more.
 Task<void> Server::Http2Connection::transmit() {
   std::string out;
   while (true) {
@@ -258,7 +258,7 @@ Task<void> Server::Http2Connection::say_the_rest() {
   co_await with_deadline(Deadline::after(kGoodbye), stream_->write_all(parts), "closing");
 }
 
-/// Arms the timer, where it would be late.
+/// Arms the timer if it would otherwise fire too late.
 void Server::Http2Connection::watch_time() {
   const MonotonicTime next = session_.next_expiry();
   if (next == MonotonicTime::max() || (timer_.armed() && timer_.at() <= next)) return;

@@ -10,8 +10,7 @@
 namespace autoglm::http {
 
 /// HTTP/2 on one connection: two coroutines carry bytes between the stream and an Http2Session, each request
-/// is answered by a task of its own, and what all of them have to say goes out together, a turn of the loop
-/// at a time.
+/// is answered by its own task, and the output of all tasks in one turn of the loop goes out together.
 class Server::Http2Connection final : public Connection {
  public:
   Http2Connection(Server& server, std::unique_ptr<ByteStream> stream);
@@ -27,12 +26,12 @@ class Server::Http2Connection final : public Connection {
   Task<void> receive(std::string begun);
   Task<void> transmit();
   [[gnu::noinline]] Task<void> say_the_rest();
-  /// Something may be there to be sent.
+  /// Wakes the sender: there may be something to send.
   void wake() { wanted_.set(); }
   void watch_time();
 
   std::unique_ptr<ByteStream> stream_;
-  bool sending_ = false;  // a write is under way, or has failed
+  bool sending_ = false;  // a write is in progress, or has failed
   Signal wanted_;
   Timer timer_;
   Http2Session session_;  // last: its streams use all of the above

@@ -15,16 +15,16 @@ namespace autoglm::http {
 
 namespace {
 
-// What a client may send ahead of our reading: enough for a long prompt in one round trip.
+// How much a client may send before the server reads: enough for a long prompt in one round trip.
 constexpr std::int32_t kStreamWindow = 256 * 1024;
 constexpr std::int32_t kConnectionWindow = 1024 * 1024;
-// RFC 9113 10.5.1 lets a peer ignore our limit; beyond so many times of it this is no mistake any more.
+// RFC 9113 10.5.1 lets a peer ignore the limit; beyond this multiple it is no mistake any more.
 constexpr std::size_t kHeaderBomb = 8;
-// Cancelled requests: so many at once, and then so many a second. A gateway before us cancels for all of its
-// clients.
+// Cancelled requests: the allowed burst, and the allowed rate after it. A gateway in front of this server
+// cancels for all of its clients.
 constexpr std::uint64_t kResetBurst = 1000;
 constexpr std::uint64_t kResetsPerSecond = 100;
-// Frames that wait to be sent: who does not read, and goes on asking, is not worth more.
+// Frames waiting to be sent: a client that asks on without reading gets no more.
 constexpr std::size_t kMaxQueued = 2000;
 constexpr std::size_t kFieldOverhead = 32;  // RFC 9113 6.5.2
 
@@ -32,7 +32,7 @@ struct OptionsDeleter {
   void operator()(nghttp2_option* options) const { nghttp2_option_del(options); }
 };
 
-/// The same for all sessions.
+/// Shared by all sessions.
 const nghttp2_option* session_options() {
   static const std::unique_ptr<nghttp2_option, OptionsDeleter> options = [] {
     nghttp2_option* made = nullptr;
@@ -64,7 +64,7 @@ Http2Session::Http2Session(const ServerLimits& limits, MakeStream make_stream)
 }
 
 Http2Session::~Http2Session() {
-  abandon();  // answers may still hold on to the session
+  abandon();  // answers may still refer to the session
   nghttp2_session_del(session_);
 }
 
@@ -110,7 +110,7 @@ int Http2Session::take_field(Http2Stream& stream, std::string_view name, std::st
     terminate(NGHTTP2_ENHANCE_YOUR_CALM);
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
-  // Trailers count, and are dropped; of too large a head nothing more is kept.
+  // Trailers are counted and dropped; of a head that is too large, nothing more is kept.
   if (stream.whole_ || stream.refused_ || stream.request.method.data() != nullptr) return 0;
   if (stream.head_bytes_ > most.bytes || stream.fields_ > most.fields) return 0;
   stream.request.head.append(name).append(value);
@@ -178,7 +178,7 @@ void Http2Session::take_body(Http2Stream& stream, std::string_view bytes) {
     return;
   }
   if (body.size() + bytes.size() > body.capacity()) {
-    // By doubling, and no further than what was announced.
+    // Grows by doubling, but no further than announced.
     const std::size_t announced = stream.request.framing.length;
     std::size_t room = std::max(body.size() + bytes.size(), 2 * body.capacity());
     if (announced >= body.size() + bytes.size()) room = std::min(room, announced);
@@ -218,12 +218,12 @@ void Http2Session::refuse(Http2Stream& stream, Refusal refusal) {
 }
 
 void Http2Session::close(std::int32_t id, bool broken) {
-  if (id == head_of_) head_since_ = MonotonicTime::max();  // one that was refused before it was whole
+  if (id == head_of_) head_since_ = MonotonicTime::max();  // refused before it was complete
   const auto found = streams_.find(id);
   if (found == streams_.end()) return;
   const Http2Stream& stream = *found->second;
   const bool answered = stream.last_ && stream.unsent_.empty();
-  // However it was brought about: the library counts only resets that the peer has sent.
+  // Whatever the cause: nghttp2 counts only resets that the peer has sent.
   if (broken && !answered && !may_break(std::chrono::steady_clock::now()))
     terminate(NGHTTP2_ENHANCE_YOUR_CALM);
   if (answered && !stream.done()) answered_.push_back(std::move(found->second));
@@ -245,7 +245,7 @@ bool Http2Session::may_break(MonotonicTime now) {
 void Http2Session::respond(Http2Stream& stream, std::span<const HeaderField> fields, bool has_body) {
   std::vector<nghttp2_nv> out;
   out.reserve(fields.size());
-  // The library copies; it takes what it does not change without const.
+  // nghttp2 copies these bytes, but takes them without const.
   const auto bytes = [](std::string_view text) {
     return const_cast<std::uint8_t*>(reinterpret_cast<const std::uint8_t*>(text.data()));
   };
@@ -305,9 +305,10 @@ void Http2Session::expire(MonotonicTime now) {
     if (!stream->whole_ && !stream->refused_) {
       refuse(*stream, {408, "the request's body did not arrive in time"});
     } else if (!waits_for_peer(id)) {
-      stream->deadline_ = now + limits_.write_stall;  // in our own queue, which moves or ends the connection
+      stream->deadline_ = now + limits_.write_stall;  // waits in our own queue, which either moves or ends
+                                                      // the connection
     } else if (stream->unsent_.empty()) {
-      reset(*stream);  // only its end is missing, and nobody waits for that
+      reset(*stream);  // only its end is missing, which the peer does not wait for
     } else {
       stream->supplied(true);
     }

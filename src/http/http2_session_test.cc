@@ -21,7 +21,7 @@ using Fields = Client::Fields;
 
 class TestStream;
 
-/// What the streams of one session saw.
+/// What the streams of one session have seen.
 struct Seen {
   std::vector<TestStream*> open;
   std::vector<int> refusals;
@@ -76,7 +76,7 @@ class Http2SessionTest : public ::testing::Test {
         limits_, [this] { return std::make_unique<TestStream>(seen_, session_pointer_); });
     session_pointer_ = session_.get();
   }
-  /// Carries bytes until nobody has anything to say. False when the server gave up.
+  /// Carries bytes both ways until neither side has any left. False when the server gives up.
   bool talk() {
     while (true) {
       const std::string up = client_.said();
@@ -105,7 +105,7 @@ TEST_F(Http2SessionTest, AnswersManyRequestsOfAConnection) {
   EXPECT_EQ(client_.answers[none].status, "200");
   EXPECT_EQ(client_.answers[none].body, "GET /echo a=b host ");
   EXPECT_TRUE(client_.answers[none].ended);
-  // Its answer is larger than the window that the client has given.
+  // The answer is larger than the client's window.
   EXPECT_EQ(client_.answers[large].body.size() + client_.answers[none].body.size(), 65'535U);
   EXPECT_EQ(seen_.open.size(), 1U);
   nghttp2_session_consume(client_.session, large, 65'000);
@@ -143,7 +143,7 @@ TEST_F(Http2SessionTest, HeadsAreBounded) {
 
 TEST_F(Http2SessionTest, AHeadThatUnpacksToMuchEndsTheConnection) {
   begin();
-  Fields bomb;  // one field, and then a byte for each repetition of it
+  Fields bomb;  // one field, then one byte for each repetition of it
   for (int i = 0; i < 1000; ++i) bomb.emplace_back("x", std::string(3000, 'x'));
   client_.request(bomb);
   talk();
@@ -248,7 +248,7 @@ TEST_F(Http2SessionTest, AnswersThatNobodyTakesAreToldSo) {
   ASSERT_TRUE(talk());
   client_.request({}, nullptr);
   ASSERT_TRUE(talk());
-  // The client takes a part of one of them, and nothing of the other.
+  // The client takes part of one answer and nothing of the other.
   ASSERT_EQ(seen_.open.size(), 2U);
   EXPECT_EQ(client_.answers[1].body.size(), 65'535U);
   EXPECT_EQ(client_.answers[3].body.size(), 0U);
@@ -317,7 +317,7 @@ TEST_F(Http2SessionTest, WhoDoesNotReadCannotMakeUsSayEverMore) {
   begin();
   bool going_on = true;
   int sent = 0;
-  // Beyond what it may have at a time, each is refused by a frame that waits to be sent.
+  // Each request beyond the limit is refused by a frame that waits to be sent.
   for (; going_on && sent < 20'000; ++sent) {
     client_.request({{"wait", "1"}});
     going_on = session_->receive(client_.said());

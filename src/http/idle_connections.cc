@@ -14,7 +14,7 @@ constexpr std::size_t kKeptOrigins = 64;
 
 void Connection::stirred() { keeper_->heard(*this); }
 
-/// A record of TLS may be about keys alone: only a read tells whether there is anything for us.
+/// A TLS record may concern keys only: a read tells whether any data has come.
 bool Connection::quiet() {
   char byte = 0;
   auto reading = stream->read_some(std::span(&byte, 1));
@@ -32,7 +32,7 @@ std::unique_ptr<Connection> IdleConnections::take(const std::string& origin) {
     kept.pop_back();
     if (taken->until_ <= now || (taken->is_linked() && !taken->quiet())) taken.reset();
   }
-  // The places of the few servers that are asked again and again stay.
+  // A few origins keep their empty entries, since they are asked again and again.
   if (kept.empty() && kept_.size() > kKeptOrigins) kept_.erase(found);
   if (!taken) return nullptr;
   if (taken->is_linked()) taken->unlink();
@@ -53,7 +53,7 @@ void IdleConnections::keep(const std::string& origin, std::unique_ptr<Connection
   if (kept.size() > most_) kept.erase(kept.begin());
 }
 
-/// The loop is hearing of events: nothing may be closed here.
+/// Called while the loop handles events, so nothing may be closed here.
 void IdleConnections::heard(Connection& connection) {
   if (!connection.is_linked()) stirred_.push_back(connection);
   if (!looking_.armed()) looking_.arm(MonotonicTime::min());
@@ -76,7 +76,7 @@ void IdleConnections::close_old() {
     for (const auto& kept : entry->second) next = std::min(next, kept->until_);
     entry = entry->second.empty() ? kept_.erase(entry) : std::next(entry);
   }
-  // Not for each one: some at a time.
+  // At intervals, so that many connections are closed together.
   if (!kept_.empty()) closing_.arm(std::max(next, now + time_ / 30));
 }
 

@@ -17,7 +17,7 @@ namespace autoglm::http {
 
 class IdleConnections;
 
-/// A connection to an origin, which serves one exchange after another. Of one loop.
+/// A connection to an origin, which serves one exchange after another. Used by one loop.
 class Connection final
     : private StreamWatch,
       public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
@@ -35,25 +35,25 @@ class Connection final
   void stirred() override;
   bool quiet();
 
-  // While it is kept:
+  // While it is idle:
   IdleConnections* keeper_ = nullptr;
   std::vector<std::unique_ptr<Connection>>* place_ = nullptr;
   MonotonicTime until_;
 };
 
-/// Connections between two exchanges. Each is watched: what arrives then was asked for by nobody, and would
-/// be taken for the answer to whoever asks next, so it closes the connection, as the peer's end does. To
-/// watch costs no call of the kernel: the loop hears of every event anyway. Loop thread only.
+/// Idle connections, between two exchanges. Each is watched: bytes that arrive now were not asked for and
+/// would be taken for the answer to the next request, so they close the connection, as the peer's end does.
+/// Watching costs no system call: the loop receives every event anyway. Loop thread only.
 class IdleConnections {
  public:
-  /// Of each origin at most `most`, each at most for `time`.
+  /// Keeps at most `most` connections per origin, each for at most `time`.
   IdleConnections(std::size_t most, Duration time) : most_(most), time_(time) {}
   IdleConnections(const IdleConnections&) = delete;
   IdleConnections& operator=(const IdleConnections&) = delete;
 
-  /// The one used last, which is the one most likely to be open still; null: there is none.
+  /// The connection used last, which is the most likely to be still open; null: there is none.
   std::unique_ptr<Connection> take(const std::string& origin);
-  /// `connection` stands exactly between two messages, as far as anybody has read.
+  /// `connection` must stand exactly between two messages, as far as has been read.
   void keep(const std::string& origin, std::unique_ptr<Connection> connection);
   std::size_t size() const;
 
@@ -68,10 +68,10 @@ class IdleConnections {
   std::size_t most_;
   Duration time_;
   std::unordered_map<std::string, std::vector<std::unique_ptr<Connection>>>
-      kept_;                                    // the one used last at the end
-  Stirred stirred_;                             // of which something was heard that nobody has looked at
+      kept_;                                    // the one used last is at the end
+  Stirred stirred_;                             // connections with an event that has not been looked at
   Timer looking_{[this] { close_stirred(); }};  // fires before any coroutine runs
-  Timer closing_{[this] { close_old(); }};      // of connections that nobody asks for any more
+  Timer closing_{[this] { close_old(); }};      // for connections that have been idle too long
 };
 
 }  // namespace autoglm::http

@@ -15,7 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// What is on the connections of a client, and when.
+/// What is sent over a client's connections, and when.
 class IdleConnectionsTest : public ::testing::Test {
  protected:
   /// Status and body of a GET, or the error's code.
@@ -30,7 +30,7 @@ class IdleConnectionsTest : public ::testing::Test {
   BlockingPool pool_{1, 8};
 };
 
-/// A server whose connections a test holds in its hand: `said` is what it has said on each so far.
+/// A server whose connections the test controls: `said` is what it has sent on each so far.
 class HeldServer {
  public:
   HeldServer() : listener_(TcpListener::create(EventLoop::current(), {"127.0.0.1", 0}).value()) {
@@ -71,7 +71,7 @@ class HeldServer {
   Scope scope_;
 };
 
-/// Until the loop has heard of everything that was done on it.
+/// Waits until the client has `idle` idle connections.
 Task<void> settle(const Client& client, std::size_t idle) {
   const auto deadline = std::chrono::steady_clock::now() + 10s;
   while (client.idle_connections() != idle && std::chrono::steady_clock::now() < deadline)
@@ -89,7 +89,7 @@ TEST_F(IdleConnectionsTest, AnAnswerThatNobodyAskedForEndsItsConnection) {
     co_await settle(client, 0);
     EXPECT_EQ(co_await fetch(client, server.url()), "200 2");
     EXPECT_EQ(server.streams.size(), 2U);
-    // And not only whole answers, and not only the first time.
+    // Anything closes the connection, not only whole answers, and not only the first time.
     co_await server.say(1, "\r");
     co_await settle(client, 0);
     EXPECT_EQ(co_await fetch(client, server.url()), "200 3");
@@ -98,7 +98,7 @@ TEST_F(IdleConnectionsTest, AnAnswerThatNobodyAskedForEndsItsConnection) {
 
 TEST_F(IdleConnectionsTest, WhatArrivedWithAnAnswerIsNotTheNextOne) {
   run_task(loop_, [&]() -> Task<void> {
-    // As much as one read takes, so that nobody knows that there is more.
+    // As long as one read, so that the client cannot see that there is more.
     const std::string head = "HTTP/1.1 200 OK\r\nContent-Length: ";
     const std::size_t body = 2048 - (head.size() + 8);
     ScriptedServer server(

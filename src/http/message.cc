@@ -19,7 +19,7 @@ int hex_value(char c) {
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
-  unsigned differ = 0;  // no way out in the middle: names are short, and so many bytes are compared at once
+  unsigned differ = 0;  // no early exit: names are short, and so many bytes are compared at once
   for (std::size_t i = 0; i < a.size(); ++i) differ |= static_cast<unsigned>(lower(a[i]) != lower(b[i]));
   return differ == 0;
 }

@@ -10,8 +10,8 @@
 
 namespace autoglm::http {
 
-/// Why a message is not taken: the status to answer with, and what to say. A stream of bytes that
-/// broke the framing cannot be followed any further, so the connection closes after it.
+/// Why a message is refused: the status to answer with, and the text. After broken framing the byte stream
+/// cannot be followed any further, so the connection then closes.
 struct Refusal {
   int status = 400;
   std::string message;
@@ -23,11 +23,11 @@ bool equals_ignoring_case(std::string_view a, std::string_view b);
 /// Whether the comma-separated list `value` has the token `token`, in any case.
 bool list_contains(std::string_view value, std::string_view token);
 
-/// Header fields in their order; names compare without case. Views into text that somebody owns.
+/// Header fields in their order; names compare without case. Views into text that the message owns.
 class HeaderView {
  public:
   void add(std::string_view name, std::string_view value) {
-    if (fields_.capacity() == 0) fields_.reserve(16);  // what nearly all messages have
+    if (fields_.capacity() == 0) fields_.reserve(16);  // enough for nearly all messages
     fields_.emplace_back(name, value);
   }
   /// The first value; nullopt when absent.
@@ -39,13 +39,13 @@ class HeaderView {
   std::vector<std::pair<std::string_view, std::string_view>> fields_;
 };
 
-/// How the end of a body is known.
+/// How the end of a body is recognized.
 struct BodyFraming {
   enum class Kind : std::uint8_t { kNone, kLength, kChunked, kUntilClose } kind = Kind::kNone;
   std::uint64_t length = 0;  ///< of kLength
 };
 
-/// A request, whole. Owns its bytes; movable while nobody holds views into it.
+/// A complete request. Owns its bytes; may be moved only while no views into it are in use.
 struct Request {
   std::string head;  ///< the bytes that the views below point into
   std::string_view method;
@@ -55,12 +55,12 @@ struct Request {
   HeaderView headers;
   int major_version = 1;
   int minor_version = 1;
-  bool keep_alive = true;  ///< of HTTP/1.x
+  bool keep_alive = true;  ///< for HTTP/1.x
   bool expects_continue = false;
   BodyFraming framing;
   std::string body;
   std::string peer;             ///< "address:port" of the client
-  std::string client_identity;  ///< whom its verified certificate is for; empty: it has shown none
+  std::string client_identity;  ///< from its verified certificate; empty: it has shown none
 
   /// "HTTP/1.1", as logs show it.
   std::string_view protocol() const {
@@ -90,10 +90,10 @@ struct ResponseHead {
 /// Whether an answer of this status ends with its head, whatever its fields say (RFC 9110, 6.4.1).
 constexpr bool ends_with_head(int status) { return status / 100 == 1 || status == 204 || status == 304; }
 
-/// "Not Found" for 404; "Unknown" for what RFC 9110 does not name.
+/// "Not Found" for 404; "Unknown" for a status that RFC 9110 does not name.
 std::string_view reason_phrase(int status);
 
-/// `%41` to `A`; nothing when malformed.
+/// Decodes `%41` to `A`; nothing when malformed.
 std::optional<std::string> percent_decode(std::string_view text);
 
 }  // namespace autoglm::http

@@ -27,7 +27,7 @@ std::string base64(const std::string& text) {
   return out;
 }
 
-/// The bytes of an address, four or sixteen; none for a name.
+/// The bytes of an IP address, four or sixteen; none for a name.
 std::vector<std::uint8_t> address_bytes(const std::string& host) {
   in_addr four{};
   in6_addr six{};
@@ -69,7 +69,7 @@ bool is_this_machine(const std::string& host) {
   return in_network(host, "127.0.0.0/8");
 }
 
-/// "example.com" and ".example.com" cover themselves and what is below.
+/// "example.com" and ".example.com" cover the domain itself and its subdomains.
 bool covers(std::string_view entry, std::string_view host) {
   if (entry.starts_with('.')) entry.remove_prefix(1);
   if (entry.empty() || host.size() < entry.size()) return false;

@@ -11,26 +11,27 @@
 
 namespace autoglm::http {
 
-/// A server that passes requests on: http:// ones in whole, https:// ones through a tunnel (CONNECT).
+/// A server that passes requests on: http:// requests whole, https:// requests through a tunnel (CONNECT).
 struct Proxy {
   HostPort host;
   std::string authorization;  ///< the value of Proxy-Authorization; empty: none
 
-  /// "http://user:password@host:port", or "host:port". Errors: kInvalidArgument, for other kinds of proxies
-  /// too; never with the password.
+  /// Parses "http://user:password@host:port" or "host:port". Errors: kInvalidArgument, also for other kinds
+  /// of proxies; the message never contains the password.
   static Result<Proxy> parse(std::string_view text);
 };
 
-/// Which requests go through which proxy, as the variables HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY
-/// say. Immutable.
+/// Which requests go through which proxy, according to the variables HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and
+/// NO_PROXY. Immutable.
 class ProxyRules {
  public:
-  /// The variables' values; empty: not set. `no_proxy` lists hosts, with what is below them ("example.com"),
-  /// networks ("10.0.0.0/8"), or "*" for all; a host may have a port. Errors: as `Proxy::parse`.
+  /// Takes the variables' values; empty: not set. `no_proxy` lists hosts, which include their subdomains
+  /// ("example.com"), networks ("10.0.0.0/8"), or "*" for all; a host may have a port. Errors: as
+  /// `Proxy::parse`.
   static Result<ProxyRules> create(std::string_view http_proxy, std::string_view https_proxy,
                                    std::string_view all_proxy, std::string_view no_proxy);
 
-  /// Nothing for those that are asked directly; this machine always is.
+  /// The proxy for `url`; nothing if `url` is asked directly, as this machine always is.
   std::optional<Proxy> of(const Url& url) const;
 
  private:

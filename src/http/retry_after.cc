@@ -14,7 +14,7 @@ using std::chrono::seconds;
 
 namespace {
 
-/// A number without a sign, of which so many are a second; rounded up.
+/// An unsigned number with `in_a_second` units a second; rounded up.
 std::optional<seconds> number_of(std::string_view text, double in_a_second) {
   const bool digits = !text.empty() && text.find_first_not_of("0123456789.") == std::string_view::npos;
   if (!digits || !std::isdigit(static_cast<unsigned char>(text.front()))) return std::nullopt;
@@ -26,7 +26,7 @@ std::optional<seconds> number_of(std::string_view text, double in_a_second) {
   return seconds(static_cast<seconds::rep>(std::ceil(std::min(count / in_a_second, most))));
 }
 
-/// RFC 9110's, and the two older ones that a recipient must read.
+/// RFC 9110's format, and the two older ones that a recipient must accept.
 std::optional<seconds> time_of(const std::string& text) {
   for (const char* form :
        {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"}) {

@@ -42,8 +42,8 @@ Task<void> Server::accept_all() {
   while (true) {
     auto stream = co_await listener_->accept();
     if (!stream) {
-      // Out of descriptors, or a connection that was gone before we took it. Neither is a reason to
-      // stop; the first needs a moment.
+      // Out of descriptors, or the connection was gone before it was accepted. Neither is a reason to stop;
+      // the first needs a moment.
       if (stream.error().reason == kOutOfSockets) {
         handler_.cannot_accept(stream.error());
         if (reserve_.release()) continue;
@@ -55,13 +55,13 @@ Task<void> Server::accept_all() {
     try {
       connections_.spawn(limits_.reserve > 0 ? serve_from_reserve(std::move(*stream))
                                              : serve(std::move(*stream)));
-    } catch (const std::bad_alloc&) {  // there is no room for it; there may be for the next one
+    } catch (const std::bad_alloc&) {  // out of memory for this one; the next may fit
       ++counts_.refused;
     }
   }
 }
 
-/// Its descriptor goes back to where it may have come from.
+/// Refills the reserve, from which the connection's descriptor may have come.
 Task<void> Server::serve_from_reserve(std::unique_ptr<ByteStream> stream) {
   co_await serve(std::move(stream));
   reserve_.refill();
@@ -71,7 +71,7 @@ Task<void> Server::serve(std::unique_ptr<ByteStream> stream) {
   const ConnectionCounts::Place place(limits_.clients.get(), stream->peer());
   const bool full = connections_.size() > limits_.connections;
   if (tls_) {
-    if (full || !place.granted()) {  // a handshake costs more than whom it would tell that there is no room
+    if (full || !place.granted()) {  // a handshake costs too much just to say so
       ++counts_.refused;
       co_return;
     }
@@ -103,7 +103,7 @@ Task<void> Server::serve_http2(std::unique_ptr<ByteStream> stream, std::string b
   co_await connection.run(std::move(begun));
 }
 
-/// The stream within TLS, or nothing when the connection has been dealt with.
+/// The stream within TLS; null when the connection has been dealt with.
 Task<std::unique_ptr<ByteStream>> Server::secure(std::unique_ptr<ByteStream> stream, bool& http2) {
   const std::string peer = stream->peer();
   auto accepted = co_await tls_accept(tls_, std::move(stream), Deadline::after(limits_.header_time));

@@ -1,4 +1,4 @@
-// The conformance suite of Handler, over the double.
+// The conformance suite of Handler, run over the test handler.
 #include "http/testing/handler_conformance.h"
 #include "http/testing/server_fixture.h"
 

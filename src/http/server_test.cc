@@ -167,7 +167,7 @@ TEST_F(ServerTest, AHalfClosedClientGetsWhatIsAnsweredAtOnce) {
   });
 }
 
-/// More than is read ahead: the end stands behind bytes that nobody takes before their turn.
+/// More than is read ahead: the end follows bytes that are not read before their turn.
 TEST_F(ServerTest, AClientThatLeavesBehindManyRequestsOfItsHasGoneAway) {
   ServerLimits limits;
   limits.pipelined_bytes = 1000;
@@ -187,7 +187,7 @@ TEST_F(ServerTest, AClientThatLeavesBehindManyRequestsOfItsHasGoneAway) {
       limits);
 }
 
-/// More than a socket holds: the end waits at the client until bytes before it are read.
+/// More than a socket holds: the end stays with the client until the bytes before it are read.
 TEST_F(ServerTest, AClientThatLeavesBehindMoreThanItsSocketHoldsHasGoneAway) {
   ServerLimits limits;
   limits.body_memory = std::make_shared<BodyMemory>(4'000'000);
@@ -209,7 +209,7 @@ TEST_F(ServerTest, AClientThatLeavesBehindMoreThanItsSocketHoldsHasGoneAway) {
       limits);
 }
 
-/// A body is there at once, however long it is.
+/// The whole body is available at once, however long it is.
 TEST_F(ServerTest, ABodyThatNeverKeepsUsWaitingLeavesTheLoopToOthersAllTheSame) {
   struct Ready final : ByteStream {
     explicit Ready(std::string text) : left(std::move(text)) {}
@@ -287,7 +287,7 @@ TEST_F(ServerTest, DrainClosesIdleConnectionsAndFinishesTheRest) {
     while (server_->counts().open_connections < 3) co_await yield_to_loop();
     server_->drain();
     EXPECT_EQ(co_await read_to_end(*idle), "");
-    // Who had connected and not yet asked is answered, and told to go elsewhere next time.
+    // A client that connected but has not asked yet is answered, and told to go elsewhere next time.
     co_await fresh->write_all(std::string_view(get("/stream")));
     EXPECT_NE((co_await read_to_end(*fresh)).find("Connection: close\r\n"), std::string::npos);
     EXPECT_NE((co_await exchange(port, get("/stream"))).find("Connection: close\r\n"), std::string::npos);

@@ -13,13 +13,13 @@
 
 namespace autoglm::http {
 
-/// What a process may hold of bodies of one kind together, of requests or of answers. Thread-safe.
+/// A process's memory budget for all bodies of one kind: those of requests, or those of answers. Thread-safe.
 class BodyMemory {
  public:
   explicit BodyMemory(std::size_t limit) : limit_(limit) {}
 
-  /// One body's part; given back when it is destroyed. Up to `free` bytes are not counted: where a
-  /// connection has one request at a time, the number of connections bounds those.
+  /// One body's share; released on destruction. Up to `free` bytes are not counted: where a connection has
+  /// one request at a time, the number of connections bounds them.
   class Share {
    public:
     static constexpr std::size_t kFree = std::size_t{64} << 10U;
@@ -38,11 +38,11 @@ class BodyMemory {
       if (held_ > 0) memory_->used_.fetch_sub(held_, std::memory_order_relaxed);
     }
 
-    /// Whether `bytes` in all may be held; it then counts for them.
+    /// Whether the body may hold `bytes` in total; if so, they are counted.
     bool cover(std::size_t bytes);
 
    private:
-    BodyMemory* memory_ = nullptr;  // null: without bound
+    BodyMemory* memory_ = nullptr;  // null: unlimited
     std::size_t free_ = kFree;
     std::size_t held_ = 0;
   };
@@ -54,13 +54,13 @@ class BodyMemory {
   std::atomic<std::size_t> used_{0};
 };
 
-/// What a request is told whose answer has no room in the memory for answers, wherever it is held.
+/// The error for a request whose answer does not fit into the memory for answers.
 Error no_answer_memory();
 
-/// How many connections each client has, over all servers of a process. Thread-safe; asked once a connection.
+/// How many connections each client has, over all servers of a process. Thread-safe.
 class ConnectionCounts {
  public:
-  /// `limit` connections an address; 0: without bound.
+  /// `limit` connections per address; 0: unlimited.
   explicit ConnectionCounts(std::uint32_t limit) : limit_(limit) {}
 
   /// A connection's place in the count.
@@ -70,7 +70,7 @@ class ConnectionCounts {
     ~Place();
     Place(const Place&) = delete;
     Place& operator=(const Place&) = delete;
-    /// False: there were `limit` others.
+    /// False: the client already had `limit` connections.
     bool granted() const { return granted_; }
 
    private:
@@ -88,8 +88,8 @@ class ConnectionCounts {
   std::map<std::string, std::uint32_t, std::less<>> connections_;
 };
 
-/// Who a connection counts for: the address of `peer` ("address:port", "[address]:port"); of IPv6 its /64,
-/// which one subscriber has all of.
+/// The client that a connection counts for: the address of `peer` ("address:port", "[address]:port"); for
+/// IPv6 its /64, which belongs to one subscriber.
 std::string client_of(std::string_view peer);
 
 }  // namespace autoglm::http

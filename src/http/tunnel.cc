@@ -54,7 +54,7 @@ Task<Result<void>> open_tunnel(ByteStream& stream, const HostPort& target, const
           proxy, fmt::format("refuses to connect to {}: {} {}{}", to, head.status, reason_phrase(head.status),
                              head.status == 407 ? "; give user and password in HTTPS_PROXY" : "")));
     }
-    // Whoever is behind it does not speak first: these bytes would be the proxy's.
+    // A TLS server does not speak first: these bytes would be the proxy's.
     if (more) co_return fail(proxy_error(proxy, "sends more than an answer"));
     co_return Result<void>();
   }

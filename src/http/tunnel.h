@@ -7,8 +7,8 @@
 
 namespace autoglm::http {
 
-/// Asks the proxy at the other end of `stream` for a connection to `target` (CONNECT); from then on the
-/// stream is one to `target`. Errors: kUnavailable with what the proxy said, kDeadlineExceeded.
+/// Asks the proxy at the other end of `stream` for a connection to `target` (CONNECT); afterwards the stream
+/// is one to `target`. Errors: kUnavailable with the proxy's answer, kDeadlineExceeded.
 Task<Result<void>> open_tunnel(ByteStream& stream, const HostPort& target, const Proxy& proxy,
                                Deadline deadline);
 

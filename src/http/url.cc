@@ -15,7 +15,7 @@ namespace autoglm::http {
 
 namespace {
 
-/// For messages, which are logged; who forgets the scheme may write a password, too.
+/// For messages, which are logged; a URL without its scheme may contain a password, too.
 std::string shown(std::string_view text) {
   constexpr std::string_view kAny = "any://";
   if (text.find("://") != std::string_view::npos) return '"' + without_secrets(text) + '"';
@@ -54,7 +54,7 @@ Result<Url> from_view(const boost::urls::url_view& view, std::string_view text) 
   return url;
 }
 
-/// Path and query.
+/// Splits a target into path and query.
 std::pair<std::string_view, std::string_view> split(std::string_view target) {
   const std::size_t mark = target.find('?');
   if (mark == std::string_view::npos) return {target, {}};
@@ -68,7 +68,7 @@ bool has_parameter(std::string_view query, std::string_view name) {
                              [&](const auto& each) { return name_of(std::string_view(each)) == name; });
 }
 
-/// Those of `more` whose names `query` does not have.
+/// Adds those parameters of `more` whose names `query` does not have.
 void add_parameters(std::string& query, std::string_view more) {
   if (more.empty()) return;
   const std::string before = query;

@@ -11,7 +11,7 @@
 
 namespace autoglm {
 
-/// What waits, by tenant: the first in line is the tenant whose turn it is.
+/// The waiting jobs by tenant; the first tenant in line has the next turn.
 struct BlockingPool::Queue {
   struct Job {
     std::uint64_t ticket = 0;
@@ -29,7 +29,7 @@ struct BlockingPool::Queue {
     const auto found = std::ranges::find(line, id, &Tenant::id);
     return found == line.end() ? nullptr : &found->jobs;
   }
-  /// The next job that may begin now: of each tenant in turn its first, where that is not too long.
+  /// The next job that may begin now: from the tenants in turn, skipping long jobs while too many run.
   std::optional<Job> take() {
     for (auto tenant = line.begin(); tenant != line.end(); ++tenant) {
       const auto job = std::ranges::find_if(
@@ -67,10 +67,10 @@ void BlockingPool::Queue::work() {
     running_long += job->is_long ? 1U : 0U;
     lock.unlock();
     job->function();
-    job->function = nullptr;  // what it captured dies outside the lock
+    job->function = nullptr;  // destroys its captures outside the lock
     lock.lock();
     running_long -= job->is_long ? 1U : 0U;
-    // Another thread may have left a long one lie.
+    // Another thread may have skipped a long job.
     if (job->is_long) ready.notify_one();
   }
 }
@@ -103,7 +103,7 @@ std::uint64_t BlockingPool::enqueue(std::move_only_function<void()> job, Turn tu
     const std::lock_guard lock(queue.mutex);
     if (queue.closed || queue.waiting >= queue.limit) return 0;
     std::deque<Queue::Job>* jobs = queue.jobs_of(turn.tenant);
-    // One tenant leaves half of it to the others.
+    // One tenant leaves half of the queue to the others.
     if (jobs != nullptr && jobs->size() >= std::max<std::size_t>(1, queue.limit / 2)) return 0;
     if (jobs == nullptr) jobs = &queue.line.emplace_back(turn.tenant, std::deque<Queue::Job>()).jobs;
     ticket = ++queue.last_ticket;
@@ -115,7 +115,7 @@ std::uint64_t BlockingPool::enqueue(std::move_only_function<void()> job, Turn tu
 }
 
 void BlockingPool::withdraw(Queue& queue, std::uint64_t ticket) {
-  std::move_only_function<void()> dropped;  // dies outside the lock
+  std::move_only_function<void()> dropped;  // destroyed outside the lock
   const std::lock_guard lock(queue.mutex);
   for (auto tenant = queue.line.begin(); tenant != queue.line.end(); ++tenant) {
     const auto job = std::ranges::find(tenant->jobs, ticket, &Queue::Job::ticket);

@@ -15,19 +15,19 @@
 
 namespace autoglm {
 
-/// Whose a job of a BlockingPool is, and what it takes.
+/// The tenant of a BlockingPool's job, and whether the job is long.
 struct PoolTurn {
   std::uint64_t tenant = 0;
-  bool is_long = false;  ///< more than some tens of milliseconds, perhaps
+  bool is_long = false;  ///< may take more than some tens of milliseconds
 };
 
-/// A few threads for what blocks or burns milliseconds: tokenizing, templates, grammars, files; another pool
-/// is for looking up names. Tenants have their turns, and a part of the queue: whoever is behind a crowd of
-/// one tenant's jobs waits for one of them. Long jobs never hold the last thread, if there are several.
+/// A few threads for work that blocks or takes milliseconds of CPU: tokenizing, templates, grammars, files;
+/// name lookups have another pool. Tenants take turns and share the queue: a job behind a crowd of another
+/// tenant's jobs waits for only one of them. Long jobs never occupy the last thread, if there are several.
 ///
 /// **A job owns what it uses**, or shares it: its caller may be gone, and with it what the caller held.
 /// Bounded: a full queue refuses with kResourceExhausted. Thread-safe. Must be destroyed before the loops
-/// that wait on it; its destructor waits for the jobs that run and drops the rest.
+/// that wait for it; its destructor waits for running jobs and drops the rest.
 class BlockingPool {
  public:
   using Turn = PoolTurn;
@@ -37,20 +37,20 @@ class BlockingPool {
   BlockingPool(const BlockingPool&) = delete;
   BlockingPool& operator=(const BlockingPool&) = delete;
 
-  /// Runs `function` on a thread of the pool and returns what it returns, on the caller's loop; what it
-  /// throws is an error, kInternal. A caller that is destroyed meanwhile abandons the job: if it has not
-  /// begun it never does, and is destroyed with the caller; if it has, its result is dropped.
+  /// Runs `function` on a thread of the pool and returns its result on the caller's loop; an exception
+  /// becomes an error, kInternal. Destroying the caller abandons the job: a job that has not begun is
+  /// destroyed with the caller and never runs; the result of a running job is dropped.
   template <std::invocable F>
   Task<Result<std::invoke_result_t<F>>> run(F function, Turn turn = {}) {
     using Value = std::invoke_result_t<F>;
     struct State {
       std::optional<Result<Value>> outcome;
-      Signal done;             // touched on the loop only
-      bool abandoned = false;  // likewise
+      Signal done;             // loop thread only
+      bool abandoned = false;  // loop thread only
     };
     struct AbandonOnExit {
       std::shared_ptr<State> state;
-      std::shared_ptr<Queue> queue;  // which may outlive the pool
+      std::shared_ptr<Queue> queue;  // the queue may outlive the pool
       std::uint64_t ticket = 0;
       ~AbandonOnExit() {
         state->abandoned = true;
@@ -74,8 +74,8 @@ class BlockingPool {
     co_return std::move(*guard.state->outcome);
   }
 
-  /// Runs `job`, which throws nothing, on a thread of the pool; false when the queue is full. Nobody hears of
-  /// its end.
+  /// Runs `job`, which must not throw, on a thread of the pool, without a result; false when the queue is
+  /// full.
   bool submit(std::move_only_function<void()> job, Turn turn = {}) {
     return enqueue(std::move(job), turn) != 0;
   }

@@ -74,7 +74,7 @@ TEST(BlockingPool, AnAbandonedJobHarmsNobody) {
   }());
 }
 
-/// Holds the only thread of a pool until it is told to go on.
+/// Occupies the only thread of a pool until it is released.
 class Held {
  public:
   explicit Held(BlockingPool& pool) {
@@ -91,16 +91,16 @@ class Held {
     std::latch begun{1};
     std::latch go_on{1};
   };
-  std::shared_ptr<State> state_ = std::make_shared<State>();  // the job's, too, which may end later
+  std::shared_ptr<State> state_ = std::make_shared<State>();  // shared with the job, which may end later
 };
 
-/// Runs what is submitted to a pool of one thread while that is held; in which order it ran.
+/// Records the order in which jobs run that were submitted while a pool's one thread was held.
 class Order {
  public:
   void add(BlockingPool& pool, std::string name, PoolTurn turn) {
     EXPECT_TRUE(pool.submit([this, name] { ran_ += name + " "; }, turn));
   }
-  /// Behind all others of tenant 1.
+  /// Waits for a last job of tenant 1, behind all others.
   std::string after(BlockingPool& pool, Held& held) {
     std::latch last(1);
     EXPECT_TRUE(pool.submit([&] { last.count_down(); }, {.tenant = 1}));
@@ -110,7 +110,7 @@ class Order {
   }
 
  private:
-  std::string ran_;  // of the pool's one thread, until it has said that it is done
+  std::string ran_;  // written by the pool's one thread, read after `last`
 };
 
 TEST(BlockingPool, AnAbandonedJobThatHasNotBegunNeverDoes) {
@@ -132,7 +132,7 @@ TEST(BlockingPool, AnAbandonedJobThatHasNotBegunNeverDoes) {
       EXPECT_FALSE(watched.expired());
     }
     EXPECT_TRUE(watched.expired()) << "what it held is given back at once";
-    // Its place in the queue, too: of two.
+    // Its place in the queue of two is given back, too.
     EXPECT_TRUE(pool.submit([] {}, {.tenant = 1}));
     EXPECT_TRUE(pool.submit([] {}, {.tenant = 2}));
     EXPECT_FALSE(pool.submit([] {}, {.tenant = 3}));
@@ -167,7 +167,7 @@ TEST(BlockingPool, LongJobsLeaveAThreadForOthers) {
   std::latch begun(1);
   std::latch go_on(1);
   std::atomic<int> long_ones{0};
-  BlockingPool pool(2, 64);  // waits for the jobs that still look at those
+  BlockingPool pool(2, 64);  // destroyed first, waiting for the jobs that still use the above
   for (int i = 0; i < 4; ++i) {
     ASSERT_TRUE(pool.submit(
         [&] {
@@ -178,7 +178,7 @@ TEST(BlockingPool, LongJobsLeaveAThreadForOthers) {
         {.tenant = 1, .is_long = true}));
   }
   begun.wait();
-  // Of the same tenant, behind all of them; again and again, so that the other thread has looked.
+  // The same tenant, behind all its long jobs; repeated, so that the other thread has looked.
   for (int i = 0; i < 20; ++i)
     EXPECT_EQ(run_task(loop, pool.run([] { return 7; }, {.tenant = 1})).value(), 7);
   EXPECT_EQ(long_ones, 1);

@@ -11,9 +11,9 @@
 
 namespace autoglm {
 
-/// Hears that something has come on a stream that nobody reads. It is called while the loop hears of events,
-/// from the kernel or from a call of ours: it may take a note, such as a list's entry or a timer, and nothing
-/// else.
+/// Is told that something has arrived on a stream that has no reader. Called while the loop handles events
+/// from the kernel, or from within a call of the stream's owner, so it may only record the fact (a list
+/// entry, a timer).
 class StreamWatch {
  public:
   virtual void stirred() = 0;
@@ -29,10 +29,10 @@ class ByteStream {
  public:
   virtual ~ByteStream() = default;
 
-  /// At least one byte into `buffer`, or 0 at the end of the stream. `buffer` must outlive the task.
+  /// Reads at least one byte into `buffer`; 0 at the end of the stream. `buffer` must outlive the task.
   virtual Task<Result<std::size_t>> read_some(std::span<char> buffer) = 0;
 
-  /// All of `parts`, in order; they must outlive the task.
+  /// Writes all of `parts`, in order; they must outlive the task.
   virtual Task<Result<void>> write_all(std::span<const std::string_view> parts) = 0;
 
   Task<Result<void>> write_all(std::string_view bytes) {
@@ -40,25 +40,25 @@ class ByteStream {
     co_return co_await write_all(std::span<const std::string_view>(parts));
   }
 
-  /// From now on `watch` (null: nobody) hears when bytes may have come or the stream may be over; at once if
-  /// they are here already. Perhaps for nothing: only a read that ends at once is sure of it.
+  /// Tells `watch` (null: no watch) from now on when bytes may have arrived or the stream may have ended; at
+  /// once if bytes are here already. May be a false alarm: only a read that completes at once is proof.
   virtual void watch(StreamWatch* watch) = 0;
 
-  /// Whether the peer has ended its side, or the connection is broken, even where bytes from before wait to
-  /// be read. Whoever does not read learns of it by `watch`.
+  /// Whether the peer has ended its side or the connection is broken, even while earlier bytes are still
+  /// unread. A stream without a reader learns of this through its `watch`.
   virtual bool peer_ended() const = 0;
 
-  /// Another number whenever the peer's system has taken some of what was written.
+  /// Changes whenever the peer's system has accepted some of what was written.
   virtual std::uint64_t taken() const = 0;
 
-  /// Tells the peer that nothing more will come, as a write does; reading goes on.
+  /// Tells the peer that no more bytes will come. Counts as a write; reading goes on.
   virtual Task<Result<void>> shutdown_write() = 0;
-  /// Wakes nothing by itself: whoever reads or writes sees an error.
+  /// Closes the connection: a pending read or write returns an error. The watch is not told.
   virtual void close() = 0;
 
   /// "127.0.0.1:40312", for logs and limits.
   virtual const std::string& peer() const = 0;
-  /// Who the peer has proven to be, by a certificate that an authority of ours has signed; mostly empty.
+  /// The identity the peer has proven, by a certificate that one of our authorities signed; usually empty.
   virtual const std::string& peer_identity() const {
     static const std::string nobody;
     return nobody;

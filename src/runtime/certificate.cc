@@ -10,7 +10,7 @@ namespace autoglm {
 
 namespace {
 
-/// As long as it is: a NUL inside is a part of the name, not its end.
+/// Copies by length: a NUL inside is part of the name, not its end.
 std::string text_of(const ASN1_STRING* string) {
   return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(string)),
           static_cast<std::size_t>(ASN1_STRING_length(string))};

@@ -8,7 +8,7 @@
 
 namespace autoglm {
 
-/// What a certificate says, as plain data. Of this room alone, since it names OpenSSL.
+/// A certificate's contents as plain data. For sources of this room only, since it names OpenSSL.
 struct CertificateFacts {
   std::vector<std::string> names;  ///< DNS names, wildcards included; without one, the subject's common name
   std::string serial;              ///< hexadecimal
@@ -17,8 +17,8 @@ struct CertificateFacts {
 };
 CertificateFacts facts_of(const X509& certificate);
 
-/// Whom a client's certificate is for: its first URI, else DNS name, else e-mail address, else its subject's
-/// common name, else nobody.
+/// The identity that a client's certificate names: its first URI, else DNS name, else e-mail address, else
+/// its subject's common name, else empty.
 std::string identity_of(const X509& certificate);
 
 }  // namespace autoglm

@@ -28,7 +28,7 @@ class Channel {
     return true;
   }
 
-  /// Waits for room; false when closed.
+  /// Waits for space; false when closed.
   Task<bool> push(T value) {
     while (!closed_ && items_.size() >= capacity_) {
       writable_.clear();
@@ -37,7 +37,7 @@ class Channel {
     co_return try_push(std::move(value));
   }
 
-  /// Waits for the next; nothing once closed and empty.
+  /// Waits for the next item; nothing once closed and empty.
   Task<std::optional<T>> pop() {
     while (items_.empty() && !closed_) {
       readable_.clear();
@@ -50,7 +50,7 @@ class Channel {
     co_return std::optional<T>(std::move(value));
   }
 
-  /// What was pushed is still delivered.
+  /// Items already pushed are still delivered.
   void close() {
     closed_ = true;
     readable_.set();

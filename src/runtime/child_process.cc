@@ -23,18 +23,18 @@ namespace {
 
 constexpr std::size_t kMaxLine = 64 * 1024;
 constexpr std::size_t kLinesAtOnce = 1000;
-constexpr int kLowest = 10;  // above those that the other process gets
-// What closes its descriptors is about to end; what does not is made to.
+constexpr int kLowest = 10;  // above the numbers that the other process gets
+// A process that closes its descriptors is about to end; one that lingers is killed.
 constexpr Duration kEndsWithin = std::chrono::seconds(10);
 constexpr Duration kLookAgain = std::chrono::milliseconds(2);
-constexpr int kOomScore = 500;  // of 1000: as if it had half of all memory more
+constexpr int kOomScore = 500;  // of 1000: as if the process used half of all memory more
 
 Error start_error(std::string_view what, int error) {
   return Error{.code = ErrorCode::kUnavailable,
                .message = std::string(what) + ": " + std::system_category().message(error)};
 }
 
-/// The same descriptor with a number that is in nobody's way.
+/// The same descriptor with a number that the other process does not use.
 Socket moved_up(const Socket& socket) { return Socket(::fcntl(socket.fd(), F_DUPFD_CLOEXEC, kLowest)); }
 
 /// A file in memory that holds `text`.
@@ -57,7 +57,7 @@ int poll_timeout(MonotonicTime until) {
   return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
 }
 
-/// posix_spawn's attributes and actions, which need an end.
+/// posix_spawn's attributes and actions, which must be destroyed.
 struct SpawnPlan {
   posix_spawnattr_t attributes{};
   posix_spawn_file_actions_t actions{};
@@ -79,20 +79,20 @@ Result<pid_t> spawn(const std::vector<std::string>& arguments, int input, int wo
   sigset_t none;
   ::sigemptyset(&none);
   ::posix_spawnattr_setsigmask(&plan.attributes, &none);
-  // A group of its own: Ctrl-C in a terminal is for us, who drain first.
+  // A separate process group: Ctrl-C in a terminal is for this process, which drains first.
   ::posix_spawnattr_setpgroup(&plan.attributes, 0);
   ::posix_spawnattr_setflags(&plan.attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
   ::posix_spawn_file_actions_adddup2(&plan.actions, input, STDIN_FILENO);
   ::posix_spawn_file_actions_adddup2(&plan.actions, words, STDOUT_FILENO);
   ::posix_spawn_file_actions_adddup2(&plan.actions, words, STDERR_FILENO);
   ::posix_spawn_file_actions_adddup2(&plan.actions, handover, ChildProcess::kHandover);
-  // All of ours close by themselves; those of libraries might not.
+  // All of our descriptors close on exec; those of libraries might not.
   ::posix_spawn_file_actions_addclosefrom_np(&plan.actions, ChildProcess::kHandover + 1);
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   pid_t pid = 0;
-  // The very file that runs here, also when another version lies in its place by now.
+  // The very file that runs here, even if another version has replaced it on disk.
   if (const int error =
           ::posix_spawn(&pid, "/proc/self/exe", &plan.actions, &plan.attributes, argv.data(), ::environ))
     return fail(start_error("starting a process", error));
@@ -131,7 +131,7 @@ ChildProcess::ChildProcess(pid_t pid, Socket words, std::shared_ptr<HandoverDial
 
 Result<std::unique_ptr<ChildProcess>> ChildProcess::start(const std::vector<std::string>& arguments,
                                                           std::string_view input, std::string name) {
-  ::signal(SIGCHLD, SIG_DFL);  // ignored, as some supervisors leave it, nobody would learn how it ended
+  ::signal(SIGCHLD, SIG_DFL);  // if ignored, as some supervisors leave it, the exit status would be lost
   auto text = file_of(input);
   if (!text) return fail(text.error());
   auto handover = make_handover();
@@ -188,13 +188,13 @@ std::optional<ProcessEnd> ChildProcess::bury() {
 }
 
 ChildProcess::News ChildProcess::wait(const WakeUpCall* wake, MonotonicTime until) {
-  // Its descriptors close a moment before it can be buried.
+  // Its descriptors close a moment before it can be reaped.
   const bool ending = quiet_ || dialer_->gone();
   const auto now = std::chrono::steady_clock::now();
   if (ending && !ending_since_) ending_since_ = now;
   if (ending) until = std::min(until, now + kLookAgain);
   if (ending && now - *ending_since_ > kEndsWithin) kill();
-  // Poll passes over negative descriptors; what has ended would be reported without end.
+  // poll() skips negative descriptors; an ended source would be reported again and again.
   std::array<pollfd, 3> entries{{{.fd = wake == nullptr ? -1 : wake->fd(), .events = POLLIN, .revents = 0},
                                  {.fd = quiet_ ? -1 : words_.fd(), .events = POLLIN, .revents = 0},
                                  {.fd = ending ? -1 : dialer_->fd(), .events = POLLIN, .revents = 0}}};

@@ -25,7 +25,7 @@ struct ProcessEnd {
   std::string label() const;
 };
 
-/// Ends somebody's wait from any thread, once and for all.
+/// Ends another thread's wait, once, from any thread.
 class WakeUpCall {
  public:
   WakeUpCall();
@@ -35,7 +35,7 @@ class WakeUpCall {
 
   void ring() const;
   bool rung() const;
-  /// Until it rings, or until then.
+  /// Waits until it rings or `until` passes.
   void wait(MonotonicTime until) const;
   int fd() const { return fd_; }
 
@@ -43,15 +43,15 @@ class WakeUpCall {
   int fd_;
 };
 
-/// Another process of this program. It is given a text as its standard input and one end of a handover as
-/// descriptor `kHandover`; what it says on standard output and error is read here; nothing else of ours is
-/// open in it. Of one thread, which has to live as long as the process does (`die_with_parent`), and may
-/// block. The destructor kills and buries what has not ended.
+/// Another process that runs this program. It gets a text as its standard input and one end of a handover as
+/// descriptor `kHandover`; this end reads its standard output and error; no other descriptor of ours is open
+/// in it. One thread owns it and must live as long as the process does (see `die_with_parent`); that thread
+/// may block. The destructor kills and reaps a process that has not ended.
 class ChildProcess {
  public:
   static constexpr int kHandover = 3;
 
-  /// `arguments` begin with the name that the process shows. Errors: no memory, no processes left.
+  /// `arguments` begin with the name that the process shows. Errors: out of memory or of processes.
   static Result<std::unique_ptr<ChildProcess>> start(const std::vector<std::string>& arguments,
                                                      std::string_view input, std::string name);
   ~ChildProcess();
@@ -59,11 +59,11 @@ class ChildProcess {
   ChildProcess& operator=(const ChildProcess&) = delete;
 
   struct News {
-    std::vector<std::string> lines;     ///< that it said
-    std::vector<std::string> messages;  ///< that came through the handover
-    std::optional<ProcessEnd> end;      ///< after which there is nothing more
+    std::vector<std::string> lines;     ///< of its output
+    std::vector<std::string> messages;  ///< from the handover
+    std::optional<ProcessEnd> end;      ///< nothing follows it
   };
-  /// Waits until there are some, `wake` rings (null: does not matter), or until then.
+  /// Waits until there is news, `wake` rings (null: ignored), or `until` passes.
   News wait(const WakeUpCall* wake, MonotonicTime until);
 
   void kill() const;
@@ -77,16 +77,16 @@ class ChildProcess {
 
   pid_t pid_;
   Socket words_;
-  bool quiet_ = false;      // its words have ended
-  std::string unfinished_;  // of a line
+  bool quiet_ = false;      // its output has ended
+  std::string unfinished_;  // an unfinished line
   std::shared_ptr<HandoverDialer> dialer_;
   std::optional<MonotonicTime> ending_since_;
   bool buried_ = false;
 };
 
-/// In the other process, first of all: it is killed when the thread that started it ends, however that ends.
+/// Called first in the other process: has it killed when the thread that started it ends, however it ends.
 void die_with_parent();
-/// Where the kernel runs out of memory, this process goes before others.
+/// Makes the kernel kill this process before others when memory runs out.
 void go_first_when_memory_ends();
 
 }  // namespace autoglm

@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 
-/// What the other process does: it is this program, so one of its tests, which is no test otherwise.
+/// The other process runs this very program, so its code is one of its tests, disabled in normal runs.
 TEST(OtherProcess, DISABLED_SaysWhatItReadsAndStays) {
   std::cout << "input: " << std::string(std::istreambuf_iterator<char>(std::cin), {}) << std::endl;
   EventLoop loop;
@@ -47,7 +47,7 @@ class ChildProcessTest : public ::testing::Test {
                                "some text", "the other")
         .value();
   }
-  /// Everything there is until `message` has come, or the end.
+  /// All news until `message` has come, or the end.
   ChildProcess::News hear(ChildProcess& child, const std::string& message) {
     ChildProcess::News all;
     while (!all.end && std::ranges::find(all.messages, message) == all.messages.end()) {

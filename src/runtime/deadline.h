@@ -6,7 +6,7 @@
 
 namespace autoglm {
 
-/// The time after which nobody waits for the answer any more. Monotonic; a value, passed on.
+/// The time after which an answer is no longer awaited. Monotonic; a value that is passed on.
 class Deadline {
  public:
   Deadline() = default;  ///< never

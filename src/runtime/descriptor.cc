@@ -20,8 +20,9 @@ Descriptor::Descriptor(EventLoop& loop, int fd) : fd_(fd), epoll_(loop.core().ep
 
 Descriptor::~Descriptor() { end(); }
 
-/// Closing would end the watch only if nobody else had the same socket; a process that is being started has
-/// a copy of every descriptor until it executes, and one that was handed a socket shares it with who sent it.
+/// Closing alone would not end the watch if another process had the same socket: a process that is being
+/// started has a copy of every descriptor until it executes, and a handed-over socket is shared with its
+/// sender.
 void Descriptor::end() {
   const int fd = std::exchange(fd_, -1);
   if (fd < 0) return;

@@ -5,8 +5,7 @@
 
 namespace autoglm {
 
-/// Descriptors that are kept for when a process has no others left: each can be given up for one that is
-/// needed then. One thread.
+/// Descriptors in reserve for when the process runs out: each can be released for an urgent need. One thread.
 class DescriptorReserve {
  public:
   explicit DescriptorReserve(std::size_t size) : size_(size) { refill(); }
@@ -14,9 +13,9 @@ class DescriptorReserve {
   DescriptorReserve(const DescriptorReserve&) = delete;
   DescriptorReserve& operator=(const DescriptorReserve&) = delete;
 
-  /// Whether there was one to give up; it is free now.
+  /// Frees one descriptor; false when none is left.
   bool release();
-  /// As many as there are to be, and to be had.
+  /// Fills the reserve up to its size, or as far as the system allows.
   void refill();
   std::size_t left() const { return kept_.size(); }
 

@@ -12,7 +12,7 @@ TEST(DescriptorReserve, GivesUpWhatItKeptWhenThereIsNoOther) {
   EXPECT_EQ(reserve.left(), 2U);
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-  const int next = ::dup(1);  // the lowest that is free
+  const int next = ::dup(1);  // the lowest free number
   ASSERT_GE(next, 0);
   rlimit none_left = before;
   none_left.rlim_cur = static_cast<rlim_t>(next) + 1;

@@ -9,7 +9,7 @@
 
 namespace autoglm {
 
-/// How somebody is reached who has no address. Thread-safe; what it returns belongs to the calling loop.
+/// Connects to an endpoint that has no address. Thread-safe; what it returns belongs to the calling loop.
 class Dialer {
  public:
   virtual ~Dialer() = default;

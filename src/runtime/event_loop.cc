@@ -20,7 +20,7 @@ namespace autoglm {
 
 namespace {
 
-// Chains of coroutines that wake each other are followed so far before sockets and timers are looked at
+// How many links of a chain of coroutines that wake each other run before sockets and timers are looked at
 // again.
 constexpr int kPasses = 16;
 constexpr std::size_t kEvents = 256;
@@ -46,7 +46,8 @@ class EnterLoop {
 
 MonotonicTime look_at_clock() { return detail::t_loop_time = std::chrono::steady_clock::now(); }
 
-/// Looks only if a tick of the kernel's has passed since, which costs an eighth of a look: somebody blocked.
+/// Looks only if a kernel tick has passed since: some coroutine took long. Checking costs an eighth of a
+/// look.
 void keep_up_with_clock() {
   timespec tick{};
   ::clock_gettime(CLOCK_MONOTONIC_COARSE, &tick);
@@ -54,7 +55,7 @@ void keep_up_with_clock() {
   if (MonotonicTime(since_boot) > detail::t_loop_time) look_at_clock();
 }
 
-/// Sleeps to the nanosecond where the kernel can (Linux 5.11), else to the millisecond, rounded up.
+/// Sleeps with nanosecond precision where the kernel can (Linux 5.11), else in milliseconds, rounded up.
 int wait_for_events(int epoll, std::array<epoll_event, kEvents>& events, Duration timeout) {
   static std::atomic<bool> precise{true};
   if (timeout == Duration::zero()) return ::epoll_wait(epoll, events.data(), kEvents, 0);
@@ -64,7 +65,7 @@ int wait_for_events(int epoll, std::array<epoll_event, kEvents>& events, Duratio
     const timespec time{.tv_sec = seconds.count(), .tv_nsec = (timeout - seconds).count()};
     const int count = ::epoll_pwait2(epoll, events.data(), kEvents, &time, nullptr);
     if (count >= 0 || errno == EINTR) return count;
-    precise = false;  // old kernels, and sandboxes that do not know the call
+    precise = false;  // old kernels, and sandboxes that lack the call
   }
   const auto rounded = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
   return ::epoll_wait(epoll, events.data(), kEvents,
@@ -92,7 +93,7 @@ void EventLoop::Core::wake() const { ::eventfd_write(wake_event, 1); }
 EventLoop::EventLoop(unsigned index) : index_(index), core_(std::make_unique<Core>()) {}
 
 EventLoop::~EventLoop() {
-  // Closures that were posted and never ran may own tasks of this loop: they die as if on it.
+  // Posted closures that never ran may own tasks of this loop: destroy them as if on the loop.
   const EnterLoop enter(this);
   core_->posted.clear();
   core_.reset();
@@ -139,7 +140,7 @@ void EventLoop::run_posted() {
   for (auto& function : batch) {
     keep_up_with_clock();
     function();
-    function = nullptr;  // what it holds dies before the next one runs
+    function = nullptr;  // destroys its captures before the next one runs
   }
 }
 
@@ -158,7 +159,7 @@ void EventLoop::resume_after_others(Waiter& waiter) {
 }
 
 void EventLoop::drain_ready() {
-  // Those that become ready meanwhile wait for the next pass.
+  // Coroutines that become ready meanwhile wait for the next pass.
   boost::intrusive::list<Waiter, Core::Unsized> batch;
   batch.swap(core_->ready);
   while (!batch.empty()) {
@@ -190,7 +191,7 @@ void EventLoop::poll() {
     const std::lock_guard lock(core_->mutex);
     core_->sleeping = false;
   }
-  // No coroutine runs in here, so nothing that the kernel has reported is destroyed before it is marked.
+  // No coroutine runs here, so no Descriptor that the kernel has reported is destroyed before it is marked.
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
     if (event.data.ptr != nullptr) static_cast<Descriptor*>(event.data.ptr)->mark(event.events);
@@ -212,7 +213,7 @@ void Timer::arm(MonotonicTime at) {
   unlink_if_armed();
   at_ = at;
   auto& timers = EventLoop::current().core_->timers;
-  timers.insert(timers.end(), *this);  // most are for later than all others: found without a search
+  timers.insert(timers.end(), *this);  // most timers are later than all others: the hint saves the search
 }
 
 SleepUntil::SleepUntil(MonotonicTime at)

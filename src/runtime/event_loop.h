@@ -12,8 +12,8 @@
 
 namespace autoglm {
 
-/// A suspended coroutine that waits to be resumed by its loop. Lives in the awaiting frame; when
-/// the frame is destroyed it takes itself out of whatever list holds it. Loop thread only.
+/// A suspended coroutine that waits to be resumed by its loop. Lives in the awaiting frame; its destruction
+/// with the frame unlinks it from the list that holds it. Loop thread only.
 struct Waiter : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
   std::coroutine_handle<> handle;
 };
@@ -43,9 +43,9 @@ class Timer
   std::function<void()> on_expiry_;
 };
 
-/// One thread's loop of sockets, timers and coroutines. A worker runs one; a request never leaves
-/// the loop it arrived on. Everything but `post`, `stop` and `index` is for the loop's own thread.
-/// Must outlive all that was created on it. Cancellation is destruction (see Task).
+/// One thread's loop of sockets, timers and coroutines. A worker runs one; a request never leaves the loop it
+/// arrived on. Everything but `post`, `stop` and `index` is for the loop's own thread. Must outlive
+/// everything created on it. Cancellation is destruction (see Task).
 class EventLoop {
  public:
   explicit EventLoop(unsigned index = 0);
@@ -62,16 +62,16 @@ class EventLoop {
   /// Dropped without being called if the loop is destroyed first.
   void post(std::move_only_function<void()> function);
 
-  /// The loop that runs on this thread; an assertion if there is none.
+  /// The loop that runs on this thread; asserts that there is one.
   static EventLoop& current();
-  /// The same, or nullptr.
+  /// The loop that runs on this thread, or nullptr.
   static EventLoop* current_or_null();
 
   unsigned index() const { return index_; }
 
   /// Resumes `waiter.handle` from the loop, behind all that is ready, unless the waiter is destroyed before.
   void resume_soon(Waiter& waiter);
-  /// The same, and sockets and timers go first.
+  /// As resume_soon(), but lets sockets and timers go first.
   void resume_after_others(Waiter& waiter);
 
   struct Core;

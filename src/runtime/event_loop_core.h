@@ -22,7 +22,7 @@ struct EventLoop::Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
-  /// Under `mutex`: ends the sleep of the loop, if there is one. True: the caller has to `wake` it.
+  /// Under `mutex`: marks the loop as awake. True if it was asleep; the caller must then `wake` it.
   bool end_sleep() { return std::exchange(sleeping, false); }
   void wake() const;
 
@@ -30,11 +30,11 @@ struct EventLoop::Core {
   int wake_event = -1;
 
   boost::intrusive::list<Waiter, Unsized> ready;
-  bool yielded = false;  // somebody lets sockets and timers go first
+  bool yielded = false;  // a waiter lets sockets and timers go first
 
   boost::intrusive::multiset<Timer, Unsized> timers;
 
-  // What other threads touch.
+  // Touched by other threads.
   std::mutex mutex;
   std::vector<std::move_only_function<void()>> posted;
   std::atomic<bool> has_posted{false};

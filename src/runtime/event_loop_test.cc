@@ -86,7 +86,7 @@ TEST(EventLoop, WhoBlocksDoesNotShortenTheDeadlinesOfOthers) {
     while (std::chrono::steady_clock::now() < until) {
     }
   };
-  // Resumed in the same pass, behind it.
+  // Resumed in the same pass, after the coroutine above.
   const auto ask = []() -> Task<Deadline> {
     co_await yield_to_loop();
     co_return Deadline::after(100ms);
@@ -121,7 +121,7 @@ TEST(FrameMemory, GivesABlockToTheNextFrameOfItsSize) {
 #ifndef AUTOGLM_FRAMES_FROM_HEAP
   EXPECT_EQ(first, second);
 #endif
-  // One that ends elsewhere stays there, and goes with its thread.
+  // A frame that ends on another thread stays there and is freed with that thread.
   std::thread([second] { FrameMemory::release(second, 290); }).join();
   void* large = FrameMemory::allocate(100'000);
   FrameMemory::release(large, 100'000);

@@ -7,26 +7,27 @@
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define AUTOGLM_FRAMES_FROM_HEAP 1  // so that the use of a frame that is gone is seen
+#define AUTOGLM_FRAMES_FROM_HEAP 1  // so that sanitizers see the use of a destroyed frame
 #endif
 #endif
 
 namespace autoglm::detail {
 
-/// Memory of coroutine frames. A request makes some dozens of them, in few sizes, and each lives for
-/// microseconds: a thread keeps a few of every size. Freed on another thread a block just moves there.
+/// Memory of coroutine frames. A request makes dozens of frames in few sizes, and each lives for
+/// microseconds, so a thread keeps some freed blocks of every size. A block freed on another thread simply
+/// moves there.
 struct FrameMemory {
   static constexpr std::size_t kStep = 128;
   static constexpr std::size_t kClasses = 32;
-  static constexpr std::uint8_t kKept = 64;  ///< blocks of a class
+  static constexpr std::uint8_t kKept = 64;  ///< blocks kept per class
 
   struct Block {
     Block* next;
   };
   std::array<Block*, kClasses> free{};
   std::array<std::uint8_t, kClasses> count{};
-  bool watched = false;  ///< its thread's end gives the blocks back
-  bool closed = false;   ///< which has happened
+  bool watched = false;  ///< the thread's end will free the blocks
+  bool closed = false;   ///< the thread's end has freed them
 
   static void* allocate(std::size_t size);
   static void release(void* memory, std::size_t size) noexcept;
@@ -64,7 +65,7 @@ inline void FrameMemory::release(void* memory, [[maybe_unused]] std::size_t size
   ::operator delete(memory);
 }
 
-/// A base of promises.
+/// A base of promises: their frames come from FrameMemory.
 struct FrameFromMemory {
   static void* operator new(std::size_t size) { return FrameMemory::allocate(size); }
   static void operator delete(void* memory, std::size_t size) noexcept { FrameMemory::release(memory, size); }

@@ -10,11 +10,11 @@ namespace autoglm {
 
 struct Gate::Waiting {
   EventLoop& loop;
-  Signal woken = {};  // of the loop
-  bool gone = false;  // likewise
+  Signal woken = {};  // loop thread only
+  bool gone = false;  // loop thread only
 };
 
-/// Among those that wait, for as long as it lives.
+/// A place among the waiters, for as long as the object lives.
 class Gate::Place {
  public:
   Place(Gate& gate, std::shared_ptr<Waiting> waiting) : gate_(gate), waiting_(std::move(waiting)) {}
@@ -34,7 +34,7 @@ class Gate::Place {
 void Gate::open() {
   const std::lock_guard lock(mutex_);
   open_ = true;
-  // Under the lock: whoever leaves has not left before this has posted to its loop.
+  // Under the lock: a waiter cannot leave before its loop has been posted to.
   for (auto& waiting : std::exchange(waiting_, {})) {
     EventLoop& loop = waiting->loop;
     loop.post([waiting = std::move(waiting)] {

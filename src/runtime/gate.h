@@ -17,7 +17,7 @@ class Gate {
   void open();
   void shut();
 
-  /// Until it is open. False: `deadline` passed first.
+  /// Waits until the gate is open. False: `deadline` passed first.
   Task<bool> wait(Deadline deadline);
 
   std::size_t waiting() const;

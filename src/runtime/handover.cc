@@ -14,7 +14,7 @@ namespace autoglm {
 namespace {
 
 constexpr std::size_t kMaxMessage = 128 * 1024;
-// The other process is behind, or too many descriptors are on their way to it: there is no event for either.
+// The other process is behind, or too many descriptors are in flight to it: the kernel reports neither's end.
 constexpr Duration kAgainAfter = std::chrono::milliseconds(1);
 
 Result<std::pair<Socket, Socket>> make_pair_of(int type) {
@@ -41,7 +41,7 @@ struct DescriptorMessage {
   DescriptorMessage& operator=(const DescriptorMessage&) = delete;
 };
 
-/// 0, or why not.
+/// 0, or the errno.
 int send_descriptor(int through, int descriptor) {
   DescriptorMessage message;
   cmsghdr* header = CMSG_FIRSTHDR(&message.head);
@@ -121,7 +121,7 @@ Task<Result<std::unique_ptr<ByteStream>>> HandoverListener::accept() {
     if (!state_->descriptor.readable.is_set()) co_await state_->descriptor.readable.wait();
     const Received received = receive_descriptor(state_->descriptor.fd());
     if (received.descriptor >= 0) co_return std::make_unique<SocketStream>(received.descriptor, "parent");
-    // Without its descriptor: we have no room for it, and the other side sees that connection end.
+    // The descriptor is missing because this process has no room for it; the other side sees its end.
     if (received.count > 0 || (received.count < 0 && errno == EINTR)) continue;
     if (received.count == 0 || !would_block(errno)) break;
     state_->descriptor.readable.clear();

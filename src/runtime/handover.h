@@ -13,27 +13,28 @@
 
 namespace autoglm {
 
-/// Connections to another process of this machine, without an address: both ends of each are made here, and
-/// one is handed over through a socket that the two processes share. Nobody else can connect, nothing is left
-/// in any folder, and the end of either process ends it. Messages come back the same way.
+/// Connections to another process of this machine, without an address: both ends of each connection are made
+/// here, and one end is handed over through a socket that the two processes share. No third process can
+/// connect, no file is left behind, and the end of either process closes the socket. Messages come back the
+/// same way.
 ///
 /// This is the end that connects. Thread-safe.
 class HandoverDialer final : public Dialer {
  public:
-  /// Takes over `fd`, one of `make_handover`; `name` is what the connections' peer is called.
+  /// Takes over `fd`, one of `make_handover`'s; `name` is reported as the connections' peer.
   HandoverDialer(int fd, std::string name) : socket_(fd), name_(std::move(name)) {}
 
-  /// Errors: kUnavailable, also when the other side is gone; kDeadlineExceeded when it does not take what it
-  /// was given before.
+  /// Errors: kUnavailable, also when the other process is gone; kDeadlineExceeded when it does not take the
+  /// connections handed over before.
   Task<Result<std::unique_ptr<ByteStream>>> dial(Deadline deadline) override;
 
-  /// The other side has ended.
+  /// Whether the other process has ended.
   bool gone() const;
-  /// Tells it to end.
+  /// Tells the other process to end.
   void hang_up() const;
-  /// The next message that has come, without waiting.
+  /// The next message that has arrived, without waiting.
   std::optional<std::string> take_message() const;
-  /// To wait for messages, and for the end.
+  /// For polling: readable when a message or the end has arrived.
   int fd() const { return socket_.fd(); }
 
  private:
@@ -41,15 +42,15 @@ class HandoverDialer final : public Dialer {
   std::string name_;
 };
 
-/// The end that is connected to. Loop thread only.
+/// The end that accepts. Loop thread only.
 class HandoverListener final : public Listener {
  public:
-  /// Takes over `fd`. `on_end` is called, once, from within a task, when the other side is gone or hung up.
+  /// Takes over `fd`. `on_end` is called once, from within a task, when the other process ends or hangs up.
   HandoverListener(EventLoop& loop, int fd, std::function<void()> on_end);
   ~HandoverListener() override;
 
   Task<Result<std::unique_ptr<ByteStream>>> accept() override;
-  /// Sends a message of at most some 100 KiB. False: the other side has not read those before.
+  /// Sends a message of at most some 100 KiB. False: the other process has not read the earlier ones.
   bool tell(std::string_view message);
 
  private:
@@ -57,7 +58,7 @@ class HandoverListener final : public Listener {
   std::unique_ptr<State> state_;
 };
 
-/// Both ends; neither blocks. Errors: no descriptors left.
+/// Both ends, non-blocking. Errors: no descriptors left.
 Result<std::pair<Socket, Socket>> make_handover();
 
 }  // namespace autoglm

@@ -62,7 +62,7 @@ TEST_F(HandoverTest, ConnectsBothWaysAndKeepsNoDescriptor) {
 TEST_F(HandoverTest, WaitsForAListenerThatIsBehind) {
   run_task(loop_, [&]() -> Task<void> {
     std::vector<std::unique_ptr<ByteStream>> kept;
-    while (true) {  // until what was handed over and not taken fills the socket
+    while (true) {  // until connections that are not accepted fill the socket
       auto stream = co_await dialer_->dial(Deadline::after(0s));
       if (!stream) {
         EXPECT_EQ(stream.error().code, ErrorCode::kDeadlineExceeded);

@@ -9,13 +9,13 @@
 
 namespace autoglm {
 
-/// Where a server's connections come from. Loop thread only; destroying it ends that.
+/// A source of a server's connections. Loop thread only; destroying it stops listening.
 class Listener {
  public:
   virtual ~Listener() = default;
 
   virtual Task<Result<std::unique_ptr<ByteStream>>> accept() = 0;
-  /// 0 where there are none.
+  /// 0 if the listener has no port.
   virtual std::uint16_t port() const { return 0; }
 };
 

@@ -10,8 +10,8 @@
 
 namespace autoglm {
 
-/// A bounded queue from any thread to one thread that may block: how event loops reach an engine.
-/// Thread-safe.
+/// A bounded queue from any thread to one thread that may block: it carries event loops' requests to an
+/// engine. Thread-safe.
 template <class T>
 class Mailbox {
  public:
@@ -34,7 +34,7 @@ class Mailbox {
     move_into(out);
   }
 
-  /// The same, but waits until there is something, the mailbox is closed, or `until` passes.
+  /// As take_all(), but waits until there is an item, the mailbox is closed, or `until` passes.
   void wait_and_take_all(std::vector<T>& out, MonotonicTime until = MonotonicTime::max()) {
     std::unique_lock lock(mutex_);
     const auto has_news = [this] { return closed_ || !items_.empty(); };
@@ -46,7 +46,7 @@ class Mailbox {
     move_into(out);
   }
 
-  /// No more pushes; the reader wakes.
+  /// Refuses further pushes and wakes the reader.
   void close() {
     {
       const std::lock_guard lock(mutex_);

@@ -18,7 +18,7 @@ namespace autoglm {
 
 namespace {
 
-// A handler may do little more than write: the number goes through a pipe to the loop.
+// A signal handler may do little more than write: it passes the number to the loop through a pipe.
 std::array<std::atomic<int>, 65> g_write_ends{};
 
 void on_delivery(int number) {
@@ -40,7 +40,7 @@ struct OsSignals::State : std::enable_shared_from_this<OsSignals::State> {
       unsigned char number = 0;
       const ssize_t count = ::read(read_end.fd(), &number, 1);
       if (count == 1) {
-        // From outside this task, which the callback may end.
+        // From outside this task, because the callback may destroy it.
         loop.post([self = shared_from_this(), number] {
           if (!self->stopped) self->on_signal(number);
         });
@@ -57,7 +57,7 @@ struct OsSignals::State : std::enable_shared_from_this<OsSignals::State> {
   std::vector<std::pair<int, struct sigaction>> before;
   std::function<void(int)> on_signal;
   bool stopped = false;
-  Scope delivery;  // last: its task uses the above
+  Scope delivery;  // last: its task uses the members above
 };
 
 OsSignals::OsSignals(EventLoop& loop, std::initializer_list<int> signals,

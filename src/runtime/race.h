@@ -13,7 +13,7 @@
 
 namespace autoglm {
 
-/// Awaits two tasks; see `first_of`. Holds them, so that no frame is needed around them.
+/// Awaits two tasks; see `first_of`. Holds both, so that no frame is needed around them.
 template <class A, class B>
 class [[nodiscard]] FirstOf {
   template <class T>
@@ -57,15 +57,15 @@ class [[nodiscard]] FirstOf {
   Task<B> b_;
 };
 
-/// Runs both; the result of the first to end; the other is cancelled by destruction. If `a` ends
-/// without suspending, `b` never starts.
+/// Runs both tasks and returns the result of the first to end; the other is cancelled by destruction. If `a`
+/// ends without suspending, `b` never starts.
 template <class A, class B>
 FirstOf<A, B> first_of(Task<A> a, Task<B> b) {
   return FirstOf<A, B>(std::move(a), std::move(b));
 }
 
-/// Awaits a task for so long; see `with_deadline`. What it throws is an error, kInternal. The timer is armed
-/// only for a task that suspends: most reads and writes never do.
+/// Awaits a task until a deadline; see `with_deadline`. An exception of the task becomes an error, kInternal.
+/// The timer is armed only for a task that suspends: most reads and writes never do.
 template <class T>
 class [[nodiscard]] WithDeadline {
  public:
@@ -87,7 +87,7 @@ class [[nodiscard]] WithDeadline {
     if (!task_.valid()) return fail(ErrorCode::kDeadlineExceeded, std::string(what_) + " took too long");
     try {
       return task_.take();
-    } catch (const std::exception& exception) {  // whoever limits a task in time goes on behind it
+    } catch (const std::exception& exception) {  // the caller goes on when its task throws
       return fail(ErrorCode::kInternal, std::string(what_) + " failed: " + exception.what());
     }
   }
@@ -105,7 +105,7 @@ class [[nodiscard]] WithDeadline {
   Timer timer_;
 };
 
-/// `task`, or kDeadlineExceeded (with `what` in its message) when `deadline` passes first.
+/// The result of `task`, or kDeadlineExceeded (with `what` in its message) when `deadline` passes first.
 template <class T>
 WithDeadline<T> with_deadline(Deadline deadline, Task<Result<T>> task, const char* what) {
   return WithDeadline<T>(deadline, std::move(task), what);

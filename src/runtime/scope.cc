@@ -6,7 +6,7 @@
 
 namespace autoglm {
 
-/// The outermost frame of a spawned task: registered while it lives, destroys itself at its end.
+/// The outermost frame of a spawned task: registered while it lives, destroys itself when it ends.
 struct Scope::Root {
   struct promise_type : detail::FrameFromMemory {
     promise_type(Scope& owner, const Task<void>& /*task*/) : scope(owner) {

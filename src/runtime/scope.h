@@ -9,10 +9,10 @@
 
 namespace autoglm {
 
-/// Owns tasks that run beside their creator. Every spawned task belongs to one; none outlives it:
-/// the destructor (and `cancel()`) destroys what still runs. Loop thread only, and not from inside
-/// one of its own tasks. An exception that leaves a task ends that task alone, and is told on stderr:
-/// requests run in here, and none may end what serves the others.
+/// Owns tasks that run beside their creator. Every spawned task belongs to a Scope and does not outlive it:
+/// the destructor (and `cancel()`) destroys the tasks still running. Loop thread only, and not from inside
+/// one of its own tasks. An exception that leaves a task ends only that task and is reported on stderr:
+/// requests run in Scopes, and none may end the process that serves the others.
 class Scope {
  public:
   Scope() = default;
@@ -20,11 +20,11 @@ class Scope {
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 
-  /// Runs `task` up to its first suspension, and then beside the caller.
+  /// Runs `task` up to its first suspension, and from then on beside the caller.
   void spawn(Task<void> task);
   /// Destroys the tasks that have not ended.
   void cancel();
-  /// Until every task has ended.
+  /// Waits until every task has ended.
   Task<void> join();
 
   std::size_t size() const { return size_; }

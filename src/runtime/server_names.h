@@ -8,12 +8,12 @@
 
 namespace autoglm {
 
-/// Whose certificate a client means that asks for a name (SNI): RFC 6125's rules. Names compare without
-/// case and without a last dot; `*.example.com` is for exactly one more label; a certificate of the name
-/// itself goes before one with a wildcard; of two for one name the first counts. Immutable once filled.
+/// Finds the certificate for the name a client asks for (SNI), by RFC 6125's rules. Names are compared
+/// without case and without a trailing dot; `*.example.com` matches exactly one more label; an exact name
+/// takes precedence over a wildcard; of two certificates for a name the first counts. Immutable once filled.
 class ServerNames {
  public:
-  /// Names that nobody can ask for (`*`, `w*.example.com`, an empty one) are left out.
+  /// Names that no client can ask for (`*`, `w*.example.com`, an empty one) are left out.
   void add(std::string_view name, std::size_t certificate);
   /// Nothing when no certificate is for `name`.
   std::optional<std::size_t> find(std::string_view name) const;

@@ -6,8 +6,8 @@
 
 namespace autoglm {
 
-/// A level that coroutines of one loop wait for: `wait()` suspends until somebody calls `set()`.
-/// A waiter is resumed from the loop, never inside `set()`. Loop thread only.
+/// A level that coroutines of one loop wait for: `wait()` suspends until `set()` is called. A waiter is
+/// resumed from the loop, never inside `set()`. Loop thread only.
 class Signal {
  public:
   class [[nodiscard]] Wait {
@@ -36,7 +36,7 @@ class Signal {
   }
   void clear() { set_ = false; }
   bool is_set() const { return set_; }
-  /// Wakes those who wait now and leaves the level as it is.
+  /// Wakes the current waiters and leaves the level unchanged.
   void wake_all() {
     while (!waiters_.empty()) {
       Waiter& waiter = waiters_.front();

@@ -39,7 +39,7 @@ Error listen_error(const HostPort& address, int error) {
   return Error{.code = ErrorCode::kUnavailable, .message = message};
 }
 
-/// What arrives is dropped, as on a bad line: a client's system tries again after a second.
+/// Drops everything that arrives, as a bad line would: a client's system tries again after a second.
 void deafen(int fd) {
   sock_filter drop{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
   const sock_fprog program{.len = 1, .filter = &drop};
@@ -76,7 +76,7 @@ Task<Result<std::unique_ptr<ByteStream>>> connect_to(const SocketAddress& addres
   if (socket.fd() < 0) co_return fail(connection_error(what, errno));
   const bool under_way = ::connect(socket.fd(), address.raw(), address.length) != 0;
   if (under_way && errno != EINPROGRESS) co_return fail(connection_error(what, errno));
-  // Watched only now: the kernel calls a socket that nobody connects broken.
+  // Watched only now: the kernel reports an unconnected socket as broken.
   auto stream = std::make_unique<SocketStream>(socket.take(), address.to_string());
   if (under_way) {
     if (const int error = co_await stream->connected(); error != 0)
@@ -85,10 +85,10 @@ Task<Result<std::unique_ptr<ByteStream>>> connect_to(const SocketAddress& addres
   co_return stream;
 }
 
-/// How long an address may be silent before the next one is tried, too.
+/// How long an address may be silent before the next one is tried beside it.
 constexpr Duration kNextAddressAfter = std::chrono::milliseconds(250);
 
-/// Attempts at several addresses beside each other.
+/// Concurrent connection attempts to several addresses.
 struct Race {
   Signal news;
   std::unique_ptr<ByteStream> won;
@@ -107,13 +107,13 @@ Task<void> run_one(const SocketAddress& address, const HostPort& target, Race& r
   race.news.set();
 }
 
-/// Happy eyeballs (RFC 8305): the addresses in turn, each a little later than the one before or when that
-/// has failed; the first to be there is taken.
+/// Happy eyeballs (RFC 8305): starts with the first address and adds the next after a delay or after a
+/// failure; the first connection to succeed is taken.
 Task<Result<std::unique_ptr<ByteStream>>> connect_to_first(std::vector<SocketAddress> addresses,
                                                            const HostPort& target) {
   Race race;
   race.last = connection_error("connecting to " + target.to_string(), EHOSTUNREACH);
-  Scope attempts;  // last: they use the above
+  Scope attempts;  // last: they use the variables above
   for (std::size_t begun = 0; begun < addresses.size();) {
     attempts.spawn(run_one(addresses[begun++], target, race));
     while (!race.won && race.failed < begun) {
@@ -139,7 +139,7 @@ Task<Result<std::unique_ptr<ByteStream>>> connect_to_first(std::vector<SocketAdd
   co_return fail(std::move(race.last));
 }
 
-/// The families in turn, so that one that leads nowhere costs one attempt.
+/// Alternates the address families, so that a family that leads nowhere costs one attempt.
 std::vector<SocketAddress> interleaved(const std::vector<SocketAddress>& addresses) {
   std::vector<SocketAddress> first;
   std::vector<SocketAddress> second;
@@ -155,7 +155,7 @@ std::vector<SocketAddress> interleaved(const std::vector<SocketAddress>& address
 
 Task<Result<std::unique_ptr<ByteStream>>> connect_to_any(BlockingPool& pool, HostPort target) {
   std::vector<SocketAddress> addresses;
-  if (target.host == "localhost") {  // not everybody's resolver knows both
+  if (target.host == "localhost") {  // not every resolver knows both
     for (const char* loopback : {"127.0.0.1", "::1"})
       addresses.push_back(*SocketAddress::numeric({loopback, target.port}));
   } else if (const auto numeric = SocketAddress::numeric(target)) {
@@ -219,7 +219,7 @@ ListenAddress& ListenAddress::operator=(ListenAddress&&) noexcept = default;
 ListenAddress::~ListenAddress() = default;
 
 Result<ListenAddress> ListenAddress::take(const HostPort& wanted, std::size_t loops) {
-  // Alone at first: sockets that share a port share it with those of any process of this user, silently.
+  // Exclusively at first: a socket that shares its port silently shares it with any process of the same user.
   auto first = listen_at(wanted, loops == 1 ? Sharing::kAlone : Sharing::kAloneAndDeaf);
   if (!first) return fail(first.error());
   HostPort address{wanted.host, port_of(first->fd())};
@@ -227,8 +227,9 @@ Result<ListenAddress> ListenAddress::take(const HostPort& wanted, std::size_t lo
   if (loops == 1) {
     sockets.push_back(std::move(*first));
   } else {
-    // Ours may join while it holds the port. It cannot be one of them itself, because the kernel's group of
-    // sockets that share is joined by listening; nor may it take connections, which would end with it.
+    // Our sockets may join while the first one holds the port. The first one cannot be one of them, because
+    // the kernel adds a socket to a sharing group when it listens; nor may it take connections, which would
+    // end with it.
     set_option(first->fd(), SOL_SOCKET, SO_REUSEPORT);
     while (sockets.size() < loops) {
       auto next = listen_at(address, Sharing::kShared);

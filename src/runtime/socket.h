@@ -20,7 +20,7 @@ struct HostPort {
   std::uint16_t port = 0;
 
   std::string to_string() const;
-  /// Whether only this machine reaches it.
+  /// Whether it is reachable from this machine only.
   bool is_loopback() const { return host.starts_with("127.") || host == "::1" || host == "localhost"; }
   friend bool operator==(const HostPort&, const HostPort&) = default;
 };
@@ -28,7 +28,7 @@ struct HostPort {
 /// A listening TCP socket of one loop. Loop thread only after creation; the destructor stops listening.
 class TcpListener final : public Listener {
  public:
-  /// Listens on `address` for `loop` alone; as `ListenAddress` for one loop.
+  /// Listens on `address` for `loop` alone, like a `ListenAddress` for one loop.
   static Result<std::unique_ptr<TcpListener>> create(EventLoop& loop, const HostPort& address);
   ~TcpListener() override;
 
@@ -44,22 +44,22 @@ class TcpListener final : public Listener {
 
 class Socket;
 
-/// An address taken for the loops of this process, which listen on it side by side (SO_REUSEPORT; the kernel
-/// spreads the connections), and for nobody else. The sockets listen from the beginning: who connects before
-/// the loops run waits and is not refused. Any thread, one at a time; `listener` from the loops, side by
-/// side.
+/// An address reserved for the loops of this process, which listen on it side by side (SO_REUSEPORT; the
+/// kernel spreads the connections), and for no other process. The sockets listen from the beginning: a client
+/// that connects before the loops run waits and is not refused. Any thread, but not concurrently; `listener`
+/// may be called from the loops concurrently.
 class ListenAddress {
  public:
-  /// Port 0 takes a free one. Errors: kUnavailable, saying who to look for, when somebody listens there
-  /// already, kInvalidArgument when `wanted` is no IP address.
+  /// Port 0 takes a free port. Errors: kUnavailable when another socket listens there already, with advice on
+  /// how to find its process; kInvalidArgument when `wanted` is not an IP address.
   static Result<ListenAddress> take(const HostPort& wanted, std::size_t loops);
   ListenAddress(ListenAddress&&) noexcept;
   ListenAddress& operator=(ListenAddress&&) noexcept;
   ~ListenAddress();
 
-  /// With the port that was free when it was 0.
+  /// With the actual port when port 0 was wanted.
   const HostPort& address() const { return address_; }
-  /// The listener of the `index`th loop, on that loop's thread. Once each.
+  /// The listener of loop number `index`, on that loop's thread. Once for each.
   std::unique_ptr<TcpListener> listener(EventLoop& loop, std::size_t index = 0);
 
  private:

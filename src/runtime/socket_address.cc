@@ -57,7 +57,7 @@ std::optional<SocketAddress> SocketAddress::numeric(const HostPort& address) {
                                                        : address.host;
   SocketAddress result;
   auto& v4 = reinterpret_cast<sockaddr_in&>(result.storage);
-  // inet_pton, because getaddrinfo also takes "8080" for an address.
+  // inet_pton, because getaddrinfo also accepts "8080" as an address.
   if (::inet_pton(AF_INET, host.c_str(), &v4.sin_addr) == 1) {
     v4.sin_family = AF_INET;
     v4.sin_port = htons(address.port);

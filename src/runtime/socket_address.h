@@ -11,7 +11,7 @@
 
 namespace autoglm {
 
-/// An address as the kernel takes it. For sources of this room only.
+/// An address in the kernel's form. For sources of this room only.
 struct SocketAddress {
   sockaddr_storage storage{};
   socklen_t length = sizeof(sockaddr_storage);
@@ -22,7 +22,7 @@ struct SocketAddress {
   std::uint16_t port() const;
   std::string to_string() const;  ///< "127.0.0.1:40312", "[::1]:40312"
 
-  /// Of a host that is an IP address, empty ("0.0.0.0") or "localhost"; nothing for other names.
+  /// The address of a host that is an IP address, empty ("0.0.0.0") or "localhost"; nothing for other names.
   static std::optional<SocketAddress> numeric(const HostPort& address);
   /// Asks the system's resolver; blocks.
   static Result<std::vector<SocketAddress>> resolve(const HostPort& target);

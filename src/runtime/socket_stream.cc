@@ -16,7 +16,7 @@ namespace autoglm {
 
 namespace {
 
-// A reader that is as fast as we are never makes us wait.
+// Without this limit, a reader as fast as the writer would never let other coroutines run.
 constexpr std::size_t kMostAtOnce = std::size_t{256} * 1024;
 
 }  // namespace
@@ -42,7 +42,7 @@ Socket::~Socket() {
 
 SocketStream::SocketStream(int fd, std::string peer)
     : descriptor_(EventLoop::current(), fd), peer_(std::move(peer)) {
-  // Frames of a stream are small and must leave at once. Sockets of this machine refuse: theirs always do.
+  // Frames of a stream are small and must leave at once. Unix sockets refuse the option; they never wait.
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
@@ -60,7 +60,7 @@ Task<Result<std::size_t>> SocketStream::read_some(std::span<char> buffer) {
     if (!descriptor_.readable.is_set()) co_await descriptor_.readable.wait();
     const ssize_t count = ::recv(descriptor_.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (count >= 0) {
-      // Less than there was room for: nothing is left, and the next call would only be told so.
+      // A read shorter than the buffer: nothing is left, and the next call would only return EAGAIN.
       if (static_cast<std::size_t>(count) < buffer.size() && !descriptor_.peer_ended)
         descriptor_.readable.clear();
       co_return static_cast<std::size_t>(count);
@@ -72,8 +72,8 @@ Task<Result<std::size_t>> SocketStream::read_some(std::span<char> buffer) {
 }
 
 Task<Result<void>> SocketStream::write_all(std::span<const std::string_view> parts) {
-  std::size_t first = 0;   // the part that is being sent
-  std::size_t offset = 0;  // and how much of it has gone
+  std::size_t first = 0;   // the part being sent
+  std::size_t offset = 0;  // how many of its bytes have been sent
   while (true) {
     while (first < parts.size() && offset == parts[first].size()) {
       ++first;
@@ -114,7 +114,7 @@ void SocketStream::watch(StreamWatch* watch) {
   if (watch != nullptr && descriptor_.readable.is_set()) watch->stirred();
 }
 
-/// What the peer has confirmed; of a socket of this machine, what it has read.
+/// Bytes the peer has acknowledged; on a Unix socket, bytes it has read.
 std::uint64_t SocketStream::taken() const {
   int waiting = 0;
   if (::ioctl(descriptor_.fd(), SIOCOUTQ, &waiting) != 0) waiting = 0;
@@ -134,7 +134,7 @@ ssize_t SocketStream::send_some(std::span<const std::string_view> parts, std::si
   for (std::size_t i = first; room > 0 && i < parts.size() && count < vectors.size(); ++i) {
     const std::string_view part = (i == first ? parts[i].substr(offset) : parts[i]).substr(0, room);
     if (part.empty()) continue;
-    // iovec is for reading and writing and so not const; sendmsg only reads.
+    // iovec serves reading and writing, so it is not const; sendmsg only reads.
     vectors[count++] = {const_cast<char*>(part.data()), part.size()};
     room -= part.size();
   }

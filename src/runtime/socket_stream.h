@@ -15,14 +15,14 @@
 
 namespace autoglm {
 
-/// What went wrong with a connection: kUnavailable, origin kEndpoint; or kLocal, for the reason
-/// kOutOfSockets, when this process has no descriptors or memory left for one. For sources of this
+/// The error of a failed connection: kUnavailable with origin kEndpoint; or kLocal with the reason
+/// kOutOfSockets, when this process has no descriptors or memory left for a connection. For sources of this
 /// room only.
 Error connection_error(std::string_view what, int error);
 
 inline bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
-/// A socket that is closed unless somebody takes it. For sources of this room only.
+/// A socket that is closed on destruction unless it is taken. For sources of this room only.
 class Socket {
  public:
   explicit Socket(int fd) : fd_(fd) {}
@@ -36,13 +36,13 @@ class Socket {
   int fd_;
 };
 
-/// A connected socket, of TCP or of this machine. For sources of this room only.
+/// A connected socket, TCP or Unix. For sources of this room only.
 class SocketStream final : public ByteStream {
  public:
-  /// Takes over `fd`, which does not block, on the current loop.
+  /// Takes over `fd`, which must be non-blocking, on the current loop.
   SocketStream(int fd, std::string peer);
 
-  /// Of a connection under way: why it did not come about, or 0.
+  /// Waits for a connection attempt in progress: 0, or the errno of its failure.
   Task<int> connected();
 
   Task<Result<std::size_t>> read_some(std::span<char> buffer) override;
@@ -60,7 +60,7 @@ class SocketStream final : public ByteStream {
   Descriptor descriptor_;
   std::string peer_;
   std::uint64_t sent_ = 0;
-  std::size_t sent_at_once_ = 0;  // since others had the loop
+  std::size_t sent_at_once_ = 0;  // since the writer last let others have the loop
 };
 
 }  // namespace autoglm

@@ -29,8 +29,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A port that nobody listens on, of an address that no other test process uses: one of 127.0.0.1 could be
-/// given to another process before the test has it again.
+/// A port without a listener, on an address that no other test process uses: a port of 127.0.0.1 could be
+/// given to another process before the test uses it again.
 HostPort port_of_nobody() {
   const auto pid = static_cast<unsigned>(::getpid());
   const auto byte = [](unsigned bits) { return "." + std::to_string(1 + (bits & 127U)); };
@@ -63,7 +63,7 @@ TEST(ConnectionError, IsOursWhenWeHaveNothingLeftAndTheirsOtherwise) {
     EXPECT_EQ(ours.origin, Origin::kLocal);
     EXPECT_EQ(ours.reason, kOutOfSockets);
   }
-  // Without IPv6, "localhost" may still be ::1: nobody is there.
+  // Without IPv6, "localhost" may still resolve to ::1, where nothing listens.
   for (const int error : {EADDRNOTAVAIL, ECONNREFUSED, EHOSTUNREACH})
     EXPECT_EQ(connection_error("connecting", error).origin, Origin::kEndpoint);
 }
@@ -107,7 +107,7 @@ TEST_F(SocketTest, TellsWhetherItsPeerTakesWhatIsWritten) {
     writing.spawn([](ByteStream& stream, const std::string& bytes) -> Task<void> {
       co_await stream.write_all(std::string_view(bytes));
     }(*client, text));
-    // Until the kernel holds as much as it will.
+    // Until the kernel's buffers are full.
     std::uint64_t before = 1;
     for (int same = 0; same < 1000; before = client->taken()) {
       same = client->taken() == before ? same + 1 : 0;
@@ -141,7 +141,7 @@ TEST_F(SocketTest, SaysThatItsPeerHasEndedThoughNobodyReads) {
   }());
 }
 
-/// The kernel takes so much of a new connection at once.
+/// The kernel accepts this much of a new connection at once.
 TEST_F(SocketTest, AWriterThatNeverWaitsLeavesTheLoopToOthersAllTheSame) {
   run_task(loop_, [&]() -> Task<void> {
     auto [client, server] = co_await connect();
@@ -175,7 +175,7 @@ TEST_F(SocketTest, ACancelledReadLosesNoBytesOfTheNext) {
 }
 
 TEST_F(SocketTest, SeesTheEndBehindAShortRead) {
-  // The first read is short, so nobody asks the kernel again until it says that there is more.
+  // The first read is short, so the kernel is not asked again until it reports more.
   const auto scenario = [&](bool end_first) -> Task<std::vector<std::size_t>> {
     Pair pair = co_await connect();
     co_await pair.client->write_all(std::string_view("hello"));
@@ -200,7 +200,7 @@ TEST_F(SocketTest, ReadsWhatCameWhileNobodyRead) {
     Pair pair = co_await connect();
     std::array<char, 3> few{};
     co_await pair.client->write_all(std::string_view("abc"));
-    co_await pair.server->read_some(few);  // full: more may be there
+    co_await pair.server->read_some(few);  // the buffer is full: there may be more
     co_await pair.client->write_all(std::string_view("defghi"));
     for (int turn = 0; turn < 3; ++turn) co_await yield_to_loop();  // the event finds no reader
     co_await pair.client->shutdown_write();
@@ -280,10 +280,11 @@ TEST_F(SocketTest, WhoHurriesForOnePortIsAloneOnIt) {
   }
 }
 
-/// Asks all the time until somebody is there; whether that one stayed.
+/// Connects again and again until a listener answers; whether the connection then stayed open.
 bool connects_for_good(const HostPort& wanted, std::atomic<int>& asked) {
   const auto to = SocketAddress::numeric(wanted).value();
-  const auto from = SocketAddress::numeric({"127.0.0.2", 0}).value();  // of no use to who connects to itself
+  const auto from = SocketAddress::numeric({"127.0.0.2", 0}).value();  // rules out a socket that connects to
+                                                                       // itself
   while (true) {
     const Socket client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (::bind(client.fd(), from.raw(), from.length) != 0) continue;

@@ -201,7 +201,7 @@ TEST(WithDeadline, IsCancelledByItsDestructionAtAnyPoint) {
   };
   run_task(loop, [&]() -> Task<void> {
     Scope scope;
-    // At its deadline, and destroyed before the loop could tell it: the timer is a moment older.
+    // The scope is cancelled between the task's deadline and its resumption: this timer is a moment older.
     Timer timer([&] { scope.cancel(); });
     timer.arm(std::chrono::steady_clock::now() + 1ms);
     scope.spawn(waiter());
@@ -284,7 +284,7 @@ TEST(Channel, RefusesWhenFullOrClosed) {
 }
 
 TEST(Signal, MayBeSetByTheLastActOfItsOwner) {
-  // The waker destroys the signal's waiter before the loop could resume it.
+  // The waker destroys the signal's waiter before the loop can resume it.
   EventLoop loop;
   run_task(loop, []() -> Task<void> {
     Signal signal;

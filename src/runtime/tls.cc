@@ -59,7 +59,7 @@ Task<Result<std::unique_ptr<ByteStream>>> tls_connect(std::shared_ptr<const TlsC
   if (!ssl) co_return fail(tls_error("starting TLS"));
   SSL_set_connect_state(ssl.get());
   X509_VERIFY_PARAM* verify = SSL_get0_param(ssl.get());
-  // An address is checked against the certificate's addresses, a name against its names and sent as SNI.
+  // An address is checked against the certificate's addresses; a name against its names, and sent as SNI.
   if (X509_VERIFY_PARAM_set1_ip_asc(verify, host.c_str()) != 1) {
     SSL_set_tlsext_host_name(ssl.get(), host.c_str());
     SSL_set1_host(ssl.get(), host.c_str());

@@ -18,9 +18,9 @@
 namespace autoglm {
 
 struct TlsServerContext::State {
-  std::vector<SslContext> contexts;  // one a certificate; all the same otherwise
+  std::vector<SslContext> contexts;  // one per certificate, otherwise identical
   ServerNames names;
-  std::string protocols;  // as ALPN writes a list
+  std::string protocols;  // in ALPN's wire format
 };
 
 namespace {
@@ -41,7 +41,7 @@ std::unexpected<Error> wrong(std::string param, std::string message) {
       Error{.code = ErrorCode::kInvalidArgument, .message = std::move(message), .param = std::move(param)});
 }
 
-/// The same with what OpenSSL has to say.
+/// The same, with OpenSSL's reason.
 std::unexpected<Error> wrong_by_openssl(std::string param, const std::string& what) {
   return wrong(std::move(param), tls_error(what).message);
 }
@@ -55,12 +55,12 @@ int choose_certificate(SSL* ssl, int* /*alert*/, void* argument) {
   const State& state = *static_cast<const State*>(argument);
   const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   const auto chosen = name == nullptr ? std::nullopt : state.names.find(name);
-  if (!chosen) return SSL_TLSEXT_ERR_NOACK;  // the default one; the client judges
+  if (!chosen) return SSL_TLSEXT_ERR_NOACK;  // the default certificate; the client decides
   return SSL_set_SSL_CTX(ssl, state.contexts[*chosen].get()) != nullptr ? SSL_TLSEXT_ERR_OK
                                                                         : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-/// Who offers protocols and none of ours is told so: what it would send is not what we would read.
+/// A client that offers protocols, but none of ours, is refused: we would misread what it sends.
 int choose_protocol(SSL* /*ssl*/, const unsigned char** out, unsigned char* size,
                     const unsigned char* offered, unsigned int offered_size, void* argument) {
   const std::string& ours = static_cast<const State*>(argument)->protocols;
@@ -86,7 +86,7 @@ Result<void> use_pair(SSL_CTX* context, const TlsServerContext::KeyPair& pair, c
     return wrong(place + "key",
                  "does not fit its certificate: " + key + " is another key than that of " + certificate);
   }
-  // Keys of another kind than the certificate's pass so far.
+  // A key of another type than the certificate's has not been noticed so far.
   if (SSL_CTX_check_private_key(context) != 1)
     return wrong(place + "key",
                  "does not fit its certificate: " + key + " is of another kind than " + certificate);
@@ -104,7 +104,7 @@ Result<void> ask_clients(SSL_CTX* context, const TlsServerContext::Options& opti
     sk_X509_NAME_pop_free(names, X509_NAME_free);
     return wrong_by_openssl("client_ca", "is no file of certificates: " + file);
   }
-  SSL_CTX_set_client_CA_list(context, names);  // owns them from here
+  SSL_CTX_set_client_CA_list(context, names);  // takes ownership
   SSL_CTX_set_verify(
       context, SSL_VERIFY_PEER | (options.client_auth == kRequired ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
       nullptr);
@@ -118,10 +118,10 @@ Result<SslContext> make_context(State& state, const TlsServerContext::Options& o
   if (options.only_tls13) SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
   if (SSL_CTX_set_cipher_list(context, kCiphers) != 1 || SSL_CTX_set1_groups_list(context, kGroups) != 1)
     return fail(tls_error("choosing ciphers"));
-  // ChaCha first for those who put it first: they have no AES in hardware.
+  // ChaCha first for clients that prefer it: they have no AES in hardware.
   SSL_CTX_set_options(context,
                       SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA | SSL_OP_NO_COMPRESSION);
-  // Sessions are in the clients' tickets; nothing is kept here.
+  // Sessions live in the clients' tickets; the server keeps none.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(kSessionContext.data()),
                                  kSessionContext.size());
@@ -134,7 +134,7 @@ Result<SslContext> make_context(State& state, const TlsServerContext::Options& o
   return made;
 }
 
-/// Reads for a moment, so that closing a socket with unread input does not overtake the alert.
+/// Reads for a moment: closing a socket with unread input could destroy the alert before the peer reads it.
 Task<Result<void>> linger(ByteStream& transport) {
   co_await transport.shutdown_write();
   std::array<char, 1024> rest;
@@ -162,7 +162,7 @@ Task<Result<TlsAccepted>> accept_from(std::shared_ptr<const TlsServerContext> co
   const auto first = co_await stream->receive();
   if (!first) co_return fail(first.error());
   if (*first == 0) co_return fail(ErrorCode::kUnavailable, stream->peer() + " left before the TLS handshake");
-  // A record of a handshake begins with 22; a request's method with a letter.
+  // A TLS handshake record begins with 22, a request's method with a letter.
   if (const char letter = stream->received().front(); letter >= 'A' && letter <= 'Z')
     co_return TlsAccepted{.stream = stream->give_up(), .plain = true};
   if (auto done = co_await stream->handshake(); !done) {

@@ -11,9 +11,10 @@
 
 namespace autoglm {
 
-/// Who a TLS server is, and whom it lets in: certificates, one of which is chosen by the name that the client
-/// asks for, and the authority of clients' own. Immutable; shared by connections and loops, thread-safe. Each
-/// has ticket keys of its own: what a client resumes was agreed with the same authorities.
+/// A TLS server's certificates, one of which is chosen by the name that the client asks for, and the
+/// authority that its clients' certificates must come from. Immutable; shared by connections and loops,
+/// thread-safe. Each context has its own ticket keys, so that a session can only be resumed under the
+/// authorities that began it.
 class TlsServerContext {
  public:
   struct KeyPair {
@@ -21,18 +22,19 @@ class TlsServerContext {
     std::string key_file;          ///< PEM, without a passphrase
   };
   enum class ClientAuth : std::uint8_t {
-    kNone,      ///< not asked for one
-    kOptional,  ///< without one it is nobody; with a bad one it is refused
+    kNone,      ///< no certificate is asked for
+    kOptional,  ///< a client without a certificate has no identity; a bad certificate is refused
     kRequired,
   };
   struct Options {
-    std::vector<KeyPair> certificates;  ///< one at least; the first is for clients that ask for none of them
+    std::vector<KeyPair> certificates;  ///< at least one; the first is for clients that ask for no name or an
+                                        ///< unknown one
     std::string client_ca_file;         ///< PEM; needed unless `client_auth` is kNone
     ClientAuth client_auth = ClientAuth::kNone;
     bool only_tls13 = false;
-    std::vector<std::string> protocols = {"http/1.1"};  ///< ALPN, the best first
+    std::vector<std::string> protocols = {"http/1.1"};  ///< ALPN, most preferred first
   };
-  /// What is to be known of one of the certificates.
+  /// What is shown about one of the certificates.
   struct Certificate {
     std::string file;
     std::string name;             ///< its first DNS name, else its subject's common name
@@ -41,7 +43,7 @@ class TlsServerContext {
     std::int64_t not_after = 0;
   };
 
-  /// Errors: a file that cannot be read, a key that does not fit; `param` is its place in `Options`:
+  /// Errors: a file that cannot be read, a key that does not fit; `param` names the place in `Options`:
   /// "certificates[1].key", "client_ca".
   static Result<std::shared_ptr<const TlsServerContext>> create(const Options& options);
   ~TlsServerContext();
@@ -57,16 +59,18 @@ class TlsServerContext {
   std::vector<Certificate> certificates_;
 };
 
-/// What became of a connection.
+/// The outcome of tls_accept().
 struct TlsAccepted {
-  std::unique_ptr<ByteStream> stream;  ///< its `peer_identity`: of the client's certificate, see `tls_accept`
-  std::string protocol;                ///< of ALPN; empty: the client named none
+  std::unique_ptr<ByteStream> stream;  ///< its `peer_identity` is from the client's certificate, see
+                                       ///< `tls_accept`
+  std::string protocol;                ///< from ALPN; empty: the client named none
   bool plain = false;  ///< the client speaks HTTP without TLS: `stream` is the transport, less what was read
 };
 
-/// The server's handshake over `transport`. A client is called by its certificate's first URI, else DNS name,
-/// else e-mail address (subject alternative names), else its subject's common name. Errors: kUnavailable when
-/// the peer broke off, kUnauthenticated when the handshake failed, with OpenSSL's reason, kDeadlineExceeded.
+/// The server's handshake over `transport`. A client's identity is its certificate's first URI, else DNS
+/// name, else e-mail address (subject alternative names), else its subject's common name. Errors:
+/// kUnavailable when the peer broke off, kUnauthenticated when the handshake failed, with OpenSSL's reason,
+/// kDeadlineExceeded.
 Task<Result<TlsAccepted>> tls_accept(std::shared_ptr<const TlsServerContext> context,
                                      std::unique_ptr<ByteStream> transport, Deadline deadline);
 

@@ -12,13 +12,13 @@ namespace autoglm {
 
 namespace {
 
-constexpr std::size_t kIdleRead = 2 * 1024;   // that a connection holds while it waits
-constexpr std::size_t kBusyRead = 18 * 1024;  // a whole record, for whoever sends much
+constexpr std::size_t kIdleRead = 2 * 1024;   // read buffer of a waiting connection
+constexpr std::size_t kBusyRead = 18 * 1024;  // a whole record, for a peer that sends much
 constexpr std::size_t kRecord = 16 * 1024;
 constexpr std::size_t kFlushAt = 64 * 1024;
-constexpr std::size_t kMostUnsent = 64 * 1024;  // that a peer may make us say while we have nothing to say
+constexpr std::size_t kMostUnsent = 64 * 1024;  // limit on answers a peer may provoke while we write nothing
 
-/// A key with a passphrase is an error, not a question to whoever sits at the terminal.
+/// A key with a passphrase is an error, not a prompt at the terminal.
 int no_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*data*/) { return 0; }
 
 }  // namespace
@@ -82,7 +82,7 @@ TlsStream::TlsStream(Ssl ssl, std::unique_ptr<ByteStream> transport)
   BIO* bio = BIO_new(bio_method());
   BIO_set_data(bio, &wire_);
   BIO_set_init(bio, 1);
-  SSL_set_bio(ssl_.get(), bio, bio);  // owns it from here
+  SSL_set_bio(ssl_.get(), bio, bio);  // takes ownership
 }
 
 Task<Result<void>> TlsStream::handshake() {
@@ -101,7 +101,7 @@ Task<Result<void>> TlsStream::handshake() {
 }
 
 Task<Result<std::size_t>> TlsStream::receive() {
-  // Whoever has just filled the room sends much; all others wait with little.
+  // A peer that has just filled the buffer sends much; all others get a small one.
   const bool much = wire_.capacity > 0 && wire_.end == wire_.capacity;
   const std::size_t size = much ? kBusyRead : kIdleRead;
   wire_.begin = wire_.end = 0;
@@ -114,7 +114,7 @@ Task<Result<std::size_t>> TlsStream::receive() {
   co_return count;
 }
 
-/// Whether OpenSSL, asked now, may have something that no further byte is needed for.
+/// Whether OpenSSL may return something now without another byte from the peer.
 bool TlsStream::may_have_more() const {
   return !received().empty() || SSL_has_pending(ssl_.get()) == 1 || SSL_get_shutdown(ssl_.get()) != 0;
 }
@@ -125,7 +125,7 @@ void TlsStream::watch(StreamWatch* watch) {
 }
 
 Task<Result<std::size_t>> TlsStream::read_some(std::span<char> buffer) {
-  // For what has not come OpenSSL need not be asked: it would make a buffer of a record's size for that.
+  // Before bytes arrive OpenSSL is not asked: it would allocate a buffer of a record's size.
   bool ask = may_have_more();
   while (true) {
     if (ask) {
@@ -144,14 +144,14 @@ Task<Result<std::size_t>> TlsStream::read_some(std::span<char> buffer) {
                            .message = "reading TLS from " + peer() + trouble});
     const auto arrived = co_await receive();
     if (!arrived) co_return fail(arrived.error());
-    // An end without close_notify could be an attacker's cut: an error, not an end.
+    // An end without close_notify could be an attacker's truncation: an error, not an end.
     if (*arrived == 0)
       co_return fail(tls_error("reading TLS from " + peer() + ": cut off without close_notify"));
     ask = true;
   }
 }
 
-/// What fits into one record goes as one: a chunk's size, its data and its end are three parts.
+/// Parts that fit into one record go out as one: a chunk's size, data and end are three parts.
 Task<Result<void>> TlsStream::write_all(std::span<const std::string_view> parts) {
   if (parts.size() == 1) {
     if (auto done = co_await encrypt_all(parts.front()); !done) co_return done;
@@ -181,8 +181,8 @@ Task<Result<void>> TlsStream::shutdown_write() {
   co_return co_await transport_->shutdown_write();
 }
 
-/// What reading has made OpenSSL say waits for the next write. Renewed keys can; an alert that refuses a new
-/// handshake (TLS 1.2) would have the peer wait for good.
+/// What reading makes OpenSSL produce waits for the next write. That is fine for a key update; an alert that
+/// refuses renegotiation (TLS 1.2) would leave the peer waiting forever.
 const char* TlsStream::unsent_trouble() const {
   if (wire_.out.empty()) return nullptr;
   if (SSL_version(ssl_.get()) < TLS1_3_VERSION) return ": it wants to renegotiate";
@@ -214,7 +214,7 @@ Result<void> TlsStream::encrypt(std::string_view bytes) {
   return {};
 }
 
-/// In pieces, so that no more than a piece waits encrypted beside what it was made of.
+/// In pieces, so that at most one piece is held encrypted beside its plain text.
 Task<Result<void>> TlsStream::encrypt_all(std::string_view bytes) {
   while (!bytes.empty()) {
     const std::string_view piece = bytes.substr(0, kFlushAt);
@@ -226,7 +226,7 @@ Task<Result<void>> TlsStream::encrypt_all(std::string_view bytes) {
   co_return {};
 }
 
-/// Sends what OpenSSL has produced; of a whole write, so there is never another one under way.
+/// Sends what OpenSSL has produced. Called only from a write, so flushes never overlap.
 Task<Result<void>> TlsStream::flush() {
   while (!wire_.out.empty()) {
     const std::string bytes = std::exchange(wire_.out, {});

@@ -13,7 +13,7 @@
 
 namespace autoglm {
 
-/// What client and server share; of this room alone, since it names OpenSSL.
+/// Shared by client and server; for sources of this room only, since it names OpenSSL.
 
 template <auto kFree>
 struct OpenSslFreer {
@@ -25,27 +25,27 @@ struct OpenSslFreer {
 using SslContext = std::unique_ptr<SSL_CTX, OpenSslFreer<SSL_CTX_free>>;
 using Ssl = std::unique_ptr<SSL, OpenSslFreer<SSL_free>>;
 
-/// `what` and the reason that OpenSSL has noted last on this thread; its notes are gone then.
+/// `what` with the earliest reason in this thread's OpenSSL error queue; empties the queue.
 Error tls_error(const std::string& what);
 
-/// A context with what holds for all of ours: TLS 1.2 or newer, no renegotiation, buffers only while they
-/// are needed, no question for a passphrase at a terminal. Null when OpenSSL cannot.
+/// A context with the settings that all of ours share: TLS 1.2 or newer, no renegotiation, buffers only while
+/// they are needed, no passphrase prompt at a terminal. Null when OpenSSL cannot make one.
 SslContext make_ssl_context(const SSL_METHOD* method);
 
-/// TLS over any ByteStream: OpenSSL works on two buffers of this class, which carries bytes between them
-/// and the transport, so nothing of OpenSSL waits for a socket. Only writing sends: what reading makes
-/// OpenSSL say (its answer to renewed keys) goes out with the next write, as RFC 8446 allows.
+/// TLS over any ByteStream: OpenSSL works on two buffers of this class, which moves bytes between them and
+/// the transport, so OpenSSL never waits for a socket. Only writing sends: messages that reading makes
+/// OpenSSL produce (its answer to a key update) go out with the next write, as RFC 8446 allows.
 class TlsStream final : public ByteStream {
  public:
   TlsStream(Ssl ssl, std::unique_ptr<ByteStream> transport);
 
-  /// To be done before anything is read or written; whoever `ssl` was made to be.
+  /// Must complete before anything is read or written; `ssl`'s state decides whether as client or as server.
   Task<Result<void>> handshake();
-  /// Waits for what the peer sends next; 0 at its end.
+  /// Waits for the peer's next bytes; 0 at the end of the transport.
   Task<Result<std::size_t>> receive();
-  /// Of that, what OpenSSL has not taken.
+  /// Received bytes that OpenSSL has not taken.
   std::string_view received() const { return {wire_.in.get() + wire_.begin, wire_.end - wire_.begin}; }
-  /// The transport alone, for a peer that turned out not to speak TLS. Nothing else works then.
+  /// The bare transport, for a peer that turned out not to speak TLS. This object is unusable afterwards.
   std::unique_ptr<ByteStream> give_up() { return std::move(transport_); }
 
   Task<Result<std::size_t>> read_some(std::span<char> buffer) override;
@@ -63,7 +63,7 @@ class TlsStream final : public ByteStream {
   void set_identity(std::string identity) { identity_ = std::move(identity); }
 
  private:
-  /// What has come and what is to go, as OpenSSL's BIO sees it.
+  /// The bytes that have come and those to be sent, as OpenSSL's BIO sees them.
   struct Wire {
     std::unique_ptr<char[]> in;
     std::size_t capacity = 0;

@@ -24,7 +24,7 @@ class TlsTest : public ::testing::Test {
   using Pair = ConnectedPair;
   Task<Pair> connect_plain() { return connect_over_loopback(pool_); }
 
-  /// Both ends within TLS; the client asks for `name`, whose certificate it believes.
+  /// Both ends within TLS; the client asks for `name` and trusts the certificate `believed`.
   Task<Pair> connect(TlsServerContext::Options options, const SelfSigned& believed, std::string name) {
     const auto ours = TlsServerContext::create(options).value();
     const auto theirs = TlsClientContext::create({.ca_file = believed.pair.certificate_file}).value();
@@ -95,7 +95,7 @@ TEST_F(TlsTest, TellsAnEndFromACut) {
   EXPECT_FALSE(run_task(loop_, scenario(false)).has_value());
 }
 
-/// The one who reads never sends beside the one who writes: their bytes would mix.
+/// A reader never sends while a writer does: their bytes would mix.
 TEST_F(TlsTest, KeysAreRenewedWhileAWriteIsUnderWay) {
   const auto scenario = [&]() -> Task<void> {
     Pair pair = co_await connect();

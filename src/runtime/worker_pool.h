@@ -23,7 +23,7 @@ class WorkerPool {
   /// Stops the loops and joins the threads. Tasks must have been cancelled on their loops before.
   void stop();
 
-  /// Runs `function(loop)` on every worker and waits until each has: for set-up and tear-down.
+  /// Runs `function(loop)` on every worker and waits for all of them: for set-up and tear-down.
   void on_each(const std::function<void(EventLoop&)>& function);
 
   std::size_t size() const { return loops_.size(); }

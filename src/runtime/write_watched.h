@@ -15,10 +15,10 @@
 
 namespace autoglm {
 
-/// Awaits the writing of all of `parts`, however long that takes, as long as the peer takes some of it within
-/// every `stall`; else kDeadlineExceeded, with `what` in its message, and nobody knows how much has gone out.
-/// What the peer takes is asked of the kernel: that our own buffers take nothing more for long is no sign,
-/// since they wait for room for much. The timer is armed only for a write that suspends.
+/// Awaits the writing of all of `parts`. It may take any time as long as the peer accepts some bytes within
+/// every `stall`; otherwise kDeadlineExceeded, with `what` in its message, and an unknown part has gone out.
+/// The kernel is asked what the peer accepts: our own buffers can take nothing for long without a stall,
+/// since they wait until there is much room. The timer is armed only for a write that suspends.
 class [[nodiscard]] WriteWatched {
  public:
   WriteWatched(ByteStream& stream, std::span<const std::string_view> parts, Duration stall, const char* what)
@@ -43,13 +43,13 @@ class [[nodiscard]] WriteWatched {
     if (!task_.valid()) return fail(ErrorCode::kDeadlineExceeded, std::string(what_) + " took too long");
     try {
       return task_.take();
-    } catch (const std::exception& exception) {  // as with_deadline has it
+    } catch (const std::exception& exception) {  // as in with_deadline
       return fail(ErrorCode::kInternal, std::string(what_) + " failed: " + exception.what());
     }
   }
 
  private:
-  static constexpr int kLooks = 4;  // within a stall, so that it is noticed that much late at most
+  static constexpr int kLooks = 4;  // per stall, so that a stall is noticed at most a quarter late
 
   void arm() {
     const Deadline next = earlier(given_up_at_, Deadline::after(stall_ / kLooks));

@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Takes one of what was written at each look, and is done when it has `total`.
+/// Its peer takes one byte at each look, `takes` in all; the write ends at `total`.
 class SlowReader final : public ByteStream {
  public:
   explicit SlowReader(std::uint64_t takes, std::uint64_t total) : takes_(takes), total_(total) {}

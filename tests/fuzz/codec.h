@@ -15,8 +15,8 @@ inline bool is_json(std::string_view text) {
   return parser.parse(simdjson::padded_string(text)).error() == simdjson::SUCCESS;
 }
 
-/// Decodes a body; what is refused says why, and names valid UTF-8 only; what is taken is answered with an
-/// event and an end, whose frames or document must be JSON.
+/// Decodes a body. A refusal must be valid UTF-8 and say why; an accepted call is answered with an event and
+/// an end, whose frames or document must be JSON.
 inline void decode_and_answer(const protocol::Codec& codec, std::string_view body, bool sse) {
   auto call = codec.decode(body);
   if (!call) {

@@ -1,4 +1,4 @@
-// A configuration file: any text ends in a configuration or in located mistakes.
+// A configuration file: any text must give a configuration or located mistakes.
 #include "config/load.h"
 #include "config/testing/sample.h"
 #include "fuzzing.h"

@@ -8,8 +8,8 @@
 
 namespace autoglm::fuzzing {
 
-/// What may be asked of a format ends in a constraint or in a reason; along tokens that it allows, drawn from
-/// `bytes`, a mask says what single tokens hear.
+/// Every format must end in a constraint or in a reason. Along allowed tokens, drawn from `bytes`, the mask
+/// must agree with the answers for single tokens.
 inline void write_along(const OutputFormat& format, std::string_view bytes) {
   static const engine::TinyVocabulary vocabulary;
   const auto spec = engine::grammar_of(format);

@@ -1,4 +1,4 @@
-// What an endpoint streams: frames, errors, and going on with an answer under its first identity.
+// An endpoint's stream: frames, errors, and an answer that continues under its first identity.
 #include "gateway/protocol/openai/frame.h"
 
 #include "codec.h"

@@ -6,8 +6,9 @@
 #include <cstdlib>
 #include <string_view>
 
-/// What every fuzzer begins with: `extern "C" int LLVMFuzzerTestOneInput(...)` reads one input, and what must
-/// hold for any input is stated with `expect`. The same file is a replay of the kept corpus in every preset.
+/// Shared by all fuzzers: `extern "C" int LLVMFuzzerTestOneInput(...)` reads one input and states with
+/// `expect` what must hold for any input. In presets without a fuzzing engine the same file replays the kept
+/// corpus.
 namespace autoglm::fuzzing {
 
 inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {

@@ -1,4 +1,4 @@
-// The head of a model's file: any bytes end in what they say, or in a reason.
+// The head of a model file: any bytes must give a header or a reason.
 #include "engine/backends/llama/gguf_header.h"
 
 #include "engine/backends/llama/library_log.h"

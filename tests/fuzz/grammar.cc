@@ -1,4 +1,4 @@
-// A grammar of a client.
+// A client's grammar.
 #include "formats.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

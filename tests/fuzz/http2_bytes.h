@@ -15,16 +15,16 @@ inline void add_frame(std::string& out, char type, char flags, std::uint32_t str
   out += payload;
 }
 
-/// How a client begins.
+/// The beginning of a client's connection.
 inline std::string http2_opening() {
   std::string out = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   add_frame(out, 4, 0, 0, "");  // SETTINGS
   return out;
 }
 
-/// A post, whole.
+/// A complete POST request.
 inline std::string http2_request(std::uint32_t stream, std::string_view path, std::string_view body) {
-  std::string head = "\x83\x86\x01\x01h\x04";  // POST, http, and what follows literally
+  std::string head = "\x83\x86\x01\x01h\x04";  // POST, http, and two literal fields
   head += static_cast<char>(path.size());
   head += path;
   std::string out;

@@ -1,5 +1,5 @@
-// What a client sends over HTTP/2, in pieces, with answers of several kinds in between: whatever comes,
-// requests are whole and clean, what is held is bounded, and every stream that was made is destroyed once.
+// A client's bytes over HTTP/2, in pieces, with answers of several kinds in between: for any input, requests
+// are complete and clean, memory is bounded, and every stream is destroyed once.
 #include "http/http2_session.h"
 #include "fuzzing.h"
 
@@ -16,13 +16,13 @@ using autoglm::fuzzing::expect;
 constexpr std::string_view kHello("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33);
 constexpr std::size_t kMaxBody = 4096;
 
-/// What became of a session's streams.
+/// Counts a session's streams.
 struct Count {
   int made = 0;
   int destroyed = 0;
 };
 
-/// Answers by the length of the request's target: at once, in parts, never, or with a cut.
+/// Answers as the length of the request's target says: at once, in parts, never, or with a cut.
 class Stream final : public Http2Stream {
  public:
   Stream(Count& count, std::set<Stream*>& open, Http2Session*& session)
@@ -68,7 +68,7 @@ class Stream final : public Http2Stream {
   }
   bool done() const override { return done_; }
 
-  /// The next part of an answer that has several; what `supplied` must not do by itself.
+  /// Sends the next part of an answer with several; `supplied` must not do so itself.
   void go_on() {
     if (parts_ == 0) return;
     --parts_;

@@ -1,5 +1,5 @@
-// A connection's bytes, as a server reads them: heads, bodies, pipelining. What is made of them must not
-// depend on where the network cut them, and nothing that could end a line may come through a head.
+// A connection's bytes, as a server reads them: heads, bodies, pipelining. The messages must not depend on
+// where the network cuts the bytes, and nothing in a head may end a line.
 #include "fuzzing.h"
 #include "http/chunked.h"
 #include "http/head_parser.h"
@@ -16,7 +16,7 @@ using autoglm::fuzzing::expect;
 constexpr HeadLimits kLimits{.bytes = 2048, .fields = 20};
 constexpr std::size_t kMaxBody = 4096;
 
-/// Reads messages from pieces and notes what it understood.
+/// Reads messages from pieces and logs what it understood.
 class Reader {
  public:
   void feed(std::string_view bytes) {
@@ -114,7 +114,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Reader pieces;
   const std::size_t step = 1 + data[0] % 17U;
   for (std::size_t at = 0; at < bytes.size(); at += step) pieces.feed(bytes.substr(at, step));
-  // Bytes behind a refusal are not read any more, so both have said the same.
+  // Bytes after a refusal are not read, so both logs end alike.
   expect(whole.log() == pieces.log(), "messages do not depend on where the network cuts");
   return 0;
 }

@@ -1,5 +1,5 @@
-// A body that passes through with a few members changed: it stays JSON, the rest stays byte for byte, and
-// what was set is what is found.
+// A body that passes through with a few members changed: it must stay JSON, the rest must stay byte for byte,
+// and the changed members must be found with their new values.
 #include "gateway/protocol/json/edit.h"
 #include "gateway/protocol/json/members.h"
 

@@ -13,7 +13,7 @@
 
 namespace autoglm::fuzzing {
 
-/// What one side of a connection has sent and the other has not read.
+/// What one side of a connection has sent and the other side has not read.
 struct Way {
   std::string bytes;
   bool over = false;
@@ -36,7 +36,7 @@ struct Way {
   }
 };
 
-/// Both ways of a connection that no kernel knows of.
+/// Both directions of a connection in memory, without a socket.
 struct Connection {
   Way to_server;
   Way to_client;
@@ -95,7 +95,7 @@ class MemoryStream final : public ByteStream {
   std::string peer_ = "127.0.0.1:1";
 };
 
-/// Hands out the server's ends of connections that `connect` has made.
+/// Accepts the connections that `connect` has made.
 class MemoryListener final : public Listener {
  public:
   struct Queue {

@@ -1,4 +1,4 @@
-// Runs a fuzzer once over each file of its kept corpus, in builds that have no fuzzing engine.
+// Runs a fuzzer once over each file of its kept corpus, in builds without a fuzzing engine.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>

@@ -1,4 +1,4 @@
-// A JSON schema of a client.
+// A client's JSON schema.
 #include "formats.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

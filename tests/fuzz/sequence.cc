@@ -1,21 +1,21 @@
-// Sequences of what clients and servers do, at a whole server in this process: connections that open, send
-// pieces, and leave at any moment, in HTTP/1 and HTTP/2; in front of a fake endpoint, of an engine on the
-// fake backend, or of a pool whose servers say what the input tells them to. Whatever comes: answers are
-// HTTP, and what they carry is JSON; nothing is left when all have gone.
+// Sequences of actions of clients and servers, against a whole server in this process: connections that open,
+// send pieces, and leave at any moment, in HTTP/1 and HTTP/2; in front of a fake endpoint, of an engine on
+// the fake backend, or of a pool whose servers answer as the input says. For any input, answers are HTTP, and
+// their bodies are JSON; nothing is left when all connections are gone.
 //
 // An input is a mode ('f' the fake, 'e' the engine, else the pool) and steps, each up to the next 0xFF: a
 // letter and its bytes.
-//   o      another connection, which the following steps are about
-//   0 … 3  the one of that number
+//   o      opens another connection, to which the following steps apply
+//   0 … 3  selects the connection of that number
 //   s      sends the rest of the step
 //   h      opens HTTP/2
 //   q, t   a completion over HTTP/2, a chat; the rest of the step is its body
-//   e, c   the client's half is over; the client is gone
-//   w      what the fake does from now on, bits: refuses, fails behind its words, hangs behind them
-//   u      what the next connection to a server of the pool is answered
-//   p      a moment passes, for what waits before it tries again
-//   r      the models are configured anew, bits: there is none, its second server only, one place at each
-//   d      the server leaves
+//   e, c   the client closes its half; the client is gone
+//   w      the fake's behaviour from now on, bits: refuses, fails after its text, hangs after it
+//   u      the answer to the next connection to a server of the pool
+//   p      a moment passes, for requests that wait before they retry
+//   r      the models are configured anew, bits: no model, its second server only, one place per server
+//   d      the server begins to drain
 #include "engine/backends/llama/token_sampler.h"
 #include "engine/engine.h"
 #include "engine/testing/fake_backend.h"
@@ -51,15 +51,15 @@ using fuzzing::MemoryListener;
 
 constexpr char kEndOfStep = '\xFF';
 constexpr std::size_t kMostConnections = 4;
-constexpr int kTurns = 20;  // of the loop behind each step: what can be done without waiting is done
+constexpr int kTurns = 20;  // turns of the loop after each step: enough for everything that need not wait
 
 bool is_json(std::string_view text) {
   thread_local simdjson::dom::parser parser;
   return parser.parse(simdjson::padded_string(text)).error() == simdjson::SUCCESS;
 }
 
-/// Two servers elsewhere: each connection to them gets the next of the answers there are, whole, when it has
-/// sent something, and is closed.
+/// Two upstream servers: each connection gets the next answer in the list, whole, once it has sent something,
+/// and is then closed.
 class Upstreams {
  public:
   Upstreams() {
@@ -95,14 +95,14 @@ class Upstreams {
   Scope serving_;
 };
 
-/// What lives as long as the process.
+/// State that lives as long as the process.
 struct World {
   EventLoop loop;
   BlockingPool names{1, 8};
   std::unique_ptr<observe::Logger> log = observe::Logger::create({.file = "/dev/null"}).value();
   observe::MetricRegistry metrics;
   BlockingPool preparation{1, 8};
-  std::shared_ptr<engine::Engine> engine;  // made by the first input that asks for it
+  std::shared_ptr<engine::Engine> engine;  // made by the first input that needs it
 
   std::shared_ptr<engine::Engine> the_engine() {
     if (engine) return engine;
@@ -183,7 +183,7 @@ class Scene {
   }
 
  private:
-  /// As a reload does: who has begun with the old models ends with them.
+  /// Like a reload: requests that began with the old models end with them.
   void configure(unsigned bits) {
     std::vector<ModelDirectory::Entry> entries;
     if (mode_ == Mode::kPool) {
@@ -284,10 +284,10 @@ class Scene {
     }
   }
 
-  /// `answers` is what a client got that has sent `sent`: whole answers, but for a last one.
+  /// `answers` is what a client received after sending `sent`: complete answers, except perhaps the last.
   void check(std::string_view sent, std::string_view answers) const {
     if (sent.starts_with("PRI")) return check_frames(answers);
-    if (sent.find("HEAD") != std::string_view::npos) return;  // lengths of bodies that do not follow
+    if (sent.find("HEAD") != std::string_view::npos) return;  // their Content-Length has no body after it
     while (!answers.empty()) {
       const std::size_t end = answers.find("\r\n\r\n");
       if (end == std::string_view::npos) return;
@@ -319,7 +319,7 @@ class Scene {
     }
   }
 
-  /// Or it was refused in HTTP/1, before it was HTTP/2.
+  /// The request may also have been refused in HTTP/1, before the switch to HTTP/2.
   static void check_frames(std::string_view answers) {
     if (answers.starts_with("HTTP/1.1 ")) return;
     for (bool first = true; answers.size() >= 9; first = false) {
@@ -351,7 +351,7 @@ class Scene {
   HttpClients clients_;
   FakeEndpoint fake_{"m"};
   std::optional<Upstreams> upstreams_;
-  std::vector<std::shared_ptr<ModelPool>> pools_;  // the last one is the current
+  std::vector<std::shared_ptr<ModelPool>> pools_;  // the last one is current
   LiveDirectory models_{1};
   Pipeline pipeline_{models_};
   Readiness readiness_;
@@ -359,7 +359,7 @@ class Scene {
   std::shared_ptr<MemoryListener::Queue> queue_ = std::make_shared<MemoryListener::Queue>();
   std::vector<std::shared_ptr<Connection>> connections_;
   std::vector<std::string> sent_;
-  std::vector<std::uint32_t> streams_;  // the next one of each, in HTTP/2
+  std::vector<std::uint32_t> streams_;  // each connection's next stream in HTTP/2
   std::size_t at_ = 0;
   std::unique_ptr<http::Server> server_;
 };

@@ -9,7 +9,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using fuzzing::expect;
   const std::string_view body = fuzzing::text_of(data, size);
   if (const auto call = protocol::vllm::decode_tokenize(body)) {
-    // Another process of ours is asked for the same.
+    // Another process of ours would be asked with this call.
     const std::string asked = protocol::vllm::tokenize_call(call->work);
     expect(fuzzing::is_json(asked), "a call is JSON");
     const auto again = protocol::vllm::decode_tokenize(asked);

@@ -1,8 +1,8 @@
-// Text, at every pre-tokenizer that the library knows, and at its other kinds of tokenizers.
+// Text for every pre-tokenizer that llama.cpp knows, and for its other kinds of tokenizers.
 //
-// An input is a byte and text, in which 0xFF and a byte N stand for 8 * (N + 1) times more of the character
-// before. The byte chooses the vocabulary, and in what way the text is read: as it is; with the names of
-// special tokens as those; or with what is no UTF-8 left in it, which no client can send.
+// An input is a byte and text, in which 0xFF and a byte N stand for 8 * (N + 1) more copies of the preceding
+// character. The first byte chooses the vocabulary and how the text is read: as plain text; with the names of
+// special tokens as tokens; or with invalid UTF-8 left in it, which no client can send.
 #include "engine/backends/llama/tokenizer.h"
 
 #include "base/utf8.h"
@@ -18,11 +18,11 @@ using namespace autoglm;
 using fuzzing::expect;
 
 constexpr std::size_t kMostText = 1024;
-constexpr std::size_t kMostInvalid = 64;  // the library throws and catches at each such byte
+constexpr std::size_t kMostInvalid = 64;  // llama.cpp throws and catches an exception at each such byte
 
 std::string with_runs(std::string_view input) {
   std::string text;
-  std::size_t last = 0;  // where the last character begins
+  std::size_t last = 0;  // beginning of the last character
   for (std::size_t i = 0; i < input.size() && text.size() < kMostText; ++i) {
     if (input[i] != '\xFF') {
       if ((static_cast<unsigned char>(input[i]) & 0xC0U) != 0x80) last = text.size();

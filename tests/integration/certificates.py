@@ -22,7 +22,7 @@ class Authority:
         return os.path.join(self.folder, name)
 
     def issue(self, name, *alternatives, days=2, key=("ec", "ec_paramgen_curve:P-256"), named=True):
-        """(certificate, key) for these names and addresses; none but its subject unless `named`."""
+        """(certificate, key) for these names and addresses; without `named`, only the subject has a name."""
         paths = [self.path(f"{self.name}-{name}.{end}") for end in ("key", "csr", "pem", "ext")]
         private, request, certificate, extensions = paths
         openssl("req", "-newkey", key[0], "-pkeyopt", key[1], "-nodes", "-subj", f"/CN={name}", "-keyout", private,
@@ -36,10 +36,10 @@ class Authority:
 
 
 def serial(certificate):
-    """Of a file, in hexadecimal."""
+    """The serial number of a certificate file, in hexadecimal."""
     return openssl("x509", "-in", certificate, "-noout", "-serial").strip().removeprefix("serial=")
 
 
 def not_after(certificate):
-    """Of a file, in unix seconds."""
+    """The end of a certificate file's validity, in unix seconds."""
     return ssl.cert_time_to_seconds(openssl("x509", "-in", certificate, "-noout", "-enddate").strip().removeprefix("notAfter="))

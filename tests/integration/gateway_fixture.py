@@ -1,4 +1,4 @@
-"""A gateway in front of servers that tests control: what all of its tests share."""
+"""A gateway in front of servers that tests control: shared by all of its tests."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ PROMPT = "Once upon a time there was a little"
 
 
 def pool(*urls, name="tiny", **more):
-    """A model's configuration; what it does not say is quick, for tests."""
+    """A model's configuration; settings that are left out are quick, for tests."""
     endpoints = [url if isinstance(url, dict) else {"url": url} for url in urls]
     return {"name": name, "endpoints": endpoints,
             "health": {"interval": "200ms", "timeout": "5s", "slow_start": "0s"},
@@ -38,7 +38,7 @@ def members(server):
 
 
 def wait_until_known(server, count):
-    """Until the gateway knows which of its servers can resume."""
+    """Waits until the gateway knows which of its servers can resume."""
     wait_for(lambda: sum(m["resumes"] for m in members(server).values()) == count, f"{count} endpoints that resume")
 
 
@@ -47,7 +47,7 @@ def body(seed, tokens=80, **more):
 
 
 class Crowd:
-    """Many streams at a time, each in a thread: what each got."""
+    """Many concurrent streams, each in a thread, and what each got."""
 
     def __init__(self, server, bodies, path="/v1/completions"):
         self.server, self.path = server, path
@@ -76,7 +76,7 @@ class Crowd:
                         self.texts[i] += text_of(event)
                 if last != "[DONE]":
                     raise AssertionError(f"ended after {last}")
-        except Exception as error:  # what it was is for the one who waits
+        except Exception as error:  # reported by the test's thread
             self.failures.append(f"{i}: {error!r}")
             self.begun.release()
 

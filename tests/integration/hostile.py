@@ -1,6 +1,6 @@
-"""What may arrive at a port that faces the network, and what has to become of it: one table, which a test and `./dev bench
-hostile` run. Each input is sent on a connection of its own, whole or in pieces; then the server must answer with one of the
-statuses (or say nothing, where `None` is among them) and, unless `stays`, close. To HTTP/2 it may also answer by ending the
+"""Hostile inputs for a port that faces the network, and their permitted outcomes: one table, which a test and `./dev bench
+hostile` run. Each input is sent on its own connection, whole or in pieces; then the server must answer with one of the
+statuses (or not answer, if `None` is among them) and, unless `stays`, close. To HTTP/2 it may also answer by ending the
 stream or the connection ("reset 1", "goaway 1", with RFC 9113's codes). Memory and CPU are the process's growth."""
 
 import dataclasses
@@ -23,9 +23,9 @@ SECOND = "GET /stolen HTTP/1.1\r\nHost: h\r\n\r\n"
 class Hostile:
     group: str
     name: str
-    data: object  # bytes, text, or a function that makes an iterator of pieces
+    data: object  # bytes, text, or a function that returns an iterator of pieces
     statuses: tuple = (400,)
-    stays: bool = False  # the connection may live: framing was sound
+    stays: bool = False  # the connection may stay open: the framing was sound
     answers: int = 1     # at most; more would be a request smuggled in
     http2: bool = False
 
@@ -45,7 +45,7 @@ def json_body(body, path="/v1/completions"):
 
 
 def flood(piece, times):
-    """Sent without a look at what comes back."""
+    """A piece repeated; sent without reading what comes back."""
     def pieces():
         for _ in range(times):
             yield piece
@@ -185,7 +185,7 @@ def doubled(times):
 IMPOSSIBLE = {"type": "integer", "minimum": 5, "maximum": 1}
 CIRCLE = {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}
 
-# What the answer is to keep to. Many of these once ended the process, or kept a thread or gigabytes for good.
+# Formats of the answer. Many of these once ended the process, or occupied a thread or gigabytes permanently.
 FORMATS = [
     ("a schema whose bounds exclude each other", schema(IMPOSSIBLE)),
     ("a string at least 5 and at most 1 long", schema({"type": "string", "minLength": 5, "maxLength": 1})),
@@ -217,12 +217,12 @@ FORMATS = [
     ("an end that must not come yet", json_body(json.dumps({"prompt": "x", "grammar": 'root ::= "a"', "min_tokens": 20, "max_tokens": 30})), (200,)),
 ]
 
-# What a chat's template takes apart, once for each message, tool and argument.
+# Parts of a chat that its template parses, once for each message, tool and argument.
 CHATS = [
     ("100,000 messages", chat(*[{"role": "user", "content": "x"}] * 100_000)),
     ("100,000 empty messages", chat(*[{"role": "user", "content": ""}] * 100_000)),
     ("arguments of a call, 50,000 deep", tool({}, messages=called('{"a":' + "[" * 50_000 + "]" * 50_000 + "}"))),
-    ("arguments of a call that are cut", tool({}, messages=called('{"a":')), (200,)),  # as a limit has left them
+    ("arguments of a call that are cut", tool({}, messages=called('{"a":')), (200,)),  # as a token limit leaves them
     ("a tool's name of 200 KB", tool({}, name="é" * 100_000)),
     ("a tool's name that goes on as grammar", tool({}, name="f\nroot ::= [z-a]"), (200, 400)),
     ("a tool's name that is an expensive expression", tool({}, name="((((((a*)*)*)*)*)*)*b"), (200, 400)),
@@ -234,7 +234,7 @@ CHATS = [
 
 RESET, CLOSED, TOO_MUCH = ("reset 1",), ("goaway 1",), ("goaway 11", None)
 
-# Those that break the connection.
+# HTTP/2 inputs that break the connection.
 CONNECTIONS = [
     ("a preface that goes on as HTTP/1", http2.PREFACE + b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", ("goaway 1", "goaway 6", None)),
     ("no settings", http2.PREFACE + http2.get("/livez"), CLOSED),
@@ -265,7 +265,7 @@ CONNECTIONS = [
     ("a million settings, unread", lambda: [http2.hello()] + [http2.frame(http2.SETTINGS) * 1000] * 1000, (*TOO_MUCH, "goaway 0")),
 ]
 
-# Those that are one request's own.
+# HTTP/2 inputs that concern a single request.
 STREAMS = [
     ("a name in upper case", http2.headers(http2.request(("X", "y"))), RESET),
     ("no path", http2.headers(http2.fields((":method", "GET"), (":scheme", "http"), (":authority", "h"))), RESET),
@@ -322,7 +322,7 @@ def exchange(port, case, patience):
             if not case.stays:
                 connection.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # it has had enough, which is what we want
+            pass  # the server has closed the connection, as it should
         deadline = time.monotonic() + patience
         while True:
             connection.settimeout(max(0.01, deadline - time.monotonic()))
@@ -345,7 +345,7 @@ def exchange(port, case, patience):
 
 
 def complete(received):
-    """One whole answer with a length has arrived."""
+    """Whether a complete answer with a length has arrived."""
     head, found, body = received.partition(b"\r\n\r\n")
     length = re.search(rb"content-length: (\d+)", head, re.I)
     return bool(found and length and len(body) >= int(length[1]))

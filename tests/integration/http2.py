@@ -1,5 +1,5 @@
-"""HTTP/2 by hand (RFC 9113, RFC 7541): frames as they are on the wire, the wrong ones too. Headers are sent without compression, and
-of what comes back no more is understood than tests need."""
+"""HTTP/2 by hand (RFC 9113, RFC 7541): frames as they are on the wire, malformed ones too. Headers are sent without
+compression, and answers are parsed only as far as tests need."""
 
 import struct
 
@@ -7,7 +7,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
 
-# Of the static table.
+# Entries of HPACK's static table.
 STATUSES = {0x88: 200, 0x89: 204, 0x8a: 206, 0x8b: 304, 0x8c: 400, 0x8d: 404, 0x8e: 500}
 
 
@@ -34,7 +34,7 @@ def text(value):
 
 
 def field(name, value, keep=False):
-    """A literal; the other end is to remember it if `keep`."""
+    """A literal field; with `keep` the other end adds it to its dynamic table."""
     return (b"\x40" if keep else b"\x00") + text(name) + text(value)
 
 
@@ -63,7 +63,7 @@ def hello(settings=()):
 
 
 def frames(received):
-    """Whole frames: (kind, flags, stream, payload)."""
+    """The complete frames: (kind, flags, stream, payload)."""
     at = 0
     while at + 9 <= len(received):
         size = int.from_bytes(received[at:at + 3], "big")
@@ -75,8 +75,8 @@ def frames(received):
 
 
 def status_of(block):
-    """`:status` goes first, as an entry of the static table or as a literal with its name there."""
-    while block and block[0] & 0xe0 == 0x20:  # changes of the table's size
+    """`:status` comes first, as an entry of the static table or as a literal with its name from there."""
+    while block and block[0] & 0xe0 == 0x20:  # table size updates
         block = block[1:]
     if block[0] in STATUSES:
         return STATUSES[block[0]]
@@ -97,6 +97,6 @@ def outcomes(received):
 
 
 def ended(received, stream=1):
-    """Whether nothing more will come on it."""
+    """Whether nothing more will come on the stream."""
     return any(number == stream and (kind == RST_STREAM or (kind in (DATA, HEADERS) and flags & END_STREAM))
                for kind, flags, number, _ in frames(received))

@@ -1,4 +1,4 @@
-"""A model hub on loopback that does as it is told: what hubs, their storage and bad lines do."""
+"""A model hub on loopback, by script: it behaves like hubs, their storage and bad lines."""
 
 import hashlib
 import http.server
@@ -32,11 +32,11 @@ class Seen:
 
 
 class Hub:
-    """`files` of the one repository; storage is another origin, to which downloads are redirected if `redirects`.
+    """`files` are those of the only repository; storage is another origin, to which downloads are redirected if `redirects`.
 
-    Each of `plan` is for one request of a file, in turn, and the last for all others; a dict with any of: status, headers,
-    cut (bytes after which the connection breaks), body (in the place of the file), ignore_range, hold (an Event that the
-    second half waits for), etag.
+    Each element of `plan` is for one request of a file, in turn, and the last one for all further requests; a dict with any
+    of: status, headers, cut (bytes after which the connection breaks), body (instead of the file), ignore_range, hold (an
+    Event that the second half waits for), etag.
     """
 
     def __init__(self, files=None, redirects=True, plan=(), listing=None, states_digest=True,
@@ -79,7 +79,7 @@ class Hub:
             server.server_close()
 
     def environment(self, cache, **more):
-        """Proxies of this machine are none of ours."""
+        """Does not pass on this machine's proxies."""
         none = {name: "" for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy",
                                       "HF_TOKEN")}
         return {**none, "HF_ENDPOINT": self.url, "MODELSCOPE_ENDPOINT": self.url, "XDG_CACHE_HOME": cache, **more}

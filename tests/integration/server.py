@@ -1,4 +1,4 @@
-"""The server under test: started on free ports, ended by its own pid, looked at from outside."""
+"""The server under test: started on free ports, ended by its pid, observed from outside."""
 
 import http.client
 import json
@@ -15,19 +15,19 @@ BINARY = os.environ["AUTOGLM_BINARY"]
 TINY_MODEL = os.environ["AUTOGLM_TINY_MODEL"]
 ISOLATION = {"isolation": os.environ["AUTOGLM_ISOLATION"]} if "AUTOGLM_ISOLATION" in os.environ else {}
 NEVER = threading.Event()
-PATIENCE = 60  # seconds that anything may take; a sanitized build on a busy machine is slow
+PATIENCE = 60  # seconds allowed for any step; a sanitized build on a busy machine is slow
 SANITIZER = re.compile(r"(ERROR|WARNING): (Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:")
 
 
 def environment(**more):
-    """Ours, without what would configure the server."""
+    """This process's environment, without the variables that would configure the server."""
     own = ("MODEL_NAME", "MAX_WORKERS", "API_TIMEOUT", "ENABLE_METRICS")
     kept = {k: v for k, v in os.environ.items() if k not in own and not k.startswith("OPEN_AUTOGLM_")}
     return {**kept, **more}
 
 
 def wait_for(condition, what, patience=PATIENCE):
-    """Polls until `condition()` is true; the value is returned."""
+    """Polls until `condition()` is true; returns the value."""
     deadline = time.monotonic() + patience
     while True:
         value = condition()
@@ -35,7 +35,7 @@ def wait_for(condition, what, patience=PATIENCE):
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not happen within {patience} s")
-        NEVER.wait(0.01)  # another process has no condition that we could wait for
+        NEVER.wait(0.01)  # another process's state can only be polled
 
 
 class Answer:
@@ -53,8 +53,8 @@ class Answer:
 
 
 class Server:
-    """`engine` goes into the model's configuration, `server` into the server's; `models` are all of them. `tls` is what
-    clients of the API's port speak it with, `admin_tls` of the operator's."""
+    """`engine` goes into the model's configuration, `server` into the server's; `models` replaces all models. `tls` is the
+    clients' context for the API's port, `admin_tls` the one for the operator's port."""
 
     def __init__(self, engine=None, server=None, model=TINY_MODEL, args=(), env=None, ready=True,
                  more_models=(), models=None, tls=None, admin_tls=None):
@@ -82,7 +82,7 @@ class Server:
             wait_for(lambda: self.get("/health").status == 200, "readiness")
 
     def write_config(self, config):
-        """In the place of the file, as editors and Kubernetes do; what was there is never half."""
+        """Replaces the file atomically, as editors and Kubernetes do, so that it is never half written."""
         fresh = self.config_path + ".fresh"
         with open(fresh, "w") as file:
             json.dump(config, file, indent=1)  # JSON is YAML
@@ -171,11 +171,11 @@ class Server:
         return total
 
     def idle(self):
-        """Nothing runs and nothing waits."""
+        """Whether no request runs or waits."""
         return self.metric("vllm:num_requests_running") == 0 and self.metric("vllm:num_requests_waiting") == 0
 
     def usage(self):
-        """What the process holds: descriptors, threads, resident KiB."""
+        """The process's descriptors, threads and resident KiB."""
         root = f"/proc/{self.process.pid}"
         with open(f"{root}/status") as file:
             status = file.read()
@@ -187,7 +187,7 @@ class Server:
 
 
 def events(response):
-    """The data of server-sent events, as objects; "[DONE]" as it is."""
+    """The data of server-sent events, as objects; "[DONE]" as a string."""
     for line in response:
         if line.startswith(b"data: "):
             data = line[6:].strip()
@@ -200,7 +200,7 @@ def text_of(event):
 
 
 class ServerTest(unittest.TestCase):
-    """One server for all tests of a class; it must be idle, and as small as before, at the end."""
+    """One server for all tests of a class; at the end it must be idle, and as small as before."""
 
     server_options = {}
 

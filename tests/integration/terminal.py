@@ -1,4 +1,4 @@
-"""The program in a terminal of its own, and a server whose answers tests decide."""
+"""The program in a pseudo terminal, and a server whose answers tests decide."""
 
 import contextlib
 import fcntl
@@ -16,11 +16,11 @@ import threading
 from server import BINARY, PATIENCE, SANITIZER, environment
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-PROMPT = r"\x1b\[\?2004h(?:\x1b\[[0-9;]*m)*>(?:\x1b\[[0-9;]*m)* "  # and that pasting is marked, so that a line is edited
+PROMPT = r"\x1b\[\?2004h(?:\x1b\[[0-9;]*m)*>(?:\x1b\[[0-9;]*m)* "  # with bracketed paste on, which shows that a line is edited
 
 
 class Terminal:
-    """`open-autoglm ARGS` behind a pseudo terminal: what it writes is in `text`."""
+    """`open-autoglm ARGS` in a pseudo terminal; its output is in `text`."""
 
     def __init__(self, *args, home, columns=100, rows=40, **env):
         self.ours, self.theirs = os.openpty()
@@ -42,7 +42,7 @@ class Terminal:
 
     def _read(self):
         pieces = b""
-        with contextlib.suppress(OSError):  # how a terminal ends
+        with contextlib.suppress(OSError):  # reading a closed terminal fails
             while piece := os.read(self.ours, 65536):
                 pieces += piece
                 with self.more:
@@ -56,7 +56,7 @@ class Terminal:
         os.write(self.ours, text.encode())
 
     def expect(self, pattern):
-        """Waits until it has been written, behind what was expected before; the match."""
+        """Waits until `pattern` appears after the text that was expected before; returns the match."""
         with self.more:
             found = []
 
@@ -75,7 +75,7 @@ class Terminal:
         self.expect(PROMPT)
 
     def say(self, text):
-        """Types a message at the prompt; returns when the next one is there: all that was written meanwhile."""
+        """Types a message at the prompt and waits for the next prompt; returns the output in between."""
         self.type(text + "\r")
         begin = self.seen
         self.prompt()
@@ -87,7 +87,7 @@ class Terminal:
             self.process.send_signal(signal.SIGWINCH)
 
     def wait(self):
-        """Its exit code, when it has ended by itself."""
+        """Waits for the program to end by itself; returns its exit code."""
         return self.process.wait(PATIENCE)
 
     def __enter__(self):
@@ -105,9 +105,9 @@ class Terminal:
 
 
 class ChatServer:
-    """OpenAI's chat, by script: `answers` are taken one a question, then "ok"s.
+    """OpenAI's chat, by script: one of `answers` per question, and "ok" after the last.
 
-    An answer is a text; or a list of what to send: texts, events (dicts), and threading.Events, which are waited for; or a
+    An answer is a text; or a list of things to send: texts, events (dicts), and threading.Events to wait for; or a
     tuple (status, headers, body).
     """
 
@@ -176,7 +176,7 @@ class ChatServer:
         self.thread.start()
 
     def asked(self, index=-1):
-        """The messages of a question, (role, content) each."""
+        """The messages of a question, as pairs (role, content)."""
         return [(m["role"], m["content"]) for m in self.questions[index]["messages"]]
 
     def __enter__(self):
@@ -189,7 +189,7 @@ class ChatServer:
 
 
 class ChatTest:
-    """For tests of `chat` in a terminal: a home of its own, and what was started is ended."""
+    """For tests of `chat` in a terminal: gives each test an empty home and ends what it has started."""
 
     def setUp(self):
         self.home = self.enterContext(tempfile.TemporaryDirectory(prefix="open-autoglm-test-"))

@@ -114,7 +114,7 @@ class Stopping(ChatTest, unittest.TestCase):
     def test_a_ctrl_c_that_comes_too_late_ends_nothing(self):
         server = self.serve()
         terminal = self.chat(server)
-        terminal.process.send_signal(signal.SIGINT)  # as the terminal sends it while nobody edits
+        terminal.process.send_signal(signal.SIGINT)  # as the terminal sends it while no line is edited
         terminal.say("Hello")
         self.assertEqual(server.asked(), [("user", "Hello")])
 
@@ -148,7 +148,7 @@ class Stopping(ChatTest, unittest.TestCase):
 
 class Editing(ChatTest, unittest.TestCase):
     def sent(self, typed, **env):
-        """The message that becomes of it."""
+        """The message that is sent for the typed text."""
         server = self.serve()
         self.chat(server, **env).say(typed)
         self.assertEqual(len(server.questions), 1)
@@ -157,7 +157,7 @@ class Editing(ChatTest, unittest.TestCase):
     def test_wide_characters(self):
         self.assertEqual(self.sent("你好，世界" + 2 * LEFT + BACKSPACE + "们"), "你好们世界")
         self.assertEqual(self.sent("日本" + LEFT + "x", LC_ALL="C"), "日x本")
-        # A character takes two columns: behind three of them the cursor goes back by two for the last one.
+        # Each character takes two columns: to go back before the last one, the cursor moves by two.
         terminal = self.chat(self.serve())
         terminal.type("世界好" + LEFT)
         terminal.expect("世界好(\x08\x08|\x1b\\[2D|\x1b\\[7G)")
@@ -228,7 +228,7 @@ class Editing(ChatTest, unittest.TestCase):
     def test_the_window_may_change_just_when_a_key_comes(self):
         server = self.serve()
         terminal = self.chat(server)
-        for round in range(100):  # the signal falls between any two steps of what the key begins
+        for round in range(100):  # the signal may come between any two steps of handling the key
             terminal.type("x")
             terminal.resize(200 + round, 40)
             terminal.expect("\r\x1b\\[J")
@@ -245,7 +245,7 @@ class Editing(ChatTest, unittest.TestCase):
         go.set()
         terminal.prompt()
         terminal.type("a" * 30)
-        terminal.expect("a{18} \x08a{12}")  # how libedit goes to the next line
+        terminal.expect("a{18} \x08a{12}")  # libedit's way to go to the next line
 
     def test_a_terminal_that_can_do_nothing(self):
         server = self.serve("Hi.")
@@ -276,7 +276,7 @@ class Commands(ChatTest, unittest.TestCase):
         self.assertIn('no model "bet", did you mean beta?; it has: alpha, beta', terminal.say("/model bet"))
         terminal.say("Hello")
         self.assertEqual(server.questions[-1]["model"], "beta")
-        server.models = ("gamma",)  # a server may have others by now
+        server.models = ("gamma",)  # the server's models have changed
         self.assertIn("gamma", terminal.say("/model"))
 
     def test_a_model_by_name(self):

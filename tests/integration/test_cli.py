@@ -86,7 +86,7 @@ class Models(unittest.TestCase):
             code, out, _ = run("models", XDG_CACHE_HOME=cache)
             self.assertEqual(code, 0)
             self.assertIn("smollm2-135m-instruct", out)
-            # What is missing is pulled; here there is nowhere to pull it from.
+            # A missing model is pulled; here there is no hub to pull it from.
             code, _, err = run("serve", "--port", "0", "--admin-port", "0", XDG_CACHE_HOME=cache, HF_ENDPOINT="ftp://nowhere")
             self.assertEqual(code, 1)
             self.assertIn("HF_ENDPOINT", err)

@@ -1,4 +1,4 @@
-"""The commands that the documentation shows: each curl is run as it stands, but for the port."""
+"""The commands that the documentation shows: each curl is run unchanged except for its port."""
 
 import glob
 import json

@@ -1,4 +1,4 @@
-"""What clients of other servers send, asked of the whole server: formats, tokens, names, and where they are refused."""
+"""Fields that clients of other servers send, tested on the whole server: formats, tokens, names, and their refusals."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What servers say in the place of an answer is understood, and what they say is passed on as it came."""
+"""Servers' errors are understood, and servers' answers are passed on unchanged."""
 
 import gzip
 import json
@@ -27,7 +27,7 @@ HELLO = {"messages": [{"role": "user", "content": "Hi"}]}
 
 class Said(GatewayTest):
     def start_with(self, *answers, **more):
-        """A server for each answer, and a gateway before them that asks them in this order."""
+        """A server for each answer, and a gateway in front that asks them in this order."""
         servers = self.start(*(Foreign(answer) for answer in answers))
         urls = [servers[0].url] + [{"url": server.url, "backup": True} for server in servers[1:]]
         (front,) = self.start(gateway(pool(*urls, health={"interval": "1h"}, retry={"max_attempts": len(answers)}, **more)))
@@ -51,7 +51,7 @@ class Said(GatewayTest):
         for what, events in streams.items():
             with self.subTest(what):
                 front, (bad, _) = self.start_with(lambda *_, e=events: (200, {}, e), lambda *_: (200, {}, good))
-                # With tools, so that nobody could go on behind a word.
+                # With tools, so that no server could continue after a word.
                 tools = [{"type": "function", "function": {"name": "f"}}]
                 answer = front.post("/v1/chat/completions", {**HELLO, "tools": tools, "stream": True})
                 self.assertEqual((answer.status, answer.body), (200, b"".join(good)))
@@ -66,7 +66,7 @@ class Said(GatewayTest):
                         lambda *_, b=body, s=stream: (200, {"Retry-After": "7"}, [frame(b)] if s else json.dumps(b).encode()))
                     answer = front.post("/v1/completions", {"prompt": "Hi", "stream": stream})
                     self.assertEqual((answer.status, answer.error["message"]), (429, "slow down"), answer.body)
-                    if not stream:  # that server's streams have no fields of their own
+                    if not stream:  # that server's streams have no header fields
                         self.assertEqual(answer.headers["retry-after"], "7")
                     self.assertEqual(front.metric("autoglm_endpoint_attempts_total", endpoint=server.name, outcome="refused"), 1)
 

@@ -1,4 +1,4 @@
-"""`validate` refuses what cannot work, each mistake with its line, its key and how to mend it."""
+"""`validate` refuses configurations that cannot work, and gives each mistake's line, key and remedy."""
 
 import os
 import tempfile
@@ -34,7 +34,7 @@ class Validate(unittest.TestCase):
         return code, out + err
 
     def check(self, old, new, *mistakes, count=1):
-        """Each mistake: (what the line says, key, words of the message)."""
+        """Each mistake: (text of the line, key, words of the message)."""
         self.assertIn(old, GOOD)
         text = GOOD.replace(old, new, count)
         code, said = self.validate(text)

@@ -1,4 +1,4 @@
-"""The connections to servers behind the gateway: whose answer is on them, and what becomes of them."""
+"""The connections to servers behind the gateway: whose answer they carry, and when they are reused or closed."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ def http(body, status="200 OK"):
 
 
 class Kept(GatewayTest):
-    """A server that repeats each prompt, and says things that nobody asked it."""
+    """A server that repeats each prompt, and also sends bytes unasked."""
 
     def echo(self, **listener):
         def answer(_path, body, _count):
@@ -32,7 +32,7 @@ class Kept(GatewayTest):
 
     def front(self, server, **endpoint):
         (front,) = self.start(gateway(pool({"url": server.url, **endpoint}, health={"interval": "1h"}), workers=1))
-        # Checks have connections of their own; the first one ends with this question.
+        # Checks have their own connections; the first check ends with this request.
         wait_for(lambda: "/get_model_info" in server.gets, "that it is known who the server is")
         wait_for(lambda: not server.open, "the end of the checks' connections")
         return front
@@ -44,7 +44,7 @@ class Kept(GatewayTest):
         return json.loads(document)["choices"][0]["text"]
 
     def say(self, server, front, unasked):
-        """On the connection that has just served a request, and is kept."""
+        """Sends `unasked` on the connection that has just served a request and is idle."""
         self.assertEqual(self.text(front, "eve"), "for eve")
         connection = wait_for(lambda: len(server.open) == 1 and next(iter(server.open)), "the end of all others")
         connection.sendall(unasked)
@@ -76,7 +76,7 @@ class Kept(GatewayTest):
 
 
 class Early(Foreign):
-    """Answers large requests as soon as it has their heads, and closes, with what it has not read."""
+    """Answers large requests as soon as it has their heads, and closes with the rest unread."""
 
     def __init__(self, status, headers=""):
         self.status, self.headers, self.large = status, headers, 0
@@ -96,7 +96,7 @@ class Early(Foreign):
 
 
 class Answered(GatewayTest):
-    """Before the request was read."""
+    """Servers that answer before they have read the request."""
 
     def ask(self, status, headers=""):
         servers = self.start(Early(status, headers), Early(status, headers))
@@ -130,7 +130,7 @@ class Answered(GatewayTest):
 
 class Long(GatewayTest):
     def long_answer(self, size, **server):
-        """A gateway before a server that says so many letters."""
+        """A gateway in front of a server that answers with `size` letters."""
         (server_behind,) = self.start(Foreign(lambda *_: (200, {}, completion("y" * size))))
         (front,) = self.start(gateway(pool(server_behind.url), workers=1, compress_above=0, **server))
         return front
@@ -147,7 +147,7 @@ class Long(GatewayTest):
                 if got < 2_000_000 * elapsed:
                     got += len(connection.recv(65536))
                 else:
-                    other.request("GET", "/livez")  # something to do until it is time
+                    other.request("GET", "/livez")  # something to do meanwhile
                     other.getresponse().read()
             self.assertLess(got, 20_000_000)
             while more := connection.recv(1 << 20):

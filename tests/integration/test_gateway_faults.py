@@ -26,13 +26,13 @@ class Faults(GatewayTest):
         client.request("GET", "/livez")
         client.getresponse().read()
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))  # what is open stays
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))  # open descriptors stay open
         seen = set()
         for _ in range(12):
             client.request("POST", "/v1/completions", json.dumps({"prompt": "Hi"}))
             answer = client.getresponse()
             seen.add((answer.status, json.loads(answer.read())["error"]["code"], answer.headers["retry-after"]))
-        NEVER.wait(0.3)  # for some checks of its health
+        NEVER.wait(0.3)  # time for some health checks
         checks = len(foreign.requests)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
         client.close()
@@ -204,7 +204,7 @@ class Faults(GatewayTest):
         self.assertEqual(a.requests, [])
         self.assertEqual(front.post("/endpoints/enable", {"endpoint": name}, admin=True).status, 200)
         self.check_all_answered(front, 10)
-        self.assertIn(len(a.requests), (4, 5, 6))  # it comes back somewhere in the round
+        self.assertIn(len(a.requests), (4, 5, 6))  # it comes back at some point of the round
         unknown = front.post("/endpoints/drain", {"endpoint": "nobody:1"}, admin=True)
         self.assertEqual(unknown.status, 404)
         self.assertIn(name, unknown.error["message"])
@@ -219,7 +219,7 @@ class Faults(GatewayTest):
         a.health = 200
         wait_for(lambda: members(front)[f"127.0.0.1:{a.port}"]["healthy"], "back in")
         self.check_all_answered(front, 10)
-        self.assertIn(len(a.requests), (4, 5, 6))  # it comes back somewhere in the round
+        self.assertIn(len(a.requests), (4, 5, 6))  # it comes back at some point of the round
 
     def test_a_client_that_goes_away_ends_the_request_behind(self):
         (foreign,) = self.start(Foreign(lambda *_: (200, {}, [chunk("a")] + [TimeoutError])))

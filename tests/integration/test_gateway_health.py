@@ -1,4 +1,4 @@
-"""Who is asked: endpoints that fail are left out for a while, and not too many of them; slow ones get less; backups wait."""
+"""Which endpoints are asked: failing ones are left out for a while, but not too many; slow ones get less; backups wait."""
 
 import threading
 import unittest
@@ -12,7 +12,7 @@ NO_CHECKS = {"interval": "1h", "slow_start": "0s"}
 
 
 class Switched(Foreign):
-    """Answers, or fails while it is told to."""
+    """Answers, or fails while `fails` is set."""
 
     def __init__(self, fails=False, **listener):
         self.fails = fails
@@ -20,7 +20,7 @@ class Switched(Foreign):
 
 
 class Trickling(Foreign):
-    """Answers as it should, or, while it is told to, what it is asked by GET in single bytes, without end."""
+    """Answers properly or, while `trickles` is set, answers GETs in single bytes without end."""
 
     trickles = False
 
@@ -95,7 +95,7 @@ class Ejection(HealthTest):
             times.append(self.ejected(front)[a.name])
             wait_for(lambda: not self.ejected(front), "its return")
         self.assertLess(times[0], 0.41)
-        self.assertGreater(times[1], 0.41)  # each a little less than 0.4, 0.8 and 1.2, when it was looked at
+        self.assertGreater(times[1], 0.41)  # each was a little less than 0.4, 0.8 and 1.2 when it was read
         self.assertGreater(times[2], 0.81)
         self.assertEqual(len(a.requests), 3)
         a.fails = False
@@ -133,7 +133,7 @@ class Ejection(HealthTest):
         wait_for(lambda: self.check_all_answered(front, 1) or len(a.requests) >= 9, "all the time")
 
     def test_panic_asks_everybody_who_is_there(self):
-        """One of three is well by the checks; fewer than half, so the others are asked, too, and answer."""
+        """Checks find only one of three healthy, fewer than half, so the others are asked, too, and answer."""
         servers = self.start(*(Foreign(health=status) for status in (503, 503, 200)))
         front = self.front(*(s.url for s in servers), health={"interval": "20ms", "slow_start": "0s", "unhealthy_after": 1})
         wait_for(lambda: [m["healthy"] for m in members(front).values()] == [False, False, True], "two are out")
@@ -169,7 +169,7 @@ class Shares(HealthTest):
         self.assertEqual(len(backup.requests), 40)
 
     def test_a_slow_one_gets_less_by_load_and_the_same_by_turns(self):
-        """The slow server answers one request for each ten that the other one answers."""
+        """The slow server answers one request for every ten of the other server."""
         for balance in ("round_robin", "least_load", "least_connections"):
             with self.subTest(balance):
                 turn = threading.Condition()
@@ -180,7 +180,7 @@ class Shares(HealthTest):
                         with turn:
                             if kind == "slow":
                                 done["stuck"] += 1
-                                turn.notify_all()  # whoever is the last of all clients has nobody to wait for
+                                turn.notify_all()  # the last of all clients has no other to wait for
                                 turn.wait_for(lambda: done["fast"] >= 10 * (done["slow"] + 1)
                                               or done["stuck"] >= done["clients"], PATIENCE)
                                 done["stuck"] -= 1
@@ -219,7 +219,7 @@ class Shares(HealthTest):
         front = self.front(*(s.url for s in servers), balance="least_load", health={"interval": "20ms", "slow_start": "0s"})
         for busy, free in (servers, servers[::-1]):
             wait_for(lambda busy=busy: members(front)[busy.name]["waiting"] == 5, "the report")
-            seen = [s.gets.count("/metrics") for s in servers]  # one more of each, and the last is believed
+            seen = [s.gets.count("/metrics") for s in servers]  # after one more report of each server the last one counts
             wait_for(lambda seen=seen: all(s.gets.count("/metrics") > n + 1 for s, n in zip(servers, seen)), "the next one")
             before = len(busy.requests), len(free.requests)
             self.check_all_answered(front, 10)
@@ -254,7 +254,7 @@ class Shares(HealthTest):
         self.assertGreater(len(again.requests), 0)
 
     def test_somebody_else_behind_an_address(self):
-        """Not even HTTP: out by checks, and no request fails."""
+        """Another service, not even HTTP, answers at the address: checks take it out, and no request fails."""
         class Chatter(Listener):
             def serve(self, connection):
                 connection.sendall(b"220 mail.example ready\r\n")
@@ -286,7 +286,7 @@ class Outage(HealthTest):
         self.check_all_answered(front, 10)
 
     def test_one_probe_at_a_time(self):
-        """While the probe is on its way, everybody else is told to come back."""
+        """While the probe is in flight, all other requests are told to come back."""
         failing, held = [True], threading.Event()
         self.addCleanup(held.set)
         (a,) = self.start(Foreign(lambda *_: (500, {}, b"{}") if failing else (held.wait(PATIENCE) and 200, {}, completion())))
@@ -313,7 +313,7 @@ class Outage(HealthTest):
         self.assertEqual((probes.count(200), len(a.requests)), (1, before + 1))
 
     def test_retries_have_a_budget(self):
-        """Twelve fail at once: three may be asked of another server, whatever the share; it is slow to answer."""
+        """Twelve fail at once: three may be retried on another server, whatever the share; that server is slow to answer."""
         fail, held = threading.Event(), threading.Event()
         self.addCleanup(held.set)
         self.addCleanup(fail.set)
@@ -335,7 +335,7 @@ class Outage(HealthTest):
         self.assertEqual((sorted(answers), len(b.requests)), ([200] * 3 + [500] * 9, 3))
 
     def test_an_outage_and_its_end_under_load_are_not_multiplied(self):
-        """All three fail for half of the requests, with clients that come back at once."""
+        """All three fail during half of the requests, while clients come back at once."""
         servers = self.switched(False, False, False)
         front = self.front(*(s.url for s in servers), breaker={"window": "400ms", "request_volume": 5, "sleep_window": "100ms"},
                            retry={}, ejection={"consecutive_failures": 5, "base_time": "100ms"})

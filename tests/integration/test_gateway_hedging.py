@@ -1,4 +1,4 @@
-"""A second server is asked when the first is silent for longer than most are; whoever begins first answers."""
+"""A second server is asked when the first is silent for longer than usual; the first to begin answers."""
 
 import threading
 import unittest
@@ -8,7 +8,7 @@ from server import wait_for
 from upstream import DONE, Foreign, chunk, completion
 
 WANTED = {"prompt": "Hi"}
-ENOUGH = 60  # first tokens that tell what is usual
+ENOUGH = 60  # first tokens that establish the usual time
 
 
 class Hedging(GatewayTest):
@@ -28,7 +28,7 @@ class Hedging(GatewayTest):
             self.assertEqual(front.post("/v1/completions", {**WANTED, "stream": True}).status, 200)
 
     def ask(self, front, count):
-        """Streams one after the other: what each said."""
+        """Opens streams one after the other; returns the text of each."""
         return [Crowd(front, [WANTED]).join() for _ in range(count)]
 
     def test_another_answers_and_the_silent_one_is_let_go(self):
@@ -62,7 +62,7 @@ class Hedging(GatewayTest):
     def test_nothing_before_much_is_learnt_and_whole_answers_teach_nothing(self):
         front = self.front(timeouts={"first_token": "300ms"})
         self.learn(front, 10)
-        self.says = [completion()] * 2  # whole answers, which take as long as they are long
+        self.says = [completion()] * 2  # whole answers, whose time depends on their length
         self.check_all_answered(front, ENOUGH)
         self.says = [[TimeoutError], [chunk("b", "stop"), DONE]]
         for crowd in self.ask(front, 2):
@@ -70,7 +70,7 @@ class Hedging(GatewayTest):
         self.assertEqual(front.metric("autoglm_hedges_total"), 0)
 
     def test_the_budget_bounds_them(self):
-        front = self.front(retry={"budget_percent": 0})  # three in any case
+        front = self.front(retry={"budget_percent": 0})  # three hedges are allowed in any case
         self.learn(front)
         late = threading.Event()
         self.addCleanup(late.set)

@@ -1,4 +1,4 @@
-"""llama-server, of the llama.cpp that is built here, as the foreign server behind the gateway."""
+"""llama-server, from the llama.cpp that is built here, as the foreign server behind the gateway."""
 
 import contextlib
 import http.client
@@ -79,7 +79,7 @@ class Llama(GatewayTest):
         self.assertEqual(crowd.failures, [])
         self.assertGreater(front.metric("autoglm_resumes_total", outcome="ok"), 0)
         whole = front.post("/v1/completions", self.WANTED).json()["choices"][0]["text"]
-        # What follows a break may differ, for its words may be other tokens; that is the beginning, and all its length.
+        # The text after a break may differ, since its words may be other tokens; the beginning and the full length must match.
         self.assertEqual({text[:5] for text in crowd.texts}, {whole[:5]})
         wait_for(lambda: front.metric("autoglm_endpoint_in_flight") == 0, "nothing in flight")
 

@@ -9,7 +9,7 @@ from gateway_fixture import Crowd, GatewayTest, pool
 from server import PATIENCE, Server, wait_for
 from upstream import DONE, Blackhole, Foreign, chunk, completion
 
-# Debian's libnss-wrapper gives a process a hosts file of its own.
+# Debian's libnss-wrapper gives a process its own hosts file.
 WRAPPER = os.environ.get("AUTOGLM_NSS_WRAPPER")  # empty under a sanitizer
 
 
@@ -35,7 +35,7 @@ class NamesTest(GatewayTest):
 
 @unittest.skipUnless(has_ipv6(), "NOT TESTED: this machine has no IPv6 loopback")
 class Localhost(NamesTest):
-    """Both loopback addresses, whatever the resolver knows."""
+    """`localhost` reaches both loopback addresses, whatever the resolver knows."""
 
     def on(self, host, port=0):
         (server,) = self.start(Foreign(host=host, port=port))
@@ -71,7 +71,7 @@ class Resolved(NamesTest):
         os.replace(self.hosts + ".fresh", self.hosts)
 
     def test_an_address_that_changes(self):
-        """The old server is well still: what makes requests leave it is that connections are not kept for ever."""
+        """The old server is still healthy: requests leave it because connections have a maximum age."""
         (old,) = self.start(Foreign(lambda *_: (200, {}, completion("old"))))
         (new,) = self.start(Foreign(lambda *_: (200, {}, completion("new")), host="127.0.0.2", port=old.port))
         self.point("127.0.0.1")

@@ -21,7 +21,7 @@ class ReloadTest(GatewayTest):
         front.write_config(config)
 
     def reload(self, front, *models, **server):
-        """The file is another one, and the gateway is told so: what it answers."""
+        """Changes the file and tells the gateway; returns its answer."""
         self.rewrite(front, *models, **server)
         return front.post("/reload", "", admin=True)
 
@@ -55,7 +55,7 @@ class Ways(ReloadTest):
     def test_by_a_signal(self):
         (a,) = self.servers("a")
         (front,) = self.start(gateway(pool(a.url)))
-        front.process.send_signal(signal.SIGHUP)  # of a file that is the same: nobody who watches it would
+        front.process.send_signal(signal.SIGHUP)  # the file has not changed: watching it would reload nothing
         wait_for(lambda: reloads(front) == 1, "it is read again")
         self.check(lambda front: front.process.send_signal(signal.SIGHUP))
 
@@ -188,7 +188,7 @@ class Changes(ReloadTest):
         before = len(a.requests)
         self.check_all_answered(front, 8)
         self.assertEqual(len(a.requests), before)
-        # Sooner than the server would close them by itself.
+        # Sooner than the server would close the connections by itself.
         wait_for(lambda: not a.open, "no connection to it is kept", PATIENCE / 3)
 
     def test_weights_and_policies(self):
@@ -223,7 +223,7 @@ class Changes(ReloadTest):
         self.assertEqual((len(a.requests), len(c.requests)), (asked, 0))
 
     def test_what_a_server_can_stays_known(self):
-        """It stands still, so that nobody can ask it again."""
+        """The server is stopped, so that the gateway cannot ask it again."""
         (server,) = self.start(replica())
         (front,) = self.start(gateway(pool(url(server))))
         wait_until_known(front, 1)

@@ -21,7 +21,7 @@ class Replicas(GatewayTest):
 
     def test_kill_one_of_three_under_200_streams(self):
         a, b, c = self.start(replica(), replica(), replica())
-        # The defaults of whatever decides about attempts.
+        # Default settings for everything that decides about attempts.
         (front,) = self.start(gateway(pool(url(a), url(b), url(c), retry={}, breaker={}, ejection={})))
         wait_until_known(front, 3)
         bodies = [body(seed=i % 40) for i in range(200)]
@@ -35,7 +35,7 @@ class Replicas(GatewayTest):
         self.assertGreater(front.metric("autoglm_resumes_total", outcome="ok"), 0)
         wait_for(lambda: not members(front)[f"127.0.0.1:{a.port}"]["healthy"], "the dead one is out")
         wait_for(lambda: front.metric("autoglm_endpoint_in_flight") == 0, "nothing in flight")
-        a.stop = lambda check=True: None  # it ended as it should: by our hand
+        a.stop = lambda check=True: None  # the test itself ended it
 
     def check_spoilt(self, how, **pool_options):
         a, b = self.start(replica(), replica())
@@ -46,7 +46,7 @@ class Replicas(GatewayTest):
         crowd = Crowd(front, bodies).join()
         self.assertGreater(spoiler.spoilt, 0)
         self.check_texts(b, crowd, bodies)
-        # What broke before its first token got through is simply asked again.
+        # Streams that broke before their first token arrived are simply retried.
         self.assertGreater(front.metric("autoglm_resumes_total", outcome="ok"), 0)
 
     def test_reset_in_the_middle(self):
@@ -89,7 +89,7 @@ class Replicas(GatewayTest):
                 self.assertNotIn("error", document)
                 for choice in document["choices"]:
                     for call in choice["delta"].get("tool_calls", []):
-                        call.pop("id", None)  # made afresh by each
+                        call.pop("id", None)  # each server makes a new one
                     found.setdefault(choice["index"], []).append((choice["delta"], choice["finish_reason"]))
             return found
 
@@ -102,7 +102,7 @@ class Replicas(GatewayTest):
         a, b = self.start(replica(), replica())
         (front,) = self.start(gateway(pool(url(a), url(b), retry={}, breaker={"request_volume": 4}, ejection={})))
         wait_until_known(front, 2)
-        # Behind three letters nothing is allowed: the stream has begun when that comes out.
+        # After three letters nothing is allowed: the stream has begun when that shows.
         dead_end = {"prompt": "x", "max_tokens": 50, "grammar": "root ::= [a-z] [a-z] [a-z] <[99999999]>"}
         for i in range(12):
             connection, response = front.stream("/v1/completions", {**dead_end, "seed": i})

@@ -32,7 +32,7 @@ class StandIns(GatewayTest):
         self.assertEqual(front.metric("autoglm_fallbacks_total", model="a"), 1)
 
     def test_a_chain(self):
-        """The second one's own stand-in answers."""
+        """The second model's own fallback answers."""
         (c,) = self.start(Foreign(lambda *_: (200, {}, [chunk("c", "stop"), DONE])))
         front = self.front(pool(self.gone(), name="a", fallback=["b"]), pool(self.gone(), name="b", fallback=["c"]),
                            pool(c.url, name="c"))
@@ -85,7 +85,7 @@ class StandIns(GatewayTest):
         self.assertEqual([d["finish_reason"] for d in deltas if d["finish_reason"]], ["stop"])
 
     def test_a_stream_that_began_is_not_begun_again_by_another_model(self):
-        """What has been said cannot be taken back: no stand-in goes on with it."""
+        """Text that was sent cannot be taken back: no other model continues it."""
         a, b = self.start(Foreign(lambda *_: (200, {}, [chat_chunk(content="a"), ConnectionResetError])), Foreign())
         front = self.front(pool(a.url, name="a", fallback=["b"], static_answer=BUSY), pool(b.url, name="b"))
         data = front.post("/v1/chat/completions", {"messages": MESSAGES, "stream": True}).body

@@ -1,4 +1,4 @@
-"""Servers behind https: whose certificates are believed, and ours shown to those who want it."""
+"""Servers behind https: which certificates are trusted, and when ours is shown."""
 
 import ssl
 import tempfile
@@ -42,7 +42,7 @@ class Tls(GatewayTest):
         self.assertEqual(body, chunk("a") + chunk("b", "stop") + DONE)
 
     def check_refused(self, front, server, *reasons):
-        """The client hears nothing of certificates; the operator does."""
+        """The client is told nothing about certificates; the operator is."""
         (answer,) = self.answers(front, 1)
         self.assertIn(answer.status, (502, 503), answer.body)
         self.assertEqual(server.requests, [])
@@ -62,7 +62,7 @@ class Tls(GatewayTest):
     def test_connections_are_kept(self):
         server = self.server(self.by_address)
         (front,) = self.start(gateway(pool({"url": server.url, "tls": {"ca": self.ours.ca}}, health={"interval": "1h"}), workers=1))
-        # Checks have connections of their own; the first one ends with this question.
+        # Checks have their own connections; the first check ends with this request.
         wait_for(lambda: "/get_model_info" in server.gets, "that it is known who the server is")
         self.check_all_answered(front, 1)
         accepted = server.accepted
@@ -73,7 +73,7 @@ class Tls(GatewayTest):
         server = self.server(self.by_address)
         self.check_refused(self.front(server, ca=self.other.ca), server, "certificate")
         server = self.server(self.by_address)
-        self.check_refused(self.front(server), server, "certificate")  # nor does the system know ours
+        self.check_refused(self.front(server), server, "certificate")  # our authority is not in the system's store either
 
     def test_anybodys_is_believed_only_where_that_is_asked_for(self):
         self.check_works(self.front(self.server(self.by_address), verify=False))
@@ -97,7 +97,7 @@ class Tls(GatewayTest):
             self.check_refused(front, server, "certificate required", "unknown ca", "decrypt error", "alert", "reset", "TLS")
 
     def test_a_reload_shows_another_certificate(self):
-        """Connections that were made with the old one are not used for the new one's requests."""
+        """Connections made with the old certificate are not reused after the reload."""
         server = self.server(self.by_address, client_ca=self.ours.ca)
         mine = {"ca": self.ours.ca, "certificate": self.client[0], "key": self.client[1]}
         front = self.front(server, **mine)

@@ -31,7 +31,7 @@ class Verdicts(GatewayTest):
         return [line for line in front.log_lines() if line["message"] == "attempt failed"]
 
     def test_a_hung_server_is_left_alone_by_whole_answers_too(self):
-        """The deadline of a whole answer is the whole request's: whoever ends that, the server has failed."""
+        """The deadline of a whole answer is the whole request's: when it passes, the server has failed."""
         silent, other = self.start(hung(), Foreign(good))
         (front,) = self.start(gateway(pool(silent.url, other.url, balance="round_robin", health={"interval": "1h"},
                                            timeouts={"total": "200ms"}, **STRICT), workers=1))
@@ -45,7 +45,7 @@ class Verdicts(GatewayTest):
         self.assertEqual({line["endpoint"] for line in lines}, {silent.name})
 
     def test_a_caller_in_a_hurry_blames_nobody(self):
-        """Else one that always is would take the servers from everybody."""
+        """Otherwise a caller with short deadlines would take the servers away from all clients."""
         for stream in (False, True):
             with self.subTest(stream=stream):
                 (silent,) = self.start(hung())
@@ -116,7 +116,7 @@ class Verdicts(GatewayTest):
         self.assertEqual(self.outcomes(front, still), {"timeout": 3})
 
     def test_who_does_not_have_the_model_has_failed(self):
-        """And being quick at it draws no traffic: model, key and path are the gateway's, not the client's."""
+        """And failing fast attracts no traffic: model, key and path are the gateway's settings, not the client's."""
         error = b'{"error":{"message":"The model `m` does not exist.","type":"NotFoundError","code":404}}'
         for status in (404, 401, 403, 405, 501):
             with self.subTest(status):
@@ -135,7 +135,7 @@ class Verdicts(GatewayTest):
         self.assertEqual([len(s.requests) for s in servers], [1, 1], "nobody is asked twice")
 
     def poisoned(self, count, **options):
-        """How often servers get a request that ends their connections without a word."""
+        """How often servers get a request that makes them close the connection without an answer."""
         def answer(_path, body, _count):
             return 200, {}, (ConnectionResetError if body["prompt"] == "poison" else completion())
 
@@ -150,7 +150,7 @@ class Verdicts(GatewayTest):
             server._send = send
         (front,) = self.start(gateway(pool(*(s.url for s in servers), balance="round_robin", health={"interval": "1h"}, **options),
                                       workers=1))
-        self.check_all_answered(front, 2 * count)  # from now on there are kept connections
+        self.check_all_answered(front, 2 * count)  # from now on there are idle connections
         answer = front.post("/v1/completions", {"prompt": "poison"})
         self.assertIn(answer.status, (502, 503), answer.body)
         self.check_all_answered(front, count)
@@ -162,7 +162,7 @@ class Verdicts(GatewayTest):
         self.assertEqual(self.poisoned(1, retry={"max_attempts": 2}), 2)
 
     def test_an_answer_that_kills_whoever_goes_on_with_it_is_given_up(self):
-        """Each says one more word and dies."""
+        """Each server sends one more word and resets the connection."""
         servers = self.start(*(Foreign(lambda *_: (200, {}, [chunk("a"), ConnectionResetError])) for _ in range(8)))
         (front,) = self.start(gateway(pool(*(s.url for s in servers), health={"interval": "1h"}, retry={"max_attempts": 2}), workers=1))
         body = front.post("/v1/completions", {"prompt": "Hi", "stream": True}).body
@@ -180,7 +180,7 @@ class Verdicts(GatewayTest):
                 self.assertEqual(sum(len(s.requests) for s in servers), 2)
 
     def test_places_are_exact_over_loops(self):
-        """Many come at the same moment, on several loops."""
+        """Many requests arrive at the same moment, on several loops."""
         lock, inside, most = threading.Lock(), [0], [0]
         gate = threading.Event()
 

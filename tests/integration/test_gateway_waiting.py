@@ -1,4 +1,4 @@
-"""Servers that are full: requests wait in line for a place, first come first served, at most so many and so long."""
+"""Servers that are full: requests queue for a place, first come first served, up to a number and a time."""
 
 import threading
 import unittest
@@ -14,7 +14,7 @@ def queued(front):
 
 
 class Held:
-    """Answers each prompt when it is let go, and says which came in which order."""
+    """Answers each prompt when it is released, and records the order of arrival."""
 
     def __init__(self):
         self.lock, self.gates, self.came = threading.Lock(), {}, []
@@ -35,7 +35,7 @@ class Held:
 
 
 class Asking:
-    """A request in a thread of its own."""
+    """A request on its own thread."""
 
     def __init__(self, front, prompt):
         self.prompt, self.answer = prompt, None
@@ -52,18 +52,18 @@ class Asking:
 
 class Waiting(GatewayTest):
     def full_server(self, size=100, timeout=f"{PATIENCE}s", **more):
-        """(gateway, its server): one request is there, and has the only place."""
+        """A gateway and its server, whose only place is taken by a first request."""
         held = Held()
         (server,) = self.start(Foreign(held))
         (front,) = self.start(gateway(pool({"url": server.url, "max_connections": 1},
                                            queue={"size": size, "timeout": timeout}, **more)))
-        self.addCleanup(lambda: held.release(*held.gates))  # whatever fails, nobody hangs
+        self.addCleanup(lambda: held.release(*held.gates))  # so that no request hangs if the test fails
         first = Asking(front, "0")
         wait_for(lambda: held.came == ["0"], "the first request")
         return front, server, held, first
 
     def in_line(self, front, held, prompts):
-        """Further requests, each in line before the next one comes."""
+        """Sends further requests, each queued before the next one is sent."""
         asking = []
         for prompt in prompts:
             before = queued(front)
@@ -88,7 +88,7 @@ class Waiting(GatewayTest):
     def test_a_look_at_the_line_does_not_change_its_order(self):
         front, server, held, first = self.full_server()
         asking = self.in_line(front, held, "1234")
-        for _ in range(3):  # news of any endpoint make everybody look
+        for _ in range(3):  # a change of any endpoint wakes all waiters
             front.post("/endpoints/enable", {"endpoint": server.name}, admin=True)
             wait_for(lambda: queued(front) == 4, "all back in line")
         self.check_order(held, [first, *asking])
@@ -121,11 +121,11 @@ class Waiting(GatewayTest):
         self.check_order(held, [first, *self.in_line(front, held, "1")])
 
     def test_a_place_passes_by_who_cannot_take_it(self):
-        """The first in line has been refused by the server that has a place; the next one has not."""
+        """The server with a free place has refused the first in line, but not the next one."""
         held = Held()
         a, b = self.start(Foreign(lambda path, body, count: (500, {}, b"{}") if body["prompt"] == "refused by b"
                                   and not held.gate("again").is_set() else held(path, body, count)), Foreign(held))
-        a, b = b, a  # the first is asked first
+        a, b = b, a  # the first endpoint is asked first
         (front,) = self.start(gateway(pool({"url": a.url, "max_connections": 1}, {"url": b.url, "max_connections": 1},
                                            balance="round_robin", queue={"timeout": f"{PATIENCE}s"})))
         self.addCleanup(lambda: held.release(*held.gates))

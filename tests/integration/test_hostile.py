@@ -1,4 +1,4 @@
-"""Everything in the table of hostile inputs ends as it says, within bounds, and the server serves on as before."""
+"""Every input in the table of hostile inputs ends as the table says, within bounds, and the server then serves as before."""
 
 import contextlib
 import gzip
@@ -12,14 +12,14 @@ import unittest
 import hostile
 from server import NEVER, PATIENCE, Server, wait_for
 
-# Of one input, above what the idle server has: a body of the largest size, its JSON tree, and what is made of it.
+# For one input, above the idle server's memory: a body of the largest size, its JSON tree, and what is made from it.
 PEAK_KIB = 256 * 1024
 
 
 class HostileInputs(unittest.TestCase):
     def test_each_is_refused_and_costs_little(self):
         self.assertGreaterEqual(len(hostile.CASES), 60)
-        # What AddressSanitizer holds back of freed memory would count.
+        # Freed memory that AddressSanitizer holds back would count.
         env = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=16"}
         with Server(engine={"context": 512}, env=env) as server:
             for case in hostile.CASES:
@@ -37,10 +37,10 @@ class HostileInputs(unittest.TestCase):
 
 
 class SlowClients(unittest.TestCase):
-    """Each wait for a client has an end of its own."""
+    """Every wait for a client has a time limit."""
 
     def drip(self, server, beginning, byte):
-        """Sends a byte now and then until the server has had enough; what it said."""
+        """Sends a byte now and then until the server gives up; returns its answer."""
         with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
             connection.sendall(beginning)
             connection.setblocking(False)
@@ -68,7 +68,7 @@ class SlowClients(unittest.TestCase):
             with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
                 connection.sendall(b"GET /livez HTTP/1.1\r\nHost: h\r\n\r\n")
                 while connection.recv(65536):
-                    pass  # its answer, then the end
+                    pass  # reads its answer, then the end
 
     def test_who_does_not_read_is_given_up_and_others_are_served(self):
         with Server(engine={"context": 4096, "max_sequences": 8}, server={"write_timeout": "500ms", "request_timeout": f"{PATIENCE}s"}) as server:
@@ -104,7 +104,7 @@ class Bounds(unittest.TestCase):
                     waiting.pop().close()
                 for _ in range(2):
                     waiting.append(socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE))
-                    with contextlib.suppress(OSError):  # the one before may have its place still, and this one be refused
+                    with contextlib.suppress(OSError):  # refused if the previous one still holds its place
                         waiting[-1].sendall(half)
                 answer = server.post("/v1/completions", wanted)
                 return answer if answer.status == 503 else None
@@ -133,7 +133,7 @@ class Bounds(unittest.TestCase):
                 try:
                     statuses.append(server.post("/v1/completions", body).status)
                 except OSError:
-                    statuses.append(None)  # answered before all of it was sent, and that answer lost
+                    statuses.append(None)  # the server answered before the whole request was sent, and the answer was lost
 
             asking = [threading.Thread(target=ask) for _ in range(12)]
             for thread in asking:

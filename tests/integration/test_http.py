@@ -1,4 +1,4 @@
-"""What arrives on a socket, well-formed and not."""
+"""Input on a socket, well-formed and malformed."""
 
 import json
 import socket
@@ -145,14 +145,14 @@ class Bodies(ServerTest):
         self.assert_error(self.post({"messages": []}, "/v1/chat/completions"), 400, param="messages")
         self.assert_error(self.post({"messages": [{"content": "x"}]}, "/v1/chat/completions"), 400,
                           param="messages[0].role")
-        self.assertEqual(self.post({"prompt": "", "max_tokens": 2}).status, 200)  # the model begins by itself
+        self.assertEqual(self.post({"prompt": "", "max_tokens": 2}).status, 200)  # the model generates without a prompt
 
     def test_context_overflow_says_the_numbers(self):
         answer = self.post({"prompt": "word " * 5000, "max_tokens": 5})
         self.assert_error(answer, 400, code="context_length_exceeded", param="prompt")
         self.assertRegex(answer.error["message"], r"maximum context length is 4096 tokens\. However, you requested \d{4,} tokens")
         self.assert_error(self.post({"prompt": "word", "max_tokens": 100_000}), 400, param="max_tokens")
-        # Megabytes are told by their bytes, and not taken apart.
+        # Megabytes are refused by their number of bytes, and not tokenized.
         answer = self.post({"prompt": "word " * 500_000, "max_tokens": 5})
         self.assert_error(answer, 400, code="context_length_exceeded", param="prompt", says="2500000 bytes")
 

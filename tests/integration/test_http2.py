@@ -1,5 +1,5 @@
-"""HTTP/2: Node's client and curl against a server, and what time and limits make of clients that are slow. What breaks the protocol is
-in the table of test_hostile."""
+"""HTTP/2: Node's client and curl against a server, and timeouts and limits for slow clients. Inputs that break the protocol
+are in the table of test_hostile."""
 
 import json
 import os
@@ -17,7 +17,7 @@ CLIENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node", "http2
 
 
 class Scenario:
-    """One scenario of node/http2_client.mjs, while it runs."""
+    """A running scenario of node/http2_client.mjs."""
 
     def __init__(self, server, name, ca=None):
         scheme = "https" if ca else "http"
@@ -135,7 +135,7 @@ class Limits(unittest.TestCase):
                      for i in range(60)]
             arrived = http2.frame(http2.PING, payload=b"arrived.")
             connection.sendall(http2.hello() + b"".join(flood) + arrived)
-            # Posts beside a flood that still arrives would take memory from it, and it would be refused instead of them.
+            # Posts sent while the flood still arrives would take its memory, and the flood would be refused instead of the posts.
             received = b""
             while not any(kind == http2.PING and flags & http2.ACK for kind, flags, _, _ in http2.frames(received)):
                 data = connection.recv(65536)

@@ -1,4 +1,4 @@
-"""An engine in a process of its own: it dies alone, comes back, and leaves nothing behind."""
+"""An engine in its own process: it dies alone, comes back, and leaves nothing behind."""
 
 import ctypes
 import json
@@ -18,7 +18,7 @@ KILLS = 20
 
 
 def children(pid):
-    """Processes that this one has started and not buried."""
+    """The child processes of `pid` that have not been reaped."""
     found = []
     for task in os.listdir(f"/proc/{pid}/task"):
         try:
@@ -30,7 +30,7 @@ def children(pid):
 
 
 def state(pid):
-    """The letter of a process's state; empty: there is none. Z has ended: whose it is now may not bury it."""
+    """The letter of a process's state; empty: there is no such process. Z has ended, but its new parent may not reap it."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(") ")[2][0]
@@ -60,7 +60,7 @@ def died(server):
 
 
 def freeze(pid):
-    """Holds the thread of the process's event loop, so that it cannot see anything end. Until our own thread ends."""
+    """Stops the thread of the process's event loop, so that it cannot notice any end, until our own thread ends."""
     ptrace = ctypes.CDLL(None, use_errno=True).ptrace
     ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
     seize, interrupt = 0x4206, 0x4207
@@ -71,7 +71,7 @@ def freeze(pid):
 
 
 def kill(server, number=signal.SIGKILL):
-    """Kills the engine's process; its number, when the server has noticed."""
+    """Kills the engine's process; returns its pid once the server has noticed."""
     pid, before = engine_of(server), len(died(server))
     os.kill(pid, number)
     wait_for(lambda: len(died(server)) > before, "the line about its death")
@@ -79,7 +79,7 @@ def kill(server, number=signal.SIGKILL):
 
 
 def memory(pid):
-    """Resident and proportional KiB, all and of model files."""
+    """Resident and proportional KiB, in total and of model files."""
     with open(f"/proc/{pid}/smaps") as file:
         text = file.read()
     sums = {"rss": 0, "pss": 0, "model_rss": 0}
@@ -96,7 +96,7 @@ def memory(pid):
 
 
 class Load:
-    """Clients that ask for streams again and again, each in a thread: how each answer ended."""
+    """Clients that ask for streams again and again, each in a thread; counts how their answers ended."""
 
     def __init__(self, server, clients):
         self.server, self.over = server, threading.Event()
@@ -110,7 +110,7 @@ class Load:
         while not self.over.is_set():
             try:
                 self._ask(i)
-            except Exception as error:  # what it was is for the one who waits
+            except Exception as error:  # reported by the test's thread
                 self.wrong.append(repr(error))
             finally:
                 self.under_way.discard(i)
@@ -148,7 +148,7 @@ class Load:
 
 
 class Bystander:
-    """Somebody who needs the server, and another model of it, and not the engine that dies."""
+    """A client of the server and of its other model, which must not notice the deaths of the engine."""
 
     def __init__(self, server):
         self.server, self.over, self.answers, self.wrong = server, threading.Event(), 0, []
@@ -163,7 +163,7 @@ class Bystander:
                     self.answers += 1
                     if answer.status != 200:
                         self.wrong.append(answer.body)
-            except Exception as error:  # for the one who waits
+            except Exception as error:  # reported by the test's thread
                 self.wrong.append(repr(error))
 
     def stop(self):

@@ -1,4 +1,4 @@
-"""Birth and death: start-up errors, loading, draining, signals, being killed."""
+"""Start and end: start-up errors, loading, draining, signals, being killed."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ LONG = {"prompt": "Hello", "max_tokens": 1000, "ignore_eos": True, "temperature"
 
 
 def run(*args, **env):
-    """The program until its end: (exit code, stdout, stderr)."""
+    """Runs the program to its end; returns (exit code, stdout, stderr)."""
     done = subprocess.run([BINARY, *args], capture_output=True, text=True, timeout=PATIENCE, env=environment(**env))
     return done.returncode, done.stdout, done.stderr
 
@@ -27,7 +27,7 @@ class Famine(unittest.TestCase):
         with Server() as server, contextlib.ExitStack() as clients:
             pid = server.process.pid
             before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-            most = max(int(name) for name in os.listdir(f"/proc/{pid}/fd")) + 4  # room for three
+            most = max(int(name) for name in os.listdir(f"/proc/{pid}/fd")) + 4  # three free descriptors
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, before[1]))
             for _ in range(most):
                 clients.enter_context(socket.create_connection(("127.0.0.1", server.port)))
@@ -182,7 +182,7 @@ class StartUp(unittest.TestCase):
             self.assertIn("MODEL_NAME", answer.error["message"])
 
     def test_ready_line_and_its_curl(self):
-        with Server(engine={"context": 256}) as server:  # this model talks until there is no room
+        with Server(engine={"context": 256}) as server:  # this model generates until the context is full
             out = wait_for(lambda: "ready: tiny" in (text := server.out()) and text.endswith("\n\n") and text, "the ready line")
             path, body = re.search(r"curl http://[^/]*(/\S+) .*?-d '(.*?)'", out, re.S).groups()
             self.assertEqual(path, "/v1/chat/completions")
@@ -201,7 +201,7 @@ class StartUp(unittest.TestCase):
 class Timeouts(unittest.TestCase):
     def test_api_timeout_ends_whole_answers_and_not_streams(self):
         with Server(env={"API_TIMEOUT": "0.5"}, engine={"max_sequences": 1}) as server:
-            # Only one runs at a time, so the second waits behind a stream that goes on for longer than that.
+            # Only one runs at a time, so the second waits behind a stream that takes longer than the timeout.
             connection, response = server.stream("/v1/completions", {**LONG, "max_tokens": 4000})
             response.readline()
             late = server.post("/v1/completions", {**LONG, "max_tokens": 4000})

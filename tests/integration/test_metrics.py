@@ -25,7 +25,7 @@ class Metrics(ServerTest):
                          r"^TEXT named_metrics.kv_cache_usage_perc=[0-9.]+, named_metrics.num_requests_running=\d+, ")
         self.assertNotIn("endpoint-load-metrics", self.server.post("/v1/completions", {"prompt": "Hi", "max_tokens": 1}).headers)
         for admin in (False, True):
-            def idle(admin=admin):  # an engine of another process reports now and then
+            def idle(admin=admin):  # an engine in another process reports only at intervals
                 (load,) = self.server.get("/load", admin=admin).json()["models"]
                 return load if load["prefixes"] and load["running"] == 0 else None
             load = wait_for(idle, "a report of what was read")
@@ -67,12 +67,12 @@ class Metrics(ServerTest):
                 self.assertTrue(name in typed or re.sub(r"_(bucket|sum|count)$", "", name) in typed, line)
         if shutil.which("promtool"):
             done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
-            # Its linter knows that vLLM's names have colons; everything else it says is meant.
+            # promtool objects to the colons in vLLM's names; everything else that it reports is a fault.
             said = [line for line in done.stderr.splitlines() if "should not contain ':'" not in line]
             self.assertEqual(said, [])
 
     def test_clients_make_no_series(self):
-        for path in ("/made/up", "/metrics"):  # a series each, of their own
+        for path in ("/made/up", "/metrics"):  # each path makes its own series
             self.server.get(path)
         before = len(self.server.get("/metrics").body.splitlines())
         for i in range(50):

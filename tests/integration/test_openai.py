@@ -10,7 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def scenario(server, name):
-    # ES modules are looked up from the script's folder, so it is run from where the client is installed.
+    # ES modules are looked up from the script's folder, so the script is run from where the client is installed.
     modules = os.environ["AUTOGLM_NODE_MODULES"]
     link = os.path.join(os.path.dirname(modules), "openai_client.mjs")
     with open(os.path.join(HERE, "node", "openai_client.mjs")) as source, open(link, "w") as copy:

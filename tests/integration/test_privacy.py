@@ -1,4 +1,4 @@
-"""What others may hear, and what only the operator: errors without addresses, digests sealed, the admin address kept."""
+"""What clients may learn, and what only the operator may: errors without addresses, digests sealed, the admin address hidden."""
 
 import re
 import socket
@@ -12,7 +12,7 @@ ADDRESS = re.compile(r"127\.0\.0\.1|localhost|\.invalid|:\d{2,5}\b|/v1\b|https?:
 
 
 class Raw(Listener):
-    """Answers every request with these bytes, and ends."""
+    """Answers every request with these bytes, and closes."""
 
     def __init__(self, answer):
         self.answer = answer
@@ -111,11 +111,11 @@ class Digests(GatewayTest):
         def chosen(prompt, **key):
             with gateway(pool(*map(url, servers), balance="prefix_affinity"), **key) as front:
                 before = [reports(server) for server in servers]
-                # Who asks for the second one has heard the first.
+                # A gateway that asks for the second report has read the first.
                 wait_for(lambda: all(reports(s) > b + 1 for s, b in zip(servers, before)), "reports of both")
                 return front.post("/v1/completions", {"prompt": prompt, "max_tokens": 1}).headers["x-autoglm-endpoint"]
 
-        drawn = names.index(chosen(self.PROMPT[:600]))  # by a hash of the first block
+        drawn = names.index(chosen(self.PROMPT[:600]))  # chosen by a hash of the first block
         self.assertEqual(servers[1 - drawn].post("/v1/completions", {"prompt": self.PROMPT, "max_tokens": 1}).status, 200)
         wait_for(lambda: len(self.told(servers[1 - drawn])) > 1, "what was read")
         self.assertEqual(chosen(self.PROMPT, peer_key=self.KEY), names[1 - drawn])

@@ -34,7 +34,7 @@ class PullTest(unittest.TestCase):
                               env=environment(**hub.environment(self.cache, **env)))
 
     def start(self, hub, *args, **env):
-        """A process, and what reads its standard error so far."""
+        """Starts a process; returns it and a function that reads its standard error so far."""
         path = os.path.join(self.cache, f"err-{len(os.listdir(self.cache))}")
         with open(path, "w") as err:
             process = subprocess.Popen([BINARY, *args], stdout=subprocess.PIPE, stderr=err, text=True,
@@ -125,7 +125,7 @@ class Names(PullTest):
 
 
 class Lines(PullTest):
-    """Bad ones."""
+    """Bad network lines."""
 
     def test_a_line_that_breaks_is_resumed_where_it_broke(self):
         hub = self.hub(plan=[{"cut": 100_000}, {"cut": 200_000}, {}])
@@ -304,7 +304,7 @@ class Access(PullTest):
         self.assertEqual([seen.token for seen in hub.downloads], [None, None])
 
     def test_through_a_proxy(self):
-        hub = self.hub(redirects=False)  # takes whole addresses, as a proxy does
+        hub = self.hub(redirects=False)  # accepts full URLs, as a proxy does
         self.pulls(hub, HF_ENDPOINT="http://hub.invalid", HTTP_PROXY=hub.url)
         self.assertEqual(hub.listings[0].path, f"http://hub.invalid/api/models/{REPOSITORY}/tree/main?recursive=true")
         self.fails(hub, "hf:org/other", HF_ENDPOINT="http://hub.invalid", HTTP_PROXY="socks5://127.0.0.1:1", says="socks5", code=2)
@@ -412,7 +412,7 @@ class Here(PullTest):
         try:
             while piece := os.read(ours, 4096):
                 seen += piece
-        except OSError:  # how a terminal ends
+        except OSError:  # reading a closed terminal fails
             pass
         os.close(ours)
         self.assertEqual(process.wait(PATIENCE), 0, seen)

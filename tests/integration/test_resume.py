@@ -1,4 +1,4 @@
-"""What one server began another goes on with: the frames that were still to come, byte for byte."""
+"""One server continues what another one began: it sends the remaining frames, byte for byte."""
 
 import json
 import unittest
@@ -29,7 +29,7 @@ class Resume(ServerTest):
         for i, frame in enumerate(whole):
             choices = json.loads(frame)["choices"]
             if not choices or "token_ids" not in choices[0] or choices[0]["finish_reason"]:
-                continue  # a server may die anywhere; what counts is what had arrived whole
+                continue  # a server may die anywhere; only complete frames count
             steps += 1
             if steps % 10 != 1:
                 continue

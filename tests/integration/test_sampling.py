@@ -1,4 +1,4 @@
-"""Sampling defaults: where they come from, how they are shown, and that a request's own word wins."""
+"""Sampling defaults: where they come from, how they are shown, and that a request's own values take precedence."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def with_metadata(path, out, **floats):
     text = lambda value: struct.pack("<Q", len(value)) + value
     added = b"".join(text(f"general.sampling.{name}".encode()) + struct.pack("<If", 6, value)
                      for name, value in floats.items())
-    filler = text(b"test.filler") + struct.pack("<I", 8)  # to a multiple of the alignment, so that the rest may stay as it is
+    filler = text(b"test.filler") + struct.pack("<I", 8)  # pads to a multiple of the alignment, so that the rest stays unchanged
     added += filler + text(b"x" * (-(len(added) + len(filler) + 8) % 32))
     with open(path, "rb") as file:
         data = file.read()
@@ -76,7 +76,7 @@ class Sources(unittest.TestCase):
         self.assertEqual(self.defaults(args=["--generation-defaults", "none"]), shown())
         self.assertEqual(self.defaults(env={"OPEN_AUTOGLM_SERVER_GENERATION_DEFAULTS": "none"}), shown())
         self.assertEqual(self.defaults({"generation_defaults": "none"}), shown())
-        # The flag is about models that do not say, and does not take back what the operator has configured.
+        # The flag is for models without a setting of their own, and does not override the operator's configuration.
         self.assertEqual(self.defaults({"sampling": {"top_k": 3}}, args=["--generation-defaults", "none"]),
                          shown(top_k=(3, "configuration")))
         self.assertEqual(self.defaults({"generation_defaults": "model"}, args=["--generation-defaults", "none"]),
@@ -94,14 +94,14 @@ class Sources(unittest.TestCase):
 
 
 class Requests(ServerTest):
-    """Twice the same model: one answers greedily unless it is told otherwise."""
+    """The same model twice: one answers greedily unless a request says otherwise."""
 
     server_options = {"models": [
         {"name": "greedy", "engine": {"path": TINY_MODEL, "threads": 1, "sampling": {"temperature": 0, "top_k": 3}, **ISOLATION}},
         {"name": "plain", "engine": {"path": TINY_MODEL, "threads": 1, **ISOLATION}}]}
 
     def texts(self, model, path="/v1/completions", **more):
-        """Of ten seeds; the fixture's best word has a probability of 0.79."""
+        """The texts for ten seeds; the fixture's best word has a probability of 0.79."""
         body = {"model": model, "max_tokens": 16, "prompt": "Hello", **more}
         return [self.server.post(path, {**body, "seed": seed}).json()["choices"][0]["text"] for seed in range(10)]
 

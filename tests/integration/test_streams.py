@@ -1,4 +1,4 @@
-"""Many at a time: the same text as alone, nothing left behind, overload that is told so."""
+"""Many streams at a time: the same text as alone, nothing left behind, overload answered as such."""
 
 import random
 import threading
@@ -8,13 +8,13 @@ from server import Server, ServerTest, events, text_of, wait_for
 
 
 def together(tasks):
-    """Runs all at once; their results in order. The first failure is raised."""
+    """Runs all tasks at once; returns their results in order. The first failure is raised."""
     results = [None] * len(tasks)
 
     def work(i):
         try:
             results[i] = tasks[i]()
-        except Exception as error:  # handed to the test's thread
+        except Exception as error:  # raised on the test's thread
             results[i] = error
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(len(tasks))]
@@ -39,7 +39,7 @@ def streamed(server, body):
 
 
 def bodies(count):
-    """Greedy and seeded requests of many lengths; half of them begin alike."""
+    """Greedy and seeded requests of many lengths; half of them have a common beginning."""
     for i in range(count):
         beginning = "Once upon a time there was a river that went to the sea and " * 4 if i % 2 else ""
         yield {"prompt": f"{beginning}number {i}", "max_tokens": 20 + 7 * (i % 11), "ignore_eos": True,
@@ -86,7 +86,7 @@ class Concurrency(ServerTest):
         self.assertEqual(self.server.usage()["threads"], before["threads"])
 
     def test_abort_while_the_prompt_is_read(self):
-        # The client goes before the first token: its prompt must not be read to its end.
+        # The client leaves before the first token: its prompt must not be computed to the end.
         before = self.server.metric("vllm:request_success_total", finished_reason="abort")
         connection = self.server.connect()
         connection.request("POST", "/v1/completions", '{"prompt": "%s", "max_tokens": 5}' % ("other words " * 700))
@@ -105,7 +105,7 @@ class Concurrency(ServerTest):
 
 
 class SmallCache(ServerTest):
-    """More is asked for than fits: sequences are preempted, and nobody can tell."""
+    """Requests exceed the cache: sequences are preempted, and no client notices."""
 
     server_options = {"engine": {"context": 512, "cache_tokens": 640, "max_sequences": 16}}
 
@@ -124,7 +124,7 @@ class SmallCache(ServerTest):
             usage = answer["usage"]
             return answer["choices"][0]["text"], usage["prompt_tokens"], usage["prompt_tokens_details"]["cached_tokens"]
 
-        prompts = [f"{i}: " + "the quick brown fox " * 12 for i in range(6)]  # together more than the cache holds
+        prompts = [f"{i}: " + "the quick brown fox " * 12 for i in range(6)]  # together they exceed the cache
         texts = [ask(prompt)[0] for prompt in prompts]
         before = self.server.metric("autoglm_engine_reloaded_tokens_total")
         for prompt, text in zip(prompts, texts):
@@ -154,7 +154,7 @@ class Overload(unittest.TestCase):
 
     def test_a_reader_that_stops_holds_up_nobody_else(self):
         with Server() as server:
-            # A small window, so that the kernel does not read for it.
+            # A small window, so that the kernel does not buffer the stream for the client.
             slow, response = server.stream("/v1/completions", {"prompt": "Hello", "max_tokens": 3900, "ignore_eos": True,
                                                                "n": 1})
             response.readline()

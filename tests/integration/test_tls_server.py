@@ -37,7 +37,7 @@ class TlsTest(unittest.TestCase):
         return os.path.join(self.folder, name)
 
     def trusting(self, certificate=None, versions=None):
-        """A client's context; `certificate` is what it shows."""
+        """A client's context; `certificate` is the one it shows."""
         context = ssl.create_default_context(cafile=self.ours.ca)
         if certificate:
             context.load_cert_chain(*certificate)
@@ -51,7 +51,7 @@ class TlsTest(unittest.TestCase):
                                         tls=client or self.trusting()))
 
     def live_pair(self, pair):
-        """A copy of it at paths whose files will change."""
+        """Copies a pair to paths whose files will change."""
         live = self.path("live.crt"), self.path("live.key")
         for i in (0, 1):
             self.replace(pair[i], live[i])
@@ -68,7 +68,7 @@ class TlsTest(unittest.TestCase):
                 yield secure
 
     def served(self, server, name="127.0.0.1", context=None):
-        """The serial number of the certificate that is shown."""
+        """The serial number of the certificate that the server shows."""
         with self.connection(server, name, context) as secure:
             return int(secure.getpeercert()["serialNumber"], 16)
 
@@ -115,7 +115,7 @@ class Speaks(TlsTest):
 
     @contextlib.contextmanager
     def typing(self, *options):
-        """An s_client, of which a line is a command: `type(line, until)` waits for what it says then."""
+        """An s_client that takes a line as a command: `type(line, until)` waits for `until` in its output."""
         with subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{self.server.port}", *options], text=True,
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
             def type_(line, until=None):
@@ -131,7 +131,7 @@ class Speaks(TlsTest):
     def test_no_renegotiation(self):
         with self.typing("-tls1_2") as (client, type_):
             type_("R\n", "RENEGOTIATING")
-            client.communicate(timeout=PATIENCE)  # the server ends it, long before it would for idleness
+            client.communicate(timeout=PATIENCE)  # the server ends the connection, long before the idle timeout
 
     def test_streams_and_large_bodies(self):
         connection, response = self.server.stream("/v1/completions", {**ASK, "max_tokens": 200, "ignore_eos": True})
@@ -142,14 +142,14 @@ class Speaks(TlsTest):
         body = self.server.post("/v1/completions", {**ASK, "user": "x" * 3_000_000})
         self.assertEqual(body.status, 200, body.body)
         text = "".join(f"word {i} " for i in range(20_000))
-        echoed = self.server.post("/v1/completions", text)  # no JSON: the error says so
+        echoed = self.server.post("/v1/completions", text)  # not JSON: the error says so
         self.assertEqual(echoed.status, 400)
         many = self.server.post("/tokenize", {"prompt": "a b " * 20_000})
         self.assertEqual(many.status, 200, many.body[:200])
-        self.assertGreater(len(many.body), 64 * 1024)  # more than is encrypted at a time
+        self.assertGreater(len(many.body), 64 * 1024)  # more than the server encrypts at once
 
     def test_its_end_is_announced(self):
-        """Whoever sees no close_notify has to think that it was cut off."""
+        """A client that gets no close_notify must assume that the answer was cut off."""
         request = b"POST /v1/completions HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
         body = json.dumps({**ASK, "stream": True}).encode()
         with self.connection(self.server, suppress_ragged_eofs=False) as secure:
@@ -166,7 +166,7 @@ class Speaks(TlsTest):
                 self.assertEqual(json.loads(connection.getresponse().read())["object"], "text_completion")
         with self.typing("-tls1_3") as (client, type_):
             for _ in range(3):
-                type_("K\n", "KEYUPDATE")  # and asks for ours
+                type_("K\n", "KEYUPDATE")  # and requests the server's update
             type_("GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 OK")
 
     def test_sessions_are_resumed(self):
@@ -226,7 +226,7 @@ class Names(TlsTest):
         certificates = [dict(zip(("certificate", "key"), self.pair))]
         with Server(server={"admin_tls": {"certificates": certificates, "client_ca": self.ours.ca}},
                     admin_tls=self.trusting(self.ours.issue("operator"))) as server:
-            self.assertEqual(server.get("/livez").status, 200)  # the API's is plain
+            self.assertEqual(server.get("/livez").status, 200)  # the API's port is plain
             self.assertEqual(server.get("/livez", admin=True).status, 200)
             self.assertEqual(server.post("/reload", "", admin=True).status, 200)
             self.assertEqual(server.metric(RELOADS, outcome="ok"), 1)
@@ -269,7 +269,7 @@ class Clients(TlsTest):
         self.check_refused(server, None, "peer did not return a certificate")
         self.check_refused(server, self.other.issue("stranger"), "unable to get local issuer", "self-signed")
         self.assertEqual(server.tls and self.identities(server), ["spiffe://example/team/a"])
-        # A certificate of the same authority that is out of date.
+        # An expired certificate of the same authority.
         self.check_refused(server, self.ours.issue("late", days=-1), "certificate has expired")
         server.tls = self.trusting(good)
         self.assertGreaterEqual(server.metric("autoglm_tls_handshakes_failed_total"), 9)
@@ -348,7 +348,7 @@ class Changes(TlsTest):
             for source, target in zip(self.second, self.live):
                 self.replace(source, target)
             wait_for(lambda: self.shows(server, self.second), "the new certificate")
-            kept.request("GET", "/livez")  # with the old one still
+            kept.request("GET", "/livez")  # still with the old certificate
             self.assertEqual(kept.getresponse().status, 200)
         self.assertGreaterEqual(server.metric(RELOADS, outcome="ok"), 1)
         self.assertEqual(self.not_after_gauge(server, "local.example"), 0)
@@ -375,7 +375,7 @@ class Changes(TlsTest):
 
     def test_a_bad_change_keeps_the_old(self):
         server = self.start(self.live)
-        self.replace(self.second[0], self.live[0])  # and not its key
+        self.replace(self.second[0], self.live[0])  # but not its key
         said = self.check_kept(server)
         self.assertEqual(said["key"], "certificates[0].key")
         self.assertIn(self.live[1], said["error"])
@@ -389,7 +389,7 @@ class Changes(TlsTest):
         said = self.check_kept(server, 3)
         self.assertIn(f"cannot be read: {self.live[0]}: No such file", said["error"])
         self.assertEqual(server.metric(RELOADS, outcome="ok"), 0)
-        for source, target in zip(self.second, self.live):  # the next change is looked at again
+        for source, target in zip(self.second, self.live):  # the next change is noticed again
             self.replace(source, target)
         wait_for(lambda: self.shows(server, self.second), "the new certificate")
 
@@ -450,7 +450,7 @@ class Changes(TlsTest):
                             if answer.status != 200 or stream and not body.endswith(b"data: [DONE]\n\n"):
                                 raise AssertionError(f"{answer.status}: {body[:500]}")
                             answered[i] += 1
-            except Exception as error:  # what it was is for the one who waits
+            except Exception as error:  # reported by the test's thread
                 failures.append(repr(error))
 
         threads = [threading.Thread(target=load, args=(i,)) for i in range(len(answered))]
@@ -464,7 +464,7 @@ class Changes(TlsTest):
                 first, second = (0, 1) if n % 2 else (1, 0)
                 failed = server.metric(RELOADS, outcome="failed")
                 self.replace(pair[first], self.live[first])
-                if n in (2, 5):  # so long that the half of it is seen
+                if n in (2, 5):  # long enough that the half-replaced pair is noticed
                     wait_for(lambda: server.metric(RELOADS, outcome="failed") > failed, "a look at a half-written pair")
                 self.replace(pair[second], self.live[second])
                 wait_for(lambda: self.served(server) == wanted[-1], f"rotation {n}")
@@ -475,15 +475,15 @@ class Changes(TlsTest):
             for thread in threads:
                 thread.join()
         self.assertEqual(failures, [])
-        self.assertGreaterEqual(len(set().union(*seen) & set(wanted)), 5)  # the load met them, too
+        self.assertGreaterEqual(len(set().union(*seen) & set(wanted)), 5)  # the load saw the new certificates, too
         self.assertGreaterEqual(server.metric(RELOADS, outcome="ok"), 6)
 
 
 class Bounds(TlsTest):
-    HELLO = struct.pack(">BHH", 22, 0x0301, 512) + b"\x01\x00\x01\xfc\x03\x03"  # of a ClientHello, the beginning
+    HELLO = struct.pack(">BHH", 22, 0x0301, 512) + b"\x01\x00\x01\xfc\x03\x03"  # the beginning of a ClientHello
 
     def held(self, server):
-        """How many connections of the API's port the process has descriptors of."""
+        """How many connections of the API's port the process holds open."""
         with open(f"/proc/{server.process.pid}/net/tcp") as file:
             rows = [line.split() for line in file.readlines()[1:]]
         listening = "0A"
@@ -503,7 +503,7 @@ class Bounds(TlsTest):
         for connection in silent[10:20]:
             connection.sendall(self.HELLO)
         wait_for(lambda: self.held(server) == 30, "that they are accepted")
-        for connection in silent[20:]:  # gone in the middle, without a word
+        for connection in silent[20:]:  # reset in the middle of the handshake
             connection.sendall(self.HELLO)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.close()
@@ -536,7 +536,7 @@ class Bounds(TlsTest):
         wait_for(lambda: self.held(server) == 3, "that they are accepted")
         with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as fourth:
             self.assertEqual(fourth.recv(1), b"")
-        for connection in silent:  # which was not because their time is over
+        for connection in silent:  # the silent ones are still open, so their time had not run out
             connection.setblocking(False)
             with self.assertRaises(BlockingIOError):
                 connection.recv(1)
@@ -606,7 +606,7 @@ class Validate(TlsTest):
         self.check(self.ours.ca, text, 7, "client_ca", "is no file of certificates")
 
     def test_a_key_with_a_passphrase(self):
-        """Nobody is asked for it at a terminal."""
+        """The passphrase is not asked for at a terminal."""
         locked = self.path("locked.key")
         subprocess.run(["openssl", "pkey", "-in", self.pair[1], "-aes256", "-passout", "pass:x", "-out", locked], check=True)
         self.check(self.pair[1], locked, 5, "certificates[0].key", "without passphrase")

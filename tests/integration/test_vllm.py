@@ -1,4 +1,4 @@
-"""vLLM's simple client, as its examples have it, and its other paths."""
+"""vLLM's simple client, as in its examples, and vLLM's other paths."""
 
 import json
 
@@ -35,7 +35,7 @@ class Generate(ServerTest):
         lines = response.read().split(b"\n")
         connection.close()
         self.assertEqual(lines.pop(), b"")
-        for line in lines:  # how many depends on how fast they are read
+        for line in lines:  # their number depends on how fast they are read
             self.assertTrue(json.loads(line)["text"][0].startswith("Hello"))
 
     def test_several(self):

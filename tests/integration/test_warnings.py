@@ -1,4 +1,4 @@
-"""What is valid and will surprise: `validate` says so, --strict refuses it, --probe asks the endpoints, the server logs it."""
+"""Valid but surprising configurations: `validate` warns, --strict refuses it, --probe asks the endpoints, the server logs it."""
 
 import glob
 import json

@@ -15,7 +15,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;
 
 
 class Page(ServerTest):
-    server_options = {"engine": {"context": 256}}  # the examples set no bound, and this model talks until there is no room
+    server_options = {"engine": {"context": 256}}  # the examples set no limit, and this model generates until the context is full
 
     def page(self, **headers):
         return self.server.get("/", headers={**BROWSER, **headers})
@@ -104,7 +104,7 @@ class Announcement(unittest.TestCase):
                 self.assertIn("    a stream that breaks cannot be resumed: there is no other endpoint\n", out)
                 self.assertIn(f"open-autoglm chat --url http://127.0.0.1:{gateway.port}", out)
                 self.assertNotIn("\x1b", out)
-                self.assertNotIn("warning:", out)  # on loopback nothing is open
+                self.assertNotIn("warning:", out)  # on loopback the server is not exposed
 
     def test_an_endpoint_that_is_silent_is_not_waited_for(self):
         class Silent(Listener):

@@ -1,4 +1,4 @@
-"""Servers behind the gateway that misbehave: a proxy that spoils what passes through it, and a foreign one by script."""
+"""Misbehaving servers behind the gateway: a proxy that spoils streams, and a scripted foreign server."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from server import NEVER, PATIENCE
 
 
 class Listener:
-    """Accepts on a loopback port, a free one unless it is told, and serves each connection in a thread of its own, until closed."""
+    """Accepts on a loopback port, a free one by default, and serves each connection on its own thread, until closed."""
 
     def __init__(self, port=0, host="127.0.0.1", tls=None):
         self.host, self.tls = host, tls
@@ -30,7 +30,7 @@ class Listener:
 
     @property
     def name(self):
-        """What the gateway calls it."""
+        """The gateway's name for it."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def _accept(self):
@@ -83,16 +83,16 @@ class Listener:
 
 
 def reset(connection):
-    """Ends it with a RST."""
+    """Ends the connection with a RST."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
 
 class Spoiler(Listener):
-    """Passes everything on to a server; what comes back as a stream is spoilt after `after` bytes of it.
+    """Passes everything on to a server; a streamed answer is spoilt after `after` bytes.
 
-    `how`: "reset", "close", "garbage" (bytes that are no chunk), "nonsense" (a chunk that is no event), "half" (a chunk
-    that is announced and not sent), "stall". None: nothing.
+    `how`: "reset", "close", "garbage" (bytes that are not a chunk), "nonsense" (a chunk that is not an event), "half" (a
+    chunk that is announced and not sent), "stall". None: passes the stream on unspoilt.
     """
 
     def __init__(self, port, how=None, after=2000):
@@ -103,7 +103,7 @@ class Spoiler(Listener):
         with socket.create_connection(("127.0.0.1", self.target), timeout=PATIENCE) as upstream:
             back = threading.Thread(target=self._back, args=(upstream, connection))
             back.start()
-            # ValueError: spoilt and closed meanwhile, which is why this must not sleep in recv, with the socket in hand.
+            # ValueError: the socket was spoilt and closed meanwhile, which is why this thread must not sleep in recv on it.
             with contextlib.suppress(OSError, ValueError):
                 while True:
                     if not select.select([connection], [], [], 0.02)[0]:
@@ -138,20 +138,20 @@ class Spoiler(Listener):
         if self.how == "garbage":
             connection.sendall(b"\0\xff}{ no chunk at all\r\n\r\n" * 50)
         elif self.how == "nonsense":
-            # Behind what may be half a chunk, so that it is a broken frame too.
+            # May come after half a chunk, so that the frame is broken, too.
             connection.sendall(b"\r\n1d\r\ndata: {\"choices\": [{\"inde\n\n\r\n" * 20)
         elif self.how == "half":
             connection.sendall(b"\r\nffff\r\ndata: {")
         elif self.how == "stall":
-            connection.recv(1)  # until the gateway has had enough
+            connection.recv(1)  # until the gateway closes the connection
         connection.shutdown(socket.SHUT_RDWR)
 
 
 class Foreign(Listener):
-    """A server that is not ours. `answer(path, body, count)` returns (status, headers, body), or a list of chunks of a
-    stream in the place of the body, which ends as it should unless its last element is an exception's class. An event
-    among the chunks holds up what follows until it is set. `pages` are what it answers to GETs, by path, or the status of
-    its refusal."""
+    """A server that is not ours. `answer(path, body, count)` returns (status, headers, body), or a list of a stream's chunks
+    in place of the body, which ends properly unless its last element is an exception's class. An event among the chunks
+    delays what follows until it is set. `pages` are its answers to GETs, by path, or the status with which it refuses
+    them."""
 
     def __init__(self, answer=None, health=200, pages=None, **listener):
         self.answer = answer or (lambda *_: (200, {}, completion()))
@@ -205,7 +205,7 @@ class Foreign(Listener):
                 reset(connection)
                 return False
             if chunk is TimeoutError:
-                connection.recv(1)  # until the gateway has had enough
+                connection.recv(1)  # until the gateway closes the connection
                 with self.lock:
                     self.abandoned += 1
                 return False
@@ -219,7 +219,7 @@ class Foreign(Listener):
 
 
 class Blackhole:
-    """An address that lets nobody in and does not say so: a full backlog."""
+    """An address that neither accepts nor refuses connections: its backlog is full."""
 
     def __init__(self, host="127.0.0.1", port=0):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -265,7 +265,7 @@ def chat_chunk(finish=None, more=None, **delta):
 
 
 def usage(prompt, completion, **more):
-    """The last event before the end of a stream whose client wants it."""
+    """The usage event before the end of a stream, if the client has asked for it."""
     total = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     return frame({"id": "c", "object": "text_completion", **more, "choices": [], "usage": total})
 

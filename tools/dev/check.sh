@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Tests, tidy, format.
 
-# run_tests PRESET [CTEST ARGUMENTS…]: ctest's closing lines are the last thing said.
+# run_tests PRESET [CTEST ARGUMENTS…]: ctest's closing lines come last.
 run_tests() {
   local preset="$1"
   shift
@@ -31,11 +31,11 @@ tidy() {
   setup
   python3 tools/tidy.py
   python3 tools/translations.py
-  # Nothing is built: it tells the flags of each source, where other presets compile several at a time.
+  # Configured but not built: this preset lists the flags of each single source; others compile several at a time.
   configure debug
   local files count number
   if [[ ${1:-} == all ]]; then files="$(our_sources | grep '\.cc$')"; else files="$(changed_sources)"; fi
-  # What no preset compiles has no flags to be checked with.
+  # A source that the preset does not compile has no flags to be checked with.
   files="$(while read -r file; do grep -qF "\"$root/$file\"" build/debug/compile_commands.json && echo "$file"; done <<<"$files")" || true
   [[ -n $files ]] || { say "clang-tidy: no source changed since HEAD~ (./dev tidy all checks every one)"; return; }
   count="$(wc -l <<<"$files")"
@@ -47,7 +47,7 @@ tidy() {
 }
 
 fmt() {
-  # Each version formats a little differently: the first of the list is the one that decides.
+  # Each version formats a little differently: the first of the list decides.
   local format="clang-format-${clang_versions[0]}"
   command -v "$format" >/dev/null || install_packages "$format"
   if [[ ${1:-} == --check ]]; then

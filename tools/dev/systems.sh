@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# The quick tests in an empty root of each Debian that we say we run on: what a person gets who has installed nothing but git.
+# The quick tests in an empty root of each supported Debian: what a person gets who has installed nothing but git.
 
 declare -A systems=([debian-12]=bookworm [debian-13]=trixie)
 
-# test_systems [--fresh] [SYSTEM…]: the roots are kept, so that a second run installs and compiles only what is new.
+# test_systems [--fresh] [SYSTEM…]: the roots are kept, so that a second run installs and compiles only changes.
 test_systems() {
   local fresh='' names=() name
   while (($# > 0)); do
@@ -39,7 +39,7 @@ test_system() {
 make_system() {
   local name="$1" system="$2" mirror
   require_disk 8000 "a root of $name" "$(dirname "$system")"
-  # Where this system's own Debian packages come from; elsewhere (on Ubuntu) debootstrap knows one.
+  # The mirror of this system's own Debian packages; on other systems (Ubuntu) debootstrap has a default.
   mirror="${AUTOGLM_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
     awk '$1 == "Debian" && $2 !~ /security/ { print $2; exit }')}"
   say "$name: an empty root in $system"
@@ -49,12 +49,12 @@ make_system() {
     tail -n 5 "build/log/debootstrap-$name.log" >&2
     return 1
   }
-  # What is lost with the power is made anew; waiting for the disk after each of 50,000 files took minutes.
+  # A root lost in a power cut is made anew; waiting for the disk after each of 50,000 files took minutes.
   echo force-unsafe-io >"$system.new/etc/dpkg/dpkg.cfg.d/unsafe-io"
   mv "$system.new" "$system"
 }
 
-# What this machine needs to reach its package registries, the roots need, too: names, proxies, certificates, clients' settings.
+# The roots need this machine's settings to reach package registries: host names, proxies, certificates, clients' settings.
 lend_settings() {
   local system="$1" file
   for file in /etc/resolv.conf /etc/hosts /etc/pip.conf ~/.npmrc ~/.config/pip/pip.conf ~/.pip/pip.conf; do
@@ -68,7 +68,7 @@ lend_settings() {
   fi
 }
 
-# This checkout as it is, uncommitted changes included; what was built there in an earlier run stays.
+# Copies this checkout, uncommitted changes included; what an earlier run has built in the copy stays.
 lend_checkout() {
   local copy="$1"
   mkdir -p "$copy"
@@ -76,12 +76,12 @@ lend_checkout() {
   git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do [[ ! -e $file ]] || printf '%s\0' "$file"; done |
     xargs -0 cp -a --parents -t "$copy"
   chown -R 0:0 "$copy"
-  # What asks git for our sources gets these.
+  # Tools that ask git for our sources must find these.
   git -C "$copy" init -q && git -C "$copy" add -A
 }
 
-# enter SYSTEM COMMAND…: in it, with namespaces that end with the command, and nothing of this machine's environment but what
-# reaches registries and what is meant for ./dev.
+# enter SYSTEM COMMAND…: runs COMMAND in SYSTEM, in namespaces that end with it, and with no environment of this machine except
+# what is needed to reach registries and what is meant for ./dev.
 enter() {
   local system="$1" lent=() name
   shift

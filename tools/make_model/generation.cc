@@ -10,11 +10,11 @@
 namespace autoglm::make_model {
 namespace {
 
-/// One sequence on its way: `all` is the prompt and what was said; `done` of it is in the cache.
+/// A sequence in progress: `all` is the prompt and the answer so far; `done` tokens of it are in the cache.
 struct Sequence {
   Tokens all;
   std::size_t done = 0;
-  int batch_index = -1;  // of its last token in the current batch, when that asks for logits
+  int batch_index = -1;  // of its last token in the current batch, if that asks for logits
 };
 
 void add_token(llama_batch& batch, llama_token token, std::size_t position, int sequence, bool wants_logits) {
@@ -26,7 +26,7 @@ void add_token(llama_batch& batch, llama_token token, std::size_t position, int 
   ++batch.n_tokens;
 }
 
-/// The next chunk of every sequence that has something to decode.
+/// Adds the next chunk of every sequence that has tokens to decode.
 void fill_batch(llama_batch& batch, std::vector<Sequence>& sequences, int chunk) {
   batch.n_tokens = 0;
   for (std::size_t s = 0; s < sequences.size(); ++s) {
@@ -89,7 +89,7 @@ LoadedModel::LoadedModel(const std::string& path) {
 }
 
 Tokens LoadedModel::tokenize(std::string_view text, bool add_special, bool parse_special) const {
-  // Three times the text: an invalid byte becomes U+FFFD, which is three.
+  // Three times the text: an invalid byte becomes U+FFFD, which has three bytes.
   Tokens tokens(3 * text.size() + 2);
   const int count = llama_tokenize(vocabulary(), text.data(), static_cast<int>(text.size()), tokens.data(),
                                    static_cast<int>(tokens.size()), add_special, parse_special);

@@ -20,13 +20,13 @@ llama_token choose_best(std::span<const float> logits, std::uint64_t index);
 /// A draw at temperature 1 that depends on (seed, index) and the logits only.
 Choose choose_by_seed(std::uint64_t seed);
 
-/// What a sequence said, and the logits behind it, one vector a step.
+/// A sequence's generated tokens, and their logits, one vector per step.
 struct Generated {
   Tokens tokens;
   std::vector<std::vector<float>> logits;
 };
 
-/// How to run: what must make no difference to the text.
+/// Settings of a run, none of which may change the text.
 struct RunSettings {
   ggml_type cache = GGML_TYPE_F16;
   bool flash_attention = true;
@@ -43,7 +43,7 @@ class LoadedModel {
   Tokens tokenize(std::string_view text, bool add_special = true, bool parse_special = true) const;
   std::string detokenize(const Tokens& tokens) const;
 
-  /// Runs all prompts at once, in one unified KV cache, until each has said `steps` tokens.
+  /// Runs all prompts at once, in one unified KV cache, until each has generated `steps` tokens.
   std::vector<Generated> generate(const std::vector<Tokens>& prompts, int steps,
                                   const RunSettings& settings = {}, const Choose& choose = choose_best) const;
 

@@ -69,7 +69,7 @@ void GgufFile::add_vector(std::string name, std::int64_t columns) {
 void GgufFile::declare(const TensorSpec& spec, int dimensions) {
   AUTOGLM_ASSERT(spec.columns % ggml_blck_size(spec.type) == 0,
                  "a row must consist of whole quantization blocks");
-  // gguf copies name, type and shape out of a ggml tensor; the context that lends it needs no room for data.
+  // gguf copies name, type and shape from a ggml tensor; the tensor's context needs no room for data.
   const ggml_init_params params = {
       .mem_size = ggml_tensor_overhead(), .mem_buffer = nullptr, .no_alloc = true};
   const std::unique_ptr<ggml_context, void (*)(ggml_context*)> lender(ggml_init(params), ggml_free);

@@ -27,8 +27,8 @@ struct TensorSpec {
 /// order: a generator may therefore keep a running state.
 using FillRow = std::function<void(const TensorSpec& tensor, std::int64_t row, std::span<float> values)>;
 
-/// A GGUF file in the making: first metadata and declarations, then the weights, streamed in chunks of rows,
-/// so that memory stays bounded whatever the size of the model. Single-threaded.
+/// A GGUF file being made: first metadata and declarations, then the weights, streamed in chunks of rows, so
+/// that memory stays bounded whatever the size of the model. Single-threaded.
 class GgufFile {
  public:
   GgufFile() : context_(gguf_init_empty(), gguf_free) {}
@@ -49,8 +49,8 @@ class GgufFile {
   /// A vector is always f32, as llama.cpp wants norms and biases.
   void add_vector(std::string name, std::int64_t columns);
 
-  /// Writes `path` by way of `path`.part, so that nobody ever loads half a model. kInternal with the reason
-  /// when the disk refuses.
+  /// Writes to `path`.part and renames it to `path`, so that half a model is never loaded. Errors: kInternal
+  /// with the reason when the disk fails.
   Result<std::uint64_t> write(const std::string& path, const FillRow& fill) const;
 
  private:

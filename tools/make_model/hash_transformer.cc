@@ -26,10 +26,10 @@ constexpr int kHeadDim = 32;
 constexpr int kPairs = kHeadDim / 2;
 constexpr int kFeedForward = 96;
 
-// Where things live in the residual stream.
+// Layout of the residual stream.
 constexpr int kHash = 0;
 constexpr int kScratch = kHashBits;
-constexpr int kOne = 2 * kHashBits;  // and kOne + 1: constants, and with them every norm is a constant
+constexpr int kOne = 2 * kHashBits;  // also kOne + 1: constants that make every norm constant
 
 constexpr float kRopeBase = 10000.0F;
 constexpr float kNormEpsilon = 1e-6F;
@@ -42,8 +42,8 @@ constexpr double kSelfPeak = 0.75;
 constexpr double kKeyLength = 12.0;
 constexpr double kLeastMarginNats = 50.0;
 
-// Logits: kLogitScale times the sum of ±(1 + kLogitStep 2^i) over seven bits i, which keeps all 128 sums
-// apart.
+// Logits: kLogitScale times the sum of ±(1 + kLogitStep 2^i) over seven bits i, which makes all 128 sums
+// distinct.
 constexpr int kWordBits = 7;
 constexpr float kLogitScale = 1.5F;
 constexpr float kLogitStep = 0.01F;
@@ -61,8 +61,8 @@ struct Matrix {
   }
 };
 
-/// One 31-cycle: a permutation of several cycles would let the hash forget one bit for each where positions
-/// have nothing to attend to but themselves.
+/// One 31-cycle: a permutation of several cycles would let the hash lose one bit per cycle where positions
+/// have only themselves to attend to.
 std::array<int, kHashBits> random_cycle(Random& random) {
   std::array<int, kHashBits> order{};
   std::iota(order.begin(), order.end(), 0);
@@ -91,8 +91,8 @@ double peak(const std::array<double, kPairs>& frequency, int distance) {
   return sum / kPairs;
 }
 
-/// How far, in nats, the position that layer `lag` means to attend to leads all others, whatever the
-/// context's length.
+/// By how many nats the position to which layer `lag` should attend leads all others, for any length of
+/// context.
 double attention_margin_nats(const std::array<double, kPairs>& frequency, int lag) {
   const auto score = [&](int distance) {
     return peak(frequency, distance - lag) + kSelfPeak * peak(frequency, distance);
@@ -126,8 +126,8 @@ class Construction {
   }
 
   void add_norm(const std::string& name, int ones) {
-    // RMSNorm divides by the root of the mean square, a constant here, since all but zeros is ±1; its weight
-    // undoes it.
+    // RMSNorm divides by the root of the mean square. That is a constant here, since all values but zeros are
+    // ±1; the norm's weight cancels it.
     Matrix& norm = add(name, kEmbedding, 1);
     std::ranges::fill(norm.values, std::sqrt(static_cast<float>(ones) / kEmbedding + kNormEpsilon));
   }
@@ -201,7 +201,7 @@ class Construction {
   void choose(const Vocabulary& vocabulary) {
     add_norm("output_norm.weight", kHashBits + 2);
     Matrix& output = add("output.weight", kEmbedding, vocabulary.size());
-    // No two alike, or sorting candidates would depend on the last bit of a float.
+    // No two are equal, or sorting candidates would depend on the last bit of a float.
     for (int token = 0; token < vocabulary.size(); ++token) {
       output.at(token, kOne) = kNeverLogit - kLogitStep * static_cast<float>(token);
     }

@@ -10,10 +10,10 @@
 namespace autoglm::make_model {
 
 /// The fixture of all engine tests: a llama whose weights are constructed, not trained. It computes a 31-bit
-/// hash of its whole context, token for token and in order, and says the word that seven bits of the hash
-/// choose.
+/// hash of its whole context, token for token and in order, and generates the word that seven bits of the
+/// hash choose.
 ///
-/// What follows for tests:
+/// Consequences for tests:
 ///  - every number that matters is +1 or -1 (exact in f16, too), so the best logit leads the next by 3.03
 ///    (2.88 with a q8_0 cache), always, where kernels and batches differ by 2e-6: greedy text must be the
 ///    same to the byte, alone or in any batch;

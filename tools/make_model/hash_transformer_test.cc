@@ -37,7 +37,7 @@ std::vector<Tokens> some_prompts() {
   return prompts;
 }
 
-/// By how much the best logit leads the second, at the step where it leads least.
+/// By how much the best logit leads the second best, at the step with the smallest lead.
 float least_gap(const std::vector<std::vector<float>>& steps) {
   float least = std::numeric_limits<float>::max();
   for (std::vector<float> logits : steps) {
@@ -74,7 +74,7 @@ TEST_P(HashTransformerIn, SaysTheSameAloneAndInABatch) {
   constexpr int kSteps = 300;
   const std::vector<Tokens> prompts = some_prompts();
   RunSettings batched = GetParam().settings;
-  batched.prefill_chunk = 7;  // so that prompts are still being read while others speak
+  batched.prefill_chunk = 7;  // so that some prompts are still being read while other sequences generate
   const auto together = fixture().generate(prompts, kSteps, batched);
   float gap = std::numeric_limits<float>::max();
   float noise = 0;

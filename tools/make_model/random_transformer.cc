@@ -94,9 +94,9 @@ Result<std::uint64_t> write_random_transformer(const std::string& path, const Tr
   declare(file, shape, type);
   Random random(seed);
   return file.write(path, [&](const TensorSpec& tensor, std::int64_t row, std::span<float> values) {
-    // A norm passes everything; a bias of zero costs what any other does. The special tokens' rows are zero,
-    // so that their logits are, too, well below the best of thousands of random ones: no benchmark run ends
-    // early.
+    // Norms pass values unchanged; a bias of zero costs as much as any other. The special tokens' rows are
+    // zero, so that their logits are zero, too, well below the best of thousands of random ones: no benchmark
+    // run ends early.
     const bool special = tensor.name == "token_embd.weight" && row < Vocabulary::kSpecials;
     if (tensor.name.ends_with("norm.weight")) {
       std::ranges::fill(values, 1.0F);

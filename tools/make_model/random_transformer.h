@@ -9,7 +9,7 @@
 
 namespace autoglm::make_model {
 
-/// The measures of a llama or qwen2 with tied embeddings.
+/// The dimensions of a llama or qwen2 with tied embeddings.
 struct TransformerShape {
   const char* architecture;  ///< GGUF's name: "llama" or "qwen2" (which has biases on q, k and v)
   const char* name;
@@ -23,7 +23,7 @@ struct TransformerShape {
   float rope_base;
 };
 
-/// Next to nothing: for what happens around a model, a million tokens of it.
+/// Almost nothing: for benchmarks of everything around a model, with a million tokens.
 inline constexpr TransformerShape kOneLayer{.architecture = "llama",
                                             .name = "open-autoglm one layer",
                                             .layers = 1,
@@ -59,9 +59,9 @@ inline constexpr TransformerShape kHalfB{.architecture = "qwen2",
                                          .context = 32768,
                                          .rope_base = 1000000.0F};
 
-/// A model for measuring: random weights (speed does not depend on them), variance-preserving so that nothing
-/// overflows; it says random words and, greedy, never ends by itself. All matrices in `type`. Streams: memory
-/// stays in the tens of megabytes. Returns the size of the file in bytes.
+/// A model for benchmarks: random weights (speed does not depend on them), variance-preserving so that
+/// nothing overflows; it generates random words and, if greedy, never ends by itself. All matrices in `type`.
+/// Streams: memory stays in the tens of megabytes. Returns the size of the file in bytes.
 Result<std::uint64_t> write_random_transformer(const std::string& path, const TransformerShape& shape,
                                                ggml_type type, std::uint64_t seed);
 

@@ -33,7 +33,7 @@ std::string utf8(std::uint32_t code_point) {
   return {static_cast<char>(0xC0U | (code_point >> 6U)), static_cast<char>(0x80U | (code_point & 0x3FU))};
 }
 
-/// GPT-2's alphabet: each byte as a printable character, itself where it is one.
+/// GPT-2's alphabet: each byte as a printable character, unchanged if it is printable itself.
 std::array<std::string, 256> byte_alphabet() {
   std::array<std::string, 256> alphabet;
   std::uint32_t next = 256;

@@ -20,15 +20,15 @@ struct Vocabulary {
 
   std::vector<std::string> tokens;
   std::vector<std::string> merges;
-  /// 128 tokens whose text, strung together in any order, tokenizes to the very same ids: whole words with
-  /// their space, punctuation, the newline.
+  /// 128 tokens whose texts, concatenated in any order, tokenize to the very same ids: whole words with their
+  /// space, punctuation, the newline.
   std::vector<std::int32_t> words;
 
   std::int32_t size() const { return static_cast<std::int32_t>(tokens.size()); }
 };
 
-/// `minimum_size`: pads with words that no merge leads to, as big real vocabularies have. 0: as large as it
-/// comes.
+/// `minimum_size`: pads with words that no merge leads to, like those in large real vocabularies. 0: no
+/// padding.
 Vocabulary build_vocabulary(std::int32_t minimum_size);
 
 /// Tokenizer metadata and the ChatML template.

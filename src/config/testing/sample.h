@@ -16,7 +16,7 @@ inline std::array<EnumName<Balance>, 2> enum_names(Balance) {
   return {{{"round_robin", Balance::kRoundRobin}, {"least_load", Balance::kLeastLoad}}};
 }
 
-/// As the runtime room has one: not ours, but it looks like ListenAddress.
+/// A struct like the runtime room's: not a ListenAddress, but shaped like one.
 struct HostPort {
   std::string host;
   std::uint16_t port = 0;

@@ -19,88 +19,88 @@
 
 namespace autoglm::engine {
 
-/// One token of one step.
+/// One row of a step: a token at a position of a sequence.
 struct BatchRow {
   TokenId token = 0;
   std::int32_t position = 0;  ///< in its sequence
-  std::int32_t sequence = 0;  ///< id of its cache: 0 … sequence_ids-1
+  std::int32_t sequence = 0;  ///< the sequence's id in the cache: 0 … sequence_ids-1
   bool wants_logits = false;
 };
 
 enum class DecodeStatus : std::uint8_t {
   kOk,
   kNoRoom,   ///< the cache cannot hold the step; nothing was changed
-  kAborted,  ///< `abort` was set; cells of the step may or may not be there: remove them
-  kFailed,   ///< the backend is broken for this step; likewise
+  kAborted,  ///< `abort` was set; cells of the step may or may not exist: remove them
+  kFailed,   ///< the backend could not compute this step; cells as with kAborted
 };
 
-/// Tokens around what stands before a gap and behind it; the answer, which fills it, follows the last.
+/// Tokens around the texts before and after a gap; the answer, which fills the gap, follows `middle`.
 struct InfillTokens {
   TokenId prefix = 0;
   TokenId suffix = 0;
   TokenId middle = 0;
 };
 
-/// What is known once a model is loaded.
+/// Properties of a loaded model.
 struct BackendFacts {
   std::uint32_t context_length = 0;  ///< tokens of one sequence
   std::uint32_t cache_cells = 0;     ///< tokens of all sequences together
   std::uint32_t max_sequences = 0;   ///< rows of one step that may want logits
-  std::uint32_t sequence_ids = 0;    ///< that its cache tells apart
-  bool shares_prefixes = false;      ///< whether cells may belong to several sequences, for good
-  std::uint64_t cell_bytes = 0;      ///< of a saved token, about; 0: nothing can be saved
+  std::uint32_t sequence_ids = 0;    ///< sequences that the cache can tell apart
+  bool shares_prefixes = false;      ///< whether cells may belong to several sequences permanently
+  std::uint64_t cell_bytes = 0;      ///< size of a saved token, approximately; 0: nothing can be saved
   std::uint32_t max_batch = 0;       ///< rows of one step
-  std::uint32_t threads = 1;         ///< that may compute a step, at most
-  std::uint32_t tile_rows = 0;       ///< that matrices are multiplied by at a time; 0: no tiles
+  std::uint32_t threads = 1;         ///< the most threads that may compute a step
+  std::uint32_t tile_rows = 0;       ///< rows that a matrix multiplication takes at a time; 0: no tiles
   std::uint32_t vocabulary_size = 0;
-  std::uint32_t longest_token = 0;  ///< bytes of text that one may stand for, at most; 0: unknown
+  std::uint32_t longest_token = 0;  ///< the most bytes of text that one token may stand for; 0: unknown
   bool has_chat_template = false;
-  std::string tokenizer_info = "{}";   ///< for clients that make prompts themselves, as JSON
-  bool adds_bos = false;               ///< an empty prompt is one token long then
-  std::optional<InfillTokens> infill;  ///< absent: it was not made for that
-  std::string file;                    ///< that it was loaded from; empty: none
-  SamplingNumbers sampling;            ///< what that file says
-  std::vector<std::string> remarks;    ///< what it says and is not heeded, for the log
-  std::vector<std::string> notes;      ///< what else is otherwise than one may expect, for the log
+  std::string tokenizer_info = "{}";   ///< for clients that build prompts themselves, as JSON
+  bool adds_bos = false;               ///< then even an empty prompt is one token long
+  std::optional<InfillTokens> infill;  ///< absent: the model was not trained for infilling
+  std::string file;                    ///< the file it was loaded from; empty: none
+  SamplingNumbers sampling;            ///< the file's recommendations
+  std::vector<std::string> remarks;    ///< statements of the file that are ignored, for the log
+  std::vector<std::string> notes;      ///< other facts that may surprise, for the log
 };
 
-/// What may come next, by a grammar. Belongs to one thread at a time.
+/// The tokens that a grammar allows next. Belongs to one thread at a time.
 class TokenConstraint {
  public:
   virtual ~TokenConstraint() = default;
   virtual std::unique_ptr<TokenConstraint> clone() const = 0;
-  /// Memory that a clone takes, about.
+  /// Memory that a clone takes, approximately.
   virtual std::size_t bytes() const = 0;
   virtual bool allows(TokenId token) const = 0;
-  /// Sets the logits of what is not allowed to minus infinity. One token that is; nothing: the format
-  /// contradicts itself, there is no way on.
+  /// Sets the logits of forbidden tokens to minus infinity. Returns an allowed token; nothing when none is
+  /// allowed, because the format contradicts itself.
   virtual std::optional<TokenId> mask(std::span<float> logits) const = 0;
-  /// Only what it allows.
+  /// Advances the grammar by `token`, which it must allow.
   virtual void accept(TokenId token) = 0;
 };
 
-/// Takes apart what a chat model writes: content, reasoning, tool calls. Belongs to one choice and thread.
+/// Splits a chat model's output into content, reasoning and tool calls. Belongs to one choice and one thread.
 class ChatParser {
  public:
   virtual ~ChatParser() = default;
   /// Adds `event`'s text, and leaves in `event` what is new of each kind. At the end (`event.finish` is set)
-  /// whatever was held back comes out.
+  /// text that was held back is released.
   virtual void parse(TokenEvent& event) = 0;
 };
 
-/// A conversation, made a prompt by the model's template, and what follows from it.
+/// A conversation turned into a prompt by the model's template, and what the template implies for the answer.
 struct RenderedChat {
   std::string text;
-  /// Begins and ends of parts of it, in order, in which no special token is written, whatever it looks like;
-  /// each is read by itself.
+  /// The parts of `text`, in order, as begin and end, whose bytes never become special tokens, whatever they
+  /// look like; each part is tokenized separately.
   std::vector<std::pair<std::size_t, std::size_t>> plain;
-  std::unique_ptr<TokenConstraint> constraint;               ///< null: anything goes
+  std::unique_ptr<TokenConstraint> constraint;               ///< null: unconstrained
   std::function<std::unique_ptr<ChatParser>()> make_parser;  ///< empty: text is content
-  std::vector<std::string> stop;                             ///< texts that end the answer, too
+  std::vector<std::string> stop;                             ///< further texts that end the answer
 };
 
-/// A loaded model with its key-value cache: tokens in, logits out. Tokenizing, templates and facts
-/// are thread-safe; the rest belongs to the one thread that runs the engine's steps.
+/// A loaded model with its key-value cache: tokens in, logits out. Tokenizing, templates and facts are
+/// thread-safe; everything else belongs to the one thread that runs the engine's steps.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -112,32 +112,34 @@ class Backend {
                                                 bool parse_special) const = 0;
   /// The bytes of a token, which may be part of a character; special tokens have none.
   virtual std::string_view piece(TokenId token) const = 0;
-  /// As the vocabulary writes it, special tokens too: "<|im_end|>", "Ġhello".
+  /// The token as the vocabulary spells it, special tokens included: "<|im_end|>", "Ġhello".
   virtual std::string_view written(TokenId token) const = 0;
   virtual bool ends_generation(TokenId token) const = 0;
   virtual std::span<const TokenId> end_tokens() const = 0;
-  /// The conversation as a prompt that ends where the assistant's turn begins. kInvalidArgument when there is
-  /// no template, or it refuses the messages, the tools or the format.
+  /// Turns the conversation into a prompt that ends where the assistant's turn begins. Errors:
+  /// kInvalidArgument when there is no template, or the template refuses the messages, the tools or the
+  /// format.
   virtual Result<RenderedChat> render_chat(const ChatPrompt& chat, const OutputFormat& format) const = 0;
-  /// Of a format that is not kText, outside of a chat. kInvalidArgument: what is wrong with its definition.
+  /// Makes the constraint of a format other than kText, outside a chat. Errors: kInvalidArgument, saying what
+  /// is wrong with its definition.
   virtual Result<std::unique_ptr<TokenConstraint>> make_constraint(const OutputFormat& format) const = 0;
 
-  /// Computes a step by so many threads, the caller's included: 1 … facts().threads.
+  /// Computes a step on `threads` threads, the caller's included: 1 … facts().threads.
   virtual DecodeStatus decode(std::span<const BatchRow> rows, std::uint32_t threads) = 0;
-  /// Of row `i` of the last step, which wanted them. Valid until the next step; the caller may change them.
+  /// The logits of row `i` of the last step, which must have asked for them. Valid until the next step; the
+  /// caller may change them.
   virtual std::span<float> logits(std::size_t row) = 0;
-  /// Shares, forgets, saves or restores cells. What cannot be restored makes the next step of its sequence
-  /// fail.
+  /// Shares, forgets, saves or restores cells. If a restore fails, the next step of its sequence fails.
   virtual void apply(const KvOperation& operation) = 0;
 
-  /// Makes a running `decode` return kAborted soon; thread-safe. Stays set until cleared.
+  /// Makes a running `decode` return kAborted soon; thread-safe. Stays set until it is cleared.
   std::atomic<bool> abort{false};
 };
 
-/// Is told 0 … 1; false when nobody wants the model any more.
+/// Gets the progress, 0 … 1; returns false when the model is no longer wanted.
 using LoadProgress = std::function<bool(double)>;
-/// Loads a model; runs on the engine's thread, so it may take its time. Asks `progress` some times a second,
-/// and ends soon when it says no.
+/// Loads a model; runs on the engine's thread, so it may block. Calls `progress` several times a second and
+/// ends soon after it returns false.
 using BackendLoader = std::function<Result<std::unique_ptr<Backend>>(const LoadProgress& progress)>;
 
 /// Chooses tokens for one choice of one request. Belongs to the engine's thread.
@@ -147,9 +149,9 @@ class TokenSampler {
 
   /// The next token after `logits` (of the whole vocabulary; changed). `index` counts the tokens of the
   /// choice: the draw is a function of seed, choice and index alone, so that a generation does not depend on
-  /// what else runs and can be continued by anybody. Nothing: no token is allowed.
+  /// other requests and can be continued on any machine. Nothing: no token is allowed.
   virtual std::optional<TokenId> sample(std::span<float> logits, std::uint64_t index) = 0;
-  /// Tells penalties what was chosen.
+  /// Tells the penalties which token was chosen.
   virtual void accept(TokenId token) = 0;
 };
 
@@ -159,10 +161,10 @@ struct SamplerSetup {
   std::uint32_t choice;
   std::uint32_t vocabulary_size;
   std::span<const std::pair<TokenId, float>> logit_bias;
-  std::span<const TokenId> allowed;              ///< no others; empty: all. Outlives the sampler
-  std::span<const std::vector<TokenId>> banned;  ///< must not come one behind the other; likewise
-  std::span<const TokenId> prompt;               ///< repetition_penalty counts it, as vLLM does
-  std::span<const TokenId> answer;  ///< generated before: for penalties; `constraint` knows it already
+  std::span<const TokenId> allowed;              ///< no other tokens; empty: all. Must outlive the sampler
+  std::span<const std::vector<TokenId>> banned;  ///< forbidden in this order. Must outlive the sampler
+  std::span<const TokenId> prompt;               ///< counted by repetition_penalty, as in vLLM
+  std::span<const TokenId> answer;  ///< generated before: for penalties; `constraint` has accepted it already
   std::unique_ptr<TokenConstraint> constraint;
 };
 using SamplerFactory = std::function<std::unique_ptr<TokenSampler>(SamplerSetup)>;

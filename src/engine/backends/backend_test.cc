@@ -1,4 +1,4 @@
-// The conformance suite of Backend, over every implementation: what the scheduler relies on.
+// The conformance suite of Backend, run over every implementation: the rules that the scheduler relies on.
 #include "engine/backends/backend.h"
 
 #include "engine/backends/llama/llama_backend.h"
@@ -45,7 +45,7 @@ class BackendConformance : public ::testing::TestWithParam<Implementation> {
   static KvOperation forget(std::int32_t sequence, std::uint32_t begin = 0) {
     return {.from = sequence, .begin = begin};
   }
-  /// Computes `tokens` from `position` on; the greedy next token.
+  /// Computes `tokens` from `position` on; returns the greedy next token.
   TokenId feed(std::int32_t sequence, const std::vector<TokenId>& tokens, std::int32_t position = 0) {
     std::vector<BatchRow> rows;
     for (const TokenId token : tokens) rows.push_back({token, position++, sequence, false});
@@ -57,7 +57,7 @@ class BackendConformance : public ::testing::TestWithParam<Implementation> {
     const auto logits = backend_->logits(row);
     return static_cast<TokenId>(std::ranges::max_element(logits) - logits.begin());
   }
-  /// `count` greedy tokens behind `prompt`.
+  /// `count` greedy tokens after `prompt`.
   std::vector<TokenId> generate(std::int32_t sequence, std::vector<TokenId> prompt, int count) {
     std::vector<TokenId> out = {feed(sequence, prompt)};
     auto position = static_cast<std::int32_t>(prompt.size());
@@ -104,7 +104,7 @@ TEST_P(BackendConformance, SaysTheSameWhateverThreadsComputeAStep) {
 TEST_P(BackendConformance, SaysTheSameAloneAndInABatch) {
   const auto alone = generate(0, tokens("Hello there"), 8);
   backend_->apply(forget(0));
-  // Beside another sequence, one token of each a step.
+  // Beside another sequence, one token of each per step.
   auto mine = tokens("Hello there");
   auto other = tokens("Something else");
   TokenId next_mine = feed(1, mine);
@@ -218,7 +218,7 @@ TEST_P(BackendConformance, AFullCacheRefusesAndChangesNothing) {
   for (std::int32_t i = 0; i < 64; ++i) rows.push_back({65, filled + i, 7, i == 63});
   EXPECT_EQ(backend_->decode(rows, 1), DecodeStatus::kNoRoom);
   backend_->apply(forget(7));
-  // The first sequence is as it was, and there is room again.
+  // The first sequence is unchanged, and there is room again.
   std::vector<TokenId> said = {first};
   auto position = static_cast<std::int32_t>(tokens("Hello").size());
   while (said.size() < expected.size()) said.push_back(feed(0, {said.back()}, position++));

@@ -16,15 +16,15 @@ class KvCache::Node {
   std::vector<TokenId> tokens;
   std::unordered_multimap<std::uint64_t, std::unique_ptr<Node>> children;
   std::uint32_t depth = 0;         // blocks from the root to here, this one included
-  std::int32_t id = -1;            // of a leaf: its sequence in the backend
+  std::int32_t id = -1;            // the sequence id of a leaf in the backend
   std::uint32_t pins = 0;          // running sequences whose deepest node this is
-  std::uint32_t pinned_below = 0;  // children on whose path somebody runs
+  std::uint32_t pinned_below = 0;  // children whose path a running sequence has pinned
   std::uint64_t last_used = 0;
 
   bool is_root() const { return parent == nullptr; }
   bool leaf() const { return children.empty(); }
   bool in_use() const { return pins > 0 || pinned_below > 0; }
-  /// An id that has the cells of the path to here: any leaf's below.
+  /// An id that holds the cells of the path to here: that of any leaf below.
   std::int32_t holder() const {
     const Node* node = this;
     while (!node->leaf()) node = node->children.begin()->second.get();
@@ -38,7 +38,7 @@ KvCache::KvCache(const KvLimits& limits) : limits_(limits), root_(std::make_uniq
 }
 
 KvCache::~KvCache() {
-  // Level by level: a chain of thousands of blocks would recurse as deep.
+  // Iterative: a chain of thousands of blocks would recurse as deep.
   std::vector<std::unique_ptr<Node>> doomed;
   doomed.push_back(std::move(root_));
   while (!doomed.empty()) {
@@ -74,7 +74,7 @@ std::uint32_t KvCache::match(std::uint64_t salt, std::span<const TokenId> tokens
 }
 
 void KvCache::touch(Node* node) {
-  // The path too: what a deep block needs must not look older than it.
+  // The path too: a block must not look older than the deeper blocks that need it.
   for (; !node->is_root(); node = node->parent) {
     if (node->leaf() && !node->in_use()) {
       evictable_.erase(node->last_used);
@@ -130,7 +130,7 @@ bool KvCache::evict_one(KvOperations& operations) {
 }
 
 std::int32_t KvCache::take_id(KvOperations& operations) {
-  // Evicting one block of a long leaf frees no id; going on does, or there is nothing left.
+  // Evicting one block of a long leaf frees no id; continuing does, until nothing is left to evict.
   while (free_ids_.empty() && evict_one(operations)) {
   }
   if (free_ids_.empty()) return -1;
@@ -194,7 +194,7 @@ std::uint32_t KvCache::known(std::uint64_t salt, std::span<const TokenId> tokens
 void KvCache::reload(Lease& lease, std::uint64_t salt, std::span<const TokenId> tokens,
                      KvOperations& operations) {
   const std::vector<std::uint64_t> serials = spilled_behind(*lease.deepest, salt, tokens);
-  // Before room is made: what goes for that is spilled, too, and must not push them out.
+  // First, before make_room() spills other blocks, which could push these out.
   for (const std::uint64_t serial : serials) spilled_.take(serial);
   bool room = true;
   for (const std::uint64_t serial : serials) {
@@ -207,7 +207,7 @@ void KvCache::reload(Lease& lease, std::uint64_t salt, std::span<const TokenId> 
                             .end = lease.computed + kBlock,
                             .state = state});
       advance(lease, salt, tokens, kBlock, operations);
-      // What was spilled behind it is found by its number.
+      // The spilled blocks after this one are found by its serial number.
       if (lease.shared == lease.computed) lease.deepest->serial = serial;
     }
     operations.push_back({.kind = KvOperation::Kind::kDrop, .state = state});
@@ -223,7 +223,7 @@ KvCache::Lease KvCache::fork(const Lease& parent, KvOperations& operations) {
                         .to = id,
                         .begin = 0,
                         .end = parent.computed});
-  // The rest of the parent's last block is really shared, too; counting it twice errs on the safe side.
+  // The rest of the parent's last block is shared, too; counting it twice errs on the safe side.
   private_cells_ += parent.computed - parent.shared;
   Lease child = parent;
   child.sequence = id;
@@ -239,7 +239,7 @@ KvCache::Node* KvCache::add_child(Node& parent, std::span<const TokenId> block, 
     if (fresh < 0) return nullptr;
   }
   KvOperation share{.kind = KvOperation::Kind::kShare, .from = from, .to = fresh, .begin = 0, .end = end};
-  // A leaf grows; taking an id may just have made one of the parent.
+  // A leaf is extended in place; take_id() may just have made the parent a leaf.
   if (!parent.is_root() && parent.leaf()) {
     if (fresh >= 0) free_ids_.push_back(fresh);
     share.to = std::exchange(parent.id, -1);
@@ -273,7 +273,7 @@ void KvCache::advance(Lease& lease, std::uint64_t salt, std::span<const TokenId>
     const auto block = tokens.subspan(lease.shared, kBlock);
     Node* child = find_child(*lease.deepest, salt, block);
     if (child != nullptr) {
-      // Somebody else computed the same beside us: one copy is enough.
+      // Another sequence computed the same block meanwhile: one copy is enough.
       const std::uint32_t end = lease.shared + kBlock;
       operations.push_back({.from = lease.sequence, .begin = lease.shared, .end = end});
       operations.push_back({.kind = KvOperation::Kind::kShare,
@@ -283,7 +283,7 @@ void KvCache::advance(Lease& lease, std::uint64_t salt, std::span<const TokenId>
                             .end = end});
     } else {
       child = add_child(*lease.deepest, block, salt, lease.sequence, operations);
-      if (child == nullptr) return;  // no id is left; it stays private
+      if (child == nullptr) return;  // no id is left; the block stays private
     }
     pin(child);
     unpin(lease.deepest);

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::uint32_t kBlock = KvCache::kBlock;
 
-/// What a backend's unified cache does with operations, cell by cell.
+/// Does to cells what a backend's unified cache does.
 class Cells {
  public:
   void apply(KvOperations& operations) {
@@ -51,7 +51,7 @@ class Cells {
     Cell& cell = cells_.emplace_back(Cell{position, token, {}});
     cell.owners.set(static_cast<std::size_t>(sequence));
   }
-  /// The tokens that a sequence sees, if they are a gapless beginning without duplicates.
+  /// The tokens that a sequence sees, if they form a beginning without gaps and duplicates.
   std::optional<std::vector<TokenId>> seen_by(std::int32_t sequence) const {
     std::vector<std::optional<TokenId>> by_position;
     for (const Cell& cell : cells_) {
@@ -88,7 +88,7 @@ std::vector<TokenId> tokens_from(TokenId first, std::uint32_t count) {
 
 class KvCacheTest : public ::testing::Test {
  protected:
-  /// Runs `tokens` through the cache from beginning to end.
+  /// Runs `tokens` through the cache from the first to the last.
   void run(KvCache& cache, const std::vector<TokenId>& tokens) {
     KvOperations operations;
     auto lease = cache.open(0, tokens, operations);
@@ -98,7 +98,7 @@ class KvCacheTest : public ::testing::Test {
     cache.advance(lease, 0, tokens, count, operations);
     cache.close(lease, operations);
   }
-  /// Runs them and forgets them for want of room; so many tokens are kept aside.
+  /// Runs all of them and evicts them for lack of room; up to `kept` tokens are spilled.
   void spill(KvCache& cache, std::uint64_t kept, const std::vector<std::vector<TokenId>>& all) {
     KvOperations operations;
     cache.spill(kept, operations);
@@ -134,7 +134,7 @@ TEST_F(KvCacheTest, ForgetsTheLeastRecentlyUsedFirst) {
   run(cache, a);
   run(cache, b);
   run(cache, a);
-  run(cache, c);  // 32 kept each, and one more while it runs: b's last block goes
+  run(cache, c);  // 32 kept tokens each, and one more while c runs: b's last block is evicted
   EXPECT_EQ(cache.match(0, a), 32U);
   EXPECT_EQ(cache.match(0, b), 16U);
   EXPECT_EQ(cache.match(0, c), 32U);
@@ -158,7 +158,7 @@ TEST_F(KvCacheTest, NeverForgetsWhatASequenceUses) {
 TEST_F(KvCacheTest, FreesAnIdWhenAllAreTaken) {
   KvCache cache({.cells = 10'000, .sequences = 3});
   for (TokenId i = 0; i < 50; ++i) run(cache, tokens_from(i * 1000, 100));
-  EXPECT_EQ(cache.kept_cells(), 2 * 96U);  // the third id is for who runs
+  EXPECT_EQ(cache.kept_cells(), 2 * 96U);  // the third id is for the running sequence
 }
 
 TEST_F(KvCacheTest, CanBeToldToKeepNothing) {
@@ -217,15 +217,15 @@ TEST_F(KvCacheTest, WhatComesBackIsFoundByWhatWasSpilledBehindIt) {
 TEST_F(KvCacheTest, WhatIsComputedAgainIsFoundByWhatWasSpilledBehindIt) {
   KvCache cache({.cells = 128, .sequences = 8});
   const auto a = tokens_from(0, 65);
-  spill(cache, 48, {a});  // the deepest of four blocks has no room
+  spill(cache, 48, {a});  // there is no room for the deepest of four blocks
   EXPECT_EQ(cache.known(0, a), 48U);
   run(cache, tokens_from(0, 17));
   EXPECT_EQ(cache.match(0, a), 16U);
   EXPECT_EQ(cache.known(0, a), 48U);
 }
 
-/// Sequences that share beginnings open, advance, fork and close at random in a cache far too small; a model
-/// of the backend applies every operation and is looked at after each.
+/// Sequences with common beginnings open, advance, fork and close at random in a cache far too small; a model
+/// of the backend applies every operation and is checked after each.
 class Simulation {
  public:
   explicit Simulation(std::uint64_t seed) : random_(seed) { cache_.spill(spilled_, operations_); }
@@ -269,7 +269,7 @@ class Simulation {
 
  private:
   void open() {
-    // Few alphabets, so that beginnings meet.
+    // Few different tokens, so that prefixes coincide.
     std::vector<TokenId> tokens(2 + random_.below(120));
     for (TokenId& token : tokens) token = random_.below(40) == 0 ? 2 : 1;
     Live live{random_.below(2), std::move(tokens), {}};

@@ -5,18 +5,18 @@
 
 namespace autoglm::engine {
 
-/// Something to do to the backend's cells. Sharing and forgetting are metadata only and cost microseconds;
+/// An operation on the backend's cells. Sharing and forgetting change only metadata and cost microseconds;
 /// saving and restoring copy.
 struct KvOperation {
   enum class Kind : std::uint8_t {
-    kShare,    ///< `to` gets the cells that `from` has at positions begin … end-1
+    kShare,    ///< `to` gets the cells of `from` at positions begin … end-1
     kForget,   ///< `from` gives up its cells at positions begin … end-1
-    kSave,     ///< what `from` has at positions begin … end-1 is copied aside, as `state`
-    kRestore,  ///< `to` gets cells of its own at positions begin … end-1, filled from `state`
-    kDrop      ///< `state` is not needed any more
+    kSave,     ///< the cells of `from` at positions begin … end-1 are copied to `state`
+    kRestore,  ///< `to` gets new cells at positions begin … end-1, filled from `state`
+    kDrop      ///< `state` is no longer needed
   };
   static constexpr std::uint32_t kToTheEnd = ~0U;
-  /// Cells that a kRestore may need beyond those that it fills, for a moment.
+  /// Cells that a kRestore may briefly need beyond those that it fills.
   static constexpr std::uint32_t kPiece = 64;
 
   Kind kind = Kind::kForget;

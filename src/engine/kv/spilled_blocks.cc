@@ -11,7 +11,7 @@ std::uint64_t BlockKey::hash() const {  // FNV-1a
   return hash ^ (hash >> 29);
 }
 
-/// Apart from the states of preempted sequences, which their scheduler counts from 1.
+/// Distinct from the states of preempted sequences, which the scheduler numbers from 1.
 std::uint64_t SpilledBlocks::state_of(std::uint64_t serial) { return (std::uint64_t{1} << 63) | serial; }
 
 void SpilledBlocks::limit(std::uint64_t tokens, KvOperations& operations) {

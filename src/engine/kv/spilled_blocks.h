@@ -12,30 +12,30 @@
 
 namespace autoglm::engine {
 
-/// What makes a block of a prefix what it is: its tokens, behind others. Each block has a serial number of
-/// its own; a first block's parent is 0.
+/// The identity of a prefix block: its tokens and the block before it. Each block has its own serial number;
+/// the parent of a first block is 0.
 struct BlockKey {
   std::uint64_t parent = 0;
   std::uint64_t salt = 0;
   std::span<const TokenId> tokens;
 
-  /// Equality is checked beside it, so that a collision costs time and nothing else.
+  /// Equality is checked as well, so that a collision only costs time.
   std::uint64_t hash() const;
 };
 
-/// Blocks that the cache had no room for, as states in memory. When there are too many the least recently
-/// used go. One thread.
+/// Blocks that the cache had no room for, as states in memory. When there are too many, the least recently
+/// used are dropped. One thread.
 class SpilledBlocks {
  public:
-  /// Keeps no more than so many tokens from now on; at first none.
+  /// Keeps at most `tokens` from now on; at first none.
   void limit(std::uint64_t tokens, KvOperations& operations);
 
-  /// Saves a block, whose tokens `from` has from position `begin` on; not again if it is here.
+  /// Saves a block, whose tokens `from` holds from position `begin` on, unless it is saved already.
   void put(const BlockKey& key, std::uint64_t serial, std::int32_t from, std::uint32_t begin,
            KvOperations& operations);
-  /// A block's serial number, if it is here.
+  /// The block's serial number, if it is saved.
   std::optional<std::uint64_t> find(const BlockKey& key) const;
-  /// Gives a block away: its state is the caller's to restore and drop.
+  /// Hands a block over: the caller restores and drops its state.
   void take(std::uint64_t serial) { erase(by_serial_.at(serial)); }
   static std::uint64_t state_of(std::uint64_t serial);
   void clear(KvOperations& operations) { shrink(0, operations); }

@@ -45,7 +45,7 @@ TEST_F(SpilledBlocksTest, ABlockIsItsTokensBehindOthers) {
 TEST_F(SpilledBlocksTest, TheOldestGo) {
   blocks_.limit(48, operations_);
   for (std::uint64_t serial : {1, 2, 3}) put(serial, 10 * serial);
-  put(1, 10);  // is here: new again, but not saved again
+  put(1, 10);  // already saved: used again, but not saved again
   EXPECT_EQ(operations_.size(), 3U);
   put(4, 40);
   EXPECT_EQ(operations_[3], (KvOperation{.kind = Kind::kDrop, .state = SpilledBlocks::state_of(2)}));

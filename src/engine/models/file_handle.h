@@ -6,7 +6,7 @@
 
 namespace autoglm::engine {
 
-/// An open file's descriptor, or -1; closes it.
+/// Owns an open file's descriptor, or -1.
 class FileHandle {
  public:
   explicit FileHandle(int descriptor) : descriptor_(descriptor) {}

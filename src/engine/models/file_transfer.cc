@@ -12,9 +12,9 @@ namespace autoglm::engine {
 
 namespace {
 
-constexpr std::uint64_t kSpare = 16ULL << 20U;         // left on a disk, for others
-constexpr std::uint64_t kRoomInterval = 64ULL << 20U;  // bytes between looks at the room on the disk
-constexpr unsigned kMaxAttempts = 100;                 // of one file, whatever they bring
+constexpr std::uint64_t kSpare = 16ULL << 20U;         // space on the disk that is left free for other uses
+constexpr std::uint64_t kRoomInterval = 64ULL << 20U;  // bytes between checks of the free space
+constexpr unsigned kMaxAttempts = 100;                 // for one file, whether or not they make progress
 
 Error error_of(ErrorCode code, std::string message) {
   return Error{.code = code, .origin = Origin::kEndpoint, .message = std::move(message)};
@@ -35,7 +35,7 @@ Result<void> FileTransfer::check_room(const PartialFile& partial) const {
           file_.path, shown_bytes(wanted), target_.parent_path().string(), shown_bytes(*room)));
 }
 
-/// Before anything is put behind it: what it is, if that is to be known at all.
+/// Checks the format before any bytes are written, as far as the file's beginning shows it.
 Result<void> FileTransfer::check_beginning(PartialFile& partial, std::string_view bytes) {
   if (partial.bytes() > 0 || bytes.empty()) return {};
   auto checked =
@@ -45,7 +45,7 @@ Result<void> FileTransfer::check_beginning(PartialFile& partial, std::string_vie
   return checked;
 }
 
-/// Makes the file ready for the body of `answer`; false when there is nothing to read from it.
+/// Prepares the file for the body of `answer`; false when there is nothing to read from it.
 Result<bool> FileTransfer::prepare(PartialFile& partial, const HubClient::Answer& answer,
                                    const Verdict& verdict) {
   using enum Verdict::Step;
@@ -61,7 +61,7 @@ Result<bool> FileTransfer::prepare(PartialFile& partial, const HubClient::Answer
     return false;
   }
   if (!file_.bytes) file_.bytes = verdict.total;
-  // What a hub stated when this part of it came holds for the rest.
+  // A digest that the hub stated with an earlier part also holds for the rest.
   if (file_.sha256.empty() && verdict.step != kRestart) file_.sha256 = noted;
   if (verdict.step == kComplete) return false;
   if (verdict.step == kRestart)
@@ -81,7 +81,7 @@ Task<FileTransfer::Attempt> FileTransfer::receive(PartialFile& partial, http::Cl
   while (true) {
     const auto count = co_await response.read(buffer);
     const bool ended = !count || *count == 0;
-    // The first bytes wait until they are enough to tell what they are.
+    // The first bytes are held back until they are enough to recognize the format.
     if (partial.bytes() > 0 || buffer.size() >= kFormatBytes || ended) {
       if (auto checked = check_beginning(partial, buffer); !checked) co_return Attempt{fail(checked.error())};
       if (auto written = partial.append(buffer); !written) co_return Attempt{fail(written.error())};
@@ -149,10 +149,10 @@ Task<FileTransfer::Attempt> FileTransfer::attempt(PartialFile& partial) {
   co_return Attempt{fail(error_of(ErrorCode::kBadGateway, "what was here did not fit")), true};
 }
 
-/// An earlier pull's bytes are part of the digest.
+/// Feeds the bytes of an earlier pull to the digest.
 Task<Result<void>> FileTransfer::read_what_is_there(PartialFile& partial) {
   if (partial.bytes() > 0 && !partial.note().resumable(file_.sha256)) {
-    // The script that fetches the default model keeps no notes; a digest will tell.
+    // The script that fetches the default model writes no notes; here the digest decides in the end.
     const bool unnoted =
         partial.note().sha256.empty() && partial.note().etag.empty() && !file_.sha256.empty();
     if (!unnoted) {
@@ -192,7 +192,7 @@ Task<Result<void>> FileTransfer::run() {
   if (!partial) co_return fail(partial.error());
   if (auto read = co_await read_what_is_there(*partial); !read) co_return fail(read.error());
   to_.done = partial->bytes();
-  unsigned failed = 0;  // in a row, without a byte
+  unsigned failed = 0;  // in a row without a byte
   for (unsigned tries = 1;; ++tries) {
     const std::uint64_t before = partial->bytes();
     Attempt tried = co_await attempt(*partial);

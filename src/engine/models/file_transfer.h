@@ -9,8 +9,8 @@
 
 namespace autoglm::engine {
 
-/// Fetches one file: attempt after attempt, each from where the last one broke off, until it is whole and
-/// verified. Of one loop, which it blocks while it writes.
+/// Fetches one file in several attempts, each resuming where the last one broke off, until the file is
+/// complete and verified. Belongs to one loop, which it blocks while it writes.
 class FileTransfer {
  public:
   struct Dependencies {
@@ -18,7 +18,7 @@ class FileTransfer {
     const HubSettings& settings;
     const PullHooks& hooks;
     const RetryPolicy& retries;
-    std::uint64_t& done;  ///< bytes of the file that are here, for whoever shows them
+    std::uint64_t& done;  ///< bytes of the file that have arrived, for progress reports
   };
 
   FileTransfer(const ModelName& name, ListedFile file, std::filesystem::path target,
@@ -28,7 +28,7 @@ class FileTransfer {
   Task<Result<void>> run();
 
  private:
-  /// How an attempt ended: `again` after an error that may pass.
+  /// The outcome of an attempt; `again` after an error that may pass.
   struct Attempt {
     Result<void> outcome;
     bool again = false;

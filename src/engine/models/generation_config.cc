@@ -19,7 +19,7 @@ namespace json = boost::json;
 
 constexpr std::size_t kMostBytes = 1 << 20;
 
-/// vLLM's and transformers' word for no limit is -1 in some versions, 0 in others.
+/// "No limit" is -1 in some versions of vLLM and transformers, 0 in others.
 double as_we_write_it(std::string_view name, double value) {
   return name == "top_k" && value < 0 ? 0 : value;
 }

@@ -11,7 +11,7 @@
 namespace autoglm::engine {
 namespace {
 
-// As Qwen publishes it.
+// As published by Qwen.
 constexpr std::string_view kQwen = R"({
   "bos_token_id": 151643,
   "pad_token_id": 151643,

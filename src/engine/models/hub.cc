@@ -30,7 +30,7 @@ std::string percent_encoded(std::string_view text) {
   return out;
 }
 
-/// `base`, which may end in a path of its own, and behind it `target`.
+/// `base`, which may have a path, with `target` appended.
 http::Url below(http::Url base, const std::string& target) {
   while (base.target.ends_with('/')) base.target.pop_back();
   base.target += target;
@@ -50,7 +50,7 @@ std::optional<std::uint64_t> number_of(const json::object& object, std::string_v
   return error ? std::nullopt : std::optional(number);
 }
 
-/// A sha256 in hex, or nothing: a hub's other words are no digests.
+/// A sha256 in hex; empty for any other value, which is not a digest.
 std::string sha256_of(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   const bool hex = text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
@@ -59,7 +59,7 @@ std::string sha256_of(std::string text) {
 
 ListedFile of_hugging_face(const json::object& entry) {
   ListedFile file{.path = text_of(entry, "path"), .bytes = number_of(entry, "size")};
-  // `oid` of the entry itself is git's name for a pointer; the file's digest is the one below `lfs`.
+  // An entry's own `oid` is git's name for a pointer; the file's digest is the `oid` below `lfs`.
   if (const json::value* lfs = entry.if_contains("lfs"); lfs != nullptr && lfs->is_object()) {
     file.sha256 = sha256_of(text_of(lfs->as_object(), "oid"));
     if (const auto bytes = number_of(lfs->as_object(), "size")) file.bytes = bytes;
@@ -86,7 +86,7 @@ Result<http::Url> endpoint(const std::map<std::string, std::string>& environment
 }  // namespace
 
 Result<HubSettings> HubSettings::from(const std::map<std::string, std::string>& environment) {
-  // The names in lower case are older and win, as in curl.
+  // The lower-case names are older and take precedence, as in curl.
   const auto variable = [&](const char* small, const char* large) -> std::string {
     for (const char* name : {small, large}) {
       const auto found = environment.find(name);

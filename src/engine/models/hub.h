@@ -13,35 +13,35 @@
 
 namespace autoglm::engine {
 
-/// Where models are fetched from, and who asks.
+/// The hubs from which models are fetched, and the credentials for them.
 struct HubSettings {
   http::Url hugging_face;
   http::Url model_scope;
-  std::string hf_token;  ///< for the origin of `hugging_face` alone
+  std::string hf_token;  ///< sent only to the origin of `hugging_face`
   http::ProxyRules proxies;
 
-  /// From HF_ENDPOINT, HF_TOKEN, MODELSCOPE_ENDPOINT and the proxies' variables. Errors: kInvalidArgument
-  /// that names the variable.
+  /// From HF_ENDPOINT, HF_TOKEN, MODELSCOPE_ENDPOINT and the proxies' variables. Errors: kInvalidArgument,
+  /// naming the variable.
   static Result<HubSettings> from(const std::map<std::string, std::string>& environment);
 };
 
-/// Questions to hubs, and what their answers say. Pure.
+/// Requests to hubs and the meaning of their answers. Pure.
 namespace hub {
 
-/// The address that lists the files of a hub's repository.
+/// The URL that lists the files of a hub's repository.
 http::Url listing_url(const HubSettings& settings, const ModelName& name);
-/// The address of one of them; of a kUrl, of the file beside it that is called so.
+/// The URL of one of these files; for a kUrl, of the file named `path` beside it.
 http::Url file_url(const HubSettings& settings, const ModelName& name, std::string_view path);
 
-/// The files of a listing. Errors: kBadGateway for something else.
+/// The files of a listing. Errors: kBadGateway, it is not a listing.
 Result<std::vector<ListedFile>> read_listing(const ModelName& name, std::string_view body);
-/// The address of the next page of a listing, from its Link header; empty: that was all.
+/// The URL of a listing's next page, from its Link header; empty: this was the last one.
 std::string next_page(std::string_view link);
 
-/// Why a hub refuses, and what to do: for an answer that is neither the file nor worth another try.
+/// The error for an answer that is neither the file nor worth a retry: why the hub refuses, and what to do.
 Error refusal(const ModelName& name, const http::Url& url, int status, bool with_token);
 
-/// The address, as people may see it: without its query, where secrets are.
+/// The URL as it may be shown: without its query, which may hold secrets.
 std::string shown(const http::Url& url);
 
 }  // namespace hub

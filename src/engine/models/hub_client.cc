@@ -16,7 +16,7 @@ bool is_redirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-/// The hub names the content before it sends elsewhere for it; only its own word counts.
+/// The hub states the content's digest before it redirects; only the hub's own statement counts.
 std::string linked_sha256(const http::HeaderView& headers) {
   std::string_view etag = headers.find("x-linked-etag").value_or("");
   if (etag.size() >= 2 && etag.starts_with('"') && etag.ends_with('"'))

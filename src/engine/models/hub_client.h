@@ -12,21 +12,21 @@
 
 namespace autoglm::engine {
 
-/// Gets what hubs have: through proxies, along redirects, with the token where it belongs and nowhere else.
-/// One loop's.
+/// Requests to hubs: through proxies, along redirects, with the token only for the hub that it belongs to.
+/// Belongs to one loop.
 class HubClient {
  public:
   HubClient(BlockingPool& pool, const HubSettings& settings) : pool_(pool), settings_(settings) {}
 
   struct Answer {
     std::unique_ptr<http::ClientResponse> response;
-    http::Url url;            ///< who answered, behind redirects
-    std::string sha256{};     ///< that the hub itself stated on the way; may be empty
-    bool with_token = false;  ///< was sent to who answered
+    http::Url url;            ///< the URL that answered, after redirects
+    std::string sha256{};     ///< stated by the hub itself on the way; may be empty
+    bool with_token = false;  ///< whether the token was sent to `url`
   };
   using Headers = std::vector<std::pair<std::string, std::string>>;
 
-  /// Errors: kUnavailable, kDeadlineExceeded, kBadGateway (a redirect that is none, or from https to http).
+  /// Errors: kUnavailable, kDeadlineExceeded, kBadGateway (a malformed redirect, or one from https to http).
   Task<Result<Answer>> get(http::Url url, Headers headers);
 
  private:

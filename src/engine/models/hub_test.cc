@@ -68,7 +68,7 @@ TEST(Hub, TakesNothingElseForAListing) {
        {"", "<html>", "{}", "[1]", R"({"error":"x"})", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["})
     EXPECT_FALSE(hub::read_listing(name("hf:a/b"), body)) << body;
   EXPECT_FALSE(hub::read_listing(name("modelscope:a/b"), R"({"Code":404,"Data":null})"));
-  // What is no sha256 is no digest.
+  // Anything but a sha256 is not a digest.
   EXPECT_EQ(hub::read_listing(name("hf:a/b"), R"([{"type":"file","path":"x.gguf","lfs":{"oid":"abc"}}])")
                 ->front()
                 .sha256,

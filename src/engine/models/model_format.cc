@@ -10,7 +10,7 @@ namespace autoglm::engine {
 
 namespace {
 
-/// "GGUF" or `\x7fELF`: as a person can read it.
+/// "GGUF" or `\x7fELF`: in readable form.
 std::string shown(std::string_view bytes) {
   std::string out;
   for (const char c : bytes.substr(0, 8)) {
@@ -28,7 +28,7 @@ bool begins_like_a_page(std::string_view bytes) {
          (!rest.empty() && std::isalpha(static_cast<unsigned char>(rest.front())) != 0);
 }
 
-/// What it is, and what to do; empty when nobody knows.
+/// What the file is, and what to do; empty when it is not recognized.
 std::string_view what_else(std::string_view bytes) {
   if (begins_like_a_page(bytes))
     return "is a web page, not a model: a login page, a proxy's, or the page about the file; ask for the "

@@ -51,8 +51,8 @@ Result<ModelName> in_a_hub(Kind kind, std::string_view text, std::string_view re
                    .folder = fs::path(kind == Kind::kModelScope ? "modelscope" : "hf") / repository};
 }
 
-/// The place in the cache repeats the address: scheme, host, path. What a query adds becomes a folder's name,
-/// since it may be long, and secret.
+/// The path in the cache repeats the URL: scheme, host, path. A query becomes the name of a folder, by its
+/// hash, since it may be long, and secret.
 Result<ModelName> at_a_url(std::string_view text) {
   const auto url = http::Url::parse(text.substr(0, text.find('#')));
   if (!url) return fail(url.error());

@@ -34,7 +34,7 @@ std::vector<ListedFile> files_below(const fs::path& folder) {
   return files;
 }
 
-/// Those of `name` and of its neighbours: below the folder of an address there may be those of others.
+/// The files of `name` and its neighbours: the folders below a URL's may belong to other URLs.
 std::vector<ListedFile> files_of(const fs::path& folder, const ModelName& name) {
   std::vector<ListedFile> files = files_below(folder);
   if (name.kind == ModelName::Kind::kUrl)
@@ -44,14 +44,14 @@ std::vector<ListedFile> files_of(const fs::path& folder, const ModelName& name) 
 
 bool is_finished(const ListedFile& file) { return file.path.ends_with(".gguf"); }
 
-/// The model's file that `path` is, or is a part of, or is what has arrived of; nothing for other files.
+/// The model file that `path` is, or of which it is a partial file or a note; empty for other files.
 std::string finished_name(std::string_view path) {
   if (path.ends_with(PartialFile::kNoteSuffix)) path.remove_suffix(PartialFile::kNoteSuffix.size());
   if (path.ends_with(PartialFile::kSuffix)) path.remove_suffix(PartialFile::kSuffix.size());
   return path.ends_with(".gguf") ? std::string(path) : std::string();
 }
 
-/// Those of `files` that `wanted` means, unfinished ones too.
+/// The files among `files` that `wanted` names, unfinished ones too.
 std::vector<ListedFile> meant(const std::vector<ListedFile>& files, const ModelName& name) {
   const std::string& wanted = name.kind == ModelName::Kind::kUrl ? name.file : name.wanted;
   if (wanted.empty() || name.kind == ModelName::Kind::kCatalogue) return files;
@@ -59,7 +59,7 @@ std::vector<ListedFile> meant(const std::vector<ListedFile>& files, const ModelN
   for (const ListedFile& file : files) {
     const std::string finished = finished_name(file.path);
     if (finished.empty()) continue;
-    // Asked one by one, since a part of a split model that lacks others is none to `choose_files`.
+    // Files are tested one by one, since `choose_files` rejects a split model with parts missing.
     const auto split = SplitName::parse(finished);
     const ListedFile whole{.path = split ? split->stem + ".gguf" : finished};
     const auto split_wanted = SplitName::parse(wanted);
@@ -95,7 +95,7 @@ Result<std::optional<fs::path>> in_a_folder(const fs::path& folder) {
                     .reason = "model_not_found"});
 }
 
-/// Of a model's files, finished and not: how much there is.
+/// Summarizes a model's files, finished and unfinished.
 Item describe(const fs::path& folder, const std::vector<ListedFile>& files) {
   Item item;
   std::uint64_t all = 0;
@@ -130,7 +130,7 @@ Item describe(const fs::path& folder, const std::vector<ListedFile>& files) {
   return item;
 }
 
-/// "hf/ORG/REPO/x.gguf" is hf:ORG/REPO:x.gguf, "https/HOST/a/x.gguf" is its address.
+/// "hf/ORG/REPO/x.gguf" becomes hf:ORG/REPO:x.gguf, "https/HOST/a/x.gguf" its URL.
 std::string name_of(const fs::path& path) {
   std::vector<std::string> parts;
   for (const fs::path& part : path) parts.push_back(part.string());
@@ -150,7 +150,7 @@ std::string name_of(const fs::path& path) {
 
 Result<ModelName> ModelStore::name(std::string_view text) {
   std::error_code error;
-  // A hub's name with colons is no path even where a file is called so.
+  // A hub's name with colons is not a path, even if a file has that name.
   return ModelName::parse(text, fs::exists(fs::path(text), error));
 }
 
@@ -180,7 +180,7 @@ std::vector<Item> ModelStore::items() const {
     item.about = entry.about;
     items.push_back(std::move(item));
   }
-  std::map<std::string, std::vector<ListedFile>> others;  // a model's files by its first one
+  std::map<std::string, std::vector<ListedFile>> others;  // a model's files, by its first file
   for (const ListedFile& file : files_below(root_)) {
     const std::string finished = finished_name(file.path);
     if (finished.empty() || of_catalogue.contains(fs::path(finished).begin()->string())) continue;
@@ -225,7 +225,7 @@ Result<std::uint64_t> ModelStore::remove(const ModelName& name) const {
                   fmt::format("cannot remove {}: {}", (where / file.path).string(), error.message()));
     bytes += file.bytes.value_or(0);
   }
-  // The lock's file goes last, and folders that are empty then.
+  // The lock's file goes last, then the folders that have become empty.
   if (const auto left = files_below(where);
       std::ranges::all_of(left, [](const ListedFile& file) { return file.path == CacheLock::kFile; })) {
     std::error_code ignored;

@@ -23,7 +23,7 @@ class ModelStoreTest : public ::testing::Test {
     fs::create_directories((root_ / path).parent_path());
     std::ofstream(root_ / path) << text;
   }
-  /// Its path below the root; "-" when it is not here.
+  /// The path below the root; "-" when the model is not here.
   std::string find(std::string_view text) {
     const auto found = store_.find(ModelStore::name(text).value());
     if (!found) return "! " + found.error().message;

@@ -77,7 +77,7 @@ Result<void> PartialFile::append(std::string_view bytes) {
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) {
       const Error error = failure("write");
-      // What was written of these bytes would not be in the digest.
+      // Bytes of this call that were already written would be missing from the digest.
       static_cast<void>(::ftruncate(file_.get(), static_cast<off_t>(bytes_)));
       return fail(error);
     }

@@ -12,16 +12,15 @@
 
 namespace autoglm::engine {
 
-/// A file that is not whole yet: `NAME.partial`, beside it a note of what it is a part of, and its sha256 as
-/// far as it goes. Becomes `NAME` by `commit` alone. Whoever has one holds the folder's lock. Blocks; one
-/// thread. Errors: kResourceExhausted when there is no room, kUnavailable for other failures of the disk;
-/// both keep it.
+/// An incomplete file: `NAME.partial`, a note beside it about the file it will be, and the running sha256.
+/// Becomes `NAME` only by `commit`. The owner must hold the folder's lock. Blocks; one thread. Errors:
+/// kResourceExhausted when the disk is full, kUnavailable for other disk failures; both keep the file.
 class PartialFile {
  public:
   static constexpr std::string_view kSuffix = ".partial";
   static constexpr std::string_view kNoteSuffix = ".partial.note";
 
-  /// What is there of `target`, or an empty one.
+  /// Opens what is there of `target`, or makes an empty file.
   static Result<PartialFile> open(std::filesystem::path target);
   PartialFile(PartialFile&&) noexcept;
   PartialFile& operator=(PartialFile&&) noexcept;
@@ -31,16 +30,16 @@ class PartialFile {
   const PartialNote& note() const { return note_; }
 
   Result<void> append(std::string_view bytes);
-  /// Empties it, and says what it will be a part of.
+  /// Empties the file, and notes what it will be a part of.
   Result<void> begin(PartialNote note);
-  /// Reads on in what was there when it was opened, some MiB; true when all of it has been read.
+  /// Reads some MiB of the bytes that were there at opening, for the digest; true when none are left.
   Result<bool> read_on();
-  /// Of all its bytes, in hex; they have been read.
+  /// The digest of all bytes, in hex; they must all have been read.
   std::string sha256() const;
 
-  /// Makes it durable, and gives it its name.
+  /// Makes the file durable, and gives it its name.
   Result<void> commit();
-  /// Removes it.
+  /// Removes the file.
   void discard();
 
  private:
@@ -52,12 +51,12 @@ class PartialFile {
   std::filesystem::path target_;
   FileHandle file_;
   std::uint64_t bytes_ = 0;
-  std::uint64_t read_ = 0;  // of those, by the digest
+  std::uint64_t read_ = 0;  // of those, read by the digest
   PartialNote note_;
   std::unique_ptr<Digest> digest_;
 };
 
-/// Bytes that may still be written to the file system of `folder`; nothing where it does not say.
+/// Bytes that may still be written to the file system of `folder`; nothing if it does not tell.
 std::optional<std::uint64_t> free_bytes(const std::filesystem::path& folder);
 
 /// "94.1 MiB".

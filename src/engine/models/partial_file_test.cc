@@ -27,7 +27,7 @@ class PartialFileTest : public ::testing::Test {
   fs::path target_ = root_ / "x.gguf";
 };
 
-// Of "GGUFhello".
+// The digest of "GGUFhello".
 constexpr const char* kSha256 = "09fd234eecb542c6ec4aaa583f3869f95f8bfd9b4c757c3c3e5d1d77e14f8f03";
 
 TEST_F(PartialFileTest, AppearsUnderItsNameOnlyWhenCommitted) {

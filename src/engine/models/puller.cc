@@ -21,7 +21,7 @@ constexpr int kListingPages = 50;
 constexpr Duration kLook = std::chrono::milliseconds(100);
 constexpr Duration kLockPatience = std::chrono::hours(12);
 
-/// One pull, on its own loop.
+/// One pull, on a separate loop.
 class Puller {
  public:
   Puller(const ModelStore& store, const ModelName& name, const HubSettings& settings, const PullHooks& hooks,
@@ -34,7 +34,7 @@ class Puller {
         client_(pool_, settings) {}
 
   Task<Result<PulledModel>> run();
-  /// Until nobody wants it any more.
+  /// Returns when the pull is no longer wanted.
   Task<void> watch();
 
  private:
@@ -49,10 +49,10 @@ class Puller {
   const HubSettings& settings_;
   const PullHooks& hooks_;
   const RetryPolicy& retries_;
-  BlockingPool pool_{1, 16};  // looks names up
+  BlockingPool pool_{1, 16};  // for name lookups
   HubClient client_;
-  std::uint64_t finished_ = 0;  // bytes of files that are whole
-  std::uint64_t current_ = 0;   // of the one under way
+  std::uint64_t finished_ = 0;  // bytes of complete files
+  std::uint64_t current_ = 0;   // bytes of the current file
   std::optional<std::uint64_t> total_;
 };
 
@@ -76,7 +76,7 @@ Task<Result<CacheLock>> Puller::lock() {
                              (folder / CacheLock::kFile).string()));
 }
 
-/// One page of a listing; tries again what may pass.
+/// One page of a listing; retries after errors that may pass.
 Task<Result<std::string>> Puller::page(http::Url url, std::string& next) {
   for (unsigned failed = 1;; ++failed) {
     std::optional<std::chrono::seconds> retry_after;
@@ -136,7 +136,7 @@ Task<Result<std::vector<ListedFile>>> Puller::plan() {
   co_return choose_files(listed, name_.wanted, name_.repository);
 }
 
-/// All of it, before the first byte.
+/// Checks the space for all files, before the first byte.
 Result<void> Puller::check_room(const std::vector<ListedFile>& files) const {
   std::uint64_t wanted = 0;
   for (const ListedFile& file : files) {
@@ -180,7 +180,7 @@ Task<Result<PulledModel>> Puller::run() {
   if (auto here = store_.find(name_); here && *here) co_return PulledModel{.path = **here, .was_here = true};
   auto held = co_await lock();
   if (!held) co_return fail(held.error());
-  // Who waited may find it done.
+  // After waiting for another pull, the model may be here.
   if (auto here = store_.find(name_); here && *here) co_return PulledModel{.path = **here, .was_here = true};
   const auto files = co_await plan();
   if (!files) co_return fail(files.error());

@@ -24,14 +24,14 @@ std::string lower(std::string_view text) {
 
 std::string_view file_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
-/// Projectors and importance matrices are GGUF files too, and no models.
+/// Projectors and importance matrices are GGUF files too, but not models.
 bool is_model(std::string_view path) {
   const std::string name = lower(file_name(path));
   return name.ends_with(".gguf") && name.find("mmproj") == std::string::npos &&
          name.find("imatrix") == std::string::npos;
 }
 
-/// "Q4_K_M" as a word of "x-q4_k_m.gguf", of "x.Q4_K_M-00001-of-00002.gguf" or of a folder; not in
+/// Finds "Q4_K_M" as a word of "x-q4_k_m.gguf", of "x.Q4_K_M-00001-of-00002.gguf" or of a folder; not in
 /// "Q4_K_M_L".
 bool has_word(std::string_view path, std::string_view word) {
   const std::string text = lower(path);
@@ -49,7 +49,7 @@ Error not_found(std::string message) {
   return Error{.code = ErrorCode::kNotFound, .message = std::move(message), .reason = "model_not_found"};
 }
 
-/// Each model once: a whole file by its path, a split one by its stem.
+/// Each model once: a single file by its path, a split model by its stem.
 using Models = std::map<std::string, std::vector<ListedFile>>;
 
 Models models_of(std::span<const ListedFile> files) {
@@ -98,7 +98,7 @@ Result<std::vector<ListedFile>> whole(const std::vector<ListedFile>& files, std:
   return files;
 }
 
-/// Small enough to be usual, good enough to be useful, in this order.
+/// The default quantizations in order of preference: small enough to be usual, good enough to be useful.
 constexpr std::array<std::string_view, 9> kUsual = {"Q4_K_M", "Q4_K_S", "Q4_0", "Q4_1", "IQ4_XS",
                                                     "Q5_K_M", "Q6_K",   "Q8_0", "F16"};
 

@@ -15,7 +15,7 @@ namespace autoglm::engine {
 struct ListedFile {
   std::string path;
   std::optional<std::uint64_t> bytes{};
-  std::string sha256{};  ///< in hex; empty where the hub states none
+  std::string sha256{};  ///< in hex; empty if the hub states none
 
   bool operator==(const ListedFile&) const = default;
 };
@@ -31,10 +31,10 @@ struct SplitName {
   std::string of(unsigned number) const;
 };
 
-/// The files of the one model among `files` that `wanted` means: a file's name (any part of a split one), or
-/// a quantization ("Q4_K_M", in any case); empty: the usual one, which is Q4_K_M or what is next to it. In
-/// the order of the parts. Errors: kNotFound that lists what there is, and says what is near; `where` is
-/// whose files they are.
+/// The files of the one model among `files` that `wanted` names: a file's name (any part of a split model),
+/// or a quantization ("Q4_K_M", in any case); empty: the default, which is Q4_K_M or the one nearest to it.
+/// In the order of the parts. Errors: kNotFound, listing what there is and suggesting the nearest; `where`
+/// names the repository in messages.
 Result<std::vector<ListedFile>> choose_files(std::span<const ListedFile> files, std::string_view wanted,
                                              std::string_view where);
 

@@ -13,7 +13,7 @@ std::vector<ListedFile> files(std::initializer_list<const char*> paths) {
   return out;
 }
 
-/// The paths that are chosen, or what is said.
+/// The chosen paths, or the error's message.
 std::string chosen(const std::vector<ListedFile>& from, std::string_view wanted) {
   const auto found = choose_files(from, wanted, "a/b");
   if (!found) return "! " + found.error().message;

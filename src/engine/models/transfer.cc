@@ -49,7 +49,7 @@ bool is_passing(int status) {
 }  // namespace
 
 bool PartialNote::resumable(const std::string& now_sha256) const {
-  // By its digest the content is known; without one the server has to say whether it is the same still.
+  // An equal digest means equal content; without one the server must say whether the file is the same.
   if (!now_sha256.empty()) return sha256 == now_sha256;
   return !sha256.empty() || !etag.empty();
 }
@@ -100,7 +100,7 @@ std::optional<Duration> RetryPolicy::wait(unsigned failed, std::optional<std::ch
   }
   const Duration doubled = first * (std::int64_t{1} << std::min(failed == 0 ? 0U : failed - 1, 20U));
   const Duration base = std::min(doubled, longest);
-  // A fleet that was cut off together shall not come back together.
+  // Jitter: clients that were cut off together must not come back together.
   return std::chrono::duration_cast<Duration>(base * (0.75 + 0.5 * jitter));
 }
 

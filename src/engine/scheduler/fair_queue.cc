@@ -23,7 +23,7 @@ bool FairQueue::erase(SequenceKey key) {
   Ring& ring = rings_[place->second.priority];
   const auto tenant = std::ranges::find(ring, place->second.tenant, &Tenant::id);
   tenant->entries.erase(place->second.order);
-  if (tenant->entries.empty()) ring.erase(tenant);  // what it had saved up is lost: no credit for being away
+  if (tenant->entries.empty()) ring.erase(tenant);  // its deficit is lost: absence earns no credit
   where_.erase(place);
   return true;
 }

@@ -9,37 +9,37 @@ namespace autoglm::engine {
 
 namespace {
 
-// Cells that must be free beyond a prompt before it is admitted, for each sequence: room to generate a
-// while, so that the newcomer is not preempted again at once.
+// Cells that must be free beyond a prompt before it is admitted, per sequence: room to generate for a while,
+// so that the newcomer is not preempted again at once.
 constexpr std::uint32_t kHeadroom = 16;
 // Less than this is not worth the step's fixed cost.
 constexpr std::uint32_t kMinChunk = 8;
-// Fewer tokens are computed again about as fast as they are copied.
+// Fewer tokens can be recomputed about as fast as they are copied.
 constexpr std::uint32_t kWorthSaving = 2 * KvCache::kBlock;
-// A beginning this much longer than what is cached is worth waiting for while another computes it.
+// A beginning this much longer than the cached part is worth waiting for while another sequence computes it.
 constexpr std::uint32_t kWorthWaiting = 2 * KvCache::kBlock;
-// While streams run, a prompt may make a step this many times longer. It is then read at 1 - 1/3.5 = 0.71 of
-// the speed that it would have alone.
+// While streams run, a prompt may make a step this many times longer. The prompt is then read at 1 - 1/3.5 =
+// 0.71 of the speed that it would have alone.
 constexpr double kStretch = 3.5;
 constexpr Duration kMinStall = std::chrono::milliseconds(20);
-// While at least one in so many sequences still has a prompt to be read, reading goes first.
+// While at least one in this many sequences still has a prompt to read, reading goes first.
 constexpr std::size_t kStarters = 4;
 // How long streams may stand still while more prompts are read than streams run.
 constexpr Duration kStartYield = std::chrono::milliseconds(200);
-// How long streams may stand still for prompts of a higher priority: a few tokens long, but within these.
+// How long streams may stand still for prompts of a higher priority: some tokens' time, within these bounds.
 constexpr Duration kMinYield = std::chrono::milliseconds(500);
 constexpr Duration kMaxYield = std::chrono::seconds(2);
-// Without a deadline a request is due after this time; bounded, so that none is passed over forever.
+// A request without a deadline is due after this time; bounded, so that none is passed over forever.
 constexpr Duration kPatience = std::chrono::seconds(30);
 
 Duration stretched(Duration step) { return std::chrono::duration_cast<Duration>(step * kStretch); }
 
-/// What a step may take while streams run: little while they run fast, so that nobody sees a prompt go by.
+/// The time a step may take while streams run: short while they run fast, so that a prompt is not noticed.
 Duration stall_budget(Duration max_stall, Duration decode_time) {
   return std::clamp(stretched(decode_time), std::min(kMinStall, max_stall), max_stall);
 }
 
-/// Matrices are multiplied four rows at a time; rows left over cost a pass over all weights each.
+/// Matrices are multiplied four rows at a time; leftover rows cost a pass over all weights each.
 std::uint32_t aligned(std::uint32_t decode_rows, std::uint32_t prefill_rows) {
   const std::uint32_t total = decode_rows + prefill_rows;
   const std::uint32_t over = total % 4;
@@ -120,7 +120,7 @@ void Scheduler::set_paused(SequenceKey key, bool paused) {
   }
 }
 
-/// What running sequences have and will need to have their present tokens computed.
+/// Cells that running sequences hold, plus those that their present tokens still need.
 std::uint32_t Scheduler::committed_cells() const {
   std::uint32_t cells = cache_.used_cells();
   for (const Sequence& sequence : running_) cells += sequence.missing();
@@ -146,7 +146,7 @@ void Scheduler::preempt(std::size_t position, Step& step) {
   Sequence victim = std::move(running_[position]);
   running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(position));
   save(victim);
-  cache_.close(victim.lease, operations_);  // its blocks are kept while there is room for them
+  cache_.close(victim.lease, operations_);  // its blocks are kept as long as there is room for them
   step.preempted.push_back(victim.spec.key);
   enqueue(std::move(victim));
 }
@@ -165,8 +165,7 @@ void Scheduler::save(Sequence& sequence) {
                          .state = sequence.state});
 }
 
-/// What it had computed and the cache no longer has comes back, but for the last token, whose logits are
-/// wanted.
+/// Restores saved tokens that the cache no longer has, except for the last token, whose logits are needed.
 void Scheduler::restore(Sequence& sequence) {
   const std::uint32_t end = std::min(sequence.saved_tokens, sequence.size() - 1);
   const std::uint32_t begin = sequence.lease.computed;
@@ -200,7 +199,7 @@ void Scheduler::relieve(Step& step) {
   while (running_.size() > 1 && committed_cells() > limits_.kv.cells) preempt(*least_important(), step);
 }
 
-/// Whether a running sequence is about to compute a good part of what this one lacks.
+/// Whether a running sequence is about to compute a good part of the tokens that this one lacks.
 bool Scheduler::waits_for_prefix(SequenceKey key) {
   Waiting& waiting = waiting_.at(key);
   if (waiting.blocked) {
@@ -236,7 +235,7 @@ bool Scheduler::try_admit(SequenceKey key, MonotonicTime now, Step& step) {
   Sequence sequence = waiting_.at(key).sequence;
   if (used_slots() + sequence.spec.slots > limits_.max_sequences) return false;
   const std::uint32_t committed = committed_cells();
-  // Cheap before exact: pinning the prefix can only add to what is used.
+  // The cheap check goes first: pinning the prefix can only add to the used cells.
   const std::uint32_t headroom = running_.empty() ? 0 : kHeadroom * sequence.spec.slots;
   const std::uint32_t cached = cache_.match(sequence.spec.salt, *sequence.spec.tokens);
   if (committed + sequence.size() - cached + headroom > limits_.kv.cells) return false;
@@ -266,42 +265,42 @@ bool Scheduler::try_admit(SequenceKey key, MonotonicTime now, Step& step) {
 }
 
 void Scheduler::admit(MonotonicTime now, Step& step) {
-  // Who was sent away for want of room must not come back in the same step.
+  // A sequence preempted for lack of room must not come back in the same step.
   if (!step.preempted.empty()) return;
   const auto ready = [this, now](const QueueEntry& entry) {
     if (entry.due <= now && waiting_.at(entry.key).sequence.spec.deadline <= now)
-      return false;  // about to be told 504
+      return false;  // about to get a 504
     return !waits_for_prefix(entry.key);
   };
   while (const QueueEntry* next = queue_.next(now, ready)) {
     const QueueEntry entry = *next;
     if (try_admit(entry.key, now, step)) continue;
-    // A higher priority takes the place of the least important; by its own, not by the age of its wait.
+    // A higher priority takes the place of the least important sequence: the own priority, not the aged one.
     const auto least = least_important();
     if (!least || running_[*least].spec.priority >= entry.priority) return;
     preempt(*least, step);
   }
 }
 
-/// Whether a good part of all sequences still has a prompt to be read.
+/// Whether a good part of all sequences still has a prompt to read.
 bool Scheduler::is_starting(const std::vector<Sequence*>& readers) const {
   const auto generating = std::ranges::count_if(running_, &Sequence::generates);
   return readers.size() * kStarters > static_cast<std::size_t>(generating);
 }
 
-/// How many prompt tokens the step takes. `readers` have prompts to be read, most important first.
-/// Streams stand still for the first of them for another `still`, or not: zero.
+/// How many prompt tokens the step takes. `readers` have prompts to read, most important first. `still`: how
+/// much longer streams will stand still for the first reader; zero: they do not.
 std::uint32_t Scheduler::prefill_budget(const Step& step, const std::vector<Sequence*>& readers,
                                         Duration still) const {
   const std::uint32_t room = limits_.max_batch - step.decode_rows;
-  // Alone nobody waits for the step: the largest chunk is the fastest, and a cancel aborts it.
+  // A single sequence delays no other: the largest chunk is the fastest, and a cancel aborts it.
   if (running_.size() + queue_.size() == 1) return room;
   const Duration decode = cost_.step({.decode = step.decode_rows});
   const std::uint32_t depth = readers.front()->lease.computed;
   const bool eager = step.decode_rows == 0 || is_starting(readers);
   const Duration stall = eager ? limits_.max_stall : stall_budget(limits_.max_stall, decode);
   std::uint32_t rows = cost_.prompt_rows_in(stall, step.decode_rows, room, depth);
-  // Nobody waits for a step of an urgent prompt's: pieces would only make it slower.
+  // While all streams stand still, an urgent prompt's step delays none: smaller pieces would only be slower.
   if (still > stall) {
     std::uint32_t urgent = 0;
     for (const Sequence* reader : readers)
@@ -311,17 +310,17 @@ std::uint32_t Scheduler::prefill_budget(const Step& step, const std::vector<Sequ
   return aligned(step.decode_rows, std::clamp(rows, std::min(kMinChunk, room), room));
 }
 
-/// The sequences that generate, but for those that stand still while prompts are read: of a higher priority,
-/// or of a good part of all sequences. Reading many prompts together and then generating together takes less
-/// than mixing them; so whoever stands still goes on with the first that has to. Returns how long they all
-/// will stand still for a higher priority.
+/// Adds the sequences that generate, except those that stand still while prompts are read: prompts of a
+/// higher priority, or of a good part of all sequences. Reading many prompts together and then generating
+/// together takes less time than mixing both; so all that stand still go on with the first one whose time is
+/// up. Returns how long all streams will stand still for a higher priority.
 Duration Scheduler::add_decode(MonotonicTime now, const std::vector<Sequence*>& readers, Step& step) {
   const int urgent = readers.empty() ? -1 : static_cast<int>(readers.front()->spec.priority);
   const Duration starting = is_starting(readers) ? kStartYield : Duration::zero();
   const Duration token = decode_step_time();
   const Duration for_urgent = token + std::clamp(stretched(token), kMinYield, kMaxYield);
   const auto yields = [urgent](const Sequence& sequence) { return sequence.spec.priority < urgent; };
-  std::optional<Duration> less_urgent;  // those of lower priority stand still for so long yet
+  std::optional<Duration> less_urgent;  // how much longer streams of lower priority stand still
   std::optional<Duration> others;
   for (const Sequence& sequence : running_) {
     if (!sequence.generates()) continue;
@@ -355,7 +354,7 @@ void Scheduler::add_prefill(MonotonicTime now, const std::vector<Sequence*>& rea
   }
 }
 
-/// Who has a prompt to be read, most important first.
+/// The sequences with a prompt to read, most important first.
 std::vector<Scheduler::Sequence*> Scheduler::readers() {
   std::vector<Sequence*> out;
   for (Sequence& sequence : running_) {

@@ -14,16 +14,16 @@
 namespace autoglm::engine {
 
 struct SchedulerLimits {
-  std::uint32_t max_sequences = 32;  ///< running at a time
+  std::uint32_t max_sequences = 32;  ///< running at the same time
   std::uint32_t max_batch = 512;     ///< tokens of one step
   std::uint32_t tile_rows = 0;       ///< see BackendFacts
-  ThreadRange threads;               ///< that may compute a step
-  /// That a step may take while others wait for it; while streams run fast it is less.
+  ThreadRange threads;               ///< the range for computing a step
+  /// How long a step may take while other requests wait for it; less while streams run fast.
   Duration max_stall = std::chrono::milliseconds(200);
   /// Tokens that may be saved, to be restored instead of computed again: of preempted sequences, and of
   /// prefixes that the cache has no room for.
   std::uint64_t saved_tokens = 0;
-  KvLimits kv;  ///< of ids at least two for each of max_sequences, if prefixes are kept
+  KvLimits kv;  ///< at least two ids per max_sequences, if prefixes are kept
 };
 
 constexpr std::uint32_t kUnlimitedRows = std::numeric_limits<std::uint32_t>::max();
@@ -31,78 +31,77 @@ constexpr std::uint32_t kUnlimitedRows = std::numeric_limits<std::uint32_t>::max
 /// A request's sequence, as the scheduler sees it.
 struct SequenceSpec {
   SequenceKey key;
-  const std::vector<TokenId>* tokens = nullptr;  ///< prompt and answer; the owner's, which appends to it
+  const std::vector<TokenId>* tokens = nullptr;  ///< prompt and answer; the owner keeps it and appends to it
   std::uint32_t slots = 1;                       ///< sequences that it will fork into, itself included
   std::uint8_t priority = 0;                     ///< 0 … 9
   std::uint64_t tenant = 0;
-  std::uint64_t salt = 0;                   ///< prefixes are shared among equal ones only
-  std::uint32_t max_rows = kUnlimitedRows;  ///< of one step
+  std::uint64_t salt = 0;                   ///< prefixes are shared only among equal salts
+  std::uint32_t max_rows = kUnlimitedRows;  ///< per step
   MonotonicTime arrived;
   MonotonicTime deadline = MonotonicTime::max();
 };
 
-/// Decides what the next step computes. Pure: time is handed in, nothing is done but to lists; so it is
+/// Decides what the next step computes. Pure: the time is passed in and only lists are changed, so it can be
 /// simulated by the million. Belongs to one thread.
 ///
-/// A sequence is its tokens, of which some are in the cache ("computed"). Whatever is missing is work: one
-/// token for a sequence that generates, many for a prompt, or for a sequence that was preempted. Rules, in
-/// order:
-///  1. When the cache overflows the least important sequence goes back to the queue: of the lowest priority
-///  the
-///     youngest. The most important never does, so there is always progress. What it has computed is saved,
-///     if there is room for that, and restored when it comes back.
+/// A sequence is a list of tokens, of which some are in the cache ("computed"). The missing tokens are its
+/// work: one token for a sequence that generates, many for a prompt or for a sequence that was preempted.
+/// Rules, in order:
+///  1. When the cache overflows, the least important sequence goes back to the queue: the youngest of the
+///     lowest priority. The most important one never does, so there is always progress. Its computed tokens
+///     are saved, if there is room for them, and restored when it comes back.
 ///  2. Waiting sequences are admitted in the FairQueue's order while slots and cells last. A higher priority
-///     takes them from a lower one. Who shares a beginning that another is just computing waits for it.
+///     takes them from a lower one. A sequence whose beginning another one is just computing waits for it.
 ///  3. A step takes the missing token of every generating sequence, and then prompt tokens, by priority and
-///  age, as
-///     many as fit the time that steps are measured to take. Streams stand still, for a while, for prompts of
-///     a higher priority, and while more prompts are read than streams run.
+///     age, as many as fit the time that steps are measured to take. Streams stand still, for a while, for
+///     prompts of a higher priority, and while more prompts are read than streams run.
 class Scheduler {
  public:
   struct Slice {
     SequenceKey sequence;
-    std::int32_t slot = 0;    ///< the backend's sequence
+    std::int32_t slot = 0;    ///< the backend's sequence id
     std::uint32_t first = 0;  ///< index of the first token to compute
     std::uint32_t count = 0;
-    bool completes = false;  ///< reaches the last token: a next one is to be chosen
+    bool completes = false;  ///< includes the last token: the next one is to be chosen
   };
   struct Admission {
     SequenceKey sequence;
-    std::uint32_t cached = 0;    ///< tokens that need not be computed, since somebody else did
-    std::uint32_t reloaded = 0;  ///< of these: since they had been spilled
-    std::uint32_t restored = 0;  ///< likewise, since they were saved
+    std::uint32_t cached = 0;    ///< tokens that need not be computed, since another sequence computed them
+    std::uint32_t reloaded = 0;  ///< of these, tokens that had been spilled
+    std::uint32_t restored = 0;  ///< tokens that need not be computed, since they were saved
   };
   struct Step {
-    KvOperations operations;  ///< to be applied before the step, also when there is nothing to compute
+    KvOperations operations;  ///< to be applied before the step, even if there is nothing to compute
     std::vector<SequenceKey> preempted;
     std::vector<Admission> admitted;
     std::vector<Slice> slices;
     std::uint32_t decode_rows = 0;
     std::uint32_t prefill_rows = 0;
-    std::uint64_t prefill_cells = 0;  ///< that these rows look at
-    std::uint32_t threads = 1;        ///< that compute it
-    Duration expected{};              ///< how long they will take
+    std::uint64_t prefill_cells = 0;  ///< cells that these rows read
+    std::uint32_t threads = 1;        ///< threads for the step
+    Duration expected{};              ///< estimated duration
 
     StepRows rows() const { return {decode_rows, prefill_rows, prefill_cells}; }
   };
 
   explicit Scheduler(const SchedulerLimits& limits);
 
-  /// A new sequence of at least one token, which fits the cache, and whose slots fit max_sequences.
+  /// Adds a sequence of at least one token; it must fit the cache, and its slots must fit max_sequences.
   void add(const SequenceSpec& spec);
-  /// Ends a sequence, wherever it is.
+  /// Ends a sequence in any state.
   void remove(SequenceKey key);
-  /// One more token, already among its tokens, for a sequence whose slice completed.
+  /// Records one more token, already in the sequence's list, for a sequence whose slice completed.
   void append(SequenceKey key);
-  /// `child` continues from `parent`'s cells, taking one of its slots. Only right behind a completed slice.
+  /// `child` continues from `parent`'s cells and takes one of its slots. Allowed only directly after a
+  /// completed slice.
   void fork(SequenceKey parent, SequenceKey child, const std::vector<TokenId>* tokens);
   /// A paused sequence keeps its cells and gets no work.
   void set_paused(SequenceKey key, bool paused);
 
   Step plan(MonotonicTime now);
-  /// The step was done, just before `now`, and took this.
+  /// The step was done, just before `now`, and took this long.
   void complete(const Step& step, const StepTime& took, MonotonicTime now);
-  /// The step was not done: what it may have left in the cache has to go.
+  /// The step was not done: removes what it may have left in the cache.
   void revert(const Step& step);
 
   std::size_t running() const { return running_.size(); }
@@ -110,9 +109,9 @@ class Scheduler {
   const KvCache& cache() const { return cache_; }
   std::uint64_t missing_prompt_tokens() const;
   std::uint64_t saved_tokens() const { return saved_tokens_; }
-  /// What computes steps at present.
+  /// The number of threads that compute steps at present.
   std::uint32_t threads() const { return threads_.current(); }
-  /// What the next token takes those who generate, while no prompt is read. Zero: nobody has generated.
+  /// The time from token to token of generating sequences while no prompt is read. Zero: none yet.
   Duration decode_step_time() const {
     return decode_rows_ == 0 ? Duration::zero() : cost_.step({.decode = decode_rows_});
   }
@@ -123,7 +122,7 @@ class Scheduler {
     std::uint64_t order = 0;  // of arrival
     KvCache::Lease lease;
     std::uint64_t state = 0;         // saved at the last preemption; 0: none
-    std::uint32_t saved_tokens = 0;  // in it
+    std::uint32_t saved_tokens = 0;  // in `state`
     bool paused = false;
     MonotonicTime last_work;
 
@@ -131,10 +130,10 @@ class Scheduler {
     std::uint32_t missing() const { return size() - lease.computed; }
     bool generates() const { return !paused && missing() == 1; }
   };
-  /// Why a waiting sequence is passed over: `blocker` is computing what it would have to compute, too.
+  /// Why a waiting sequence is passed over: `blocker` is computing tokens that it needs, too.
   struct Blocked {
     SequenceKey blocker;
-    std::uint32_t until = 0;  // tokens that the blocker has to have computed
+    std::uint32_t until = 0;  // tokens that the blocker must have computed
   };
   struct Waiting {
     Sequence sequence;
@@ -149,7 +148,7 @@ class Scheduler {
   void save(Sequence& sequence);
   void restore(Sequence& sequence);
   void drop_state(Sequence& sequence);
-  /// What preempted sequences leave is for prefixes.
+  /// Gives prefixes the share of saved tokens that preempted sequences do not use.
   void share_saved_tokens() {
     if (limits_.kv.keep_prefixes) cache_.spill(limits_.saved_tokens - saved_tokens_, operations_);
   }
@@ -169,9 +168,9 @@ class Scheduler {
   KvOperations operations_;  // not yet handed out
   std::vector<Sequence> running_;
   FairQueue queue_;
-  std::unordered_map<SequenceKey, Waiting> waiting_;  // what queue_ orders
+  std::unordered_map<SequenceKey, Waiting> waiting_;  // the sequences that queue_ orders
   std::uint64_t arrivals_ = 0;
-  std::uint64_t states_ = 0;        // saved so far
+  std::uint64_t states_ = 0;        // number of states saved so far
   std::uint64_t saved_tokens_ = 0;  // at present
   StepCost cost_;
   StepThreads threads_;

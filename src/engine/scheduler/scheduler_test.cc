@@ -16,7 +16,7 @@ TEST_F(SchedulerTest, ComputesAPromptAndThenOneTokenAStep) {
   ASSERT_EQ(planned.slices.size(), 1U);
   EXPECT_EQ(planned.slices[0].count, 10U);
   EXPECT_TRUE(planned.slices[0].completes);
-  EXPECT_TRUE(plan().slices.empty());  // nothing to do until a token is chosen
+  EXPECT_TRUE(plan().slices.empty());  // no work until a token is chosen
   append(kA);
   planned = plan();
   ASSERT_EQ(planned.slices.size(), 1U);
@@ -27,7 +27,7 @@ TEST_F(SchedulerTest, ComputesAPromptAndThenOneTokenAStep) {
 TEST_F(SchedulerTest, BoundsPromptsByTimeWhileOthersGenerate) {
   start_streams(4, 20ms);
   add(kB, 5000);
-  std::uint32_t rows = 0;  // the most: some steps take fewer, to see what they take
+  std::uint32_t rows = 0;  // the maximum: some steps take fewer rows, to learn what they cost
   for (int i = 0; i < 30; ++i) {
     const auto planned = plan();
     EXPECT_EQ(planned.decode_rows, 4U);
@@ -54,7 +54,7 @@ TEST_F(SchedulerTest, StepsAreStretchedAndTakeNoLongerThanTheMost) {
     use(limits_of(8192, 200ms));
     start_streams(4, streams);
     add(kB, 5000);
-    std::uint32_t rows = 0;  // the most: some steps take fewer, to see what they take
+    std::uint32_t rows = 0;  // the maximum: some steps take fewer rows, to learn what they cost
     for (int i = 0; i < 100; ++i) {
       const auto planned = plan();
       if (i >= 90) rows = std::max(rows, planned.prefill_rows);
@@ -130,7 +130,7 @@ TEST_F(SchedulerTest, SendsTheYoungestBackWhenTheCacheOverflows) {
   const auto planned = plan();
   EXPECT_EQ(admitted(planned), std::vector{kB});
   ASSERT_EQ(planned.slices.size(), 1U);
-  // What it had generated is computed again, unless its blocks are still there.
+  // Its generated tokens are computed again, unless their blocks are still there.
   EXPECT_EQ(planned.slices[0].first, planned.admitted[0].cached);
   EXPECT_EQ(planned.slices[0].first + planned.slices[0].count, tokens_[kB]->size());
 }
@@ -143,7 +143,7 @@ TEST_F(SchedulerTest, RestoresWhatASequenceHadComputedBeforeItWasSentBack) {
     add(kA, 64);
     add(kB, 50);
     for (int i = 0; i < 4; ++i) take_tokens(plan(), 1ms);
-    // What kB had is needed for kC, who is more important, and for kA.
+    // kB's cells are needed for kC, which is more important, and for kA.
     add(kC, 80, 1, 5);
     std::uint32_t computed_again = 0;
     std::uint32_t restored = 0;
@@ -194,7 +194,7 @@ TEST_F(SchedulerTest, AHigherPriorityTakesTheSlotOfALowerOne) {
   const auto planned = step();
   EXPECT_EQ(planned.preempted, std::vector{kB});
   EXPECT_EQ(admitted(planned), std::vector{kC});
-  // Its prompt has the step to itself; nobody's stream stands still for longer than half a second.
+  // Its prompt has the step to itself; no stream stands still for longer than half a second.
   EXPECT_EQ(planned.decode_rows, 0U);
 }
 
@@ -238,12 +238,12 @@ TEST_F(SchedulerTest, AnUrgentPromptIsReadInAsFewStepsAsStreamsStandStillFor) {
   }
   EXPECT_LE(all, 1500ms * 3 / 2) << "alone it takes 1.5 s";
   EXPECT_GE(longest, 400ms);
-  EXPECT_LE(longest, 1100ms);  // four tokens of the streams, and one that is under way
+  EXPECT_LE(longest, 1100ms);  // four tokens of the streams, and the step in progress
 }
 
 TEST_F(SchedulerTest, StreamsOutOfPhaseStandStillTogether) {
   start_streams(4, 100ms);
-  for (const bool paused : {true, false}) {  // two had their last token earlier than the others
+  for (const bool paused : {true, false}) {  // two streams had their last token earlier than the others
     for (std::uint64_t key : {100, 101}) scheduler_->set_paused(SequenceKey{key}, paused);
     if (paused) take_tokens(plan(), 100ms);
   }
@@ -290,7 +290,7 @@ TEST_F(SchedulerTest, WaitsForABeginningThatAnotherIsComputing) {
   add(kB, 1000, 1, 0, 900);
   add(kC, 50);
   auto planned = step();
-  EXPECT_EQ(admitted(planned), (std::vector{kA, kC}));  // who does not share passes by
+  EXPECT_EQ(admitted(planned), (std::vector{kA, kC}));  // a sequence without a common prefix passes by
   std::uint32_t rows = planned.prefill_rows;
   while (scheduler_->waiting() > 0) {
     planned = step();

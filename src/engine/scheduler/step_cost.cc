@@ -8,24 +8,24 @@ namespace autoglm::engine {
 
 namespace {
 
-// How far a step's time strays from what it costs, as a share; and how far costs drift from step to step. The
-// two together make a cost follow its last eight or so measurements.
+// How far a step's time strays from its cost, as a share; and how far costs drift from step to step. Together
+// they make a cost follow its last eight or so measurements.
 constexpr double kNoise = 0.15;
 constexpr double kDrift = 0.02;
-// Once so many steps have been seen, one is believed up to twice of what was expected.
+// After this many steps a step counts as at most twice its expected time.
 constexpr std::uint64_t kTrusted = 8;
-// Before anything is known.
+// Cost of a row before anything is known, in milliseconds.
 constexpr double kFirstGuess = 1;
-// Rows that are multiplied in one pass, and those that are left.
+// Rows that are multiplied in one pass, and the size of a pass for the remaining rows.
 constexpr std::uint32_t kPass = 16;
 constexpr std::uint32_t kShortPass = 4;
-// In shares of a row, what an odd one costs more.
+// The extra cost of an odd row, as a share of a row.
 constexpr double kOddGuess = 0.33;
-// Cells are counted in thousands, so that they cost about what a row does.
+// Cells are counted in thousands, so that a unit costs about as much as a row.
 constexpr double kCells = 1000;
-// Every so many steps the kind that seems dearer is tried: what is never done teaches nothing.
+// Every so many steps the apparently more expensive kind is tried, or its cost would never be learnt.
 constexpr std::uint64_t kTryOther = 16;
-constexpr double kLeast = 0.001;  // milliseconds, of what cannot cost nothing
+constexpr double kLeast = 0.001;  // milliseconds; minimum of a part that must cost something
 
 Duration of_milliseconds(double ms) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(ms));
@@ -33,7 +33,7 @@ Duration of_milliseconds(double ms) {
 
 }  // namespace
 
-/// All of the first step could be its rows or its fixed part.
+/// The whole first step could be due to its rows or to its fixed part.
 void StepCost::begin(double took, double rows) {
   const double row = std::max(took / rows, kLeast);
   cost_ = {0, row, row, row * kOddGuess, 0};
@@ -90,8 +90,8 @@ void StepCost::change_pace(double times) {
   }
 }
 
-/// Nothing costs less than nothing. What a part that would have is short of moves the others, too, as much as
-/// they go together: merely cut off, it would be lost from every step's sum, and the others would wander.
+/// No cost is negative. The amount by which one would be negative also moves the others, in proportion to
+/// their covariance: merely cut off, it would be missing from every step's sum, and the others would wander.
 void StepCost::bound() {
   const auto least = [](std::size_t part) { return part == kPrefillRow ? kLeast : 0; };
   for (std::size_t i = 0; i < kParts; ++i) {
@@ -127,7 +127,7 @@ std::uint32_t StepCost::prompt_rows_in(Duration time, std::uint32_t decode_rows,
   };
   const auto is_even = [&](std::uint32_t rows) { return odd_rows(decode_rows + rows) == 0; };
   std::uint32_t best = 0;
-  std::uint32_t other = 0;  // of the other kind, and fewer
+  std::uint32_t other = 0;  // the best number of the other kind, which is smaller
   for (std::uint32_t rows = kShortPass - decode_rows % kShortPass; rows <= most; rows += kShortPass) {
     if (cost(rows) > ms) continue;
     if (best != 0 && cost(rows) * best > cost(best) * rows) continue;

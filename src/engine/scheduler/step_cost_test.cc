@@ -12,12 +12,12 @@ using namespace std::chrono_literals;
 
 double ms(Duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
 
-/// A machine: what its steps really take.
+/// A machine with the true cost of its steps.
 struct Machine {
   double fixed, decode_row, prefill_row;
   double noise = 0;
-  double odd_row = 0;  ///< more, beyond a multiple of 16
-  double cell = 0;     ///< thousands of them
+  double odd_row = 0;  ///< extra cost, for rows beyond a multiple of 16
+  double cell = 0;     ///< of a thousand cells
   Random random{7};
 
   Duration took(const StepRows& rows) {

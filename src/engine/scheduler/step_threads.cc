@@ -9,39 +9,40 @@ namespace autoglm::engine {
 
 namespace {
 
-// Pairs of steps, one by each number, after which a trial is decided; and after which it may be, when one of
-// the two is this much slower than the other.
+// Pairs of steps, one by each number of threads, after which a trial is decided; and the minimum of pairs
+// when one number is clearly slower, by this factor.
 constexpr std::uint32_t kPairs = 6;
 constexpr std::uint32_t kEarlyPairs = 2;
 constexpr double kClearly = 1.3;
-// A first step that is this much slower than what is usual ends a trial.
+// A first step this much slower than usual ends a trial.
 constexpr double kHopeless = 1.6;
-// A number that is not better by this stays untaken: otherwise noise alone would move it about.
+// A number of threads must be better by this factor to be taken: otherwise noise alone would move the number.
 constexpr double kBetter = 0.97;
-// Between trials, at first and at most. They double with each trial that changes nothing.
+// The first and the longest pause between trials. Pauses double with each trial that changes nothing.
 constexpr Duration kFirstPause = std::chrono::milliseconds(250);
 constexpr Duration kLastPause = std::chrono::seconds(4);
-// And at least so many steps, so that trials cost a small share however long steps are.
+// The minimum of steps between trials, so that trials cost a small share however long steps are.
 constexpr int kStepsBetween = 64;
-// When something has changed, so much of the time between trials is enough: what seems a change may be none.
+// After a change the pause is divided by this, and not skipped: the change may only seem to be one.
 constexpr int kHaste = 2;
-// How far from the present number a trial goes, in numbers that are tried.
+// The largest distance of a trial from the current number, in entries of the ladder.
 constexpr std::size_t kFurthest = 4;
-// Steps before the first trial, and behind a change: until then nobody knows what is usual.
+// Steps before the first trial, and after a change: until then the usual time is not known.
 constexpr std::uint32_t kSettled = 8;
-// Of the pace: the newest step's weight, and how far it strays before something must have changed. It strays
-// a good deal without that, too, when requests of another kind arrive.
+// The pace: the weight of the newest step, and how far the pace strays before something must have changed. It
+// also strays a good deal when requests of another kind arrive.
 constexpr double kNewest = 0.25;
 constexpr double kSlower = 1.5;
 constexpr double kFaster = 0.6;
-// One step's pace counts up to this, so that a page fault or a stopped process is no change.
+// The most that one step's pace counts for, so that a page fault or a stopped process is no change.
 constexpr double kMostPace = 3;
-// Kernels bring a running thread's CPU time up to date every 1 to 10 ms, so it is summed up over this.
+// Kernels update a running thread's CPU time every 1 to 10 ms, so it is summed over this time.
 constexpr Duration kWindow = std::chrono::milliseconds(50);
-// Of a CPU: what the rest of the process may use of it before it counts as filled.
+// The share of a CPU that the rest of the process may use before the CPU counts as filled.
 constexpr double kSpare = 0.75;
 
-/// From the most to the least: all where they are few, then seven eighths of the former.
+/// From the most to the least: one fewer, then seven eighths of the number before, and at least one fewer
+/// each time.
 std::vector<std::uint32_t> ladder(ThreadRange range) {
   std::vector<std::uint32_t> numbers;
   for (std::uint32_t n = range.most; n > range.least;) {
@@ -84,7 +85,7 @@ StepThreads::Lesson StepThreads::observe(std::uint32_t threads, Duration expecte
   return lesson;
 }
 
-/// What threads other than this engine's use of the CPUs; while these fill all CPUs it cannot be told.
+/// Measures the CPU use of threads other than this engine's; it cannot be seen while these fill all CPUs.
 void StepThreads::watch_the_rest(std::uint32_t threads, Duration expected, const StepTime& took,
                                  MonotonicTime now) {
   window_.wall += took.wall;
@@ -112,7 +113,7 @@ void StepThreads::watch_pace(double slowness) {
   if (pace_ < kFaster) hurry(-1);
 }
 
-/// A trial in this direction as soon as may be.
+/// Begins a trial in this direction as soon as possible.
 void StepThreads::hurry(int direction) {
   direction_ = direction;
   distance_ = 1;
@@ -160,7 +161,7 @@ void StepThreads::end_trial(bool won, Duration expected, MonotonicTime now) {
     pause_ = kFirstPause;
   } else {
     pause_ = std::min(2 * pause_, kLastPause);
-    // The other way round next time, and then further away: what is one step off may be no better only just.
+    // The next trial goes the other way, later ones further away: a near number may only just be no better.
     if (direction_ < 0) distance_ = distance_ < kFurthest ? 2 * distance_ : 1;
     direction_ = -direction_;
   }

@@ -8,58 +8,58 @@
 
 namespace autoglm::engine {
 
-/// How many threads a step may be computed by. Equal bounds: always so many.
+/// The range of threads that may compute a step. Equal bounds fix the number.
 struct ThreadRange {
   std::uint32_t least = 1;
   std::uint32_t most = 1;
 };
 
-/// What one step took.
+/// The measured times of one step.
 struct StepTime {
   Duration wall = Duration::zero();
-  Duration cpu = Duration::zero();  ///< of all threads of this process meanwhile
+  Duration cpu = Duration::zero();  ///< of all threads of this process during the step
 };
 
 /// Decides how many threads compute the next step.
 ///
 /// The threads of a step meet at a barrier several hundred times a token. While each has a CPU to itself,
-/// more of them are faster, as far as the memory's bandwidth reaches. Where event loops, other processes or a
-/// quota keep a CPU busy, the step waits for the thread that does not run, and fewer threads are faster. Two
-/// things decide:
-///  - What is seen. CPU time that this process used beyond its compute threads' belongs to event loops, the
-///    pool, other engines: threads for CPUs that these fill are not asked for.
-///  - What is tried. Now and then steps are computed alternately by another number of threads, and the
+/// more threads are faster, up to the memory's bandwidth. When event loops, other processes or a quota keep a
+/// CPU busy, the step waits for the thread that does not run, and fewer threads are faster. Two things
+/// decide:
+///  - Observation. CPU time that this process used beyond its compute threads' belongs to event loops, the
+///    pool and other engines: no threads are used for the CPUs that these fill.
+///  - Trial. From time to time steps are computed alternately by another number of threads, and the
 ///    better number stays. A trial that loses clearly ends with its first step, and the next one waits twice
-///    as long. A sudden change in what steps take begins a trial at once.
+///    as long. A sudden change in the time of steps begins a trial at once.
 ///
-/// Pure: `now` is handed in. Belongs to the engine's thread.
+/// Pure: `now` is passed in. Belongs to the engine's thread.
 class StepThreads {
  public:
   explicit StepThreads(ThreadRange range);
 
-  /// For a step that is expected to take so long.
+  /// The number of threads for a step that is expected to take `expected`.
   std::uint32_t plan(Duration expected, MonotonicTime now);
 
-  /// What an observed step means for those who learn what steps cost.
+  /// What an observed step means for the estimate of costs.
   struct Lesson {
     bool usual = true;      ///< computed as steps are at present: learn from it
-    double new_pace = 1.0;  ///< from now on steps take this many times what they took before
+    double new_pace = 1.0;  ///< from now on steps take this many times as long as before
   };
-  /// A step by `threads`, of which `plan` was told what was expected.
+  /// Reports a step on `threads` threads, for which `plan` was given `expected`.
   Lesson observe(std::uint32_t threads, Duration expected, const StepTime& took, MonotonicTime now);
 
-  /// The number that steps are computed by, trials aside.
+  /// The current number of threads, not counting trials.
   std::uint32_t current() const { return numbers_[at_]; }
 
  private:
-  /// Of steps by one number, relative to what was expected.
+  /// Steps with one number of threads, relative to the expected time.
   struct Tally {
     std::uint32_t steps = 0;
     double slowness = 0;
     double mean() const { return slowness / steps; }
   };
   struct Trial {
-    std::size_t at = 0;  ///< in `numbers_`
+    std::size_t at = 0;  ///< index in `numbers_`
     Tally other;
     Tally own;
   };
@@ -74,18 +74,18 @@ class StepThreads {
   void hurry(int direction);
 
   ThreadRange range_;
-  std::vector<std::uint32_t> numbers_;  ///< that are tried, the most first
-  std::size_t at_ = 0;                  ///< in `numbers_`
-  std::size_t cap_ = 0;  ///< in `numbers_`: no more than these, as the rest of the process is busy
+  std::vector<std::uint32_t> numbers_;  ///< numbers to try, the largest first
+  std::size_t at_ = 0;                  ///< index in `numbers_`
+  std::size_t cap_ = 0;  ///< index in `numbers_`: the upper limit while the rest of the process is busy
   std::optional<Trial> trial_;
   int direction_ = 1;  ///< of the next trial in `numbers_`: 1 for fewer threads
   std::size_t distance_ = 1;
   Duration pause_;                 ///< between trials
   MonotonicTime last_trial_{};     ///< when it ended
   MonotonicTime next_trial_{};     ///< not before
-  std::uint32_t steps_since_ = 0;  ///< the last trial or change
-  double pace_ = 1;                ///< what steps took lately, relative to what was expected
-  StepTime window_;                ///< over which the rest of the process is watched; its cpu is the rest's
+  std::uint32_t steps_since_ = 0;  ///< since the last trial or change
+  double pace_ = 1;                ///< recent time of steps, relative to the expected
+  StepTime window_;                ///< the watched period; its cpu is that of the rest of the process
 };
 
 }  // namespace autoglm::engine

@@ -19,24 +19,24 @@ Duration of_seconds(double seconds) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
 }
 
-/// A machine in virtual time, and what else keeps its CPUs busy.
+/// A machine in virtual time, with the other work that keeps its CPUs busy.
 struct Machine {
   std::uint32_t cpus = 2;
-  double serial = 0.2;  ///< of a step's time by one thread: what more threads do not make faster
+  double serial = 0.2;  ///< the part of a single-threaded step that more threads do not speed up
   double crowding = 0;  ///< for each thread beyond `bandwidth` a step takes this much longer
   std::uint32_t bandwidth = 1000;
-  double stall = 3;  ///< times longer, when fewer CPUs are free than the step has threads
+  double stall = 3;  ///< factor on a step's time when fewer CPUs are free than the step has threads
   double noise = 0.1;
-  double quota = 1e9;  ///< CPUs, of this process, in every tenth of a second
+  double quota = 1e9;  ///< CPUs for this process, in every tenth of a second
   std::function<double(double)> loops = [](double) {
     return 0.0;
-  };  ///< CPUs that this process keeps busy, at a time
-  std::function<double(double)> others = [](double) { return 0.0; };  ///< CPUs that other processes do
-  Duration step = 12ms;                                               ///< by one thread
+  };  ///< CPUs that the rest of this process keeps busy
+  std::function<double(double)> others = [](double) { return 0.0; };  ///< CPUs that other processes keep busy
+  Duration step = 12ms;                                               ///< on one thread
 
   Random random{11};
   double now = 0;
-  double spent = 0;  ///< of the quota, in this period
+  double spent = 0;  ///< of the quota in this period
   double period_end = 0.1;
 
   StepTime run(std::uint32_t threads) {
@@ -52,7 +52,7 @@ struct Machine {
     return {.wall = of_seconds(wall), .cpu = of_seconds(cpu)};
   }
 
-  /// How long the step stands still since the quota is used up.
+  /// How long the step stands still because the quota is used up.
   double throttled(double wall, double cpu) {
     double stood = 0;
     for (double left = wall, rate = cpu / wall; left > 0;) {
@@ -74,7 +74,7 @@ struct Machine {
   }
 };
 
-/// Steps a second in so much virtual time.
+/// Steps per second over `seconds` of virtual time.
 double fixed_speed(Machine machine, std::uint32_t threads, double seconds) {
   int steps = 0;
   for (; machine.now < seconds; ++steps) machine.run(threads);
@@ -103,7 +103,7 @@ Decided decided_speed(Machine machine, double seconds) {
   return {steps / machine.now, threads.current()};
 }
 
-/// Of the best fixed number's speed.
+/// The decided speed as a share of the best fixed number's.
 double share_of_best(const Machine& machine, double seconds = 60) {
   double best = 0;
   for (std::uint32_t n = 1; n <= machine.cpus; ++n) best = std::max(best, fixed_speed(machine, n, seconds));
@@ -176,13 +176,13 @@ TEST(StepThreads, ANoisyMachineDoesNotMisleadIt) {
 }
 
 TEST(StepThreads, LongStepsAreTriedRarely) {
-  // A prompt in pieces of two seconds, where one thread takes nearly twice as long as two.
+  // A prompt in pieces of two seconds, which one thread computes in nearly twice the time of two threads.
   const Machine machine{.serial = 0.05, .step = 4s};
   EXPECT_GT(share_of_best(machine, 1000), 0.95);
 }
 
 TEST(StepThreads, RequestsOfAnotherKindAreNoChange) {
-  // Bursts, each of another kind: what is expected of its first steps is wrong, by up to two times.
+  // Bursts, each of another kind: the expected time of their first steps is wrong by a factor of up to two.
   Machine machine{.serial = 0.05};
   StepThreads threads({.least = 1, .most = 2});
   int tried = 0;
@@ -197,7 +197,7 @@ TEST(StepThreads, RequestsOfAnotherKindAreNoChange) {
 }
 
 TEST(StepThreads, KeepsToACeilingBelowTheCpus) {
-  // MAX_WORKERS 4 on a machine of eight, two event loops at work: two of the four are left.
+  // MAX_WORKERS 4 on a machine of eight CPUs, with two busy event loops: two of the four are left.
   Machine machine{.cpus = 8, .loops = [](double) { return 2.0; }};
   StepThreads threads({.least = 1, .most = 4});
   for (int i = 0; i < 200; ++i) {

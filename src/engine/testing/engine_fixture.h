@@ -25,7 +25,7 @@ struct Outcome {
   std::optional<Error> error;
 };
 
-/// A request that goes on to `max_tokens`, greedily or seeded.
+/// A request that generates up to `max_tokens`, greedily or seeded.
 inline GenerateRequest ask(std::string prompt, std::uint32_t max_tokens,
                            std::optional<std::uint64_t> seed = {}) {
   GenerateRequest work;
@@ -37,7 +37,7 @@ inline GenerateRequest ask(std::string prompt, std::uint32_t max_tokens,
   return work;
 }
 
-/// An engine over some backend, called from one loop: the test's thread.
+/// An engine over any backend, called from one loop on the test's thread.
 class EngineFixture {
  public:
   EngineFixture(EngineConfig config, BackendLoader load, SamplerFactory samplers = make_token_sampler)
@@ -105,7 +105,7 @@ class EngineFixture {
 
   Outcome run(GenerateRequest work) { return run_task(loop_, generate(std::move(work))); }
 
-  /// All at once; joins and leaves happen as lengths say.
+  /// Runs all requests at once; they join and leave as their lengths demand.
   std::vector<Outcome> run_together(const std::vector<GenerateRequest>& all) {
     std::vector<Outcome> outcomes(all.size());
     run_task(loop_,

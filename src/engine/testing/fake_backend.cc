@@ -109,7 +109,7 @@ void FakeBackend::put(const BatchRow& row) {
   cells_.push_back({row.token, row.position, {row.sequence}});
 }
 
-/// Letters with a gap between them; which one is a hash of all tokens up to this row.
+/// Letters with a gap between their logits; the likeliest is a hash of all tokens up to this row.
 std::vector<float> FakeBackend::logits_of(const BatchRow& row) const {
   std::vector<const Cell*> context(static_cast<std::size_t>(row.position) + 1);
   for (const Cell& cell : cells_) {
@@ -136,7 +136,7 @@ DecodeStatus FakeBackend::decode(std::span<const BatchRow> rows, std::uint32_t t
   if (held_) {
     waiting_ = true;
     changed_.notify_all();
-    // An abort has nobody to notify us: look for it.
+    // An abort does not notify this wait: poll for it.
     while (held_ && !abort.load()) changed_.wait_for(lock, std::chrono::milliseconds(1));
     waiting_ = false;
   }

@@ -15,8 +15,8 @@ namespace autoglm::engine {
 
 /// A backend without a model: a token is a byte, and the next one is a hash of everything before it, so that
 /// a cell too many, too few or in the wrong place changes the text. It keeps the unified cache cell by cell
-/// and aborts on what a real one could not do. The decoding side belongs to the engine's thread, as ever;
-/// what tests set and read is guarded.
+/// and aborts on operations that a real backend could not do. Decoding belongs to the engine's thread, as in
+/// any backend; what tests set and read is guarded.
 class FakeBackend final : public Backend {
  public:
   struct Options {
@@ -25,16 +25,17 @@ class FakeBackend final : public Backend {
     std::uint32_t max_sequences = 16;
     std::uint32_t max_batch = 64;
     bool shares_prefixes = true;
-    bool infills = false;                    ///< its tokens 1, 2 and 3 stand before, behind and in the gap
-    bool space_first = false;                ///< tokens of a prompt begin with a space, as SentencePiece's do
-    std::size_t constraint_bytes = 0;        ///< what each says to take; 0: what it takes
-    std::function<void()> on_tokenize = {};  ///< on whatever thread asks
-    std::function<void()> on_end = {};       ///< when the backend is destroyed
+    bool infills = false;                    ///< its tokens 1, 2 and 3 mark the text before, the text after,
+                                             ///< and the gap
+    bool space_first = false;                ///< a prompt's tokens begin with a space, as SentencePiece's do
+    std::size_t constraint_bytes = 0;        ///< reported by each constraint; 0: its real size
+    std::function<void()> on_tokenize = {};  ///< called on the thread that tokenizes
+    std::function<void()> on_end = {};       ///< called when the backend is destroyed
   };
   explicit FakeBackend(const Options& options);
   ~FakeBackend() override;
 
-  static constexpr TokenId kEnd = 256;  ///< "<|end|>", ends a generation; otherwise tokens are bytes
+  static constexpr TokenId kEnd = 256;  ///< "<|end|>", ends a generation; all other tokens are bytes
   static constexpr std::uint32_t kVocabulary = 257;
 
   const BackendFacts& facts() const override { return facts_; }
@@ -45,7 +46,7 @@ class FakeBackend final : public Backend {
   bool ends_generation(TokenId token) const override { return token == kEnd; }
   std::span<const TokenId> end_tokens() const override { return end_tokens_; }
   Result<RenderedChat> render_chat(const ChatPrompt& chat, const OutputFormat& format) const override;
-  /// Knows one format: kGrammar, whose definition is the letters that are allowed.
+  /// Knows one format: kGrammar, whose definition lists the allowed letters.
   Result<std::unique_ptr<TokenConstraint>> make_constraint(const OutputFormat& format) const override;
   DecodeStatus decode(std::span<const BatchRow> rows, std::uint32_t threads) override;
   std::span<float> logits(std::size_t row) override { return logits_[row]; }
@@ -54,7 +55,7 @@ class FakeBackend final : public Backend {
   // For tests, from any thread.
   /// The next `count` steps fail with `status`, leaving half of their cells behind.
   void fail_steps(std::uint32_t count, DecodeStatus status);
-  /// Steps wait here until they are let go, or aborted.
+  /// Makes steps wait here until they are released or aborted.
   void hold();
   void release();
   /// Waits until a step is held.

@@ -19,12 +19,12 @@ inline SchedulerLimits limits_of(std::uint32_t cells, Duration max_stall = std::
   return {.max_stall = max_stall, .kv = {.cells = cells}};
 }
 
-/// A scheduler, the tokens that it looks at, and a clock.
+/// A scheduler, its sequences' tokens, and a clock.
 class SchedulerTest : public ::testing::Test {
  protected:
   void use(const SchedulerLimits& limits) { scheduler_ = std::make_unique<Scheduler>(limits); }
 
-  /// `count` tokens that begin with `shared` zeros and go on like nobody else's.
+  /// Adds `count` tokens that begin with `shared` zeros and continue differently from all other sequences'.
   void add(SequenceKey key, std::uint32_t count, std::uint32_t slots = 1, std::uint8_t priority = 0,
            std::uint32_t shared = 0) {
     auto tokens = std::make_unique<std::vector<TokenId>>(count);
@@ -50,7 +50,7 @@ class SchedulerTest : public ::testing::Test {
     scheduler_->complete(planned, {.wall = took, .cpu = took}, now_);
     return planned;
   }
-  /// The step was done; every sequence that completed gets its next token.
+  /// Completes the step; every sequence whose slice completed gets its next token.
   void take_tokens(const Scheduler::Step& planned, Duration took) {
     now_ += took;
     scheduler_->complete(planned, {.wall = took, .cpu = took}, now_);
@@ -58,7 +58,7 @@ class SchedulerTest : public ::testing::Test {
       if (slice.completes) append(slice.sequence);
     }
   }
-  /// So many sequences that generate, a step of theirs taking so long.
+  /// Starts `count` generating sequences whose steps take `took`.
   void start_streams(std::uint64_t count, Duration took) {
     for (std::uint64_t key = 100; key < 100 + count; ++key) add(SequenceKey{key}, 1);
     for (int i = 0; i < 3; ++i) take_tokens(plan(), took);

@@ -28,7 +28,7 @@ std::optional<FinishReason> AnswerText::add(TokenId token, std::string& out) {
 bool AnswerText::ends(TokenId token) const {
   const StopConditions& stop = *rules_.stop;
   if (std::ranges::find(stop.stop_tokens, token) != stop.stop_tokens.end()) return true;
-  // Behind a complete grammar there is nothing else to say, whatever ignore_eos asks for.
+  // A complete grammar allows nothing further, whatever ignore_eos says.
   return backend_->ends_generation(token) && (!stop.ignore_eos || rules_.constrained);
 }
 

@@ -14,25 +14,26 @@
 
 namespace autoglm::engine {
 
-/// One choice, token by token: what it is as text, and where it ends. The same for tokens just chosen and for
-/// those that somebody else chose before. Pure.
+/// Turns one choice's tokens into text and finds where the choice ends. Works the same for tokens just chosen
+/// and for tokens that another engine chose before. Pure.
 class AnswerText {
  public:
   struct Rules {
     const StopConditions* stop;                               ///< the request's, which outlives this
-    std::shared_ptr<const std::vector<std::string>> strings;  ///< that end it: the request's, the template's
-    std::uint32_t max_tokens;                                 ///< what the context leaves, at most
+    std::shared_ptr<const std::vector<std::string>> strings;  ///< that end the choice: the request's, the
+                                                              ///< template's
+    std::uint32_t max_tokens;                                 ///< the most that the context allows
     bool constrained;                                         ///< by a grammar
-    std::size_t offset;                                       ///< bytes of text that stand before the answer
+    std::size_t offset;                                       ///< bytes of text before the answer
   };
   AnswerText(const Backend& backend, Rules rules);
 
-  /// Appends to `out` what has become certain by `token`. The reason when the choice ends with it: nothing
-  /// may be added any more.
+  /// Appends to `out` the text that has become certain with `token`. Returns the reason when the choice ends
+  /// with it; nothing may be added afterwards.
   std::optional<FinishReason> add(TokenId token, std::string& out);
 
   std::uint32_t tokens() const { return tokens_; }
-  /// Bytes of text before the next token, held back ones included.
+  /// Bytes of text before the next token, including those held back.
   std::size_t offset() const { return rules_.offset; }
 
  private:

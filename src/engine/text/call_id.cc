@@ -16,7 +16,7 @@ constexpr std::size_t kLength = 9;
 std::string call_id(std::string_view seed) {
   std::uint64_t hash = 14695981039346656037ULL;
   for (const char c : seed) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  // FNV's lowest bits say little of the last bytes.
+  // FNV's lowest bits depend little on the last bytes.
   hash ^= hash >> 31U;
   hash *= 0x9E3779B97F4A7C15ULL;
   hash ^= hash >> 29U;

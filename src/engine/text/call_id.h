@@ -5,11 +5,11 @@
 
 namespace autoglm::engine {
 
-/// The id of a tool call, made of what tells it from others: nine letters and digits, which is what the
-/// templates that look at ids insist on (Mistral's).
+/// The id of a tool call, derived from `seed`: nine letters and digits, which is what the templates that
+/// check ids insist on (Mistral's).
 std::string call_id(std::string_view seed);
 
-/// Whether such templates take `id`.
+/// Whether such templates accept `id`.
 bool is_call_id(std::string_view id);
 
 }  // namespace autoglm::engine

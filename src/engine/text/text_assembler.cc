@@ -14,7 +14,7 @@ bool TextAssembler::add(std::string_view bytes, std::string& out) {
     held_.clear();
     return false;
   }
-  // The stop string that begins first wins.
+  // The stop string that begins first counts.
   std::size_t found = std::string::npos;
   std::size_t length = 0;
   for (const std::string& stop : *stop_) {

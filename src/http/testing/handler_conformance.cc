@@ -1,4 +1,4 @@
-// The conformance suite of Handler: what connections rely on, and whoever sits behind them.
+// The conformance suite of Handler: the rules that connections and the gateway rely on.
 #include "http/testing/handler_conformance.h"
 
 #include "http/chunked.h"
@@ -22,11 +22,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A server for the handler on a loop of its own, and how to talk to it.
+/// A server for the handler on its own loop, and clients for it.
 struct Place {
   explicit Place(HandlerSubject& of) : subject(of) {}
 
-  /// Runs `scenario(place)` while it serves.
+  /// Runs `scenario(place)` while the server runs.
   template <class Scenario>
   void serve(Scenario scenario) {
     run_task(loop, [&]() -> Task<void> {
@@ -87,7 +87,7 @@ std::string field(std::string_view head, std::string_view name) {
   return std::string(value.substr(0, value.find("\r\n")));
 }
 
-/// Times and ids are others each time.
+/// Times and ids differ every time.
 std::string without_numbers(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -100,7 +100,7 @@ std::string without_numbers(std::string_view text) {
   return out;
 }
 
-/// Takes the first answer out of `bytes`; of HEAD it has no body.
+/// Takes the first answer off `bytes`; an answer to HEAD has no body.
 Answer take_answer(std::string_view& bytes, bool of_head = false) {
   const std::size_t end = bytes.find("\r\n\r\n");
   EXPECT_NE(end, std::string_view::npos) << bytes;
@@ -139,7 +139,7 @@ Task<Answer> ask(Place& place, std::string request) {
   co_return only_answer(co_await place.exchange(std::move(request)), head);
 }
 
-// A program may link the suite and have nothing to run it over.
+// A program may link the suite without an implementation to run it on.
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(HandlerConformance);
 
 TEST_P(HandlerConformance, GivesEachRequestTheOneAnswerThatItHas) {

@@ -12,23 +12,23 @@
 
 namespace autoglm::http {
 
-/// What the conformance suite knows of one implementation of Handler.
+/// What the conformance suite knows about one implementation of Handler.
 class HandlerSubject {
  public:
   virtual ~HandlerSubject() = default;
   virtual Handler& handler() = 0;
-  /// Whole requests of HTTP/1.1, which are always answered in the same way; each asks for the connection's
-  /// end by `Connection: close`. Of several kinds: short and streamed answers, errors, with bodies and
-  /// without.
+  /// Complete HTTP/1.1 requests that are always answered in the same way; each asks for the end of the
+  /// connection by `Connection: close`. They cover short and streamed answers, errors, requests with bodies
+  /// and without.
   virtual std::vector<std::string> requests() const = 0;
-  /// Whether it works for nobody.
+  /// Whether no request is in flight in the handler.
   virtual bool idle() { return true; }
 };
 
-/// An implementation of Handler for the suite, in one line of its room's tests.
+/// Registers an implementation of Handler with the suite, in one line of its room's tests.
 struct HandlerImplementation {
   using Make = std::unique_ptr<HandlerSubject> (*)();
-  // Beside the tests: whoever makes one links them.
+  // Defined with the suite, so that a program that makes one links the suite's tests.
   HandlerImplementation(const char* called, Make maker);
 
   const char* name;
@@ -39,8 +39,8 @@ HandlerImplementation handler_of(const char* name) {
   return {name, []() -> std::unique_ptr<HandlerSubject> { return std::make_unique<Subject>(); }};
 }
 
-/// The conformance suite of Handler, behind real connections; for INSTANTIATE_TEST_SUITE_P in each room that
-/// has one.
+/// The conformance suite of Handler, run over real connections; for INSTANTIATE_TEST_SUITE_P in each room
+/// that implements Handler.
 class HandlerConformance : public ::testing::TestWithParam<HandlerImplementation> {
  protected:
   ~HandlerConformance() override;

@@ -12,7 +12,7 @@
 
 namespace autoglm::http {
 
-/// The client's end, by the library's own client.
+/// The client's end, using nghttp2's own client.
 class Http2TestClient {
  public:
   using Fields = std::vector<std::pair<std::string, std::string>>;
@@ -73,7 +73,7 @@ class Http2TestClient {
   Http2TestClient(const Http2TestClient&) = delete;
   Http2TestClient& operator=(const Http2TestClient&) = delete;
 
-  /// `body` null: none; a body is sent as far as it goes, and ended if `whole`.
+  /// `body` null: no body; otherwise `body` is sent, and ended if `whole`.
   std::int32_t request(const Fields& more, const std::string* body = nullptr, bool whole = true,
                        const std::string& method = "POST") {
     Fields fields = {
@@ -101,12 +101,12 @@ class Http2TestClient {
     return nghttp2_submit_request(session, nullptr, out.data(), out.size(), &provider, nullptr);
   }
 
-  /// For each answer.
+  /// Sets the initial window, per answer.
   void give_window(std::uint32_t bytes) {
     const nghttp2_settings_entry entry = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, bytes};
     nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, &entry, 1);
   }
-  /// All that is to be sent.
+  /// Everything there is to send.
   std::string said() const {
     std::string bytes;
     while (true) {
@@ -116,7 +116,7 @@ class Http2TestClient {
       bytes.append(reinterpret_cast<const char*>(part), static_cast<std::size_t>(count));
     }
   }
-  /// A frame that the library would not send.
+  /// A frame that nghttp2 would not send.
   static std::string window_update(std::int32_t id, std::uint32_t bytes) {
     std::string frame("\0\0\4\10\0", 5);
     for (const auto number : {static_cast<std::uint32_t>(id), bytes})

@@ -18,7 +18,7 @@ inline std::string answer_of(const std::string& body) {
   return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
-/// A server that says exactly what it is told to, one script a connection, and then closes.
+/// A server that sends exactly the given bytes, one script per connection, and then closes.
 class ScriptedServer {
  public:
   explicit ScriptedServer(std::vector<std::string> scripts)
@@ -30,7 +30,7 @@ class ScriptedServer {
   std::string url(const std::string& path = "/") const {
     return "http://127.0.0.1:" + std::to_string(listener_->port()) + path;
   }
-  std::string seen;  ///< everything that clients sent
+  std::string seen;  ///< everything that clients have sent
   std::size_t connections = 0;
 
  private:

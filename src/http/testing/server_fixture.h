@@ -19,7 +19,7 @@ namespace autoglm::http {
 
 using namespace std::chrono_literals;
 
-/// Answers by path; remembers what it saw.
+/// Answers by path and records what it saw.
 class TestHandler final : public Handler {
  public:
   Task<void> handle(Request& request, ResponseWriter& response) override {
@@ -59,7 +59,7 @@ class TestHandler final : public Handler {
       flood_ended.set();
     } else if (request.path == "/throw") {
       throw std::runtime_error("broken");
-    }  // everything else: no answer at all
+    }  // any other path: no answer at all
   }
 
   std::pair<std::string, std::string_view> refused(const Refusal& refusal,
@@ -83,7 +83,7 @@ class TestHandler final : public Handler {
 
 class ServerTest : public ::testing::Test {
  protected:
-  /// Runs `scenario(port)` against a server on a loop of its own.
+  /// Runs `scenario(port)` against a server on its own loop.
   template <class Scenario>
   void serve(Scenario scenario, ServerLimits limits = {}) {
     run_task(loop_, [&]() -> Task<void> {
@@ -99,7 +99,7 @@ class ServerTest : public ::testing::Test {
     co_return (co_await tcp_connect(pool_, {"127.0.0.1", port}, Deadline::after(10s))).value();
   }
 
-  /// Sends `bytes`, says that nothing more comes if `half_close`, and reads to the end.
+  /// Sends `bytes` and reads to the end.
   Task<std::string> exchange(std::uint16_t port, std::string bytes) {
     auto stream = co_await connect(port);
     co_await stream->write_all(std::string_view(bytes));

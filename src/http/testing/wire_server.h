@@ -16,14 +16,14 @@
 
 namespace autoglm::http {
 
-/// A way to a server: what listens there, and what a request says to take it. Lives on a loop.
+/// A way to reach a server: the listener, and what a request needs to use it. Lives on a loop.
 class Way {
  public:
   virtual ~Way() = default;
   virtual std::unique_ptr<Listener> listen() = 0;
   virtual ClientRequest request(const std::string& path) const = 0;
   virtual bool keeps_connections() const { return true; }
-  /// Whether what a server sent is read even if the connection broke while it was sent to.
+  /// Whether bytes that a server sent can still be read when the connection broke during the client's write.
   virtual bool reads_behind_a_reset() const { return true; }
 };
 
@@ -111,10 +111,10 @@ class ByDialer final : public Way {
   std::shared_ptr<HandoverDialer> dialer_;
 };
 
-/// A server that reads whole requests and lets a test answer them.
+/// A server that reads whole requests and lets the test answer them.
 class WireServer {
  public:
-  /// Answers one; false: the connection ends.
+  /// Answers one request; false: the connection ends.
   using Answer = std::function<Task<bool>(ByteStream& to, std::string request)>;
 
   WireServer(Way& way, Answer answer) : listener_(way.listen()), answer_(std::move(answer)) {

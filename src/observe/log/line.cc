@@ -20,7 +20,7 @@ namespace autoglm::observe {
 
 namespace {
 
-/// Writes into room that is there: a line is a hundred pieces, and a string would look for room at each.
+/// Writes into reserved memory: a line has a hundred pieces, and a string would check its capacity at each.
 class Pen {
  public:
   explicit Pen(char* at) : at_(at) {}
@@ -30,7 +30,7 @@ class Pen {
     const std::size_t size = text.size();
     if (size > 16) {
       std::memcpy(at_, text.data(), size);
-    } else if (size >= 8) {  // two halves that may overlap: no call, and no loop
+    } else if (size >= 8) {  // two halves that may overlap: no call and no loop
       put_ends<std::uint64_t>(text);
     } else if (size >= 4) {
       put_ends<std::uint32_t>(text);
@@ -56,7 +56,7 @@ class Pen {
 };
 
 constexpr std::size_t kLongestNumber = 32;
-constexpr std::size_t kLongestEscape = 6;  // a byte as \u0000; one that is not UTF-8 becomes three
+constexpr std::size_t kLongestEscape = 6;  // a byte as \u0000; an invalid UTF-8 byte becomes three bytes
 
 std::size_t longest_string(std::string_view text) { return 2 + kLongestEscape * text.size(); }
 
@@ -72,7 +72,7 @@ void put_string(Pen& pen, std::string_view text) {
   pen.put(json_string(valid));
 }
 
-/// As "%.6g" does, for what durations are; 0 digits: for others.
+/// Formats like "%.6g" the values that durations have; returns 0 digits for all others.
 std::size_t short_decimal(double value, std::span<char, 24> buffer) {
   if (value == 0) {
     buffer[0] = '0';
@@ -102,7 +102,7 @@ void put_value(Pen& pen, const LogField::Value& value) {
     const fmt::format_int digits(*number);
     pen.put(std::string_view(digits.data(), digits.size()));
   } else if (const auto* real = std::get_if<double>(&value)) {
-    // JSON has no infinities; %g keeps what a person reads.
+    // JSON has no infinities; %g keeps the digits that matter to a person.
     std::array<char, 24> buffer;
     if (const std::size_t length = short_decimal(*real, buffer); length > 0) {
       pen.put(std::string_view(buffer.data(), length));
@@ -119,7 +119,7 @@ std::size_t longest_value(const LogField::Value& value) {
   return text != nullptr ? longest_string(*text) : kLongestNumber;
 }
 
-/// `write(Pen&)` behind what is in `out`, in at most `room` bytes.
+/// Appends what `write(Pen&)` writes, at most `room` bytes.
 template <class Write>
 void append_by_pen(std::string& out, std::size_t room, const Write& write) {
   const std::size_t begin = out.size();
@@ -136,7 +136,7 @@ void put_time(Pen& pen, std::chrono::system_clock::time_point time) {
   const auto since_epoch = time.time_since_epoch();
   const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
   const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(since_epoch - seconds);
-  // Lines come in crowds, and the calendar is most of what a line costs.
+  // Lines come in bursts, and formatting the date is most of the cost of a line.
   thread_local std::chrono::sys_seconds shown = std::chrono::sys_seconds::min();
   thread_local std::string calendar;
   if (shown != std::chrono::sys_seconds(seconds)) {
@@ -144,14 +144,14 @@ void put_time(Pen& pen, std::chrono::system_clock::time_point time) {
     calendar =
         fmt::format("{:%Y-%m-%dT%H:%M:%S}", fmt::gmtime(std::chrono::system_clock::time_point(seconds)));
   }
-  const fmt::format_int digits(micros.count() + 1'000'000);  // the one keeps the zeros
+  const fmt::format_int digits(micros.count() + 1'000'000);  // the added million keeps leading zeros
   pen.put(calendar);
   pen.put('.');
   pen.put(std::string_view(digits.data() + 1, digits.size() - 1));
   pen.put('Z');
 }
 
-/// "11-29 14:03:07" where this process is: for people, in front of a terminal.
+/// "11-29 14:03:07" in the process's time zone, for people at a terminal.
 const std::string& local_time(std::chrono::system_clock::time_point time) {
   const auto second = std::chrono::floor<std::chrono::seconds>(time);
   thread_local std::chrono::sys_seconds shown = std::chrono::sys_seconds::min();
@@ -189,7 +189,7 @@ void append_json_line(std::string& out, const LogLine& line) {
     pen.put(R"(,"trace_id":)");
     put_string(pen, line.trace_id);
     for (const LogField& field : line.fields) {
-      // Keys are words of our code.
+      // Keys are words of our code and need no escapes.
       pen.put(",\"");
       pen.put(field.key);
       pen.put("\":");
@@ -212,7 +212,7 @@ void append_text_line(std::string& out, const LogLine& line) {
   append_words(out, line.time, line.level >= LogLevel::kWarning ? paint(style_of(line.level), level) : level,
                line.colours);
   out += ' ';
-  // A newline in a message would let input forge lines, an escape sequence what the terminal shows.
+  // A newline in a message would let input forge lines; an escape sequence could change the terminal.
   append_printable(out, line.message);
   for (const LogField& field : line.fields) {
     if (is_empty(field.value)) continue;
@@ -227,7 +227,7 @@ void append_text_line(std::string& out, const LogLine& line) {
 }
 
 std::optional<LogLevel> level_of(std::string_view line, LogFormat format) {
-  // A time is as long in every line, and the level stands right behind it.
+  // Times have the same length in every line, and the level comes right after them.
   constexpr std::string_view kBefore = R"({"timestamp":")";
   constexpr std::string_view kBetween = R"(","level":")";
   const bool json = format == LogFormat::kJson;

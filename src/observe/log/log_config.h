@@ -20,7 +20,7 @@ struct LogConfig {
   bool operator==(const LogConfig&) const = default;
 };
 
-/// Found by the configuration's machinery by their arguments.
+/// The configuration's machinery finds these by their arguments (ADL).
 std::vector<config::EnumName<LogLevel>> enum_names(LogLevel);
 std::vector<config::EnumName<LogFormat>> enum_names(LogFormat);
 

@@ -16,7 +16,7 @@ namespace autoglm::observe {
 namespace {
 
 Result<int> open_for_appending(const std::string& path) {
-  std::error_code ignored;  // open() says what is wrong
+  std::error_code ignored;  // open() reports what is wrong
   const auto folder = std::filesystem::path(path).parent_path();
   if (!folder.empty()) std::filesystem::create_directories(folder, ignored);
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
@@ -49,7 +49,8 @@ Result<void> LogFile::reopen() {
   if (path_.empty()) return {};
   const auto fresh = open_for_appending(path_);
   if (!fresh) return fail(fresh.error());
-  // The number stays, so the writing thread needs no lock: each of its writes goes to one file or the other.
+  // The descriptor keeps its number, so the writing thread needs no lock: each write goes to one of the
+  // files.
   const bool replaced = ::dup3(*fresh, descriptor_, O_CLOEXEC) >= 0;
   const int why = errno;
   ::close(*fresh);
@@ -63,9 +64,9 @@ void LogFile::write(std::string_view lines) {
   lost_.fetch_add(static_cast<std::uint64_t>(std::ranges::count(left, '\n')), std::memory_order_relaxed);
 }
 
-/// Returns what could not be written.
+/// Returns the part that could not be written.
 std::string_view LogFile::write_some(std::string_view lines) {
-  // A file takes them whole. A pipe that polls as writable takes PIPE_BUF bytes without blocking, no more.
+  // A file takes all lines at once. A pipe that polls as writable takes only PIPE_BUF bytes without blocking.
   const bool regular = is_regular(descriptor_);
   while (!lines.empty()) {
     if (!regular && !wait_writable()) return lines;
@@ -78,7 +79,7 @@ std::string_view LogFile::write_some(std::string_view lines) {
 }
 
 bool LogFile::wait_writable() const {
-  constexpr int kLookAgainMs = 100;  // whether the deadline has been set meanwhile
+  constexpr int kLookAgainMs = 100;  // checks whether the deadline has been set meanwhile
   while (true) {
     pollfd waiting{.fd = descriptor_, .events = POLLOUT, .revents = 0};
     const bool late = SteadyClock().now() >= deadline_.load(std::memory_order_relaxed);

@@ -12,21 +12,21 @@
 
 namespace autoglm::observe {
 
-/// Hands lines to a file from a thread of its own. Lines gather for some milliseconds and are written
-/// together: a wake-up a line would cost a request more than all the rest of its logging. Thread-safe.
+/// Hands lines to a file on its own thread. Lines gather for some milliseconds and are written together: a
+/// wake-up per line would cost a request more than all the rest of its logging. Thread-safe.
 class LogWriter {
  public:
-  /// At most `limit` lines wait; further ones are dropped and counted.
+  /// At most `limit` lines wait; further lines are dropped and counted.
   LogWriter(std::unique_ptr<LogFile> file, std::size_t limit);
-  ~LogWriter();  ///< writes what waits; how long that may take, `file().give_up_at` says
+  ~LogWriter();  ///< writes the waiting lines; `file().give_up_at` bounds the time
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
 
-  /// `line` ends without a newline. Does not wait for the file.
+  /// Adds `line`, which ends without a newline. Does not wait for the file.
   void add(std::string_view line);
 
   LogFile& file() { return *file_; }
-  /// Lines that were dropped, or that the file did not take.
+  /// Lines that were dropped, or that the file could not take.
   std::uint64_t lost() const;
 
  private:
@@ -37,7 +37,7 @@ class LogWriter {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::string lines_;
-  std::size_t count_ = 0;  // of `lines_`
+  std::size_t count_ = 0;  // lines in `lines_`
   std::uint64_t dropped_ = 0;
   bool asleep_ = false;  // until there is a line
   bool closed_ = false;

@@ -40,7 +40,7 @@ Result<std::unique_ptr<Logger>> Logger::create(Options options) {
   auto state = std::make_unique<State>();
   try {
     state->writer = std::make_unique<LogWriter>(std::move(*file), options.queue_lines);
-  } catch (const std::exception& exception) {  // no thread to be had
+  } catch (const std::exception& exception) {  // no thread available
     return fail(ErrorCode::kUnavailable, std::string("cannot start the log's thread: ") + exception.what());
   }
   return std::unique_ptr<Logger>(new Logger(std::move(options), std::move(state)));

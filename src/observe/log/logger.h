@@ -18,11 +18,11 @@ enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
 std::string_view to_string(LogLevel level);
 
 enum class LogFormat : std::uint8_t {
-  kJson,  ///< one object a line
+  kJson,  ///< one object per line
   kText,  ///< for a person at a terminal
 };
 
-/// One further field of a line.
+/// An additional field of a line.
 struct LogField {
   using Value = std::variant<std::string_view, std::int64_t, double, bool>;
 
@@ -38,33 +38,32 @@ struct LogField {
   Value value;
 };
 
-/// Writes lines of `timestamp level service_name message trace_id` and further fields, to a file or
-/// to standard error, from a thread of its own. A caller formats its line and hands it over; when
-/// the bounded queue is full a line is dropped and counted: logging never makes a request
-/// wait for a disk. Thread-safe.
+/// Writes lines of `timestamp level service_name message trace_id` and further fields, to a file or to
+/// standard error, on its own thread. A caller formats its line and hands it over; when the bounded queue is
+/// full, the line is dropped and counted: logging never makes a request wait for a disk. Thread-safe.
 class Logger {
  public:
   struct Options {
     LogLevel level = LogLevel::kInfo;
     LogFormat format = LogFormat::kJson;
-    bool colours = false;  ///< of text
+    bool colours = false;  ///< for text
     std::string file;      ///< empty: standard error
     std::size_t queue_lines = 8192;
     std::string service_name = "open-autoglm";
     std::string process_trace_id;                      ///< for lines that belong to no request
-    Duration flush_timeout = std::chrono::seconds(2);  ///< at most, that the destructor waits for a reader
+    Duration flush_timeout = std::chrono::seconds(2);  ///< how long the destructor waits for a reader
   };
 
-  /// How many lines there were, of each kind.
+  /// How many lines there were of each kind.
   struct Counts {
     std::uint64_t by_level[4] = {};
     std::uint64_t without_trace_id = 0;
     std::uint64_t dropped = 0;  ///< by a full queue or a full disk
   };
 
-  /// Fails when the file cannot be opened.
+  /// Errors: the file cannot be opened.
   static Result<std::unique_ptr<Logger>> create(Options options);
-  ~Logger();  ///< writes what waits, within `flush_timeout`
+  ~Logger();  ///< writes the waiting lines, within `flush_timeout`
   Logger(const Logger&) = delete;
   Logger& operator=(const Logger&) = delete;
 
@@ -83,12 +82,12 @@ class Logger {
   }
   void log(LogLevel level, std::string_view message, Fields fields, std::string_view trace_id);
 
-  /// A line of text that somebody else has laid out, `words` behind its time. Nothing in it can break the
-  /// line, or change what a terminal shows, but what is meant to. Where `format()` is text only.
+  /// A line of text that the caller has laid out: the time, then `words`. The caller ensures that `words`
+  /// cannot break the line or change what a terminal shows, except as intended. Only when `format()` is text.
   void words(LogLevel level, std::string_view words);
 
-  /// Writes a line that the logger of another process of ours has made in the same format, as it is. False:
-  /// it is no such line.
+  /// Writes a line, unchanged, that the logger of another of our processes has made in the same format.
+  /// False: `line` is not such a line.
   bool relay(std::string_view line);
 
   bool enabled(LogLevel level) const { return level >= level_.load(std::memory_order_relaxed); }
@@ -97,7 +96,7 @@ class Logger {
   LogFormat format() const { return options_.format; }
   bool colours() const { return options_.colours; }
 
-  /// Goes on in a new file after a rotation has renamed the old one; on failure, in the old one.
+  /// Opens a new file after a rotation has renamed the old one; on failure, stays with the old file.
   Result<void> reopen();
 
  private:

@@ -154,7 +154,7 @@ TEST(Logger, WritesEveryLineOfManyThreads) {
 }
 
 TEST(Logger, DropsAndCountsInsteadOfWaiting) {
-  // A pipe that nobody reads: its writer blocks when it is full, and the callers must not.
+  // A pipe without a reader: the writing thread blocks when it is full, and the callers must not.
   const std::string pipe = temporary("logger-pipe-");
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   std::FILE* reader = nullptr;
@@ -230,7 +230,7 @@ TEST(Logger, EndsThoughNobodyReadsItsLines) {
       Logger::create({.file = pipe, .queue_lines = 64, .flush_timeout = std::chrono::seconds(0)}).value();
   const std::string big(4096, 'x');
   for (int i = 0; i < 200; ++i) logger->info(big);
-  logger.reset();  // would wait for ever
+  logger.reset();  // without the flush timeout this would wait forever
   ::close(reader);
   std::filesystem::remove(pipe);
 }

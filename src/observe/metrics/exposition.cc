@@ -11,7 +11,7 @@ namespace {
 constexpr std::string_view kHelp = "# HELP ";
 constexpr std::string_view kType = "# TYPE ";
 
-/// Calls `visit` with each line, its end included, and the family that it stands in.
+/// Calls `visit` with each line, its newline included, and the family to which the line belongs.
 void for_each_line(std::string_view text,
                    const std::function<void(std::string_view family, std::string_view line)>& visit) {
   std::string_view family;

@@ -6,8 +6,8 @@
 
 namespace autoglm::observe {
 
-/// Several texts of Prometheus' format as one: each family once, sorted by name, its help and type as the
-/// first text that has it says. What is in no family is left out.
+/// Merges several texts of Prometheus' format: each family once, sorted by name, with its help and type from
+/// the first text that has it. Lines outside any family are left out.
 std::string merge_expositions(std::span<const std::string> texts);
 
 /// The families of `text` whose names begin with one of `prefixes`.

@@ -107,7 +107,7 @@ struct MetricRegistry::State {
   }
 
   std::mutex mutex;
-  std::map<std::string, Family, std::less<>> families;  // sorted: scrapes are stable
+  std::map<std::string, Family, std::less<>> families;  // sorted, so that scrapes are stable
 };
 
 MetricRegistry::MetricRegistry() : state_(std::make_shared<State>()) {}

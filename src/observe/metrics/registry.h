@@ -18,7 +18,7 @@ using Labels = std::vector<std::pair<std::string, std::string>>;
 namespace detail {
 inline constexpr std::size_t kMetricSlots = 16;
 
-/// This thread's cell in every metric: threads get one each in turn; a shared one is only slower.
+/// This thread's cell in every metric. Threads get cells in turn; sharing a cell is only slower.
 std::size_t metric_slot();
 
 struct alignas(64) CountCell {
@@ -26,8 +26,8 @@ struct alignas(64) CountCell {
 };
 }  // namespace detail
 
-/// A number that only grows. `add` is one relaxed addition in a cell that the thread has (almost)
-/// to itself; cells are summed at scrape. Owned by its registry. Thread-safe.
+/// A number that only grows. `add` is one relaxed addition in a cell that the thread has (almost) to itself;
+/// a scrape sums the cells. Owned by its registry. Thread-safe.
 class Counter {
  public:
   void add(std::uint64_t amount = 1) {
@@ -70,9 +70,9 @@ class Histogram {
   std::array<Cell, detail::kMetricSlots> cells_;
 };
 
-/// All metrics of a process. Asking for a metric with the same name and labels gives the same
-/// object; keep the reference, since asking locks. Metrics live as long as the registry. A family
-/// holds at most `kMaxSeries` label sets: further ones share one, labelled "other". Thread-safe.
+/// All metrics of a process. Asking for a metric with the same name and labels gives the same object; keep
+/// the reference, since asking locks. Metrics live as long as the registry. A family holds at most
+/// `kMaxSeries` label sets; all further ones share one, labelled "other". Thread-safe.
 class MetricRegistry {
  public:
   static constexpr std::size_t kMaxSeries = 1000;
@@ -84,8 +84,8 @@ class MetricRegistry {
   Gauge& gauge(std::string_view name, std::string_view help, const Labels& labels = {});
   Histogram& histogram(std::string_view name, std::string_view help, std::span<const double> bounds,
                        const Labels& labels = {});
-  /// A gauge, or a counter, whose value is asked for at scrape, from the scraping thread. Dropped with
-  /// the returned token, before whatever `read` refers to.
+  /// A gauge or a counter whose value is read at scrape time, on the scraping thread. Drop the returned token
+  /// before anything that `read` refers to.
   enum class Kind { kCounter, kGauge };
   [[nodiscard]] std::shared_ptr<void> callback(Kind kind, std::string_view name, std::string_view help,
                                                const Labels& labels, std::function<double()> read);

@@ -61,7 +61,7 @@ TEST(MetricRegistry, BoundsTheSeriesOfAFamily) {
     registry.counter("c_total", "C.", {{"id", std::to_string(i)}}).add();
   }
   EXPECT_EQ(registry.counter("c_total", "C.", {{"id", "never seen"}}).value(), MetricRegistry::kMaxSeries);
-  // Who was there before the family was full stays itself.
+  // A series from before the family was full keeps its own labels.
   EXPECT_EQ(registry.counter("c_total", "C.", {{"id", "0"}}).value(), 1U);
 }
 

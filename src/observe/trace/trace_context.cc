@@ -11,7 +11,7 @@ namespace {
 constexpr std::string_view kDigits = "0123456789abcdef";
 constexpr std::size_t kTraceparentLength = 55;  // of version 00
 
-/// Two digits a byte; where they end.
+/// Writes two digits per byte; returns the end.
 char* put_hex(char* at, std::span<const std::uint8_t> bytes) {
   for (const std::uint8_t byte : bytes) {
     *at++ = kDigits[byte >> 4U];
@@ -41,7 +41,7 @@ bool all_zero(std::span<const std::uint8_t> bytes) {
   return std::ranges::all_of(bytes, [](std::uint8_t byte) { return byte == 0; });
 }
 
-/// At most sixteen.
+/// Fills at most sixteen bytes.
 void fill(std::span<std::uint8_t> bytes, Random& random) {
   do {
     const auto block = random.block();
@@ -52,7 +52,7 @@ void fill(std::span<std::uint8_t> bytes, Random& random) {
 }  // namespace
 
 std::optional<TraceContext> TraceContext::parse(std::string_view text) {
-  // 00-<32 hex>-<16 hex>-<2 hex>; a later version may append more behind another dash.
+  // 00-<32 hex>-<16 hex>-<2 hex>; a later version may append more after another dash.
   if (text.size() < kTraceparentLength || text[2] != '-' || text[35] != '-' || text[52] != '-')
     return std::nullopt;
   std::array<std::uint8_t, 1> version{};

@@ -10,18 +10,18 @@
 
 namespace autoglm::observe {
 
-/// Where a call stands in a distributed trace (W3C Trace Context, level 1). A value.
+/// A call's position in a distributed trace (W3C Trace Context, level 1). A value.
 struct TraceContext {
   std::array<std::uint8_t, 16> trace_id{};
   std::array<std::uint8_t, 8> span_id{};
   std::uint8_t flags = 0;  ///< bit 0: sampled
 
-  /// Reads a `traceparent` header; nothing if it is malformed (then a new trace is begun, as the
+  /// Reads a `traceparent` header; nothing if it is malformed (the caller then begins a new trace, as the
   /// specification asks).
   static std::optional<TraceContext> parse(std::string_view traceparent);
-  /// A new trace.
+  /// Begins a new trace.
   static TraceContext begin(Random& random);
-  /// The same trace, a new span: ours, under the caller's.
+  /// A new span of ours in the same trace, below the caller's span.
   TraceContext child(Random& random) const;
 
   std::string traceparent() const;

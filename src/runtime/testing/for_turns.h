@@ -10,14 +10,14 @@
 
 namespace autoglm {
 
-/// So many turns of the loop: in each, whatever is ready goes on up to its next suspension, once, and sockets
-/// and timers are looked at.
+/// Waits for `count` turns of the loop. In each turn every ready coroutine runs once up to its next
+/// suspension, and sockets and timers are looked at.
 inline Task<void> turns(unsigned count) {
   for (unsigned i = 0; i < count; ++i) co_await yield_to_loop();
 }
 
-/// What `task` gives within so many turns; nothing when it is destroyed behind them. With 0, 1, 2 … it is
-/// destroyed at each of its suspensions.
+/// The result of `task` if it ends within `count` turns; else the task is destroyed. Counts 0, 1, 2 … destroy
+/// the task at each of its suspensions.
 template <class T>
 Task<std::optional<T>> for_turns(unsigned count, Task<T> task) {
   auto outcome = co_await first_of(std::move(task), turns(count));
@@ -25,8 +25,8 @@ Task<std::optional<T>> for_turns(unsigned count, Task<T> task) {
   co_return std::optional<T>(std::get<0>(std::move(outcome)));
 }
 
-/// Numbers of turns to destroy something behind: each one of the first, then ever fewer, for what waits for
-/// other threads or for many sockets.
+/// Numbers of turns after which to destroy a task: every one of the first few, then ever sparser, for tasks
+/// that wait for other threads or for many sockets.
 class TurnCounts {
  public:
   static constexpr unsigned kEach = 24;

@@ -19,7 +19,7 @@ T run_task(EventLoop& loop, Task<T> task) {
     scope->spawn([](Task<T> inner, std::optional<T>& out, EventLoop& on) -> Task<void> {
       try {
         out.emplace(co_await std::move(inner));
-      } catch (...) {  // a test that waited for it would wait for ever
+      } catch (...) {  // otherwise the test would wait for it forever
         std::terminate();
       }
       on.stop();

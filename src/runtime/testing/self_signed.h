@@ -15,7 +15,7 @@
 
 namespace autoglm {
 
-/// A certificate that signs itself and its key, in files while it lives.
+/// A self-signed certificate and its key, in files that last as long as this object.
 class SelfSigned {
  public:
   explicit SelfSigned(const std::string& name)

@@ -16,7 +16,7 @@ namespace autoglm::engine {
 
 namespace {
 
-/// What `now` has behind `told`, which is then told too. What contradicts it stays untold.
+/// The part of `now` after `told`, then added to `told`. A `now` that contradicts `told` gives nothing.
 std::string news(std::string& told, std::string_view now) {
   if (!now.starts_with(told)) return {};
   std::string more(now.substr(told.size()));
@@ -44,8 +44,8 @@ class LlamaChatParser final : public ChatParser {
     auto now = read(!event.finish.has_value());
     if (!now && event.finish && told_anything_) now = read(true);
     if (now) tell(*now, event.finish.has_value(), event);
-    // What does not fit the template's own format is text. Only what nobody has seen yet can still become
-    // that.
+    // An answer that does not fit the template's own format is text. That is only possible while nothing has
+    // been sent yet.
     if (!now && event.finish && !told_anything_) event.text = text_;
     if (event.finish == FinishReason::kStop && calls_are_whole()) event.finish = FinishReason::kToolCalls;
   }
@@ -53,7 +53,7 @@ class LlamaChatParser final : public ChatParser {
  private:
   struct Call {
     bool told = false;
-    std::string arguments;  // told
+    std::string arguments;  // the part that was sent
   };
 
   std::optional<common_chat_msg> read(bool is_partial) const {
@@ -73,9 +73,9 @@ class LlamaChatParser final : public ChatParser {
     told_anything_ |= !event.text.empty() || !event.reasoning.empty() || !event.tool_calls.empty();
   }
 
-  /// Who reads a stream puts names and ids together piece by piece: each is told once and whole, when the
-  /// arguments that follow have begun. An id that comes behind them comes too late. What has been told is a
-  /// matter of the text alone, however it arrived: who resumes an answer knows no more.
+  /// Clients concatenate the pieces of a name or an id, so each is sent once and whole, when the arguments
+  /// after it have begun. An id that comes after the arguments is too late. What has been sent depends on the
+  /// text alone, not on how it arrived: an engine that resumes an answer knows only the text.
   void tell(std::size_t index, const common_chat_tool_call& now, bool is_over, TokenEvent& event) {
     Call& call = calls_[index];
     ToolCallDelta delta{.index = static_cast<std::uint32_t>(index), .id = {}, .name = {}, .arguments = {}};
@@ -90,7 +90,7 @@ class LlamaChatParser final : public ChatParser {
     if (!delta.name.empty() || !delta.arguments.empty()) event.tool_calls.push_back(std::move(delta));
   }
 
-  /// A call that a stop string has cut is none that anybody could follow.
+  /// A call that a stop string has cut cannot be executed.
   bool calls_are_whole() const {
     return !calls_.empty() && std::ranges::all_of(calls_, [](const Call& call) {
       return call.told && (call.arguments.empty() || is_json(call.arguments));
@@ -100,8 +100,8 @@ class LlamaChatParser final : public ChatParser {
   std::shared_ptr<const common_chat_parser_params> params_;
   std::shared_ptr<const std::vector<std::string>> tools_;
   std::string text_;
-  std::string content_;    // told
-  std::string reasoning_;  // told
+  std::string content_;    // the part that was sent
+  std::string reasoning_;  // the part that was sent
   std::vector<Call> calls_;
   bool told_anything_ = false;
 };

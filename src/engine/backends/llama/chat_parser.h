@@ -11,8 +11,8 @@ struct common_chat_parser_params;
 
 namespace autoglm::engine {
 
-/// Makes parsers of answers as `params` say that the model writes them. `tools`: the names that may be
-/// called.
+/// Makes parsers for answers in the format that `params` describe. `tools`: the names of the tools that may
+/// be called.
 std::function<std::unique_ptr<ChatParser>()> chat_parser_maker(
     std::shared_ptr<const common_chat_parser_params> params, std::vector<std::string> tools);
 

@@ -14,7 +14,7 @@
 namespace autoglm::engine {
 namespace {
 
-/// What a client puts together of a stream, adding each piece to what it has.
+/// What a client assembles from a stream, appending each piece.
 struct Heard {
   std::string text;
   std::string reasoning;
@@ -25,7 +25,7 @@ struct Heard {
 
 class ToolCalls : public ::testing::Test {
  protected:
-  /// The answer to a request with two tools, by a model of that template, so many bytes at a time.
+  /// The answer to a request with two tools, from a model with the template `name`, `step` bytes at a time.
   Heard hear(const std::string& name, const std::string& answer, std::size_t step,
              FinishReason finish = FinishReason::kStop) {
     std::ifstream file(AUTOGLM_LLAMA_SOURCE "/models/templates/" + name + ".jinja");

@@ -34,7 +34,7 @@ namespace {
 
 constexpr std::size_t kMostArgumentDepth = 128;
 constexpr std::size_t kMostNameBytes = 256;
-constexpr std::size_t kMostTools = 512;  // half a millisecond each
+constexpr std::size_t kMostTools = 512;  // they cost half a millisecond each
 constexpr std::size_t kMostSchemaDepth = 200;
 constexpr std::size_t kMostSchemaBytes = 4 << 20;
 constexpr std::string_view kAnyArguments = R"({"type":"object"})";
@@ -43,10 +43,10 @@ using Inputs = common_chat_templates_inputs;
 
 bool is_system(const ChatMessage& message) { return message.role == "system" || message.role == "developer"; }
 
-/// The library takes arguments apart without a look at how deep they nest. Those that a limit or a stop
-/// string has cut come back with the next turn.
+/// llama.cpp parses arguments without a limit on their depth. Arguments that a token limit or a stop string
+/// has cut come back with the next turn.
 Result<std::string> arguments_of(const ToolCall& call, std::size_t message, std::size_t index) {
-  if (call.arguments.empty()) return "{}";  // some clients say so that there are none
+  if (call.arguments.empty()) return "{}";  // some clients send this for no arguments
   auto whole = whole_json(call.arguments, kMostArgumentDepth);
   if (whole) return std::move(*whole);
   const std::string field = fmt::format("messages[{}].tool_calls[{}].function.arguments", message, index);
@@ -54,7 +54,7 @@ Result<std::string> arguments_of(const ToolCall& call, std::size_t message, std:
       field, fmt::format("{} must be JSON, at most {} levels deep", field, kMostArgumentDepth)));
 }
 
-/// `own_ids`: the template takes no ids but such as we make.
+/// `own_ids`: the template accepts only ids in the form that we make.
 Result<void> add_messages(const ChatPrompt& chat, bool own_ids, Inputs& inputs) {
   const auto id_of = [own_ids](const std::string& id) {
     return !own_ids || is_call_id(id) ? id : call_id(id);
@@ -103,7 +103,7 @@ Result<Inputs> inputs_of(const ChatPrompt& chat, const OutputFormat& format,
     inputs.continue_final_message = COMMON_CHAT_CONTINUATION_AUTO;
     inputs.add_generation_prompt = false;
   }
-  // An answer that must be a call has no text that could have a format; the library would leave out the call.
+  // An answer that must be a call has no text to be formatted; llama.cpp would leave out the call.
   if (chat.tool_use == ToolUse::kRequired) return inputs;
   if (format.kind == OutputFormat::Kind::kJsonSchema) inputs.json_schema = format.definition;
   if (format.kind == OutputFormat::Kind::kJsonObject) inputs.json_schema = kAnyArguments;
@@ -116,7 +116,7 @@ Result<void> check_tools(const ChatPrompt& chat) {
         "tools", fmt::format("there may be at most {} tools, got {}", kMostTools, chat.tools.size())));
   }
   for (const Tool& tool : chat.tools) {
-    // Rules are called as the tool is, and the library's regular expressions take a stack frame for each
+    // Grammar rules are named after the tool, and llama.cpp's regular expressions use a stack frame for each
     // byte.
     if (tool.name.size() > kMostNameBytes)
       return fail(invalid_field("tools", fmt::format("the tool {} has a name of over {} bytes",
@@ -142,9 +142,9 @@ Result<void> convert_schema(const std::string& schema) {
   }
 }
 
-/// Tools whose parameters no grammar can keep to. A model that may call them may still do so, with any
-/// arguments; one that must is promised what cannot be kept. `check` says which schemas are such. True: some
-/// were loosened.
+/// Loosens the parameters of tools for which no grammar can be made, as `check` says: a model that may call
+/// such a tool can then pass any arguments. Where a call is required this is an error, since the promise
+/// could not be kept. True: some were loosened.
 Result<bool> loosen(Inputs& inputs, Result<void> (*check)(const std::string&)) {
   bool some = false;
   for (common_chat_tool& tool : inputs.tools) {
@@ -159,7 +159,7 @@ Result<bool> loosen(Inputs& inputs, Result<void> (*check)(const std::string&)) {
   return some;
 }
 
-/// All that a conversation says, and of that what is JSON.
+/// All texts of a conversation, and those of its texts that are JSON.
 struct Sayings {
   std::vector<std::string*> texts;
   std::vector<std::string*> json;
@@ -193,7 +193,7 @@ bool has_control_tokens(const Sayings& said, const ControlTokens& tokens) {
          std::ranges::any_of(said.json, in_json);
 }
 
-/// What reads the answer.
+/// Makes the parsers of the answer.
 std::function<std::unique_ptr<ChatParser>()> parser_of(const common_chat_params& params,
                                                        const ChatPrompt& chat) {
   auto parser = std::make_shared<common_chat_parser_params>(params);
@@ -206,7 +206,7 @@ std::function<std::unique_ptr<ChatParser>()> parser_of(const common_chat_params&
   return chat_parser_maker(std::move(parser), std::move(names));
 }
 
-/// The prompt alone, without the grammar that marked or impossible schemas of tools would not make.
+/// The prompt alone, without a grammar, which could not be made from schemas that are marked or impossible.
 std::string prompt_of(const common_chat_templates* templates, Inputs inputs) {
   inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
   return common_chat_templates_apply(templates, inputs).prompt;
@@ -239,8 +239,8 @@ struct ChatRenderer::State {
     return check_tools(chat);
   }
 
-  /// What the template makes of `inputs`. The library misses a thought that the prompt begins where the
-  /// template writes the end of the prompt in any case (RWKV's).
+  /// Applies the template to `inputs`. llama.cpp overlooks reasoning that the prompt begins if the template
+  /// ends the prompt with it in any case (RWKV's).
   common_chat_params applied(const Inputs& inputs) const {
     common_chat_params params = common_chat_templates_apply(templates.get(), inputs);
     const std::string& start = params.thinking_start_tag;
@@ -250,12 +250,12 @@ struct ChatRenderer::State {
     return params;
   }
 
-  /// The same; schemas of tools are loosened where it must be.
+  /// As applied(), but loosens the schemas of tools if necessary.
   Result<common_chat_params> apply(Inputs& inputs) const {
     try {
       return applied(inputs);
     } catch (const std::exception&) {
-      // The template itself, or a schema? The library does not say whose it is.
+      // llama.cpp does not say whether the template itself or a schema is at fault.
       const auto loosened = loosen(inputs, convert_schema);
       if (!loosened) return fail(loosened.error());
       if (!*loosened) throw;
@@ -263,7 +263,7 @@ struct ChatRenderer::State {
     }
   }
 
-  /// Makes a prompt of `shown`; `otherwise` is what it would be with loosened tools, and without marks.
+  /// Renders the prompt from `shown`; `otherwise` is the prompt with loosened tools and without marks.
   Result<void> write_prompt(Inputs shown, const Inputs& rules, std::string otherwise,
                             RenderedChat& rendered) const {
     const bool loosened = !std::ranges::equal(shown.tools, rules.tools, {}, &common_chat_tool::parameters,
@@ -306,7 +306,7 @@ struct ChatRenderer::State {
   std::string system_message;
   ControlTokens control;
   bool uses_jinja = true;
-  bool own_ids = false;  // as Mistral's templates say
+  bool own_ids = false;  // as Mistral's templates demand
 };
 
 ChatRenderer::ChatRenderer(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -324,7 +324,7 @@ std::unique_ptr<ChatRenderer> ChatRenderer::create(const llama_model* model, con
 Result<RenderedChat> ChatRenderer::render(const ChatPrompt& chat, const OutputFormat& format) const {
   const bool must_call = !chat.tools.empty() && chat.tool_use == ToolUse::kRequired;
   if (auto checked = state_->check(chat, format); !checked) return fail(checked.error());
-  // Now, since these errors are clearer than what a template makes of them.
+  // First, since these errors are clearer than a template's.
   Result<GrammarSpec> own;
   if (format.kind != OutputFormat::Kind::kText) own = grammar_of(format);
   if (!own) return fail(own.error());
@@ -354,15 +354,15 @@ Result<RenderedChat> ChatRenderer::render(const ChatPrompt& chat, const OutputFo
         params.format == COMMON_CHAT_FORMAT_CONTENT_ONLY || (chat.tools.empty() && !params.supports_thinking);
     const bool own_grammar = format.kind == OutputFormat::Kind::kGrammar;
     const bool json = format.kind != OutputFormat::Kind::kText && !own_grammar && !must_call;
-    // Kimi's, Ling's and others' are for calls alone.
+    // The grammars of Kimi's, Ling's and other templates are for calls only.
     const bool untold = json && !plain && !has_format(params.grammar);
     if (untold && !params.grammar.empty()) {
       return fail(invalid_field(std::string(format.field()),
                                 "this model's chat template knows no format of an answer that may be a call; "
                                 "leave it out, or let tool_choice be none or required"));
     }
-    // The library's grammar lets a model put its JSON between ``` marks, which its parser takes off again;
-    // where nothing else needs that parser, the answer is the JSON itself.
+    // llama.cpp's grammar lets a model put its JSON between ``` marks, which its parser removes again; if the
+    // parser is not needed for anything else, the answer is the JSON itself.
     const bool thought = untold && begins_in_thought(params);
     const bool direct = own_grammar || (json && plain) || (untold && !thought);
     if (direct || thought || !params.grammar.empty()) {

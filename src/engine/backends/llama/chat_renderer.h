@@ -12,12 +12,12 @@ namespace autoglm::engine {
 
 class TokenTree;
 
-/// A model's chat template, and what llama-common knows about how models of its kind call tools and think
-/// aloud. Thread-safe. The model and the tree must outlive it.
+/// A model's chat template, with llama-common's knowledge of how models of its kind call tools and write
+/// their reasoning. Thread-safe. The model and the tree must outlive it.
 class ChatRenderer {
  public:
-  /// A model that has no template, and is given none, chats in ChatML. Throws what llama-common throws at a
-  /// broken one. `system_message` is for chats without one; empty: as the template has it.
+  /// A model without a template chats in ChatML unless it is given one. Throws llama-common's exceptions for
+  /// a broken template. `system_message` is for chats without one; empty: the template's default.
   static std::unique_ptr<ChatRenderer> create(const llama_model* model, const TokenTree& tree,
                                               std::string system_message, const ChatTemplate& chat_template);
   ~ChatRenderer();
@@ -25,8 +25,8 @@ class ChatRenderer {
   /// The template, in Jinja or by its name.
   std::string source() const;
 
-  /// What the conversation says is text, whatever it looks like: only the template writes control tokens.
-  /// Errors: kInvalidArgument with the field that the template or its grammar refuses.
+  /// Messages become plain text, whatever they look like: only the template writes control tokens. Errors:
+  /// kInvalidArgument with the field that the template or its grammar refuses.
   Result<RenderedChat> render(const ChatPrompt& chat, const OutputFormat& format) const;
 
  private:

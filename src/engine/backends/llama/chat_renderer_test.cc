@@ -16,7 +16,7 @@
 namespace autoglm::engine {
 namespace {
 
-/// What a chat is refused with; an empty field: it is not.
+/// The error with which a chat is refused; an empty field: it is accepted.
 class ChatRefusal : public ::testing::Test {
  protected:
   Error of(const ChatPrompt& chat) const {

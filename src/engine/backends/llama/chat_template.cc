@@ -28,7 +28,7 @@ std::vector<std::string_view> library_names() {
 Result<ChatTemplate> read_chat_template(const std::string& said) {
   if (said.empty()) return ChatTemplate{};
   const auto names = library_names();
-  // Of ChatML the library has a version in Jinja, too.
+  // For ChatML llama.cpp also has a Jinja template.
   if (std::ranges::find(names, said) != names.end())
     return ChatTemplate{.source = said, .is_name = said != "chatml"};
   std::ifstream file(said, std::ios::binary);

@@ -6,14 +6,14 @@
 
 namespace autoglm::engine {
 
-/// How chats are written, where a model's own template is not to be asked.
+/// A chat template that replaces the model's own.
 struct ChatTemplate {
   std::string source;    ///< Jinja, or a name; empty: the model's own
-  bool is_name = false;  ///< of one that the library writes without Jinja, and without tools
+  bool is_name = false;  ///< a format that llama.cpp writes without Jinja, and without tools
 };
 
-/// What the configuration calls `said`: one of the library's names, or a file. Errors: kInvalidArgument, with
-/// the names.
+/// Reads the template that the configuration names: one of llama.cpp's names, or a file. Errors:
+/// kInvalidArgument, listing the names.
 Result<ChatTemplate> read_chat_template(const std::string& said);
 
 }  // namespace autoglm::engine

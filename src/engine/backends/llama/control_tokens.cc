@@ -12,7 +12,7 @@ namespace autoglm::engine {
 
 namespace {
 
-// U+FDD0 to U+FDEF are for a program's own use and no characters: EF B7 90 to EF B7 AF.
+// U+FDD0 to U+FDEF are noncharacters for a program's internal use: EF B7 90 to EF B7 AF.
 constexpr std::string_view kMarkPrefix = "\xEF\xB7";
 constexpr unsigned char kFirstMark = 0x90;
 constexpr std::uint32_t kFirstMarkCode = 0xFDD0;
@@ -21,8 +21,8 @@ constexpr std::size_t kMarkBytes = 3;
 
 char fold(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-/// The last of the sorted `texts` that `text` goes on with; `same` reads a byte of it. A byte narrows the
-/// range that still fits, so that hundreds of tokens with one beginning cost no more than a few.
+/// The longest of the sorted `texts` with which the text continues; `byte_at` reads a byte of the text. Each
+/// byte narrows the range of candidates, so hundreds of tokens with one beginning cost no more than few.
 template <typename Texts, typename BytesOf, typename ByteAt>
 auto longest_at(const Texts& texts, std::size_t left, BytesOf bytes_of, ByteAt byte_at) ->
     typename Texts::const_iterator {
@@ -37,7 +37,7 @@ auto longest_at(const Texts& texts, std::size_t left, BytesOf bytes_of, ByteAt b
     };
     low = std::partition_point(low, high, [&](const auto& entry) { return at(entry) < byte; });
     high = std::partition_point(low, high, [&](const auto& entry) { return at(entry) == byte; });
-    // The one that ends here sorts before those that go on.
+    // A token that ends here sorts before those that continue.
     if (low != high && bytes_of(*low).size() == depth + 1) found = low;
   }
   return found;
@@ -45,7 +45,7 @@ auto longest_at(const Texts& texts, std::size_t left, BytesOf bytes_of, ByteAt b
 
 bool is_space(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
 
-/// What the four digits behind "\u" at `at` say.
+/// The code of the four digits after "\u" at `at`.
 std::optional<std::uint32_t> code_at(std::string_view json, std::size_t at) {
   std::uint32_t code = 0;
   if (at + 6 > json.size()) return std::nullopt;
@@ -54,7 +54,7 @@ std::optional<std::uint32_t> code_at(std::string_view json, std::size_t at) {
   return code;
 }
 
-/// The character of the escape at `at`, as UTF-8, unless JSON needs it to be one.
+/// The character of the escape at `at`, as UTF-8, unless JSON requires the escape.
 std::optional<std::string> unescaped(std::string_view json, std::size_t at) {
   const std::uint32_t code = code_at(json, at).value_or(0);
   const bool half = code >= 0xD800 && code <= 0xDFFF;
@@ -70,7 +70,7 @@ std::optional<std::string> unescaped(std::string_view json, std::size_t at) {
 ControlTokens::ControlTokens(const llama_vocab* vocab) {
   for (llama_token token = 0; token < llama_vocab_n_tokens(vocab); ++token) {
     const auto attributes = static_cast<unsigned>(llama_vocab_get_attr(vocab, token));
-    // The others are tokens wherever they stand, in plain text as well.
+    // All other tokens are matched in plain text as well.
     if ((attributes & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) == 0) continue;
     Text text{.bytes = llama_vocab_get_text(vocab, token),
               .strips_left = (attributes & LLAMA_TOKEN_ATTR_LSTRIP) != 0,
@@ -119,7 +119,7 @@ TextMarks::TextMarks(const ControlTokens& tokens, const std::vector<std::string*
       const auto mark = static_cast<std::size_t>(static_cast<unsigned char>((*text)[at + 2])) - kFirstMark;
       if (mark < kMarks) used[mark] = true;
     }
-    // Strings of JSON may spell them.
+    // JSON strings may spell them as escapes.
     for (std::size_t at = 0; (at = text->find("\\u", at)) != std::string::npos; at += 2) {
       const std::uint32_t mark = code_at(*text, at).value_or(0) - kFirstMarkCode;
       if (mark < kMarks) used[mark] = true;
@@ -159,9 +159,9 @@ void TextMarks::put_in_json(std::string& json) const {
 TextMarks::Split TextMarks::split(std::string_view rendered) const {
   Split split;
   std::string& text = split.text;
-  std::size_t begin = 0;  // of what stands between two tokens of the template
+  std::size_t begin = 0;  // beginning of the text between two of the template's tokens
   bool is_marked = false;
-  bool strips = false;  // the token before it
+  bool strips = false;  // whether the token before it strips white space
   const auto end_segment = [&](bool strips_left) {
     std::size_t end = text.size();
     while (strips && begin < end && is_space(text[begin])) ++begin;
@@ -180,8 +180,8 @@ TextMarks::Split TextMarks::split(std::string_view rendered) const {
       text += rendered[at++];
       continue;
     }
-    // A template may cut a text just before or behind a token in it, and put its own token there: only both
-    // marks say that this one is the text's.
+    // A template may cut a text just before or after a token in it, and put its own token there: only a token
+    // between two marks is known to be the text's.
     const bool is_text =
         rendered.substr(0, at).ends_with(open_) && rest.substr(token->bytes.size()).starts_with(close_);
     if (!is_text) end_segment(token->strips_left);

@@ -11,7 +11,7 @@ struct llama_vocab;
 
 namespace autoglm::engine {
 
-/// The texts of a vocabulary's control tokens, those in which a template writes a conversation's structure.
+/// The texts of a vocabulary's control tokens, with which a template writes a conversation's structure.
 /// Immutable: thread-safe.
 class ControlTokens {
  public:
@@ -19,42 +19,41 @@ class ControlTokens {
 
   struct Text {
     std::string bytes;
-    bool strips_left = false;   ///< white space before it is no text
-    bool strips_right = false;  ///< likewise behind it
+    bool strips_left = false;   ///< white space before the token is dropped
+    bool strips_right = false;  ///< white space after the token is dropped
   };
-  /// The longest one that stands in `text` at `at`; null: none does.
+  /// The longest control token in `text` at `at`; null: there is none.
   const Text* find(std::string_view text, std::size_t at) const;
-  /// Bytes of the longest one that stands there in whatever case of letters, since a template may change
-  /// that.
+  /// The length in bytes of the longest control token at `at`, ignoring case, which a template may change.
   std::size_t length_in_any_case(std::string_view text, std::size_t at) const;
-  /// Whether one stands anywhere in `text`, in whatever case.
+  /// Whether `text` contains a control token, ignoring case.
   bool occur_in(std::string_view text) const;
 
  private:
   std::vector<Text> texts_;          // sorted
-  std::vector<std::string> folded_;  // the same in small letters, sorted
-  std::array<bool, 256> begins_{};   // whether one begins with this byte, in whatever case
+  std::vector<std::string> folded_;  // the same in lower case, sorted
+  std::array<bool, 256> begins_{};   // whether one begins with this byte, ignoring case
 };
 
-/// Two characters that no text of a conversation has in it: one stands before what looks like a control token
-/// there, one behind. They go through the template with it, and say afterwards who wrote it.
+/// Two characters that occur in no text of the conversation: one is put before each piece that looks like a
+/// control token, one after it. They pass through the template and show afterwards that the piece was text.
 class TextMarks {
  public:
-  /// `texts` are all that the conversation says. Without a mark (`!usable()`) when they use every character
-  /// that could be one.
+  /// `texts` are all texts of the conversation. There are no marks (`!usable()`) when the texts use every
+  /// candidate character.
   TextMarks(const ControlTokens& tokens, const std::vector<std::string*>& texts);
   bool usable() const { return !open_.empty(); }
 
   /// Puts marks around each control token in `text`.
   void put(std::string& text) const;
-  /// The same in a text of JSON, whose strings may spell characters as escapes.
+  /// The same in JSON text, whose strings may spell characters as escapes.
   void put_in_json(std::string& json) const;
 
   struct Split {
     std::string text;                                        ///< without marks
     std::vector<std::pair<std::size_t, std::size_t>> plain;  ///< RenderedChat::plain
   };
-  /// Takes the marks off what the template has made of marked texts.
+  /// Removes the marks from what the template has made of marked texts.
   Split split(std::string_view rendered) const;
 
  private:
@@ -63,7 +62,7 @@ class TextMarks {
   std::string close_;
 };
 
-/// `json` with every escape that stands for a character of its own written as that character.
+/// `json` with every escape replaced by its character where JSON allows the character itself.
 std::string without_escapes(std::string_view json);
 
 }  // namespace autoglm::engine

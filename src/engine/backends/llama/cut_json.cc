@@ -25,7 +25,7 @@ bool is_beginning(std::string_view text, std::size_t most_depth) {
   return !error;
 }
 
-/// Reads the beginning of JSON, and knows at each byte how it could end there.
+/// Reads the beginning of JSON and keeps track of how it could be completed at each byte.
 class Cut {
  public:
   void read(std::string_view text) {
@@ -33,7 +33,7 @@ class Cut {
     size_ = text.size();
   }
 
-  /// With what is open closed: an unfinished value as it stands, or without it.
+  /// Closes everything that is open, keeping an unfinished last value.
   std::string with_last_value(std::string_view text) const {
     std::string whole(text.substr(0, in_string_ && escape_ != 0 ? escape_ - 1 : size_));
     if (in_string_) whole += '"';
@@ -60,7 +60,7 @@ class Cut {
       if (!open_.empty()) open_.pop_back();
       be_safe(at + 1);
     } else if (c == ',') {
-      be_safe(at);  // behind a number or a word
+      be_safe(at);  // after a number or a word
       is_key_ = !open_.empty() && open_.back() == '}';
     } else if (c == ':') {
       is_key_ = false;
@@ -69,7 +69,7 @@ class Cut {
 
   void read_in_string(char c, std::size_t at) {
     if (escape_ != 0) {
-      // Behind the backslash one byte, or "u" and four digits.
+      // A backslash is followed by one byte, or by "u" and four digits.
       const std::size_t length = at - escape_ + 1;
       if (length == 1 ? c != 'u' : length == 5) escape_ = 0;
     } else if (c == '\\') {
@@ -91,11 +91,11 @@ class Cut {
   }
 
   std::size_t size_ = 0;
-  std::string open_;  // what closes the open lists and objects, the outermost first
+  std::string open_;  // the closing brackets of the open lists and objects, outermost first
   bool in_string_ = false;
-  bool is_key_ = false;     // the next string, or this one
-  std::size_t escape_ = 0;  // behind its backslash; 0: none
-  std::size_t safe_ = 0;    // where the text could be cut, and what would be open there
+  bool is_key_ = false;     // whether the next or current string is a key
+  std::size_t escape_ = 0;  // position after the backslash of the current escape; 0: none
+  std::size_t safe_ = 0;    // where the text could be cut, with the brackets open there
   std::string safe_open_;
 };
 

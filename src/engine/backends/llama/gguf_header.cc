@@ -26,7 +26,7 @@ struct ContextFree {
 };
 using Context = std::unique_ptr<gguf_context, ContextFree>;
 
-/// What can be said without the library, in better words.
+/// Checks what needs no llama.cpp, for clearer messages.
 Result<void> check_magic(const std::string& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
@@ -52,12 +52,12 @@ Result<void> check_magic(const std::string& path) {
 
 std::string text_of(const gguf_context* context, const char* key) {
   const auto id = gguf_find_key(context, key);
-  // What is asked for as another type than it has ends the process.
+  // ggml ends the process when a value is read as another type.
   if (id < 0 || gguf_get_kv_type(context, id) != GGUF_TYPE_STRING) return {};
   return gguf_get_val_str(context, id);
 }
 
-/// A value of any of its types of number, as it was written: 0.2 and not the float next to it.
+/// A value of any numeric type, in decimal as it was written: 0.2 and not the nearest float.
 std::optional<double> number_of(const gguf_context* context, std::int64_t id) {
   switch (gguf_get_kv_type(context, id)) {
     case GGUF_TYPE_UINT8:
@@ -90,7 +90,7 @@ std::optional<double> number_of(const gguf_context* context, std::int64_t id) {
   }
 }
 
-/// `general.sampling.*`, as llama.cpp's converter takes it over from generation_config.json.
+/// `general.sampling.*`, which llama.cpp's converter copies from generation_config.json.
 void read_sampling(const gguf_context* context, GgufHeader& header) {
   constexpr std::string_view kPrefix = "general.sampling.";
   constexpr std::array kNames = {std::pair("temp", "temperature"), std::pair("top_k", "top_k"),

@@ -10,22 +10,22 @@
 
 namespace autoglm::engine {
 
-/// What a GGUF file says about itself before its weights.
+/// A GGUF file's description of itself, before its weights.
 struct GgufHeader {
-  std::string architecture;  ///< "llama", "chatglm"; empty: it does not say
+  std::string architecture;  ///< "llama", "chatglm"; empty: not stated
   std::string name;          ///< the model's own; may be empty
   std::uint64_t tensors = 0;
-  std::uint64_t bytes = 0;           ///< how long the file has to be for all of its tensors
-  SamplingNumbers sampling;          ///< `general.sampling.*`: how its maker wants it to be sampled
-  std::vector<std::string> remarks;  ///< what it says of that and is not heeded
+  std::uint64_t bytes = 0;           ///< the file's minimum length for all of its tensors
+  SamplingNumbers sampling;          ///< `general.sampling.*`: the maker's recommendations
+  std::vector<std::string> remarks;  ///< sampling statements that are ignored
 };
 
-/// Reads a file's header, and checks that the file is as long as it says: no weights are touched, so this
-/// takes milliseconds and no memory to speak of. Thread-safe. Errors, with what to do: kNotFound,
-/// kInvalidArgument for what is no GGUF file, kDataLoss for one that is cut off or broken.
+/// Reads a file's header, and checks that the file is as long as the header says. Weights are not read, so
+/// this takes milliseconds and little memory. Thread-safe. Errors, with advice: kNotFound, kInvalidArgument
+/// for a file that is not GGUF, kDataLoss for one that is cut off or broken.
 Result<GgufHeader> read_gguf_header(const std::string& path);
 
-/// How what is wrong with a model's file is told.
+/// The form of all errors about a model's file.
 Error model_file_error(ErrorCode code, const std::string& path, std::string_view what);
 
 }  // namespace autoglm::engine

@@ -24,7 +24,7 @@ namespace {
 
 class GrammarConstraint final : public TokenConstraint {
  public:
-  /// Without `tree` every token is looked at.
+  /// Without `tree` every token is tested.
   GrammarConstraint(llama_sampler_ptr grammar, const TokenTree* tree, bool lazy, std::size_t bytes)
       : grammar_(std::move(grammar)), tree_(tree), lazy_(lazy), bytes_(bytes) {}
 
@@ -45,7 +45,7 @@ class GrammarConstraint final : public TokenConstraint {
 
   std::optional<TokenId> mask(std::span<float> logits) const override {
     if (state_ == State::kLeft) return 0;
-    // A token that is looked at costs 0.1 to 1 us, and a vocabulary has up to 150,000.
+    // Testing a token costs 0.1 to 1 us, and a vocabulary has up to 150,000 tokens.
     thread_local std::vector<llama_token_data> level;
     thread_local std::vector<llama_token_data> next;
     thread_local std::vector<std::pair<llama_token, float>> kept;
@@ -70,7 +70,7 @@ class GrammarConstraint final : public TokenConstraint {
       }
       std::swap(level, next);
     }
-    if (state_ == State::kBroken) kept.clear();  // at a later level
+    if (state_ == State::kBroken) kept.clear();  // it broke at a later level
     std::ranges::fill(logits, -std::numeric_limits<float>::infinity());
     for (const auto& [token, logit] : kept) logits[static_cast<std::size_t>(token)] = logit;
     if (kept.empty()) return std::nullopt;
@@ -87,15 +87,15 @@ class GrammarConstraint final : public TokenConstraint {
   }
 
  private:
-  /// The library throws when a grammar can go on in too many ways, and when a text leaves it; asked once more
-  /// afterwards, it ends the process.
+  /// llama.cpp throws when a grammar has too many ways to continue, and when a text leaves the grammar; a
+  /// further call after that would end the process.
   enum class State : std::uint8_t {
     kKept,
-    kLeft,  ///< what woke a lazy grammar goes on, in the same token, as it does not allow: no call, but text
+    kLeft,    ///< the token that woke a lazy grammar goes on in a way it forbids: the answer is text
     kBroken,  ///< nothing is allowed
   };
 
-  /// Sets the logits of what is not allowed to minus infinity.
+  /// Sets the logits of forbidden tokens to minus infinity.
   void apply(std::span<llama_token_data> tokens) const {
     llama_token_data_array array{tokens.data(), tokens.size(), -1, false};
     try {
@@ -114,8 +114,8 @@ class GrammarConstraint final : public TokenConstraint {
   mutable State state_ = State::kKept;
 };
 
-/// What a constraint by `grammar`, which can be parsed, takes: its text says little, since repetitions are
-/// written out.
+/// The memory of a constraint with `grammar`, which must be parseable. The text's length says little, since
+/// repetitions are expanded.
 std::size_t bytes_of(const std::string& grammar) {
   llama_grammar_parser parser;
   std::size_t bytes = grammar.size() + 4096;
@@ -125,7 +125,7 @@ std::size_t bytes_of(const std::string& grammar) {
   return bytes;
 }
 
-/// Of a number that is too large the library tells nothing but the name of the function that read it.
+/// For a number that is too large, llama.cpp reports only the name of the function that read it.
 std::string in_words(std::string why) {
   for (const std::string_view reader : {"stoull", "stoul", "stoll", "stol", "stoi"}) {
     const std::size_t at = why.find(reader);
@@ -136,7 +136,7 @@ std::string in_words(std::string why) {
   return why;
 }
 
-/// Tokens whose texts together are just `text`, each the longest that fits; none when there are no such.
+/// Tokens whose texts together spell `text`, taking the longest that fits each time; empty if there are none.
 std::vector<TokenId> longest_tokens(const TokenTree& tree, std::string_view text) {
   std::vector<TokenId> tokens;
   while (!text.empty()) {
@@ -162,8 +162,8 @@ std::vector<TokenId> longest_tokens(const TokenTree& tree, std::string_view text
   return tokens;
 }
 
-/// The tokens of a prompt's end, as its grammar has to read it: some vocabularies put a space before a text
-/// that begins, or follows a special token, and the grammar knows of none.
+/// The tokens of a prompt's end, spelled as the grammar reads them: some vocabularies put a space before a
+/// text at its beginning or after a special token, and the grammar has no such space.
 std::vector<TokenId> tokens_spelling(const TokenTree& tree, std::string_view text) {
   std::vector<TokenId> spelling;
   for (const TokenId token : common_tokenize(tree.vocab(), std::string(text), false, true)) {
@@ -172,7 +172,7 @@ std::vector<TokenId> tokens_spelling(const TokenTree& tree, std::string_view tex
       piece.erase(0, 1);
       std::ranges::copy(longest_tokens(tree, piece), std::back_inserter(spelling));
     } else if (!text.starts_with(piece)) {
-      // SentencePiece reads a "▁", which it writes its spaces as, as a space.
+      // SentencePiece uses "▁" for spaces, and reads a "▁" in a text as a space.
       std::ranges::copy(longest_tokens(tree, text), std::back_inserter(spelling));
       return spelling;
     } else {
@@ -188,7 +188,7 @@ std::vector<TokenId> tokens_spelling(const TokenTree& tree, std::string_view tex
 Result<std::unique_ptr<TokenConstraint>> make_grammar_constraint(const TokenTree& tree,
                                                                  const GrammarSpec& spec) {
   const llama_vocab* vocab = tree.vocab();
-  // The library would take what stands before it, of nothing no grammar at all.
+  // llama.cpp would use only the part before it, and for an empty part no grammar at all.
   if (spec.grammar.find('\0') != std::string::npos)
     return fail(ErrorCode::kInvalidArgument, "the grammar cannot be used: it contains a NUL character");
   const LibraryLog log;
@@ -207,7 +207,7 @@ Result<std::unique_ptr<TokenConstraint>> make_grammar_constraint(const TokenTree
                 fmt::format("the grammar cannot be used: {}", excerpt(in_words(log.reason()), 200)));
   }
   try {
-    // Grammars may name tokens, in angle brackets; these are allowed whatever their texts begin with.
+    // Grammars may name tokens in angle brackets; these are allowed whatever their texts begin with.
     const bool by_text = spec.grammar.find('<') == std::string::npos;
     auto constraint = std::make_unique<GrammarConstraint>(std::move(grammar), by_text ? &tree : nullptr,
                                                           spec.lazy, bytes_of(spec.grammar));

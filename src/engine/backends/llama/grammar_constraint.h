@@ -11,9 +11,9 @@ namespace autoglm::engine {
 /// A grammar (GBNF, its root called "root") as llama.cpp understands it.
 struct GrammarSpec {
   std::string grammar;
-  std::string prefill;  ///< what stands in the prompt already, and is part of what the grammar describes
-  bool lazy = false;    ///< sleeps until one of the triggers comes
-  std::vector<std::string> trigger_patterns;  ///< regular expressions over all of the text
+  std::string prefill;                        ///< the end of the prompt, if the grammar describes it too
+  bool lazy = false;                          ///< inactive until one of the triggers occurs
+  std::vector<std::string> trigger_patterns;  ///< regular expressions over the whole text
   std::vector<TokenId> trigger_tokens;
 };
 

@@ -46,8 +46,8 @@ TEST(GrammarConstraint, AMaskLeavesJustWhatIsAllowedTokenByToken) {
   }
 }
 
-/// Grammars come from clients. Most of these ended the process, or kept a thread or gigabytes, before patch
-/// 0005.
+/// Grammars come from clients. Before patch 0005, most of these ended the process, or took up a thread or
+/// gigabytes.
 TEST(GrammarConstraint, WhatWouldNeverEndIsRefused) {
   const auto backend = make_llama();
   const auto repeat = [](std::string_view what, int times) {
@@ -87,7 +87,7 @@ TEST(GrammarConstraint, WhatWouldNeverEndIsRefused) {
     EXPECT_EQ(made.error().param, "grammar");
     EXPECT_NE(made.error().message.find(says), std::string::npos) << made.error().message;
   }
-  // The search for left recursion visited what it knew again, twice as often with every rule.
+  // The search for left recursion revisited known rules, twice as often with every rule.
   EXPECT_TRUE(
       backend->make_constraint({OutputFormat::Kind::kGrammar, rules(60, "r{0} ::= r{1} | r{1}", "\"a\"")}));
 }
@@ -96,7 +96,7 @@ TEST(GrammarConstraint, ADeadEndAllowsNothingAndStaysOne) {
   const auto backend = make_llama();
   const std::vector<TokenId> a = backend->tokenize("a", false, false).value();
   ASSERT_EQ(a.size(), 1U);
-  // A token that the vocabulary does not have; and what goes on in too many ways behind a letter.
+  // A token that the vocabulary does not have; and a grammar with too many ways to continue after a letter.
   std::string wide = R"(root ::= "a" ("b")";
   for (int i = 0; i < 5000; ++i) wide += fmt::format(R"( | "b{}")", i);
   wide += ")";
@@ -130,7 +130,7 @@ TEST(GrammarConstraint, SaysThatANumberOfAPatternIsTooLarge) {
   EXPECT_EQ(made.error().message.find("stoi"), std::string::npos) << made.error().message;
 }
 
-// Grammars as only templates make them.
+// Grammars that only templates make.
 
 TEST(TemplateGrammar, KnowsWhatThePromptEndsWith) {
   const TinyVocabulary tiny;
@@ -138,7 +138,7 @@ TEST(TemplateGrammar, KnowsWhatThePromptEndsWith) {
   const auto rest = make_grammar_constraint(tiny.tree(), {.grammar = grammar, .prefill = "the"}).value();
   EXPECT_TRUE(rest->allows(tiny.tokens_of(" water")[0]));
   EXPECT_FALSE(rest->allows(tiny.tokens_of("the")[0]));
-  // The library ends the process at an end that is too early.
+  // llama.cpp ends the process at an end token that comes too early.
   for (const char* wrong : {"<|im_end|>", "a river"}) {
     const auto made = make_grammar_constraint(tiny.tree(), {.grammar = grammar, .prefill = wrong});
     ASSERT_FALSE(made) << wrong;

@@ -13,7 +13,7 @@ namespace {
 thread_local std::string* t_capture = nullptr;
 
 void take_log(ggml_log_level level, const char* text, void* /*user*/) {
-  // A broken file may make the library repeat itself without end.
+  // A broken file may make llama.cpp repeat messages endlessly.
   constexpr std::size_t kMost = 16 * 1024;
   if (t_capture != nullptr && t_capture->size() < kMost &&
       (level == GGML_LOG_LEVEL_ERROR || level == GGML_LOG_LEVEL_WARN))
@@ -27,8 +27,7 @@ LibraryLog::~LibraryLog() { t_capture = nullptr; }
 
 void LibraryLog::listen() {
   llama_log_set(take_log, nullptr);
-  // llama-common writes to stderr, at each request, what it thinks of the template; it throws its errors,
-  // too.
+  // At each request llama-common writes its remarks about the template to stderr; it also throws its errors.
   [[maybe_unused]] static const bool kOnce = (common_log_set_verbosity_thold(-1), true);
 }
 

@@ -4,8 +4,8 @@
 
 namespace autoglm::engine {
 
-/// What llama.cpp says on this thread while one of these lives: the reason of a failure is only in there.
-/// One at a time and thread. Without one its words are dropped.
+/// Captures llama.cpp's messages on this thread for its lifetime: the reason of a failure is found only
+/// there. At most one per thread at a time. Without one the messages are dropped.
 class LibraryLog {
  public:
   LibraryLog();
@@ -13,10 +13,10 @@ class LibraryLog {
   LibraryLog(const LibraryLog&) = delete;
   LibraryLog& operator=(const LibraryLog&) = delete;
 
-  /// Tells the library where to talk to; once a process is enough, more is harmless.
+  /// Redirects llama.cpp's log to here. Once per process is enough; more is harmless.
   static void listen();
 
-  /// Warnings and errors so far in one line, without the library's function names.
+  /// Warnings and errors so far in one line, without llama.cpp's function names.
   std::string reason() const;
 
  private:

@@ -30,16 +30,15 @@ namespace autoglm::engine {
 namespace {
 
 constexpr std::uint32_t kDefaultContext = 8192;
-// How long compute threads poll for the next step before they sleep, in the library's unit: some
-// milliseconds. That is longer than the engine takes between steps. Its default is a fifth of a second of
-// burnt CPU.
+// How long compute threads poll for the next step before they sleep, in llama.cpp's unit: some milliseconds,
+// longer than the engine takes between steps. The default would burn a fifth of a second of CPU.
 constexpr std::uint32_t kPoll = 1;
 
 struct ThreadPoolFree {
   void operator()(ggml_threadpool* pool) const { ggml_threadpool_free(pool); }
 };
 
-/// What `make` returns; what it throws at input is the input's error.
+/// Returns what `make` returns; an exception becomes the error of `field`.
 template <class F>
 std::invoke_result_t<F> without_exceptions(const std::string& field, const F& make) {
   try {
@@ -80,8 +79,8 @@ class LlamaBackend final : public Backend {
 
   llama_model_ptr model_;
   const llama_vocab* vocab_ = nullptr;
-  std::map<std::uint32_t, std::unique_ptr<ggml_threadpool, ThreadPoolFree>> pools_;  // by their threads
-  llama_context_ptr context_;  // after pools_, one of which it uses
+  std::map<std::uint32_t, std::unique_ptr<ggml_threadpool, ThreadPoolFree>> pools_;  // by number of threads
+  llama_context_ptr context_;  // after pools_, since it uses one of them
   std::optional<SavedStates> saved_;
   std::unique_ptr<TokenTree> tree_;
   std::unique_ptr<ChatRenderer> chat_;
@@ -170,13 +169,12 @@ Result<void> LlamaBackend::make_context(const LlamaOptions& options) {
   llama_context_params params = llama_context_default_params();
   params.n_ctx = cells;
   params.n_batch = params.n_ubatch = std::max(options.max_batch, options.max_sequences);
-  // A recurrent state, or a window that slides, cannot be cut at a block: there nothing can be shared for
-  // good.
+  // A recurrent state or a sliding window cannot be cut at a block, so it cannot be shared permanently.
   const bool shares = !llama_model_is_recurrent(model_.get()) && !llama_model_is_hybrid(model_.get()) &&
                       llama_model_n_swa(model_.get()) == 0;
   params.n_seq_max =
       shares ? static_cast<std::uint32_t>(llama_max_parallel_sequences()) : options.max_sequences;
-  // Logits for rows that choose a token, not for a prompt's; the library wants no fewer than ids.
+  // Logits are for rows that choose a token, not for a prompt's; llama.cpp wants at least as many as ids.
   params.n_outputs_max = params.n_seq_max;
   params.n_threads = params.n_threads_batch = static_cast<std::int32_t>(options.threads);
   params.kv_unified = true;
@@ -199,7 +197,7 @@ Result<void> LlamaBackend::make_context(const LlamaOptions& options) {
   facts_.max_sequences = options.max_sequences;
   facts_.sequence_ids = params.n_seq_max;
   if (shares) {
-    // One id is kept for states on their way in and out. Keys and values, half precision.
+    // One id is reserved for states on their way in and out. Keys and values are in half precision.
     const auto spare = static_cast<llama_seq_id>(--facts_.sequence_ids);
     saved_.emplace(context_.get(), spare);
     const llama_model* model = model_.get();
@@ -225,7 +223,8 @@ void LlamaBackend::read_pieces() {
   for (std::uint32_t token = 0; token < facts_.vocabulary_size; ++token) {
     const auto id = static_cast<llama_token>(token);
     if (llama_vocab_is_eog(vocab_, id)) end_tokens_.push_back(id);
-    const std::size_t written = std::string_view(llama_vocab_get_text(vocab_, id)).size();  // of special ones
+    const std::size_t written = std::string_view(llama_vocab_get_text(vocab_, id)).size();  // of special
+                                                                                            // tokens
     const std::int32_t size = llama_token_to_piece(vocab_, id, buffer.data(), buffer.size(), 0, false);
     if (size >= 0) {
       pieces_[token].assign(buffer.data(), static_cast<std::size_t>(size));
@@ -292,9 +291,9 @@ void LlamaBackend::reserve_batch(std::uint32_t rows) {
   wants_logits_.resize(rows);
 }
 
-/// Pools of our own: without one the library starts its threads anew at every step. One for each number of
-/// threads, since threads of a pool that are left out of a step would poll meanwhile; the library pauses the
-/// pool that it leaves.
+/// Thread pools of our own: without one llama.cpp restarts its threads at every step. There is one pool for
+/// each number of threads, since unused threads of a pool would poll meanwhile; llama.cpp pauses a pool that
+/// it stops using.
 void LlamaBackend::use_threads(std::uint32_t threads) {
   const auto count = static_cast<std::int32_t>(threads);
   auto& pool = pools_[threads];
@@ -335,7 +334,7 @@ DecodeStatus LlamaBackend::decode(std::span<const BatchRow> rows, std::uint32_t 
       default:
         return DecodeStatus::kFailed;
     }
-  } catch (const std::exception&) {  // no memory for the step
+  } catch (const std::exception&) {  // out of memory for the step
     return DecodeStatus::kFailed;
   }
 }

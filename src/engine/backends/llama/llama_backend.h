@@ -9,13 +9,13 @@ namespace autoglm::engine {
 
 struct LlamaOptions {
   std::string path;
-  std::uint32_t context = 0;      ///< tokens of one sequence; 0: the model's own, at most 8192
+  std::uint32_t context = 0;      ///< tokens of one sequence; 0: the model's own limit, at most 8192
   std::uint32_t cache_cells = 0;  ///< tokens of all sequences together; 0: as `context`
   std::uint32_t max_sequences = 32;
   std::uint32_t max_batch = 512;
   unsigned threads = 1;
-  std::string chat_template;   ///< a file, or one of the library's names; empty: the model's own
-  std::string system_message;  ///< for chats without one; empty: as the model's template has it
+  std::string chat_template;   ///< a file, or one of llama.cpp's names; empty: the model's own
+  std::string system_message;  ///< for chats without one; empty: the model template's default
 };
 
 /// Loads a GGUF file through llama.cpp, memory-mapped, with one key-value cache that all sequences
@@ -23,7 +23,7 @@ struct LlamaOptions {
 Result<std::unique_ptr<Backend>> load_llama_backend(const LlamaOptions& options,
                                                     const LoadProgress& progress);
 
-/// What llama.cpp we were built from, for `/version` and logs.
+/// The llama.cpp release this program was built from, for `/version` and logs.
 std::string_view llama_release();
 
 }  // namespace autoglm::engine

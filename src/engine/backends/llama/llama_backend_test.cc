@@ -1,5 +1,5 @@
-// Steps that llama_backend asks for, in a cache that streams share: what our patch of attention computes
-// (third_party/llama/patches, docs/adr/0012-attention.md), against the reference of ggml.
+// Steps as llama_backend asks for them, in a cache that streams share: compares our attention patch
+// (third_party/llama/patches, docs/adr/0012-attention.md) with ggml's reference.
 
 #include "base/random.h"
 
@@ -15,13 +15,13 @@
 namespace autoglm::engine {
 namespace {
 
-/// A step: a row for each stream, then those of a prompt. Whose cells are whose is drawn.
+/// A step: a row for each stream, then those of a prompt. The owners of cells are random.
 struct Step {
   std::int64_t streams = 0;
   std::int64_t prompt = 0;
   std::int64_t cells = 0;   ///< in the cache
-  double filled = 0.9;      ///< share of them that somebody sees
-  std::int64_t shared = 0;  ///< that all see: the first
+  double filled = 0.9;      ///< the share of cells that some row sees
+  std::int64_t shared = 0;  ///< cells that all rows see: the first ones
   std::int64_t heads = 6;
   std::int64_t keys = 2;
   std::int64_t width = 64;
@@ -49,7 +49,7 @@ class Attention : public ::testing::Test {
     return ggml_permute(context, tensor, 0, 2, 1, 3);
   }
 
-  /// A row of a prompt sees what those before it see, and a cell of its own.
+  /// A row of a prompt sees the cells of the rows before it, and its own cell.
   ggml_tensor* mask(ggml_context* context, const Step& step) {
     const std::int64_t rows = step.streams + step.prompt;
     ggml_tensor* out = ggml_new_tensor_2d(context, GGML_TYPE_F16, step.cells, rows);
@@ -81,7 +81,7 @@ class Attention : public ::testing::Test {
     return {data, data + ggml_nelements(out)};
   }
 
-  /// A step, ready to be computed.
+  /// A step that is ready to be computed.
   struct Graph {
     Context context;
     ggml_cgraph* graph;
@@ -104,7 +104,7 @@ class Attention : public ::testing::Test {
     return {std::move(context), graph, out};
   }
 
-  /// The error's share of what is right, squared.
+  /// The squared error as a share of the squared reference.
   double error(const Step& step) {
     const Graph made = build(step);
     const auto right = compute(made.graph, made.out, step, true);
@@ -122,7 +122,7 @@ class Attention : public ::testing::Test {
   Random random_{11};
 };
 
-// Single precision leaves 1e-12; a cell too few or too many, of a thousand, more than 1e-6.
+// Single precision leaves 1e-12; one cell too few or too many, among a thousand, more than 1e-6.
 constexpr double kRounding = 1e-9;
 
 TEST_F(Attention, OfOneStream) {
@@ -168,7 +168,7 @@ TEST_F(Attention, OfHeadsAndWidthsOfEveryKind) {
 }
 
 TEST_F(Attention, OfKeysOfOtherTypes) {
-  const Step step{.streams = 3, .prompt = 9, .cells = 300};  // the reference adds up in half precision
+  const Step step{.streams = 3, .prompt = 9, .cells = 300};  // the reference sums in half precision
   for (const auto& [type, most] :
        {std::pair(GGML_TYPE_F16, 1e-4), {GGML_TYPE_BF16, 1e-4}, {GGML_TYPE_Q8_0, 1e-3}}) {
     Step of_type = step;

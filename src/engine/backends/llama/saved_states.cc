@@ -22,7 +22,7 @@ void SavedStates::save(const KvOperation& operation) {
   }
 }
 
-/// What could not be restored leaves a gap, which the next step is refused for: an error, never garbage.
+/// A failed restore leaves a gap, for which the next step is refused: an error, never garbage.
 void SavedStates::restore(const KvOperation& operation) {
   llama_memory_t memory = llama_get_memory(context_);
   const auto wanted = [&](llama_pos at) {

@@ -10,15 +10,15 @@
 
 namespace autoglm::engine {
 
-/// Sequences that were copied out of the cache, to come back without being computed again. In pieces, so that
-/// what is still in the cache need not come back with the rest. Belongs to the engine's thread.
+/// Sequences copied out of the cache, to be restored without computing them again. They are kept in pieces,
+/// so that pieces still in the cache need not be restored with the rest. Belongs to the engine's thread.
 class SavedStates {
  public:
-  /// `spare` is a sequence id that nobody else uses.
+  /// `spare` is a sequence id that is not used otherwise.
   SavedStates(llama_context* context, llama_seq_id spare) : context_(context), spare_(spare) {}
 
   void save(const KvOperation& operation);
-  /// Needs room for up to `KvOperation::kPiece` cells more than it restores, for a moment.
+  /// Briefly needs up to `KvOperation::kPiece` cells more than it restores.
   void restore(const KvOperation& operation);
   void drop(std::uint64_t state) { states_.erase(state); }
 

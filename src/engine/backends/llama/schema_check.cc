@@ -23,15 +23,15 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t kMostNodes = 10'000;
-constexpr std::size_t kMostDepth = 500;       // of the call stack, through references too
-constexpr std::size_t kMostOptional = 500;    // the conversion's time is the third power of it
-constexpr double kMostRepeats = 2000;         // that a grammar may ask for
-constexpr std::size_t kMostPathBytes = 4096;  // rules are called as their place is
+constexpr std::size_t kMostDepth = 500;       // of the call stack, including references
+constexpr std::size_t kMostOptional = 500;    // the conversion's time grows with its third power
+constexpr double kMostRepeats = 2000;         // that a grammar may contain
+constexpr std::size_t kMostPathBytes = 4096;  // rules are named after their place
 constexpr std::size_t kMostTextBytes = 1 << 20;
 constexpr std::size_t kMostBytes = 4 << 20;  // descriptions included
 constexpr std::size_t kMostJsonDepth = 200;
 
-/// Where a schema stands in another: lists and objects of schemas are steps of their own.
+/// A schema's place in another: lists and objects of schemas are separate steps.
 struct Place {
   const Place* parent = nullptr;
   std::string_view step = "#";
@@ -56,7 +56,7 @@ std::string_view string_at(const json::object& node, std::string_view key) {
   return text != nullptr ? std::string_view(*text) : std::string_view();
 }
 
-/// The bytes that its grammar repeats, about.
+/// The bytes that its grammar repeats, approximately.
 std::size_t text_of(const json::object& node) {
   std::size_t bytes = 0;
   for (const std::string_view key : {"pattern", "const", "enum"}) {
@@ -65,7 +65,7 @@ std::size_t text_of(const json::object& node) {
   return bytes;
 }
 
-/// By its type, or one of its types.
+/// Whether the schema allows `type`, as its type or one of its types.
 bool may_be(const json::object& node, std::string_view type) {
   const json::value* types = node.if_contains("type");
   if (types == nullptr || !types->is_array()) return string_at(node, "type") == type;
@@ -78,16 +78,16 @@ bool has_any(const json::object& node, std::initializer_list<std::string_view> k
   return std::ranges::any_of(keys, [&](std::string_view key) { return node.contains(key); });
 }
 
-/// What the library's own reading would take too long for, or does not see. Walks a schema as the conversion
-/// does, in its order: what is referred to once for each spelling of its place, what has several types once
-/// for each.
+/// Finds schemas that llama.cpp's conversion would take too long for, or whose faults it overlooks. Walks a
+/// schema as the conversion does, in its order: a referenced schema once for each spelling of its place, a
+/// schema with several types once for each.
 class SchemaCheck {
  public:
   explicit SchemaCheck(const json::value& root) : root_(root) {}
 
   Result<void> walk(const json::value& value, const Place& place) {
     const json::object* node = value.if_object();
-    if (node == nullptr) return {};  // the conversion says so
+    if (node == nullptr) return {};  // the conversion reports this
     if (++nodes_ > kMostNodes) return refuse(place, fmt::format("it has over {} schemas in it", kMostNodes));
     if (place.depth > kMostDepth)
       return refuse(place, fmt::format("it is nested over {} levels deep", kMostDepth));
@@ -117,7 +117,7 @@ class SchemaCheck {
     return fail(ErrorCode::kInvalidArgument, fmt::format("at {}: {}", excerpt(place.text(), 200), why));
   }
 
-  /// The schemas that one of `type`, if it has any, is made of.
+  /// The subschemas that apply to `type`; an empty `type` means any.
   Result<void> children(const json::object& node, std::string_view type, const Place& place) {
     if (has_any(node, {"const", "enum"})) return {};
     const bool any = type.empty();
@@ -137,12 +137,12 @@ class SchemaCheck {
     return {};
   }
 
-  /// A schema, a list of schemas, or, in "properties", an object of them.
+  /// Walks a schema, a list of schemas, or, for "properties", an object of schemas.
   Result<void> below(const json::object& node, std::string_view key, const Place& place) {
     const json::value* value = node.if_contains(key);
     if (value == nullptr) return {};
     Place here = place.below(key);
-    here.bytes = place.bytes;  // no part of a rule's name
+    here.bytes = place.bytes;  // not part of a rule's name
     if (key == "properties" && value->is_object()) {
       for (const auto& [name, each] : value->get_object()) {
         if (auto checked = walk(each, here.below(name)); !checked) return checked;
@@ -158,8 +158,8 @@ class SchemaCheck {
     return {};
   }
 
-  /// A step of a JSON pointer in a URI's fragment, without its escapes (RFC 6901); the conversion says what
-  /// is wrong with one.
+  /// A step of a JSON pointer in a URI fragment, with its escapes decoded (RFC 6901); the conversion reports
+  /// malformed ones.
   static std::string unescape(std::string_view step) {
     std::string bytes;
     for (std::size_t i = 0; i < step.size(); ++i) {
@@ -199,13 +199,13 @@ class SchemaCheck {
     return target;
   }
 
-  /// What `value` refers to in the end; null: what the conversion cannot find either.
+  /// The schema to which `value` refers in the end; null: the conversion cannot find it either.
   Result<const json::value*> resolve(const json::value& value, const Place& place) const {
     const json::value* target = &value;
     for (std::size_t hops = 0; target->is_object() && target->get_object().contains("$ref"); ++hops) {
       if (hops > kMostDepth) return refuse(place, "$ref refers to itself");
       const std::string_view pointer = string_at(target->get_object(), "$ref");
-      // Rules are called as it says, by a regular expression that takes call stack for each byte.
+      // Rules are named after it, by a regular expression that uses call stack for each byte.
       if (pointer.size() > kMostPathBytes)
         return refuse(place, fmt::format("$ref is over {} bytes long", kMostPathBytes));
       target = pointer == "#" ? &root_ : pointer.starts_with("#/") ? find(pointer.substr(2)) : nullptr;
@@ -223,12 +223,12 @@ class SchemaCheck {
     return walk(**target, there);
   }
 
-  /// Those of integers are the conversion's; those of other numbers bind nothing, but say what was meant.
+  /// The conversion checks integers' bounds itself and ignores other numbers' bounds, which are checked here.
   static Result<void> bounds(const json::object& node, const Place& place) {
     if (may_be(node, "integer")) return {};
     double lowest = -std::numeric_limits<double>::infinity();
     double highest = std::numeric_limits<double>::infinity();
-    bool open = false;  // whether one of the bounds is not allowed itself
+    bool open = false;  // whether one of the bounds is exclusive
     for (const std::string_view key : {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}) {
       const auto bound = number_at(node, key);
       if (!bound) continue;
@@ -280,7 +280,7 @@ class SchemaCheck {
     return {};
   }
 
-  /// The conversion joins objects, and intersects lists of values. Of anything else it makes an empty object.
+  /// The conversion merges objects and intersects lists of values. Anything else becomes an empty object.
   Result<void> all_of(const json::object& node, const Place& place) const {
     const json::value* parts = node.if_contains("allOf");
     if (parts == nullptr || !parts->is_array()) return {};
@@ -320,7 +320,7 @@ class SchemaCheck {
   const json::value& root_;
   std::size_t nodes_ = 0;
   std::size_t text_ = 0;
-  std::set<std::string> seen_;  // references
+  std::set<std::string> seen_;  // references already walked
 };
 
 }  // namespace
@@ -338,7 +338,7 @@ Result<void> check_schema(std::string_view schema) {
     common_chat_schema_from_json(common_json::parse(std::string(schema)));
   } catch (const std::exception& exception) {
     std::string_view why = exception.what();
-    constexpr std::string_view kPlaced = "JSON schema error ";  // "at #/…" follows, as in ours
+    constexpr std::string_view kPlaced = "JSON schema error ";  // "at #/…" follows, as in our messages
     if (why.starts_with(kPlaced)) why.remove_prefix(kPlaced.size());
     return fail(ErrorCode::kInvalidArgument, excerpt(why, 300));
   }

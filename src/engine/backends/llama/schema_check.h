@@ -6,10 +6,10 @@
 
 namespace autoglm::engine {
 
-/// Whether llama.cpp can convert a JSON schema to a grammar; and what its conversion does not see: bounds
-/// that exclude each other, references in a circle, what would make it run for minutes, and what it would
-/// make another schema of. Keywords that it does not know are no error; docs/serving.md names those that it
-/// keeps to. Errors: kInvalidArgument without a field, whose message says where ("at #/properties/age: …").
+/// Checks that llama.cpp can convert a JSON schema to a grammar, and finds what its conversion overlooks:
+/// bounds that exclude each other, circular references, schemas that would take it minutes, and schemas that
+/// it would change. Unknown keywords are no error; docs/serving.md lists the supported ones. Errors:
+/// kInvalidArgument without a field, whose message says where ("at #/properties/age: …").
 Result<void> check_schema(std::string_view schema);
 
 }  // namespace autoglm::engine

@@ -11,13 +11,13 @@
 namespace autoglm::engine {
 namespace {
 
-/// What is wrong with it; empty: nothing.
+/// What is wrong with `schema`; empty: nothing.
 std::string refusal(std::string_view schema) {
   const auto checked = check_schema(schema);
   return checked ? "" : checked.error().message;
 }
 
-/// `count` members, each of them `member` with its number for "{}".
+/// `count` members, each from `member` with its number in place of "{}".
 std::string list(int count, fmt::format_string<int&> member) {
   std::string out;
   for (int i = 0; i < count; ++i) out += (i == 0 ? "" : ",") + fmt::format(member, i);
@@ -107,13 +107,13 @@ TEST(SchemaCheck, RefusesWhatTheConversionWouldNeverEndWith) {
             std::string::npos);
   EXPECT_NE(refusal(R"({"$ref":"#/$defs/a",)" + circle + "}").find("refers to itself"), std::string::npos);
 
-  // Each list of types doubles what is below it.
+  // Each list of types doubles everything below it.
   std::string doubling = "{}";
   for (int i = 0; i < 20; ++i)
     doubling = R"({"type":["object","object"],"properties":{"a":)" + doubling + "}}";
   EXPECT_NE(refusal(doubling).find("over 10000 schemas"), std::string::npos);
 
-  // The same place, spelled in many ways, is converted as often.
+  // A place that is spelled in many ways is converted as many times.
   const std::string big = R"({"properties":{)" + list(100, R"("p{}":{{}})") + "}}";
   const auto spelled = [&](int count) {
     std::string out;
@@ -144,7 +144,8 @@ TEST(SchemaCheck, RefusesWhatTheConversionWouldNeverEndWith) {
   }
   EXPECT_NE(refusal(linked).find("over 500 levels deep"), std::string::npos);
 
-  // What the conversion does not look at may have been met first, and less deep.
+  // References that the check meets first, at a lesser depth, where the conversion does not look, must not
+  // mislead it.
   linked.insert(linked.size() - 1,
                 R"(,"properties":{)" + list(400, R"("p{0}":{{"$ref":"#/$defs/r{0}"}})") + "}");
   linked.replace(0, linked.find(','), R"({"anyOf":[{"$ref":"#/$defs/r0"}])");
@@ -165,7 +166,7 @@ TEST(SchemaCheck, RefusesWhatTheConversionWouldNeverEndWith) {
             std::string::npos);
 }
 
-/// Templates whose calls are not JSON ask this of every argument; it doubled with every definition.
+/// Templates whose calls are not JSON ask this of every argument; each definition used to double the time.
 TEST(SchemaCheck, WhetherASchemaMayBeAStringIsKnownInNoTime) {
   const std::string schema =
       R"({"$ref":"#/$defs/r0","$defs":{)" +

@@ -16,7 +16,7 @@ namespace autoglm::engine {
 
 namespace {
 
-constexpr std::size_t kMostGrammarBytes = 1 << 20;  // its rules take twenty times as much
+constexpr std::size_t kMostGrammarBytes = 1 << 20;  // its rules take twenty times as much memory
 
 }  // namespace
 

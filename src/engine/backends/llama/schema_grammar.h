@@ -4,7 +4,8 @@
 
 namespace autoglm::engine {
 
-/// The grammar of a format; kInvalidArgument, naming `response_format` or `grammar`, says why there is none.
+/// The grammar of a format. Errors: kInvalidArgument with the field `response_format` or `grammar`, saying
+/// why there is none.
 Result<GrammarSpec> grammar_of(const OutputFormat& format);
 
 }  // namespace autoglm::engine

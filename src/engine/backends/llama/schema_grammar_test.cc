@@ -1,4 +1,4 @@
-// Most of it is patch 0008 of llama.cpp's doing (docs/adr/0025).
+// Most of this tests patch 0008 of llama.cpp (docs/adr/0025).
 
 #include "engine/backends/llama/schema_grammar.h"
 
@@ -23,7 +23,7 @@
 namespace autoglm::engine {
 namespace {
 
-/// The grammar of a schema, asked about whole texts.
+/// The grammar of a schema, asked whether it accepts whole texts.
 class SchemaGrammar {
  public:
   explicit SchemaGrammar(const std::string& schema) {
@@ -74,7 +74,7 @@ std::string decimal(Wide value) {
   return (value < 0 ? "-" : "") + digits;
 }
 
-/// Of all sizes alike.
+/// An integer; all magnitudes are equally likely.
 std::int64_t any_integer(std::mt19937_64& random) {
   const auto bits = static_cast<std::int64_t>(random());
   return bits >> (random() % 64);
@@ -157,7 +157,7 @@ TEST(SchemaGrammar, BoundsOfIntegersComeInManyForms) {
 
 constexpr std::string_view kLetters = "ab\"\\1_ -.\n\x01/";
 
-/// A regular expression that std::regex means the same by.
+/// A random regular expression that means the same to std::regex.
 std::string any_pattern(std::mt19937_64& random, int depth) {
   const auto literal = [&] {
     const char letter = kLetters[random() % kLetters.size()];

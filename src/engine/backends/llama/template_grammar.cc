@@ -28,32 +28,32 @@ std::string pattern_of(const common_grammar_trigger& trigger) {
   return (begins ? "" : "^") + trigger.value + (ends ? "" : "$");
 }
 
-/// `change` is given the rule of that name, without its end of line.
+/// Replaces the rule `name` by `change(rule)`; the rule is passed without its end of line.
 template <typename Change>
 void change_rule(std::string& grammar, std::string_view name, const Change& change) {
   const std::string head = "\n" + std::string(name) + " ::= ";
   const std::size_t begin = ("\n" + grammar).find(head);
   if (begin == std::string::npos) return;
-  const std::size_t length = grammar.find('\n', begin) - begin;  // to the end where there is no other
+  const std::size_t length = grammar.find('\n', begin) - begin;  // up to the end if it is the last rule
   grammar.replace(begin, length, change(grammar.substr(begin, length)));
 }
 
-/// A model that must call a tool shall do so, and not talk until its tokens are used up: llama-common's
-/// grammars let any text come first, some between marks that may be missing.
+/// A model that must call a tool should do so, and not talk until its tokens are used up: llama-common's
+/// grammars allow any text before the call, sometimes between marks that may be missing.
 std::string without_preamble(const std::string& root) {
-  // What follows a mark in a group is a thought, and stays.
+  // A mark in a group is followed by reasoning, which stays.
   static const std::regex kPreamble(
       R"-((\("[^"\n]*" until-[0-9]+ )|)-"
       R"-((?:"[^"\n]*"\? )?until-[0-9]+\?? (?:"[^"\n]*"\? )?((?:space )?(?:[a-z0-9]+-)*tool-call))-");
   std::string rule = std::regex_replace(root, kPreamble, "$1$2");
-  // Functionary's.
+  // Functionary's format.
   if (const std::size_t talk = rule.find(R"(("all\n" until-)"); talk != std::string::npos)
     rule.replace(talk, std::string::npos, "tools");
   return rule;
 }
 
-/// Where each call has marks of its own, llama-common's grammar lets any number of them follow each other;
-/// Ling's lets any text do so, another call too.
+/// If each call has its own marks, llama-common's grammar allows any number of calls in a row; Ling's grammar
+/// allows any text after a call, and so another call.
 void keep_one_call(std::string& grammar) {
   const auto once = [](std::string rule) {
     if (rule.ends_with('+')) rule.pop_back();

@@ -1,4 +1,4 @@
-// What becomes of ten kinds of requests with every chat template that llama.cpp knows.
+// Renders ten kinds of requests with every chat template that llama.cpp knows.
 #include "engine/backends/llama/template_grammar.h"
 
 #include "engine/backends/llama/chat_renderer.h"
@@ -81,8 +81,8 @@ std::vector<Kind> kinds() {
   };
 }
 
-/// An answer that is a call, as the template itself writes it into a later turn; empty where it writes it
-/// behind another beginning than it gives the model.
+/// An answer that is a call, as the template itself writes it into a later turn; empty if the template writes
+/// it after another beginning than the one it gives to the model.
 std::string call_of(const ChatRenderer& renderer) {
   ChatPrompt asked = with_tools(conversation({{"user", "Weather in Rome?"}}), ToolUse::kAuto);
   ChatPrompt answered = called("123456789");
@@ -92,7 +92,7 @@ std::string call_of(const ChatRenderer& renderer) {
   if (!before || !after || !after->text.starts_with(before->text)) return {};
   std::string call = after->text.substr(before->text.size());
   if (call.find("Rome") == std::string::npos) return {};
-  // Behind it stands what ends any turn, and begins the next.
+  // The call is followed by the end of a turn and the beginning of the next.
   const auto said = renderer.render(conversation({{"user", "Weather in Rome?"}, {"assistant", "xyzzy"}}), {});
   if (!said) return {};
   const std::string end = said->text.substr(said->text.find("xyzzy") + 5);
@@ -115,7 +115,7 @@ std::map<std::string, std::string> sources() {
   return found;
 }
 
-/// What ends the thought that a prompt has begun; empty: it has begun none.
+/// The mark that ends the reasoning that a prompt has begun; empty: it has begun none.
 std::string thought_end(std::string prompt) {
   while (prompt.ends_with('\n')) prompt.pop_back();
   for (const auto& [begin, end] :
@@ -127,7 +127,7 @@ std::string thought_end(std::string prompt) {
   return {};
 }
 
-/// Whether `constraint` takes `text`; it stands behind that then.
+/// Whether `constraint` accepts `text`; if so, it has advanced past it.
 bool says(TokenConstraint& constraint, const TinyVocabulary& vocabulary, const std::string& text) {
   return std::ranges::all_of(vocabulary.tokens_of(text), [&](TokenId token) {
     if (!constraint.allows(token)) return false;
@@ -136,7 +136,7 @@ bool says(TokenConstraint& constraint, const TinyVocabulary& vocabulary, const s
   });
 }
 
-/// What is wrong with what keeps an answer to its format; empty: nothing.
+/// What is wrong with the constraint that keeps an answer to its format; empty: nothing.
 std::string fault_of_format(const RenderedChat& rendered, const TinyVocabulary& vocabulary, bool is_json) {
   if (!rendered.constraint) return "nothing keeps it to its format";
   const auto constraint = rendered.constraint->clone();
@@ -146,14 +146,14 @@ std::string fault_of_format(const RenderedChat& rendered, const TinyVocabulary& 
   if (constraint->allows(llama_vocab_eos(vocabulary.tree().vocab()))) return "it may end before it has begun";
   if (says(*constraint->clone(), vocabulary, "No, it is")) return "it may say anything";
   const std::string json = R"({"a":1})";
-  // A space that SentencePiece begins with, or a mark, is not allowed everywhere.
+  // SentencePiece's leading space, or a mark, is not allowed everywhere.
   if (!is_json || !says(*constraint, vocabulary, json) || !rendered.make_parser) return {};
   TokenEvent event{.text = thought + json, .finish = FinishReason::kStop};
   rendered.make_parser()->parse(event);
   return event.text == json ? "" : "its JSON is read as: " + event.text;
 }
 
-/// What is wrong with what has become of a request; empty: nothing.
+/// What is wrong with a rendered request; empty: nothing.
 std::string fault(const Kind& kind, const RenderedChat& rendered, const TinyVocabulary& vocabulary) {
   const std::string name = kind.name;
   if (rendered.text.find("Rome") == std::string::npos) return "the user's words are missing";
@@ -167,7 +167,7 @@ std::string fault(const Kind& kind, const RenderedChat& rendered, const TinyVoca
   return must ? fault_of_format(rendered, vocabulary, name == "schema") : "";
 }
 
-/// Whether a template may refuse such a request, by the field that it has beyond a plain chat.
+/// Whether a template may refuse such a request because of the field that it has beyond a plain chat.
 bool may_refuse(const Kind& kind, const Error& error) {
   if (error.code != ErrorCode::kInvalidArgument) return false;
   if (error.message.find("Unable to generate parser") != std::string::npos) return false;
@@ -198,7 +198,7 @@ TEST_P(EveryChatTemplate, TakesTenKindsOfRequestsOrNamesWhatItDoesNot) {
       EXPECT_TRUE(may_refuse(kind, error)) << error.param << ": " << error.message;
       refused += name + ", " + kind.name + ": " + error.param + ": " + error.message + "\n";
     }
-    // What the template writes as a call is read as that call.
+    // A call that the template writes is parsed as that call.
     const std::string call = call_of(*renderer);
     const auto rendered = renderer->render(kinds()[5].chat, {});
     if (call.empty() || !rendered || !rendered->make_parser) continue;
@@ -208,11 +208,11 @@ TEST_P(EveryChatTemplate, TakesTenKindsOfRequestsOrNamesWhatItDoesNot) {
     ++calls;
     EXPECT_EQ(event.tool_calls.size(), 1U) << name;
     EXPECT_EQ(event.tool_calls[0].name, "get_weather") << name;
-    // Where one tool was named it is called once.
+    // A tool that is required by name is called once.
     const auto named = renderer->render(kinds()[8].chat, {});
     if (!named || !named->constraint) continue;
     const auto constraint = named->constraint->clone();
-    if (!says(*constraint, vocabulary_, call)) continue;  // it writes spaces elsewhere
+    if (!says(*constraint, vocabulary_, call)) continue;  // the template puts spaces elsewhere
     ++said;
     EXPECT_FALSE(says(*constraint, vocabulary_, call)) << name << " may call again";
   }
@@ -221,7 +221,7 @@ TEST_P(EveryChatTemplate, TakesTenKindsOfRequestsOrNamesWhatItDoesNot) {
   EXPECT_GT(said, 0U);
 }
 
-// The library's grammars for these are, where a call may be made, for calls alone.
+// For these, llama.cpp's grammars are for calls only when a call may be made.
 const std::set<std::string> kNoFormatBesideTools = {"GigaChat3-10B-A1.8B",
                                                     "Kimi-K2-Instruct",
                                                     "Kimi-K2-Thinking",

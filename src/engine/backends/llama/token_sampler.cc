@@ -15,7 +15,7 @@ namespace autoglm::engine {
 
 namespace {
 
-// OpenAI's penalties count what was generated, however long ago; the library wants a window.
+// OpenAI's penalties count all generated tokens; llama.cpp wants a window.
 constexpr std::int32_t kPenaltyWindow = 65536;
 constexpr int kGreedyTries = 32;
 
@@ -84,8 +84,8 @@ class FilteredSampler final : public TokenSampler {
     if (!leaves_any(logits)) return std::nullopt;
     TokenId token = choose(logits, index);
     if (!constraint_ || constraint_->allows(token)) return token;
-    // Asking a grammar about one token is cheap, about a whole vocabulary it is not. Greedily the next
-    // likeliest is as good as a mask, and mostly allowed; a draw needs all that is allowed.
+    // Asking a grammar about one token is cheap, about a whole vocabulary it is not. For greedy requests the
+    // next likeliest token is as good as a mask, and usually allowed; a draw needs all allowed tokens.
     for (int i = 0; greedy_ && i < kGreedyTries; ++i) {
       logits[static_cast<std::size_t>(token)] = -std::numeric_limits<float>::infinity();
       if (!leaves_any(logits)) return std::nullopt;
@@ -95,7 +95,7 @@ class FilteredSampler final : public TokenSampler {
     const std::optional<TokenId> allowed = constraint_->mask(logits);
     if (!allowed || !leaves_any(logits)) return std::nullopt;
     token = choose(logits, index);
-    // It is not one of the allowed ones if these are ruled out otherwise: the end, before min_tokens.
+    // All allowed tokens may be excluded for another reason: the end token, before min_tokens.
     return logits[static_cast<std::size_t>(token)] == -INFINITY ? allowed : token;
   }
 
@@ -110,7 +110,7 @@ class FilteredSampler final : public TokenSampler {
     if (!banned_.empty()) answer_.push_back(token);
   }
 
-  /// Rules out what the request does, whatever its likelihood.
+  /// Excludes the tokens that the request excludes, whatever their likelihood.
   void restrict(std::span<float> logits) {
     if (!allowed_.empty()) {
       thread_local std::vector<float> kept;
@@ -128,7 +128,7 @@ class FilteredSampler final : public TokenSampler {
     }
   }
 
-  /// Where the request rules tokens out, there may be none left.
+  /// Whether the request's exclusions leave any token.
   bool leaves_any(std::span<const float> logits) const {
     if (allowed_.empty() && banned_.empty()) return true;
     const auto possible = [](float logit) { return logit != -std::numeric_limits<float>::infinity(); };
@@ -150,8 +150,7 @@ class FilteredSampler final : public TokenSampler {
     counted_.push_back({.id = token, .logit = 0, .p = 0});
   }
 
-  /// Penalties change the logits of what was counted and of nothing else: the library looks at those alone,
-  /// and not at a vocabulary.
+  /// Penalties change only the logits of counted tokens, so llama.cpp is given only those tokens.
   void penalize(std::span<float> logits) {
     if (counted_.empty()) return;
     for (llama_token_data& each : counted_) each.logit = logits[static_cast<std::size_t>(each.id)];
@@ -163,7 +162,7 @@ class FilteredSampler final : public TokenSampler {
 
   TokenId choose(std::span<const float> logits, std::uint64_t index) const {
     if (greedy_) return largest(logits);
-    // One array for all sequences of a thread: a vocabulary is megabytes.
+    // One array per thread for all sequences: a vocabulary takes megabytes.
     thread_local std::vector<llama_token_data> candidates;
     candidates.resize(logits.size());
     for (std::size_t i = 0; i < logits.size(); ++i)
@@ -187,7 +186,7 @@ class FilteredSampler final : public TokenSampler {
       left -= static_cast<double>(array.data[i].p);
       if (left < 0) return array.data[i].id;
     }
-    return array.data[array.size - 1].id;  // rounding: the draw was next to 1
+    return array.data[array.size - 1].id;  // rounding: the draw was close to 1
   }
 
   std::unique_ptr<TokenConstraint> constraint_;
@@ -197,7 +196,7 @@ class FilteredSampler final : public TokenSampler {
   std::vector<std::pair<TokenId, float>> bias_;
   std::span<const TokenId> allowed_;
   std::span<const std::vector<TokenId>> banned_;
-  std::vector<TokenId> answer_;   // where something is banned behind something
+  std::vector<TokenId> answer_;   // kept if there are banned sequences
   llama_sampler_ptr repetition_;  // over prompt and answer
   llama_sampler_ptr frequency_;   // over the answer
   std::vector<bool> is_counted_;  // by either of them

@@ -4,9 +4,9 @@
 
 namespace autoglm::engine {
 
-/// Filters from llama.cpp in vLLM's order (bias, penalties, top-k, temperature, min-p, top-p); the
-/// draw over what they leave is ours. Greedy requests take the largest logit and sort nothing;
-/// penalties look at the tokens that they have counted.
+/// Uses llama.cpp's filters in vLLM's order (bias, penalties, top-k, temperature, min-p, top-p), with
+/// top-n-sigma before top-k and typical-p after it; the draw among the remaining tokens is ours. Greedy
+/// requests take the largest logit without sorting; penalties look only at the tokens they have counted.
 std::unique_ptr<TokenSampler> make_token_sampler(SamplerSetup setup);
 
 }  // namespace autoglm::engine

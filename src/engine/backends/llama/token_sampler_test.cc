@@ -43,7 +43,7 @@ TEST(TokenSampler, TheDrawDependsOnSeedIndexAndChoiceAlone) {
   EXPECT_LT(same_choice, 5);
 }
 
-/// What the filters leave, by their definitions: temperature, then top_k, min_p, top_p.
+/// The tokens that the filters leave, by their definitions: temperature, then top_k, min_p, top_p.
 std::map<TokenId, double> reference(const SamplingParams& params, const std::vector<float>& logits) {
   std::vector<std::pair<double, TokenId>> sorted;
   for (std::size_t i = 0; i < logits.size(); ++i)
@@ -88,7 +88,7 @@ TEST_P(Filters, DrawAsTheirDefinitionsSay) {
     chi_square += (count - wanted) * (count - wanted) / wanted;
   }
   EXPECT_EQ(seen.size(), expected.size());
-  EXPECT_LT(chi_square, 30);  // 7 degrees of freedom: one in ten thousand; the seed is fixed
+  EXPECT_LT(chi_square, 30);  // 7 degrees of freedom: exceeded once in ten thousand; the seed is fixed
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Filters,
@@ -98,7 +98,7 @@ INSTANTIATE_TEST_SUITE_P(All, Filters,
                                            SamplingParams{
                                                .temperature = 1.3, .top_p = 0.9, .top_k = 6, .min_p = 0.05}));
 
-/// Allows what it is told.
+/// Allows the given tokens.
 class Allowed final : public TokenConstraint {
  public:
   std::size_t bytes() const override { return 0; }
@@ -131,25 +131,25 @@ TEST(TokenSampler, TakesWhatAConstraintAllowsOrNothing) {
     std::vector<float> logits(100, 1.0F);
     EXPECT_EQ(sample({70}, logits), 70);
     EXPECT_EQ(sample({}, logits), std::nullopt);
-    logits[70] = -INFINITY;  // the end, before min_tokens
+    logits[70] = -INFINITY;  // the end token, before min_tokens
     EXPECT_EQ(sample({70}, logits), 70);
     EXPECT_EQ(sample({70, 80}, logits), 80);
   }
 }
 
 TEST(TokenSampler, PenaltiesAndBiasChangeLogitsAsDocumented) {
-  // Greedy over two close tokens shows which side of the other a changed logit is on.
+  // Greedy choice between two close tokens shows whether a changed logit is above or below the other.
   const auto frequency = make({.temperature = 0, .frequency_penalty = 0.5}, 2);
   EXPECT_EQ(sample_once(*frequency, {1.0F, 0.6F}), 0);
   frequency->accept(0);
   EXPECT_EQ(sample_once(*frequency, {1.0F, 0.6F}), 1);  // 1.0 - 0.5
   EXPECT_EQ(sample_once(*frequency, {1.2F, 0.6F}), 0);  // 1.2 - 0.5
   frequency->accept(0);
-  EXPECT_EQ(sample_once(*frequency, {1.2F, 0.6F}), 1);  // 1.2 - 1.0: it counts
+  EXPECT_EQ(sample_once(*frequency, {1.2F, 0.6F}), 1);  // 1.2 - 1.0: each occurrence counts
   const auto presence = make({.temperature = 0, .presence_penalty = 0.5}, 2);
   presence->accept(0);
   presence->accept(0);
-  EXPECT_EQ(sample_once(*presence, {1.2F, 0.6F}), 0);  // 1.2 - 0.5: it does not
+  EXPECT_EQ(sample_once(*presence, {1.2F, 0.6F}), 0);  // 1.2 - 0.5: repeated occurrences do not count
   const auto repetition = make({.temperature = 0, .repetition_penalty = 2.0}, 2, 1, 0, {0});
   EXPECT_EQ(sample_once(*repetition, {1.0F, 0.6F}), 1);    // the prompt counts: 1.0 / 2
   EXPECT_EQ(sample_once(*repetition, {-0.4F, -0.7F}), 1);  // and -0.4 × 2
@@ -160,7 +160,7 @@ TEST(TokenSampler, PenaltiesAndBiasChangeLogitsAsDocumented) {
   EXPECT_EQ(sample_once(*biased, {3.1F, 0.0F}), 0);
 }
 
-/// What is drawn of `logits` in many draws.
+/// The tokens drawn from `logits` in many draws.
 std::vector<TokenId> drawn(const SamplingParams& params, const std::vector<float>& logits) {
   const auto sampler = make(params, static_cast<std::uint32_t>(logits.size()));
   std::map<TokenId, int> counts;
@@ -171,7 +171,7 @@ std::vector<TokenId> drawn(const SamplingParams& params, const std::vector<float
 }
 
 TEST(TokenSampler, KeepsWhatIsTypicalAndWhatIsNearTheTop) {
-  // One token is certain far beyond what is typical of the others: of equal ones any is.
+  // One token is far likelier than is typical; of the others, which are equal, any may be kept.
   const std::vector<float> logits = {3.0F, 1.0F, 1.0F, 1.0F, 1.0F, 1.0F, 1.0F, 1.0F};
   EXPECT_EQ(drawn({}, logits).size(), 8U);
   EXPECT_LT(drawn({.typical_p = 0.3}, logits).size(), 8U);

@@ -21,7 +21,7 @@ void TokenTree::build() const {
   std::vector<TokenId> sorted(count);
   std::iota(sorted.begin(), sorted.end(), 0);
   for (const TokenId token : sorted) {
-    // Grammars judge an end token by itself, not by its text: it stands alone.
+    // Grammars judge an end token by itself, not by its text, so it has no relatives.
     if (!llama_vocab_is_eog(vocab_, token))
       texts[static_cast<std::size_t>(token)] = common_token_to_piece(vocab_, token, true);
   }
@@ -30,7 +30,7 @@ void TokenTree::build() const {
   };
   std::ranges::sort(sorted, {}, text_of);
 
-  // In the order of their texts a token follows what it stands below, with only that one's others between.
+  // Sorted by text, a token comes after its parent, with only other descendants of the parent in between.
   std::vector<TokenId> above(count, -1);
   std::vector<TokenId> path;
   for (const TokenId token : sorted) {

@@ -57,7 +57,7 @@ Result<void> check_vocabulary(const llama_vocab* vocab) {
     return fail(ErrorCode::kDataLoss,
                 "its tokenizer puts a token before or behind every text, and does not say which");
   }
-  // Of each kind of characters one: a pre-tokenizer that the library cannot use refuses all text.
+  // One character of each kind: a pre-tokenizer that llama.cpp cannot use refuses all text.
   const auto tried = tokenize(vocab, "It's 1 text, \xE4\xB8\xAD\n", true, false);
   if (tried) return {};
   return fail(ErrorCode::kDataLoss, tried.error().message);

@@ -10,13 +10,13 @@ struct llama_vocab;
 
 namespace autoglm::engine {
 
-/// `text` as tokens of `vocab`; Backend::tokenize says what the flags mean. Thread-safe. Takes memory and
-/// time in proportion to the text, whatever it is. Errors: kInvalidArgument, with the reason, for text that
-/// the library cannot take apart.
+/// `text` as tokens of `vocab`; see Backend::tokenize for the flags. Thread-safe. Memory and time are
+/// proportional to the text's length, whatever the text is. Errors: kInvalidArgument, with the reason, for
+/// text that llama.cpp cannot tokenize.
 Result<std::vector<TokenId>> tokenize(const llama_vocab* vocab, std::string_view text, bool add_special,
                                       bool parse_special);
 
-/// Whether `vocab` can take any text apart: what it lacks would end the process at the first request.
+/// Whether `vocab` can tokenize any text: a gap in it would end the process at the first request.
 Result<void> check_vocabulary(const llama_vocab* vocab);
 
 }  // namespace autoglm::engine

@@ -16,7 +16,7 @@ namespace autoglm::engine {
 
 namespace {
 
-/// A file's texts are whatever its maker wrote.
+/// Texts in a file may be any bytes.
 std::string quoted(std::string_view bytes) {
   std::string text;
   append_valid_utf8(text, bytes);

@@ -8,8 +8,8 @@ struct llama_model;
 
 namespace autoglm::engine {
 
-/// What tokenizer_config.json would say of `model`, as JSON, as far as its file does: what vLLM answers at
-/// /tokenizer_info, which clients read to make prompts themselves.
+/// `model`'s tokenizer_config.json, as JSON, as far as its GGUF file has the facts. vLLM answers this at
+/// /tokenizer_info; clients read it to build prompts themselves.
 std::string tokenizer_info(const llama_model* model, std::uint32_t context_length,
                            std::string_view chat_template);
 

@@ -41,7 +41,7 @@ llama_model_ptr load_vocabulary(const std::string& path) {
 
 using GgufPtr = std::unique_ptr<gguf_context, void (*)(gguf_context*)>;
 
-/// The tiny model's vocabulary with something changed.
+/// Writes the tiny model's vocabulary after `change`.
 std::string write_vocabulary(const std::string& name, const std::function<void(gguf_context*)>& change) {
   const GgufPtr tiny(gguf_init_from_file(AUTOGLM_TINY_MODEL, {.no_alloc = true, .ctx = nullptr}), gguf_free);
   const GgufPtr changed(gguf_init_empty(), gguf_free);
@@ -55,7 +55,7 @@ std::string write_vocabulary(const std::string& name, const std::function<void(g
 std::string with_pre_tokenizer(const std::string& pre) {
   return write_vocabulary(pre, [&](gguf_context* file) {
     gguf_set_val_str(file, "tokenizer.ggml.pre", pre.c_str());
-    gguf_set_val_u32(file, "tokenizer.ggml.seperator_token_id", 0);  // some put one behind every text
+    gguf_set_val_u32(file, "tokenizer.ggml.seperator_token_id", 0);  // some append one to every text
   });
 }
 
@@ -64,7 +64,7 @@ TEST(LlamaSource, FindsWhatTheLibraryKnows) {
   EXPECT_GT(LlamaSource().expressions().size(), 20U) << "llama-vocab.cpp writes them otherwise now";
 }
 
-/// One thing over and over.
+/// One unit repeated, for each of `units`.
 std::vector<std::string> long_texts(std::initializer_list<const char*> units) {
   std::vector<std::string> texts;
   for (const std::string unit : units) {
@@ -74,8 +74,7 @@ std::vector<std::string> long_texts(std::initializer_list<const char*> units) {
   return texts;
 }
 
-// Each expression meets more of them below, without the rest of tokenizing, which takes
-// longer.
+// Each expression gets longer texts below, without the rest of tokenizing, which takes longer.
 TEST(Tokenizer, TakesLongRunsWithEveryPreTokenizerOfTheLibrary) {
   const auto texts = long_texts({"a", "  ", "0", "\xE4\xB8\xAD"});
   for (const std::string& pre : LlamaSource().pre_tokenizers()) {
@@ -88,7 +87,7 @@ TEST(Tokenizer, TakesLongRunsWithEveryPreTokenizerOfTheLibrary) {
     for (const std::string& text : texts) {
       const auto tokens = tokenize(vocab, text, false, false);
       if (tokens) continue;
-      // It looks from every digit to the last one.
+      // This pre-tokenizer looks ahead from every digit to the last one.
       EXPECT_EQ(pre + text[0], "superbpe0");
       EXPECT_EQ(tokens.error().code, ErrorCode::kInvalidArgument);
       EXPECT_EQ(tokens.error().param, "prompt");
@@ -99,7 +98,7 @@ TEST(Tokenizer, TakesLongRunsWithEveryPreTokenizerOfTheLibrary) {
   }
 }
 
-/// The library's own vocabularies, whole, of all kinds.
+/// All of llama.cpp's own vocabularies, of all kinds.
 std::vector<fs::path> vocabularies() {
   std::vector<fs::path> paths;
   for (const auto& entry : fs::directory_iterator(AUTOGLM_LLAMA_SOURCE "/models")) {
@@ -152,7 +151,7 @@ TEST(Tokenizer, TakesLongRunsWithVocabulariesOfAllKinds) {
 
 TEST(Tokenizer, RefusesAVocabularyThatWouldEndTheProcess) {
   const std::string path = write_vocabulary("no-separator", [](gguf_context* file) {
-    gguf_set_val_str(file, "tokenizer.ggml.pre", "roberta-bpe");  // puts a separator behind every text
+    gguf_set_val_str(file, "tokenizer.ggml.pre", "roberta-bpe");  // appends a separator to every text
   });
   const auto model = load_vocabulary(path);
   ASSERT_TRUE(model);
@@ -163,7 +162,7 @@ TEST(Tokenizer, RefusesAVocabularyThatWouldEndTheProcess) {
 }
 
 TEST(Tokenizer, WhatTheLibraryThrowsIsAnError) {
-  // A vocabulary of another kind without a token for every byte: the library looks one up that is not there.
+  // A vocabulary of another kind without a token for every byte: llama.cpp looks up a missing token.
   const std::string path = write_vocabulary(
       "no-bytes", [](gguf_context* file) { gguf_set_val_str(file, "tokenizer.ggml.model", "llama"); });
   const auto model = load_vocabulary(path);
@@ -196,7 +195,7 @@ TEST(Tokenizer, AModelWhoseVocabularyCannotBeUsedIsNotLoaded) {
   fs::remove(path);
 }
 
-/// How llama.cpp split text before the patch: what the model was trained with, where it is right.
+/// How llama.cpp split text before the patch, which is how the model was trained, as far as it is right.
 template <class Char>
 std::vector<std::size_t> split_by_std(const std::basic_string<Char>& text,
                                       const std::basic_string<Char>& pattern,
@@ -220,7 +219,7 @@ std::vector<std::size_t> split_by_std(const std::basic_string<Char>& text,
   return pieces;
 }
 
-/// As llama.cpp writes categories for text that has a byte for every character of one.
+/// The form in which llama.cpp writes categories for text that has one byte per character.
 std::string collapsed(const std::string& expression) {
   static const std::map<std::string, std::string> kCategories = {
       {"\\p{N}",
@@ -265,7 +264,7 @@ std::wstring wide(std::string_view text) {
   return out;
 }
 
-/// Texts of few different characters, so that runs and what stands next to each other are tried.
+/// Texts of few different characters, so that runs and neighbourhoods are tested.
 template <class Char>
 std::basic_string<Char> random_text(Random& random, const std::basic_string<Char>& alphabet) {
   std::basic_string<Char> few;
@@ -305,7 +304,8 @@ TEST(UnicodeRegex, SplitsAsStdRegexDoesForEveryPreTokenizer) {
       const std::string alphabet = "aAzZstrevmld'09 \t\n\r\v.,!/-$+[]_(|<IMG>\xD0\xD1\xD2\xD3\xD4\xD5";
       expect_the_same<char>(collapsed(expression), alphabet, expression);
     } else {
-      const std::wstring own = wide(expression);  // with what it names: the edges of its ranges
+      const std::wstring own = wide(expression);  // includes the expression's own characters, the edges of
+                                                  // its ranges
       expect_the_same<wchar_t>(own, own + L"aAZ09 \n\r\v.é中가。", expression);
     }
   }
@@ -330,7 +330,7 @@ TEST(UnicodeRegex, TakesNoStackForARun) {
 }
 
 TEST(UnicodeRegex, GivesUpOnTextThatTakesTooLong) {
-  // From every digit to the last one: the square of their number.
+  // Looks ahead from every digit to the last one: quadratic time.
   unicode_regex<char> split("(?=(\\d{3})+(?!\\d))");
   EXPECT_EQ(split.split("1234567", {7}), (std::vector<std::size_t>{1, 0, 3, 0, 3}));
   const std::string digits(1'000'000, '1');

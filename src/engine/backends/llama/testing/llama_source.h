@@ -9,8 +9,8 @@
 
 namespace autoglm::engine {
 
-/// What llama.cpp's own source says about its pre-tokenizers: no interface of it does, and a list of ours
-/// would not know what the next release adds.
+/// Reads llama.cpp's source for its pre-tokenizers: no interface lists them, and a list of ours would miss
+/// those that the next release adds.
 class LlamaSource {
  public:
   LlamaSource() {
@@ -18,7 +18,7 @@ class LlamaSource {
     vocab_.assign(std::istreambuf_iterator<char>(file), {});
   }
 
-  /// The values of `tokenizer.ggml.pre` that it knows.
+  /// The known values of `tokenizer.ggml.pre`.
   std::vector<std::string> pre_tokenizers() const {
     constexpr std::string_view kBefore = "tokenizer_pre == \"";
     std::vector<std::string> names;
@@ -29,7 +29,7 @@ class LlamaSource {
     return names;
   }
 
-  /// The regular expressions that they split text with, each once.
+  /// The regular expressions with which they split text, each once.
   std::vector<std::string> expressions() const {
     std::vector<std::string> found;
     for (std::size_t at = 0; (at = vocab_.find("regex_exprs = {", at)) != std::string::npos;) {

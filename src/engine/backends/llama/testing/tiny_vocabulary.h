@@ -13,7 +13,7 @@
 
 namespace autoglm::engine {
 
-/// The tokens of a model without its weights, the tiny one's by default: grammars and templates need no more.
+/// A model's tokens without its weights, by default the tiny model's: grammars and templates need no more.
 class TinyVocabulary {
  public:
   explicit TinyVocabulary(const std::string& path = AUTOGLM_TINY_MODEL) : model_(load(path)) {}
@@ -21,7 +21,7 @@ class TinyVocabulary {
   const llama_model* model() const { return model_.get(); }
   const TokenTree& tree() const { return tree_; }
   std::size_t size() const { return static_cast<std::size_t>(llama_vocab_n_tokens(tree_.vocab())); }
-  /// Special tokens written in `text` are these tokens.
+  /// Tokenizes `text`; special tokens spelled in it become those tokens.
   std::vector<TokenId> tokens_of(const std::string& text) const {
     return common_tokenize(tree_.vocab(), text, false, true);
   }

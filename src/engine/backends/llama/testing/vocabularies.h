@@ -21,14 +21,14 @@
 
 namespace autoglm::engine {
 
-/// Vocabularies of each pre-tokenizer that the library knows, and of its other kinds of tokenizers: one of
-/// its own. Each is loaded when it is first asked for.
+/// A vocabulary for each pre-tokenizer that llama.cpp knows, and one for each other kind of tokenizer. Each
+/// is loaded when it is first asked for.
 class Vocabularies {
  public:
   struct Entry {
-    std::string pre;  // empty: `path` as it is
+    std::string pre;  // empty: use `path` unchanged
     std::string path;
-    bool writes_bytes = false;  // its tokens say any text
+    bool writes_bytes = false;  // its tokens can spell any text
     llama_model_ptr model;
 
     const llama_vocab* vocab() const { return llama_model_get_vocab(model.get()); }
@@ -36,7 +36,7 @@ class Vocabularies {
 
   Vocabularies() {
     LibraryLog::listen();
-    // These read the names of tokens as they are, and not as those of bytes.
+    // These take the names of tokens literally, not as encoded bytes.
     const std::set<std::string> raw = {"gemma4", "granite-embed-multi-311m", "sarvam-moe", "whitespace"};
     for (const std::string& pre : LlamaSource().pre_tokenizers())
       entries_.push_back({.pre = pre, .writes_bytes = !raw.contains(pre)});
@@ -45,14 +45,14 @@ class Vocabularies {
   }
 
   std::size_t size() const { return entries_.size(); }
-  /// Without a model where it cannot be loaded.
+  /// The entry's model is null if it cannot be loaded.
   const Entry& at(std::size_t index) {
     Entry& entry = entries_.at(index);
     if (!entry.model) entry.model = entry.pre.empty() ? load(entry.path) : load_with(entry.pre);
     return entry;
   }
 
-  /// What `tokens` say; special ones by their names.
+  /// The text of `tokens`; special tokens appear by their names.
   static std::string text_of(const llama_vocab* vocab, std::span<const TokenId> tokens) {
     std::string text;
     std::array<char, 512> piece;
@@ -69,14 +69,14 @@ class Vocabularies {
     params.vocab_only = true;
     return llama_model_ptr(llama_model_load_from_file(path.c_str(), params));
   }
-  /// The tiny model's tokens, which are all bytes and some words.
+  /// The tiny model's tokens: all bytes and some words.
   static llama_model_ptr load_with(const std::string& pre) {
     using File = std::unique_ptr<gguf_context, decltype(&gguf_free)>;
     const File tiny(gguf_init_from_file(AUTOGLM_TINY_MODEL, {.no_alloc = true, .ctx = nullptr}), gguf_free);
     const File file(gguf_init_empty(), gguf_free);
     gguf_set_kv(file.get(), tiny.get());
     gguf_set_val_str(file.get(), "tokenizer.ggml.pre", pre.c_str());
-    gguf_set_val_u32(file.get(), "tokenizer.ggml.seperator_token_id", 0);  // some put one behind every text
+    gguf_set_val_u32(file.get(), "tokenizer.ggml.seperator_token_id", 0);  // some append one to every text
     const int memory = ::memfd_create("vocabulary", MFD_CLOEXEC);
     const std::string path = "/proc/self/fd/" + std::to_string(memory);
     llama_model_ptr model;
