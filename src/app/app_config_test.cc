@@ -100,5 +100,25 @@ TEST(AppConfig, RoomForBodiesMustTakeTheLargest) {
   EXPECT_NE(to_string(refused.error()).find("server.body_memory"), std::string::npos);
 }
 
+TEST(AppConfig, HeadersForEndpointsAreLinesThatTheGatewayDoesNotWrite) {
+  const auto read = [](const std::string& header) {
+    return config::load(
+        describe_app(),
+        {.file_name = "f.yaml",
+         .file_text =
+             "models:\n- name: a\n  endpoints:\n  - { url: 'http://h/v1', headers: { " + header + " } }\n",
+         .environment = {},
+         .overrides = {}});
+  };
+  EXPECT_TRUE(read(R"(X-Key: "a b; c=\"d\"")"));
+  for (const char* header : {R"("X\r\nEvil: 1": a)", R"(X: "a\r\nEvil: 1")", R"("": a)", R"("a b": c)",
+                             "Content-Length: 5", "transfer-encoding: chunked", "HOST: h"}) {
+    const auto refused = read(header);
+    ASSERT_FALSE(refused) << header;
+    EXPECT_NE(to_string(refused.error()).find("f.yaml:4:"), std::string::npos) << to_string(refused.error());
+    EXPECT_NE(to_string(refused.error()).find("headers"), std::string::npos) << to_string(refused.error());
+  }
+}
+
 }  // namespace
 }  // namespace autoglm::app

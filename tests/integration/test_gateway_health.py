@@ -214,7 +214,8 @@ class Shares(HealthTest):
                     self.assertLess(share, 0.25)
 
     def test_least_load_believes_what_servers_report(self):
-        pages = [{"/metrics": b"vllm:num_requests_running{model_name=\"m\"} 4\nvllm:num_requests_waiting 5\n"}, {"/metrics": b"vllm:num_requests_waiting 0\n"}]
+        pages = [{"/metrics": b'vllm:num_requests_running{model_name="m"} 1e300\nvllm:num_requests_waiting{model_name="m} 7"} 5 1395066363000\n'},
+                 {"/metrics": b"vllm:num_requests_waiting 0\n"}]
         servers = self.start(*(Foreign(pages=page) for page in pages))
         front = self.front(*(s.url for s in servers), balance="least_load", health={"interval": "20ms", "slow_start": "0s"})
         for busy, free in (servers, servers[::-1]):

@@ -43,16 +43,19 @@ std::string path_of(Protocol protocol) {
   }
 }
 
-/// The sum of a metric's series in Prometheus' text.
+/// The sum of a metric's series in Prometheus' text, whose lines may end in a timestamp.
 std::uint32_t metric(std::string_view text, std::string_view name) {
+  constexpr double kMost = 1e9;  // sums of a few such numbers still fit in 32 bits
   double sum = 0;
   for (std::size_t at = 0; (at = text.find(name, at)) != std::string_view::npos; at += name.size()) {
     const char after = at + name.size() < text.size() ? text[at + name.size()] : '\0';
     if ((at > 0 && text[at - 1] != '\n') || (after != '{' && after != ' ')) continue;
     const std::string_view line = text.substr(at, text.find('\n', at) - at);
-    sum += std::strtod(std::string(line.substr(line.rfind(' ') + 1)).c_str(), nullptr);
+    const std::size_t labels_end = after == '{' ? line.rfind('}') : name.size();
+    if (labels_end == std::string_view::npos) continue;
+    sum += std::strtod(std::string(line.substr(labels_end + 1)).c_str(), nullptr);
   }
-  return sum > 0 ? static_cast<std::uint32_t>(sum) : 0;
+  return sum > 0 ? static_cast<std::uint32_t>(std::min(sum, kMost)) : 0;
 }
 
 constexpr Duration kInfoTime = std::chrono::seconds(5);

@@ -1,12 +1,16 @@
 #include "gateway/resilience/pool_config.h"
 
 #include "gateway/resilience/pool_warnings.h"
+#include "http/head_parser.h"
+#include "http/message.h"
 #include "http/url.h"
 #include "runtime/tls.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <set>
@@ -48,6 +52,21 @@ config::Descriptor<EndpointTlsConfig> describe_tls() {
       });
 }
 
+/// Why a request must not carry this header; empty: it may.
+std::string why_no_header(std::string_view name, std::string_view value) {
+  constexpr std::array<std::string_view, 9> kOurs = {"host",       "content-length", "transfer-encoding",
+                                                     "connection", "keep-alive",     "te",
+                                                     "trailer",    "upgrade",        "expect"};
+  if (!http::valid_field_line(fmt::format("{}:{}", name, value))) {
+    return fmt::format(
+        "has {}, which is no header: a name of letters, digits and hyphens, and a value of one line",
+        config::quoted(std::string(name)));
+  }
+  const auto is = [name](std::string_view other) { return http::equals_ignoring_case(name, other); };
+  if (std::ranges::none_of(kOurs, is)) return {};
+  return fmt::format("must not have {}, which the gateway writes itself", name);
+}
+
 config::Descriptor<EndpointConfig> describe_endpoint() {
   using C = EndpointConfig;
   return config::Descriptor<C>("endpoint", "A server that answers for the model, one of several.")
@@ -73,6 +92,10 @@ config::Descriptor<EndpointConfig> describe_endpoint() {
       .check([](const C& c) {
         std::vector<config::Violation> wrong;
         if (const auto url = api_url(c); !url) wrong.push_back({"url", url.error().message});
+        for (const auto& [name, value] : c.headers) {
+          if (auto why = why_no_header(name, value); !why.empty())
+            wrong.push_back({"headers", std::move(why)});
+        }
         return wrong;
       })
       .warn(endpoint_warnings);
