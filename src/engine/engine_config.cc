@@ -70,7 +70,7 @@ config::Descriptor<EngineConfig> with_defaults(config::Descriptor<EngineConfig> 
       .field("chat_template", &C::chat_template,
              {.doc = "How chats are written, in place of the template that the model's file carries: a file "
                      "with one in Jinja, or one of llama.cpp's names (`chatml`, `llama3`, `mistral-v7`, …; "
-                     "but for `chatml`, these have no tools).",
+                     "these have no tools).",
               .example = "/etc/open-autoglm/chat.jinja"})
       .field("system_message", &C::system_message,
              {.doc = "What chats begin with that have no system message of their own, in place of what the "
