@@ -297,5 +297,34 @@ TEST(Engine, ReportsThePromptsLogprobsWhateverIsCached) {
   }
 }
 
+TEST(Engine, ReportsEachPromptsLogprobsWhatTheyBeginWithInCommon) {
+  const std::string beginning(200, 'a');
+  for (const bool tiny : {false, true}) {
+    FakeEngine fake;
+    const auto owned = tiny ? make_tiny(2048) : std::move(fake.fixture);
+    EngineFixture& engine = *owned;
+    GenerateRequest work = ask(beginning + "one", 1);
+    work.prompts = {TextPrompt{beginning + "one"}, TextPrompt{beginning + "two"},
+                    TextPrompt{beginning + "two"}};
+    work.prompt_logprobs = 0;
+    work.stop.max_tokens = 0;
+    Usage usage;
+    const Transcript transcript = engine.get(transcribe(engine, work, usage));
+    ASSERT_EQ(transcript.size(), 3U);
+    std::size_t tokens = 0;
+    std::vector<std::string> texts(3);
+    for (std::size_t i = 0; i < 3; ++i) {
+      for (const TokenEvent& event : transcript[i]) {
+        tokens += event.prompt_logprobs.size();
+        for (const GeneratedLogprob& token : event.prompt_logprobs) texts[i] += token.chosen.bytes;
+      }
+    }
+    EXPECT_EQ(tokens, usage.prompt_tokens);
+    EXPECT_TRUE(texts[0].ends_with(beginning + "one")) << texts[0];
+    EXPECT_TRUE(texts[1].ends_with(beginning + "two")) << texts[1];
+    EXPECT_EQ(texts[1], texts[2]);
+  }
+}
+
 }  // namespace
 }  // namespace autoglm::engine

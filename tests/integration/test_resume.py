@@ -70,6 +70,9 @@ class Resume(ServerTest):
         self.assertEqual((first["text"], second["text"]), ("one two", "three"))
         self.assertIsNone(first["logprobs"]["token_logprobs"][0])
         self.assertLess(first["logprobs"]["token_logprobs"][1], 0)
+        alike = ["the same beginning " * 30 + end for end in ("one", "two", "two")]
+        for choice, prompt in zip(self.server.post("/v1/completions", {"prompt": alike, "max_tokens": 0, "echo": True, "logprobs": 1}).json()["choices"], alike):
+            self.assertEqual("".join(choice["logprobs"]["tokens"]), prompt)
         answer = self.server.post("/v1/completions", {"prompt": "one two", "max_tokens": 1, "prompt_logprobs": 2})
         prompt = answer.json()["choices"][0]["prompt_logprobs"]
         self.assertIsNone(prompt[0])
