@@ -233,5 +233,21 @@ TEST(ChatCodec, StreamsRoleThenContentThenReason) {
                      head + R"({},"logprobs":null,"finish_reason":"stop"}]})" + "\n\n");
 }
 
+TEST(ChatCodec, StreamsLogprobsWithWhatTheirTokensSay) {
+  auto call =
+      ChatCodec().decode(R"({"messages":[{"role":"user","content":"x"}],"stream":true,"logprobs":true})");
+  const auto encoder = call->make_encoder(kFacts);
+  std::string out;
+  encoder->events(
+      {.events = {{.text = "Hi", .logprobs = {{.chosen = {.token = 1, .logprob = -0.5, .bytes = "Hi"}}}},
+                  {.finish = FinishReason::kStop}}},
+      out);
+  EXPECT_NE(out.find(R"("delta":{"role":"assistant","content":""},"logprobs":null,)"), std::string::npos)
+      << out;
+  EXPECT_NE(out.find(R"("delta":{"content":"Hi"},"logprobs":{"content":[{"token":"Hi","logprob":-0.5,)"),
+            std::string::npos)
+      << out;
+}
+
 }  // namespace
 }  // namespace autoglm::protocol::openai

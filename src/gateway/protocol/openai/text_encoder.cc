@@ -243,14 +243,13 @@ class StreamEncoder final : public AnswerEncoder {
     out += tail_;
   }
 
-  /// OpenAI's order: the role, content, an empty delta with the reason; token ids end an event's last frame.
+  /// OpenAI's order: the role, content, an empty delta with the reason. Token ids end an event's last frame, so
+  /// that a client which has them has all of the event; logprobs stand in the frame that has their text.
   void chat_frames(const TokenEvent& event, std::string& out) {
     Choice& choice = hold(event);
     std::vector<std::string> deltas;
-    if (!choice.begun) {
-      choice.begun = true;
-      deltas.emplace_back(R"("role":"assistant","content":"")");
-    }
+    const bool begins = !std::exchange(choice.begun, true);
+    if (begins) deltas.emplace_back(R"("role":"assistant","content":"")");
     if (!event.reasoning.empty())
       append_json_string(deltas.emplace_back(R"("reasoning_content":)"), event.reasoning);
     if (!event.text.empty()) append_json_string(deltas.emplace_back(R"("content":)"), event.text);
@@ -265,8 +264,16 @@ class StreamEncoder final : public AnswerEncoder {
       delta += "}]";
     }
     if (event.finish || (deltas.empty() && options_.return_tokens)) deltas.emplace_back();
-    for (std::size_t i = 0; i < deltas.size(); ++i)
-      delta_frame(event, deltas[i], i + 1 == deltas.size(), out);
+    for (std::size_t i = 0; i < deltas.size(); ++i) {
+      const bool last = i + 1 == deltas.size();
+      begin_delta(event, deltas[i], out);
+      if (begins && i == 0 && !last) {
+        out += R"(,"logprobs":null,)";
+      } else {
+        append_held(choice, out);
+      }
+      end_delta(event, last, out);
+    }
   }
 
   struct Choice {
@@ -298,10 +305,12 @@ class StreamEncoder final : public AnswerEncoder {
     choice.logprobs.clear();
   }
 
-  void delta_frame(const TokenEvent& event, std::string_view delta, bool last, std::string& out) {
+  void begin_delta(const TokenEvent& event, std::string_view delta, std::string& out) {
     begin_frame(out);
     fmt::format_to(std::back_inserter(out), R"({{"index":{},"delta":{{{}}})", event.choice, delta);
-    append_held(choices_[event.choice], out);
+  }
+
+  void end_delta(const TokenEvent& event, bool last, std::string& out) {
     if (options_.return_tokens && last) {
       append_token_ids(out, event.tokens);
       out += ',';
