@@ -118,8 +118,8 @@ void EngineWorker::enqueue(Choice& choice) {
                   .slots = choice.siblings,
                   .priority = submission.priority,
                   .tenant = submission.tenant,
-                  // To report logprobs the prompt must be computed: no shared prefix will do, nor one of another
-                  // prompt of the same request.
+                  // To report logprobs the prompt must be computed: no shared prefix will do, nor one of
+                  // another prompt of the same request.
                   .salt = reports_prompt ? ~choice.key.value : submission.salt,
                   .max_rows = reports_prompt ? backend_.facts().max_sequences : kUnlimitedRows,
                   .arrived = submission.arrived,

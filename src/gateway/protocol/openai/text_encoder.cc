@@ -243,8 +243,8 @@ class StreamEncoder final : public AnswerEncoder {
     out += tail_;
   }
 
-  /// OpenAI's order: the role, content, an empty delta with the reason. Token ids end an event's last frame, so
-  /// that a client which has them has all of the event; logprobs stand in the frame that has their text.
+  /// OpenAI's order: the role, content, an empty delta with the reason. Token ids end an event's last frame,
+  /// so that a client which has them has all of the event; logprobs stand in the frame that has their text.
   void chat_frames(const TokenEvent& event, std::string& out) {
     Choice& choice = hold(event);
     std::vector<std::string> deltas;
