@@ -26,6 +26,7 @@ struct ChatBody : GenerateBody {
   ChatPrompt chat;
   ToolChoice tool_choice;
   std::string reasoning_effort;
+  bool wants_new_turn = false;  ///< add_generation_prompt is there, and true
 };
 
 Result<void> read_chat_messages(const JsonValue& value, ChatBody& body) {
@@ -56,6 +57,12 @@ Result<void> read_chat_flag(const JsonValue& value, ChatBody& body) {
   return {};
 }
 
+Result<void> read_generation_prompt(const JsonValue& value, ChatBody& body) {
+  auto read = read_chat_flag<&ChatPrompt::add_generation_prompt>(value, body);
+  body.wants_new_turn = read && body.chat.add_generation_prompt;
+  return read;
+}
+
 constexpr std::array<std::string_view, 7> kEfforts = {"none", "minimal", "low", "medium",
                                                       "high", "xhigh",   "max"};
 
@@ -80,7 +87,7 @@ constexpr auto kChatFields = std::to_array<JsonField<ChatBody>>({
     {"tools", read_chat_tools},
     {"tool_choice", read_choice},
     {"parallel_tool_calls", read_chat_flag<&ChatPrompt::parallel_tool_calls>},
-    {"add_generation_prompt", read_chat_flag<&ChatPrompt::add_generation_prompt>},
+    {"add_generation_prompt", read_generation_prompt},
     {"reasoning_effort", read_reasoning_effort},
     {"continue_final_message", read_chat_flag<&ChatPrompt::continue_final_message>},
     {"chat_template_kwargs", read_chat_template_arguments},
@@ -122,6 +129,12 @@ Result<void> settle(ChatBody& body) {
   if (body.chat.continue_final_message && body.chat.messages.back().role != "assistant") {
     return fail(invalid_field("continue_final_message",
                               "continue_final_message needs a last message of the assistant"));
+  }
+  if (body.chat.continue_final_message && body.wants_new_turn) {
+    return fail(invalid_field(
+        "add_generation_prompt",
+        "add_generation_prompt begins a new turn, and continue_final_message goes on with the last "
+        "one: leave one of them out"));
   }
   if (auto settled = settle_tools(body); !settled) return settled;
   // Templates that know of efforts use this name; an argument that the client gives the template itself wins.

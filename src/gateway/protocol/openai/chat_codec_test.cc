@@ -75,6 +75,8 @@ TEST(ChatCodec, NamesTheMessageThatIsWrong) {
       {R"({"messages":[{"role":"user","content":"x"}],"reasoning_effort":"most"})", "reasoning_effort"},
       {R"({"messages":[{"role":"user","content":"x"}],"top_logprobs":2})", "top_logprobs"},
       {R"({"messages":[{"role":"user","content":"x"}],"logprobs":true,"top_logprobs":21})", "top_logprobs"},
+      {R"({"messages":[{"role":"assistant","content":"x"}],"continue_final_message":true,"add_generation_prompt":true})",
+       "add_generation_prompt"},
       {R"({"messages":[{"role":"user","content":"x"}],"continue_final_message":true})",
        "continue_final_message"},
   };
