@@ -85,13 +85,13 @@ TEST_F(HttpFrontTest, WholeAnswersShareABoundedMemory) {
   EXPECT_EQ(call("POST", "/v1/completions", R"({"prompt":"Hi"})").status, 200);
 }
 
-http::Request post(std::string_view path, std::string body) {
-  http::Request request;
-  EXPECT_TRUE(
-      http::parse_request_head("POST " + std::string(path) + " HTTP/1.1\r\nHost: x\r\n\r\n", {}, request));
-  request.body = std::move(body);
-  return request;
-}
+struct Post : http::Request {
+  Post(std::string_view path, std::string content) {
+    EXPECT_TRUE(
+        http::parse_request_head("POST " + std::string(path) + " HTTP/1.1\r\nHost: x\r\n\r\n", {}, *this));
+    body = std::move(content);
+  }
+};
 
 TEST_F(HttpFrontTest, LongBodiesAreReadBesideTheLoop) {
   const std::string text(300'000, 'x');
@@ -99,13 +99,13 @@ TEST_F(HttpFrontTest, LongBodiesAreReadBesideTheLoop) {
   EXPECT_TRUE(pool_.submit([busy = free.get_future().share()] { busy.wait(); }));
   RecordingWriter completion;
   RecordingWriter tokens;
-  http::Request for_completion = post("/v1/completions", R"({"prompt":")" + text + "\"}");
-  http::Request for_tokens = post("/tokenize", R"({"prompt":")" + text + "\"}");
+  Post for_completion("/v1/completions", R"({"prompt":")" + text + "\"}");
+  Post for_tokens("/tokenize", R"({"prompt":")" + text + "\"}");
   run_task(loop_, [&]() -> Task<void> {
     Scope scope;
     scope.spawn(front_->handle(for_completion, completion));
     scope.spawn(front_->handle(for_tokens, tokens));
-    http::Request quick = post("/v1/completions", R"({"prompt":"Hi"})");
+    Post quick("/v1/completions", R"({"prompt":"Hi"})");
     RecordingWriter other;
     co_await front_->handle(quick, other);
     EXPECT_EQ(other.status, 200);
@@ -122,7 +122,7 @@ TEST_F(HttpFrontTest, ACallerThatLeavesWhileItsBodyIsReadLeavesNothing) {
   std::promise<void> free;
   EXPECT_TRUE(pool_.submit([busy = free.get_future().share()] { busy.wait(); }));
   RecordingWriter writer;
-  http::Request request = post("/v1/completions", R"({"prompt":")" + std::string(300'000, 'x') + "\"}");
+  Post request("/v1/completions", R"({"prompt":")" + std::string(300'000, 'x') + "\"}");
   run_task(loop_, [&]() -> Task<void> {
     {
       Scope scope;
