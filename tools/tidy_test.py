@@ -86,8 +86,10 @@ class TidyTest(unittest.TestCase):
         self.silent("src/gateway/admission/a.cc", '#include "gateway/routing/balancer.h"\n#include "gateway/protocol/codec.h"\n')
 
     def test_nobody_but_app_reaches_into_the_gateway(self):
-        self.fires("src/admin/a.cc", '#include "gateway/protocol/codec.h"\n', "src/admin/a.cc:1:", "reaches into the gateway",
-                   {"src/admin/README.md": "# admin\n"})
+        self.fires("src/autoscale/a.cc", '#include "gateway/protocol/codec.h"\n', "src/autoscale/a.cc:1:", "reaches into the gateway",
+                   {"src/autoscale/README.md": "# autoscale\n"})
+        self.fires("src/gateway/front/http/a.cc", '#include "admin/a.h"\n', "src/gateway/front/http/a.cc:1:", "above",
+                   {"src/admin/README.md": "# admin\n", "src/admin/a.h": "#pragma once\n"})
 
     def test_unknown_room(self):
         self.fires("src/stuff/a.cc", "\n", "src/stuff/README.md:1:", '"stuff" is no room', {"src/stuff/README.md": "# x\n"})

@@ -4,6 +4,12 @@
 #include "engine/backends/llama/llama_backend.h"
 #include "engine/backends/llama/token_sampler.h"
 #include "engine/sampling_defaults.h"
+#include "gateway/front/http/generation_routes.h"
+#include "gateway/front/http/health_routes.h"
+#include "gateway/front/http/load_routes.h"
+#include "gateway/front/http/model_routes.h"
+#include "gateway/front/http/passing_routes.h"
+#include "gateway/front/http/welcome_routes.h"
 #include "gateway/routing/least_connections/least_connections_balancer.h"
 #include "gateway/routing/least_load/least_load_balancer.h"
 #include "gateway/routing/power_of_two/power_of_two_balancer.h"
@@ -93,15 +99,15 @@ std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
   return routes;
 }
 
-std::vector<gateway::Route> admin_routes(const ModelSet& models, gateway::Reload reload,
+std::vector<gateway::Route> admin_routes(const ModelSet& models, admin::Reload reload,
                                          const gateway::Readiness& readiness,
                                          observe::MetricRegistry& metrics, const Shown& shown,
-                                         const gateway::AdminAccess& access) {
+                                         const admin::AdminAccess& access) {
   std::vector<gateway::Route> routes = gateway::model_routes(models.directory(), version());
-  append(routes, gateway::endpoint_routes([&models] { return models.pools(); }));
-  append(routes, gateway::reload_routes(std::move(reload)));
+  append(routes, admin::endpoint_routes([&models] { return models.pools(); }));
+  append(routes, admin::reload_routes(std::move(reload)));
   append_health(routes, models.directory(), readiness, metrics, shown);
-  return gateway::for_operators(std::move(routes), access);
+  return admin::for_operators(std::move(routes), access);
 }
 
 std::string version() { return AUTOGLM_VERSION; }

@@ -1,11 +1,14 @@
 #pragma once
 
+#include "admin/admin_access.h"
+#include "admin/admin_routes.h"
 #include "app/model_set.h"
 #include "app/server_config.h"
 #include "engine/backends/backend.h"
 #include "engine/engine_config.h"
-#include "gateway/front/http/admin_access.h"
-#include "gateway/front/http/front.h"
+#include "gateway/front/http/readiness.h"
+#include "gateway/front/http/route.h"
+#include "gateway/pipeline.h"
 #include "gateway/resilience/pool_config.h"
 #include "gateway/routing/balancer.h"
 
@@ -43,10 +46,10 @@ std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
                                           std::shared_ptr<http::BodyMemory> answer_memory,
                                           BlockingPool& pool);
 /// What the operator can call, on the admin address.
-std::vector<gateway::Route> admin_routes(const ModelSet& models, gateway::Reload reload,
+std::vector<gateway::Route> admin_routes(const ModelSet& models, admin::Reload reload,
                                          const gateway::Readiness& readiness,
                                          observe::MetricRegistry& metrics, const Shown& shown,
-                                         const gateway::AdminAccess& access);
+                                         const admin::AdminAccess& access);
 
 std::string version();
 

@@ -344,9 +344,8 @@ Task<Result<void>> Client::send_and_listen(const ClientRequest& request, std::st
         to.written = co_await stream.write_all(parts);
         to.ended.set();
       }(*response.connection_->stream, head, request.body, writing));
-  const auto end_of = [](Signal& signal) -> Task<void> { co_await signal.wait(); };
   while (!writing.written) {
-    auto first = co_await first_of(end_of(writing.ended), response.fill());
+    auto first = co_await first_of(raised(writing.ended), response.fill());
     if (first.index() == 0) break;
     if (writing.written) break;  // at the same moment: these bytes answer the whole request
     auto& count = std::get<1>(first);

@@ -56,11 +56,7 @@ Task<bool> Gate::wait(Deadline deadline) {
     waiting_.push_back(waiting);
   }
   const Place place(*this, waiting);
-  auto woken = [](Signal& signal) -> Task<Result<void>> {
-    co_await signal.wait();
-    co_return Result<void>();
-  }(waiting->woken);
-  const auto done = co_await with_deadline(deadline, std::move(woken), "waiting");
+  const auto done = co_await with_deadline(deadline, raised(waiting->woken), "waiting");
   co_return done.has_value();
 }
 

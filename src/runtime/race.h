@@ -3,6 +3,7 @@
 #include "base/result.h"
 #include "runtime/deadline.h"
 #include "runtime/event_loop.h"
+#include "runtime/signal.h"
 #include "runtime/task.h"
 
 #include <exception>
@@ -109,6 +110,12 @@ class [[nodiscard]] WithDeadline {
 template <class T>
 WithDeadline<T> with_deadline(Deadline deadline, Task<Result<T>> task, const char* what) {
   return WithDeadline<T>(deadline, std::move(task), what);
+}
+
+/// Ends when `signal` is set, which must outlive the task. A wait for `with_deadline` and `first_of`.
+inline Task<Result<void>> raised(Signal& signal) {
+  co_await signal.wait();
+  co_return Result<void>();
 }
 
 }  // namespace autoglm

@@ -119,13 +119,7 @@ Task<Result<std::unique_ptr<ByteStream>>> connect_to_first(std::vector<SocketAdd
     while (!race.won && race.failed < begun) {
       const std::size_t failed = race.failed;
       const auto next = begun < addresses.size() ? Deadline::after(kNextAddressAfter) : Deadline::never();
-      const auto waited = co_await with_deadline(
-          next,
-          [](Signal& news) -> Task<Result<void>> {
-            co_await news.wait();
-            co_return Result<void>();
-          }(race.news),
-          "an address");
+      const auto waited = co_await with_deadline(next, raised(race.news), "an address");
       race.news.clear();
       if (!waited || race.failed > failed) break;
     }

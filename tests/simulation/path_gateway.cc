@@ -1,5 +1,8 @@
 #include "path_gateway.h"
 
+#include "gateway/front/http/generation_routes.h"
+#include "gateway/front/http/health_routes.h"
+
 #include "engine/backends/llama/token_sampler.h"
 #include "gateway_weather.h"
 #include "runtime/socket.h"

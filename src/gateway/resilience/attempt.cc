@@ -53,11 +53,7 @@ Task<Result<Opened>> Attempt::run_hedged(Ask ask, Limits limits) {
   Scope scope;  // last: its tasks use the above
   runners[0].ask = std::move(ask);
   scope.spawn(start(runners[0], limits, ended));
-  const auto wait = [](Signal& signal) -> Task<Result<void>> {
-    co_await signal.wait();
-    co_return Result<void>();
-  };
-  if (!co_await with_deadline(Deadline::after(*limits.hedge_after), wait(ended), "the first endpoint")) {
+  if (!co_await with_deadline(Deadline::after(*limits.hedge_after), raised(ended), "the first endpoint")) {
     if ((runners[1].ask = dispatch_.hedge(std::chrono::steady_clock::now())))
       scope.spawn(start(runners[1], limits, ended));
   }

@@ -42,11 +42,7 @@ bool WaitingLine::Ticket::must_wait() const {
 
 Task<bool> WaitingLine::Ticket::wait(Deadline deadline) {
   while (true) {
-    auto woken = [](Signal& signal) -> Task<Result<void>> {
-      co_await signal.wait();
-      co_return Result<void>();
-    }(waiting_->woken);
-    const auto done = co_await with_deadline(deadline, std::move(woken), "waiting for a place");
+    const auto done = co_await with_deadline(deadline, raised(waiting_->woken), "waiting for a place");
     if (!done) co_return false;
     waiting_->woken.clear();
     // In this order: an offer from here on sets the signal again.

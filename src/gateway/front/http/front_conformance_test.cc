@@ -1,5 +1,8 @@
 // The conformance suite of Handler, over the front.
 #include "gateway/front/http/front.h"
+#include "gateway/front/http/generation_routes.h"
+#include "gateway/front/http/health_routes.h"
+#include "gateway/front/http/model_routes.h"
 #include "http/testing/handler_conformance.h"
 #include "inference/testing/fake_endpoint.h"
 

@@ -1,4 +1,9 @@
 #include "gateway/front/http/front.h"
+#include "gateway/front/http/generation_routes.h"
+#include "gateway/front/http/health_routes.h"
+#include "gateway/front/http/load_routes.h"
+#include "gateway/front/http/model_routes.h"
+#include "gateway/front/http/welcome_routes.h"
 
 #include "gateway/front/http/testing/recording_writer.h"
 #include "http/content_coding.h"

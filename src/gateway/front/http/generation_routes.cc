@@ -1,5 +1,6 @@
+#include "gateway/front/http/generation_routes.h"
+
 #include "gateway/front/http/caller.h"
-#include "gateway/front/http/front.h"
 #include "gateway/front/http/long_body.h"
 #include "gateway/protocol/openai/chat_codec.h"
 #include "gateway/protocol/openai/completions_codec.h"

@@ -1,4 +1,4 @@
-#include "gateway/front/http/front.h"
+#include "gateway/front/http/health_routes.h"
 
 #include "base/json_string.h"
 #include "observe/metrics/exposition.h"

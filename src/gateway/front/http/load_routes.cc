@@ -1,4 +1,5 @@
-#include "gateway/front/http/front.h"
+#include "gateway/front/http/load_routes.h"
+
 #include "gateway/protocol/vllm/load.h"
 
 #include <memory>

@@ -1,4 +1,5 @@
-#include "gateway/front/http/front.h"
+#include "gateway/front/http/model_routes.h"
+
 #include "gateway/protocol/openai/models.h"
 #include "gateway/protocol/vllm/tokenize.h"
 

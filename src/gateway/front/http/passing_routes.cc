@@ -1,5 +1,6 @@
+#include "gateway/front/http/passing_routes.h"
+
 #include "gateway/front/http/caller.h"
-#include "gateway/front/http/front.h"
 #include "gateway/front/http/long_body.h"
 #include "gateway/protocol/openai/outline.h"
 #include "runtime/event_loop.h"

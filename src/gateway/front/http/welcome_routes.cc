@@ -1,4 +1,5 @@
-#include "gateway/front/http/front.h"
+#include "gateway/front/http/welcome_routes.h"
+
 #include "gateway/front/http/welcome_page.h"
 
 #include <algorithm>

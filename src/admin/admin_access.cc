@@ -1,4 +1,4 @@
-#include "gateway/front/http/admin_access.h"
+#include "admin/admin_access.h"
 
 #include <openssl/crypto.h>
 
@@ -8,9 +8,13 @@
 #include <string_view>
 #include <utility>
 
-namespace autoglm::gateway {
+namespace autoglm::admin {
 
 namespace {
+
+using gateway::RequestRecord;
+using gateway::Route;
+using gateway::send_error;
 
 constexpr std::array<std::string_view, 3> kProbes = {"/health", "/livez", "/readyz"};
 
@@ -121,4 +125,4 @@ std::vector<Route> for_operators(std::vector<Route> routes, const AdminAccess& a
   return routes;
 }
 
-}  // namespace autoglm::gateway
+}  // namespace autoglm::admin

@@ -1,5 +1,6 @@
+#include "admin/admin_routes.h"
+
 #include "base/json_string.h"
-#include "gateway/front/http/front.h"
 #include "gateway/protocol/json/fields.h"
 
 #include "base/utf8.h"
@@ -10,9 +11,16 @@
 #include <iterator>
 #include <utility>
 
-namespace autoglm::gateway {
+namespace autoglm::admin {
 
 namespace {
+
+using gateway::Member;
+using gateway::MemberState;
+using gateway::ModelPool;
+using gateway::RequestRecord;
+using gateway::Route;
+using gateway::send_error;
 
 using Pools = std::vector<std::shared_ptr<ModelPool>>;
 
@@ -141,4 +149,4 @@ std::vector<Route> endpoint_routes(std::function<Pools()> pools) {
           {"POST", "/endpoints/enable", kExample, switching(true)}};
 }
 
-}  // namespace autoglm::gateway
+}  // namespace autoglm::admin

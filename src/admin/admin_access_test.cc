@@ -1,5 +1,6 @@
-#include "gateway/front/http/admin_access.h"
+#include "admin/admin_access.h"
 
+#include "gateway/front/http/front.h"
 #include "gateway/front/http/testing/recording_writer.h"
 #include "runtime/testing/run_task.h"
 
@@ -7,8 +8,14 @@
 
 #include <string>
 
-namespace autoglm::gateway {
+namespace autoglm::admin {
 namespace {
+
+using gateway::HttpFront;
+using gateway::Readiness;
+using gateway::RecordingWriter;
+using gateway::RequestRecord;
+using gateway::Route;
 
 constexpr const char* kToken = "correct horse";
 
@@ -120,4 +127,4 @@ TEST_F(AdminAccessTest, WantsItsToken) {
 }
 
 }  // namespace
-}  // namespace autoglm::gateway
+}  // namespace autoglm::admin

@@ -1,11 +1,11 @@
 #pragma once
 
-#include "gateway/front/http/front.h"
+#include "gateway/front/http/route.h"
 
 #include <string>
 #include <vector>
 
-namespace autoglm::gateway {
+namespace autoglm::admin {
 
 /// Which callers the operator's address accepts.
 struct AdminAccess {
@@ -18,6 +18,6 @@ struct AdminAccess {
 /// `routes`, for the operator only. All but the probes (/health, /livez, /readyz), whose callers could not
 /// send one, need the token. Routes that change something refuse calls from pages of other sites, and forms.
 /// Refusals: 401, 403, and 400 for a body that is not declared as JSON.
-std::vector<Route> for_operators(std::vector<Route> routes, const AdminAccess& access);
+std::vector<gateway::Route> for_operators(std::vector<gateway::Route> routes, const AdminAccess& access);
 
-}  // namespace autoglm::gateway
+}  // namespace autoglm::admin

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "gateway/front/http/route.h"
+#include "gateway/model_directory.h"
+#include "runtime/blocking_pool.h"
+
+#include <string>
+#include <vector>
+
+namespace autoglm::gateway {
+
+/// /tokenize, /detokenize, /tokenizer_info, /v1/models, /version. `pool` as in GenerationSettings.
+std::vector<Route> model_routes(const LiveDirectory& models, std::string version,
+                                BlockingPool* pool = nullptr);
+
+}  // namespace autoglm::gateway
