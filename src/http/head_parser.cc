@@ -172,13 +172,13 @@ Parsed<void> split_target(Request& request) {
     return refuse(400, "the request target contains a character that must be percent-encoded");
   }
   if (rest.starts_with("http://") || rest.starts_with("https://")) {  // absolute-form, as to a proxy
-    const std::size_t slash = rest.find('/', rest.find("//") + 2);
-    rest = slash == std::string_view::npos ? std::string_view("/") : rest.substr(slash);
+    const std::size_t authority_end = rest.find_first_of("/?", rest.find("//") + 2);
+    rest = authority_end == std::string_view::npos ? std::string_view("/") : rest.substr(authority_end);
   } else if (rest != "*" && !rest.starts_with('/')) {
     return refuse(400, "the request target must begin with a slash");
   }
   const std::size_t mark = rest.find('?');
-  request.path = rest.substr(0, mark);
+  request.path = mark == 0 ? std::string_view("/") : rest.substr(0, mark);  // "http://host?query"
   if (mark != std::string_view::npos) request.query = rest.substr(mark + 1);
   return {};
 }

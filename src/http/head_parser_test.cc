@@ -46,6 +46,10 @@ TEST(RequestHead, KnowsAbsoluteForm) {
   ASSERT_EQ(outcome("GET http://h:80/p?q HTTP/1.1\r\nHost: h\r\n\r\n", 100, &request), 0);
   EXPECT_EQ(request.path, "/p");
   EXPECT_EQ(request.query, "q");
+  Request bare;
+  ASSERT_EQ(outcome("GET http://h?q=/p HTTP/1.1\r\nHost: h\r\n\r\n", 100, &bare), 0);
+  EXPECT_EQ(bare.path, "/") << "a slash in the query begins no path";
+  EXPECT_EQ(bare.query, "q=/p");
 }
 
 TEST(RequestHead, KnowsWhenTheConnectionStays) {

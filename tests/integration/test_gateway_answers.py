@@ -188,10 +188,18 @@ class Passed(GatewayTest):
         self.assertEqual((answer.status, answer.body), (200, page))
         self.assertEqual(front.post("/v1/embeddings", {"input": "x"}).status, 201, "the first that has the path")
         for path, wanted in (("/v1/rerank", {}), ("/v1/embeddings", {"model": "other"}), ("/v1/embeddings", {"model": "nobody"}),
-                             ("/v1/embeddings/../models", {}), ("/v1/embeddings/%2e%2e/models", {}), ("/v1/embeddingsx", {})):
+                             ("/v1/embeddings/../models", {}), ("/v1/embeddings/%2e%2e/models", {}), ("/v1/embeddings/..;/models", {}),
+                             ("/v1/embeddingsx", {})):
             asked = len(good.requests)
             self.assertEqual(front.post(path, wanted).status, 404, path)
             self.assertEqual(len(good.requests), asked)
+
+    def test_neither_trace_nor_connect_reaches_a_server_which_would_tell_our_key(self):
+        (foreign,) = self.start(Foreign())
+        (front,) = self.start(gateway(pool({"url": foreign.url, "api_key": "ours"}, health={"interval": "1h"}, **{"pass": ["embeddings"]})))
+        for method in ("TRACE", "CONNECT"):
+            self.assertEqual(front.call(method, "/v1/embeddings").status, 405, method)
+        self.assertEqual(foreign.requests, [])
 
     def test_asking_for_what_nobody_has_is_no_mark_against_servers(self):
         gone = b'{"error":{"message":"no such response"}}'

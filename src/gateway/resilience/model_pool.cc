@@ -219,7 +219,8 @@ Task<Result<std::string>> ModelPool::detokenize(std::vector<TokenId> tokens) {
 
 /// A path of `pass`, or something below it; never a way back up.
 bool ModelPool::passes(std::string_view path) const {
-  const bool strange = path.find_first_of("%\\") != std::string_view::npos ||
+  // Servers written in Java read "..;x" as "..".
+  const bool strange = path.find_first_of("%\\;") != std::string_view::npos ||
                        ("/" + std::string(path) + "/").find("/../") != std::string::npos ||
                        ("/" + std::string(path) + "/").find("/./") != std::string::npos ||
                        path.find("//") != std::string_view::npos;

@@ -99,8 +99,20 @@ Task<Result<protocol::openai::PassedFacts>> read_elsewhere(BlockingPool& pool, h
   });
 }
 
+/// The answer to a TRACE is the request as the server got it, with our key; a CONNECT asks for a tunnel.
+Error not_passed(std::string_view method) {
+  return Error{.code = ErrorCode::kMethodNotAllowed,
+               .origin = Origin::kClient,
+               .message = fmt::format("{} is not passed to the model's servers", method),
+               .reason = "method_not_allowed"};
+}
+
 Task<void> pass(const Pipeline& pipeline, BlockingPool* pool, http::Request& request,
                 http::ResponseWriter& response, RequestRecord& record) {
+  if (request.method == "TRACE" || request.method == "CONNECT") {
+    co_await send_error(response, not_passed(request.method), record);
+    co_return;
+  }
   const std::string_view path = path_below(request);
   Result<protocol::openai::PassedFacts> read;
   if (pool != nullptr && is_long(request.body)) {

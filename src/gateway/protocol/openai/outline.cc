@@ -61,7 +61,8 @@ std::optional<std::string_view> form_model(std::string_view content_type, std::s
     if (head_end == std::string_view::npos) break;
     const std::size_t begin = head_end + 4;
     const std::size_t end = body.find("\r\n", begin);
-    if (end != std::string_view::npos) return body.substr(begin, end - begin);
+    if (end == std::string_view::npos) break;  // no later line ends either
+    return body.substr(begin, end - begin);
   }
   return std::nullopt;
 }

@@ -6,6 +6,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <optional>
+#include <string>
+
 namespace autoglm::protocol::openai {
 namespace {
 
@@ -58,6 +62,16 @@ TEST(ReadPassed, FindsTheModelInJsonAndInForms) {
       "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper\r\n--b--\r\n";
   EXPECT_EQ(read_passed("multipart/form-data; boundary=b", form).model, "whisper");
   EXPECT_EQ(form_model("application/json", form), std::nullopt);
+}
+
+// Looked for again behind each of its lines, the end of this one took eleven seconds.
+TEST(FormModel, ReadsAFormWithoutAnEndOnce) {
+  std::string form;
+  while (form.size() < 2'000'000) form += "\r\nContent-Disposition: form-data; name=\"model\"";
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(form_model("multipart/form-data; boundary=b", form + "\r\n\r\nx"), std::nullopt);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(2));
+  EXPECT_EQ(form_model("multipart/form-data; boundary=b", form + "\r\n\r\nx\r\n"), "x");
 }
 
 }  // namespace
