@@ -153,12 +153,23 @@ TEST_F(HttpEndpointTest, ReadsStreamsAsTheStandardForServerSentEventsHasThem) {
            {"data:\n\ndata\n\n" + plain + "data: \n\n" + done, plain + done},
            {": hello\n" + plain + "id: 1\n\n: usage 1 2 3\n" + done, plain + done},
            {"data: " + chunk + "\r\rdata: [DONE]\r\r", "data: " + chunk + "\r\rdata: [DONE]\r\r"},
-           {"data: {\ndata: " + chunk.substr(1) + "\n\n" + done, "data: {\ndata: " + chunk.substr(1) + "\n\n" + done},
+           {"data: {\ndata: " + chunk.substr(1) + "\n\n" + done,
+            "data: {\ndata: " + chunk.substr(1) + "\n\n" + done},
            {plain + "data: {\"cho", plain + "/the endpoint's stream ended without [DONE]"},
            {plain, plain + "/the endpoint's stream ended without [DONE]"},
        }) {
     EXPECT_EQ(passed_on(endpoint, bytes), passed) << bytes;
   }
+}
+
+TEST_F(HttpEndpointTest, StreamsThatSayNothingHaveAnEnd) {
+  HttpEndpoint endpoint(options(false), clients_);
+  EXPECT_EQ(passed_on(endpoint, "data: " + std::string(5'000'000, ' ')),
+            "/the endpoint sent an event without end");
+  std::string roles;
+  while (roles.size() < 5'000'000)
+    roles += "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n";
+  EXPECT_EQ(passed_on(endpoint, roles), "/the endpoint sends events without end that say nothing");
 }
 
 TEST_F(HttpEndpointTest, TellsAPartOfThisServerWhoAsksAndForHowLong) {
