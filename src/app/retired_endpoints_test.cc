@@ -45,12 +45,16 @@ TEST(RetiredEndpoints, NobodyWaitsForTheirEnd) {
 
 TEST(RetiredEndpoints, LiveAsLongAsSomebodyUsesThem) {
   SlowEnd end;
+  SlowEnd end_of_next;
   end.may_end.release();
+  end_of_next.may_end.release();
   RetiredEndpoints retired;
   auto used = end.make();
   std::weak_ptr<Endpoint> alive = used;
   retired.add(used);
+  retired.add(end_of_next.make());
   retired.sweep();
+  ASSERT_TRUE(end_of_next.ended.try_acquire_for(20s)) << "and all that were to end before it";
   EXPECT_FALSE(alive.expired());
   used.reset();
   EXPECT_FALSE(alive.expired()) << "their user's thread is not where they end";

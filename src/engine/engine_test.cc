@@ -1,4 +1,5 @@
 #include "engine/testing/engine_fixture.h"
+#include "inference/prefix_digests.h"
 
 #include <gtest/gtest.h>
 
@@ -121,12 +122,34 @@ TEST(Engine, RefusesWhatCannotFitBeforeAnyWork) {
 }
 
 TEST(Engine, RefusesMoreMessagesThanTheContextHasTokens) {
-  FakeEngine fake({.context = 100, .cells = 320});
+  std::atomic<int> tokenized{0};
+  FakeEngine fake({.context = 100, .cells = 320, .on_tokenize = [&] { ++tokenized; }});
   ChatPrompt chat;
   chat.messages.assign(101, {.role = "user", .content = ""});
   GenerateRequest work = ask("", 1);
   work.prompts = {chat};
   EXPECT_EQ(fake.fixture->run(work).error->param, "messages");
+  EXPECT_EQ(tokenized, 0) << "before it is rendered";
+}
+
+TEST(Engine, RefusesMoreBytesThanItsTokensCouldSay) {
+  std::atomic<int> tokenized{0};
+  FakeEngine fake({.context = 100, .longest_token = 4, .on_tokenize = [&] { ++tokenized; }});
+  EXPECT_EQ(fake.fixture->run(ask(std::string(401, 'x'), 1)).error->reason, "context_length_exceeded");
+  EXPECT_EQ(tokenized, 0) << "it need not be taken apart";
+  EXPECT_EQ(fake.fixture->run(ask(std::string(400, 'x'), 1)).error->reason, "context_length_exceeded");
+  EXPECT_EQ(tokenized, 1);
+}
+
+TEST(Engine, WhatWillBeCutToFitHasABoundToo) {
+  FakeEngine fake;
+  GenerateRequest work = ask(std::string(1 << 20, 'x'), 1);
+  work.truncation = Truncation{};
+  EXPECT_FALSE(fake.fixture->run(work).error);
+  std::get<TextPrompt>(work.prompts.front()).text += 'x';
+  const Outcome refused = fake.fixture->run(work);
+  ASSERT_TRUE(refused.error);
+  EXPECT_EQ(refused.error->param, "prompt");
 }
 
 TEST(Engine, TellsThoseBeyondTheQueueToComeAgain) {
@@ -176,6 +199,34 @@ TEST(Engine, CancelAbortsAStepThatIsItsOwn) {
     EXPECT_EQ(e.backend->rows(), 0U);
     EXPECT_FALSE((co_await e.fixture->generate(ask("next", 5))).error);
   }(engine));
+}
+
+TEST(Engine, WhomItsThreadHasNotSeenYetIsPartOfItsLoad) {
+  FakeEngine engine;
+  engine.backend->hold();
+  engine.fixture->run([](FakeEngine& e) -> Task<void> {
+    co_await e.fixture->loaded();
+    const auto first = co_await e.fixture->open(ask("a", 50));
+    e.backend->wait_until_held();
+    const auto second = co_await e.fixture->open(ask("b", 50));
+    const LoadReport load = e.fixture->engine().load();
+    EXPECT_EQ(load.running + load.waiting, 2U);
+    e.backend->release();
+  }(engine));
+  engine.fixture->run(EngineFixture::eventually([&engine] { return engine.fixture->idle(); }));
+}
+
+TEST(Engine, WhatItHasReadIsToldBeforeItRests) {
+  FakeEngine fake({.context = 1024});
+  for (const char letter : {'a', 'b'}) {  // the first is told at once in any case
+    const GenerateRequest work = ask(std::string(600, letter), 3);
+    EXPECT_FALSE(fake.fixture->run(work).error);
+    const std::uint64_t landmark = prefix_landmarks(prefix_digests(work)).front();
+    fake.fixture->run(EngineFixture::eventually([&] {
+      const auto told = fake.fixture->engine().prefixes();
+      return told && told->contains(landmark);
+    }));
+  }
 }
 
 TEST(Engine, ASlowReaderPausesItselfAlone) {

@@ -212,6 +212,18 @@ TEST(Engine, MakesSamplersAndConstraintsForChoicesThatRun) {
   EXPECT_LE(counts.most, 4);
 }
 
+TEST(Engine, ChoicesOfAPromptAreNoMoreThanRunAtATime) {
+  FakeEngine engine({.max_sequences = 4}, {.max_waiting = 16});
+  GenerateRequest work = ask("Hello", 3);
+  work.n = 4;
+  EXPECT_FALSE(engine.fixture->run(work).error);
+  work.n = 5;
+  const Outcome refused = engine.fixture->run(work);
+  ASSERT_TRUE(refused.error);
+  EXPECT_EQ(refused.error->param, "n");
+  EXPECT_NE(refused.error->message.find("at most 4"), std::string::npos) << refused.error->message;
+}
+
 TEST(Engine, CountsWhatARequestMultipliesBeforeItIsMade) {
   FakeEngine engine({.max_sequences = 8}, {.max_waiting = 8});
   engine.fixture->run([](FakeEngine& e) -> Task<void> {

@@ -97,6 +97,14 @@ TEST(PromptTokens, APromptThatIsTooLongIsCutToWhatTheAnswerLeaves) {
   EXPECT_EQ(fake.fixture->run(work).texts.at(0).size(), 64U);
 }
 
+TEST(PromptTokens, HowLongTheyTakeIsKnownByTheirText) {
+  const auto of = [](std::size_t bytes) { return time_of(Prompt(TextPrompt{std::string(bytes, 'x')})); };
+  EXPECT_EQ(of(512), PreparationTime::kNone);
+  EXPECT_EQ(of(513), PreparationTime::kShort);
+  EXPECT_EQ(of(std::size_t{32} << 10U), PreparationTime::kShort);
+  EXPECT_EQ(of((std::size_t{32} << 10U) + 1), PreparationTime::kLong) << "it leaves a thread to others";
+}
+
 TEST(PromptTokens, ASuffixStandsBehindTheGap) {
   FakeEngine fake({.infills = true});
   const auto filled = fake.fixture->run(behind(TextPrompt{.text = "a<|end|>", .suffix = "b"}));
@@ -118,7 +126,9 @@ TEST(Engine, OnlyAllowedTokensAreChosen) {
   EXPECT_EQ(text.find_first_not_of("xy"), std::string::npos) << text;
   work.sampling.allowed_tokens = {'x', 99999};
   EXPECT_EQ(param_of(fake.fixture->run(work)), "allowed_token_ids");
-  // A format that allows none of them is a dead end; no other token is chosen.
+  work.sampling.allowed_tokens.assign(FakeBackend::kVocabulary + 1, 'x');
+  EXPECT_EQ(param_of(fake.fixture->run(work)), "allowed_token_ids") << "one of them twice";
+  // A format that allows none of them is a dead end, and no other token.
   work.sampling.allowed_tokens = {'x'};
   work.format = {OutputFormat::Kind::kGrammar, "abc"};
   EXPECT_EQ(param_of(fake.fixture->run(work)), "allowed_token_ids");

@@ -1,5 +1,7 @@
 #include "http/testing/server_fixture.h"
 
+#include <fmt/format.h>
+
 namespace autoglm::http {
 namespace {
 
@@ -39,6 +41,25 @@ TEST_F(ServerTest, BodiesShareABoundedMemory) {
         co_await first->write_all(std::string_view(half));
         EXPECT_TRUE((co_await read_to_end(*first)).ends_with(half)) << "who has the room is served";
         EXPECT_TRUE((co_await exchange(port, post_of(700'000) + std::string(700'000, 'z'))).ends_with("zzz"));
+        while (limits.body_memory->used() > 0) co_await yield_to_loop();
+      },
+      limits);
+}
+
+TEST_F(ServerTest, BodiesInChunksShareItToo) {
+  ServerLimits limits;
+  limits.body_memory = std::make_shared<BodyMemory>(1'200'000);
+  serve(
+      [&](std::uint16_t port) -> Task<void> {
+        const auto chunked = [](const std::string& body) {
+          return fmt::format(
+              "POST /echo HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+              "{:x}\r\n{}\r\n0\r\n\r\n",
+              body.size(), body);
+        };
+        EXPECT_TRUE((co_await exchange(port, chunked(std::string(300'000, 'x')))).ends_with("xxx"));
+        const std::string refused = co_await exchange(port, chunked(std::string(900'000, 'y')));
+        EXPECT_TRUE(refused.starts_with("HTTP/1.1 503 ")) << refused.substr(0, 200);
         while (limits.body_memory->used() > 0) co_await yield_to_loop();
       },
       limits);

@@ -1,5 +1,7 @@
 #include "http/client.h"
 
+#include "http/content_coding.h"
+#include "http/testing/endless_streams.h"
 #include "http/testing/scripted_server.h"
 #include "runtime/testing/run_task.h"
 
@@ -171,54 +173,51 @@ TEST_F(ClientTest, InterimAnswersHaveAnEnd) {
   }());
 }
 
-/// A stream that always has more to read.
-class EndlessStream final : public ByteStream {
- public:
-  Task<Result<std::size_t>> read_some(std::span<char> buffer) override {
-    std::ranges::fill(buffer, 'x');
-    if (!std::exchange(begun_, true)) {
-      constexpr std::string_view kHead = "HTTP/1.1 200 OK\r\n\r\n";
-      std::ranges::copy(kHead, buffer.begin());
-    }
-    co_return buffer.size();
-  }
-  Task<Result<void>> write_all(std::span<const std::string_view> /*parts*/) override { co_return {}; }
-  void watch(StreamWatch* /*watch*/) override {}
-  bool peer_ended() const override { return false; }
-  std::uint64_t taken() const override { return 0; }
-  Task<Result<void>> shutdown_write() override { co_return {}; }
-  void close() override {}
-  const std::string& peer() const override { return peer_; }
-
- private:
-  bool begun_ = false;
-  std::string peer_ = "endless";
-};
-
-class EndlessDialer final : public Dialer {
- public:
-  Task<Result<std::unique_ptr<ByteStream>>> dial(Deadline /*deadline*/) override {
-    co_return std::make_unique<EndlessStream>();
-  }
-};
-
-TEST_F(ClientTest, AnAnswerWithoutEndLeavesTheLoopToOthers) {
-  run_task(loop_, [&]() -> Task<void> {
-    Client client(pool_, nullptr);
-    ClientRequest request{.url = Url::parse("http://endless/").value(), .headers = {}};
-    request.dialer = std::make_shared<EndlessDialer>();
+class EndlessAnswers : public ClientTest {
+ protected:
+  /// The turns that others have while 8 MiB of an answer are read that begins with `text`.
+  int beside(std::string text, std::size_t most) {
     int turns = 0;
-    Scope scope;
-    scope.spawn([](int& count) -> Task<void> {
-      while (true) {
-        co_await yield_to_loop();
-        ++count;
-      }
-    }(turns));
-    auto response = co_await client.send(std::move(request));
-    const auto body = co_await (*response)->read_all(std::size_t{16} << 20U);  // in reads of at most 64 KiB
-    EXPECT_EQ(body.error().code, ErrorCode::kPayloadTooLarge);
-    EXPECT_GT(turns, 10);
+    run_task(loop_, [&]() -> Task<void> {
+      Client client(pool_, nullptr);
+      ClientRequest request{.url = Url::parse("http://endless/").value(), .headers = {}};
+      request.dialer = std::make_shared<EndlessDialer>(std::move(text), most);
+      Scope others;
+      others.spawn([](int& count) -> Task<void> {
+        for (;; ++count) co_await yield_to_loop();
+      }(turns));
+      auto response = co_await client.send(std::move(request));
+      EXPECT_TRUE((*response)->unpack());
+      const auto body = co_await (*response)->read_all(std::size_t{8} << 20U);
+      EXPECT_EQ(body.error().code, ErrorCode::kPayloadTooLarge);
+    }());
+    return turns;
+  }
+};
+
+TEST_F(EndlessAnswers, AnAnswerWithoutEndLeavesTheLoopToOthers) {
+  EXPECT_GT(beside("HTTP/1.1 200 OK\r\n\r\n", std::size_t{1} << 20U), 10) << "reads that are full";
+  EXPECT_GT(beside("HTTP/1.1 200 OK\r\n\r\n", 1000), 10) << "and others";
+}
+
+TEST_F(EndlessAnswers, SoDoesAnAnswerThatUnpacksToMuch) {
+  const std::string packed =
+      run_task(loop_, encode(ContentCoding::kGzip, std::string(std::size_t{9} << 20U, 'a'))).value();
+  EXPECT_GT(beside("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + packed, 64'000), 10);
+}
+
+/// Nothing else may come for as long as the request is being sent: they are not kept until then.
+TEST_F(ClientTest, InterimAnswersHaveAnEndBeforeTheRequestIsSent) {
+  run_task(loop_, [&]() -> Task<void> {
+    std::string many;
+    for (int i = 0; i < 101; ++i) many += "HTTP/1.1 100 Continue\r\n\r\n";
+    Client client(pool_, nullptr);
+    ClientRequest request{.method = "POST", .url = Url::parse("http://stuck/").value(), .headers = {}};
+    request.body.assign(kLarge, 'x');
+    request.dialer = std::make_shared<StuckDialer>(many);
+    request.head_timeout = 1s;
+    const auto response = co_await client.send(std::move(request));
+    EXPECT_EQ(response.error().code, ErrorCode::kBadGateway) << response.error().message;
   }());
 }
 
@@ -287,6 +286,15 @@ TEST_F(ClientTest, OnAKeptConnectionTooThatIsForOthersToDecide) {
   }());
 }
 
+TEST_F(ClientTest, DoesNotKeepAConnectionThatSaidMoreThanItsAnswer) {
+  run_task(loop_, [&]() -> Task<void> {
+    ScriptedServer server({answer_of("a") + "HTTP/1.1 200 O"});
+    Client client(pool_, nullptr);
+    EXPECT_EQ(co_await fetch(client, server.url()), "200 a");
+    EXPECT_EQ(client.idle_connections(), 0U) << "what comes next is not the next answer";
+  }());
+}
+
 TEST_F(ClientTest, DoesNotKeepAConnectionWhoseBodyWasNotRead) {
   run_task(loop_, [&]() -> Task<void> {
     ScriptedServer server({"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"});
@@ -329,38 +337,6 @@ TEST_F(ClientTest, TimesOut) {
     EXPECT_FALSE(response);
     if (!response) EXPECT_EQ(response.error().code, ErrorCode::kDeadlineExceeded);
   }());
-}
-
-TEST(Url, IsTakenApart) {
-  const Url url = Url::parse("https://example.com/a/b?c=d").value();
-  EXPECT_TRUE(url.tls);
-  EXPECT_EQ(url.host, (HostPort{"example.com", 443}));
-  EXPECT_EQ(url.target, "/a/b?c=d");
-  EXPECT_EQ(url.authority(), "example.com");
-  EXPECT_EQ(Url::parse("http://[::1]:8000")->authority(), "[::1]:8000");
-  EXPECT_EQ(url.resolve("../x")->target, "/x");
-  EXPECT_EQ(url.resolve("//other/y")->origin(), "https://other:443");
-}
-
-TEST(Url, KeepsItsQueryBehindWhatIsBelowIt) {
-  const auto below = [](const char* url, const char* path, const char* more = "") {
-    return Url::parse(url)->below(path, more);
-  };
-  EXPECT_EQ(below("http://h/v1", "/models"), "/v1/models");
-  EXPECT_EQ(below("http://h", "/models"), "/models");
-  EXPECT_EQ(below("http://h/?a=1", "/models"), "/models?a=1");
-  EXPECT_EQ(below("https://h/openai/deployments/x?api-version=2024-06-01", "/chat/completions"),
-            "/openai/deployments/x/chat/completions?api-version=2024-06-01");
-  EXPECT_EQ(below("http://h/v1?a=1", "/health?deep=1&a=2", "a=3&deep=2&b&&c=%20"),
-            "/v1/health?a=1&deep=1&b&c=%20");
-  EXPECT_EQ(below("http://h/v1", "/models", "b=1"), "/v1/models?b=1");
-}
-
-TEST(Url, RefusesWhatItCannotUse) {
-  for (const char* text :
-       {"", "example.com", "ftp://x/", "http://", "http://u:p@x/", "http://x:99999/", "http://a b/"}) {
-    EXPECT_FALSE(Url::parse(text)) << text;
-  }
 }
 
 TEST_F(ClientTest, TellsAProxyTheWholeAddress) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 namespace autoglm::http {
 namespace {
 
@@ -47,6 +49,7 @@ TEST(RetryAfter, IsBoundedAndNeverForgottenForBeingLarge) {
         "99999999999999999999999999999999", "Wed, 21 Oct 9999 07:28:30 GMT"}) {
     EXPECT_EQ(of(huge), kLongestRetryAfter) << huge;
   }
+  EXPECT_EQ(of(std::string(400, '9')), kLongestRetryAfter) << "beyond any number";
 }
 
 TEST(RetryAfter, IsNothingWhenItIsNeither) {

@@ -209,36 +209,39 @@ TEST_F(ServerTest, AClientThatLeavesBehindMoreThanItsSocketHoldsHasGoneAway) {
       limits);
 }
 
-/// The whole body is available at once, however long it is.
+/// A client whose whole request is available at once, however long it is.
+struct ReadyStream final : ByteStream {
+  explicit ReadyStream(std::string text) : left(std::move(text)) {}
+  Task<Result<std::size_t>> read_some(std::span<char> buffer) override {
+    if (left.empty()) co_await never.wait();
+    const std::size_t count = left.copy(buffer.data(), buffer.size(), at);
+    if ((at += count) == left.size()) left.clear();
+    co_return count;
+  }
+  Task<Result<void>> write_all(std::span<const std::string_view> /*parts*/) override { co_return {}; }
+  void watch(StreamWatch* /*watch*/) override {}
+  bool peer_ended() const override { return false; }
+  std::uint64_t taken() const override { return 0; }
+  Task<Result<void>> shutdown_write() override { co_return {}; }
+  void close() override {}
+  const std::string& peer() const override { return name; }
+  std::string left;
+  std::size_t at = 0;
+  Signal never;
+  std::string name = "ready:1";
+};
+
+struct OneClient final : Listener {
+  explicit OneClient(std::unique_ptr<ByteStream> client) : stream(std::move(client)) {}
+  Task<Result<std::unique_ptr<ByteStream>>> accept() override {
+    if (!stream) co_await never.wait();
+    co_return std::move(stream);
+  }
+  std::unique_ptr<ByteStream> stream;
+  Signal never;
+};
+
 TEST_F(ServerTest, ABodyThatNeverKeepsUsWaitingLeavesTheLoopToOthersAllTheSame) {
-  struct Ready final : ByteStream {
-    explicit Ready(std::string text) : left(std::move(text)) {}
-    Task<Result<std::size_t>> read_some(std::span<char> buffer) override {
-      if (left.empty()) co_await never.wait();
-      const std::size_t count = left.copy(buffer.data(), buffer.size(), at);
-      if ((at += count) == left.size()) left.clear();
-      co_return count;
-    }
-    Task<Result<void>> write_all(std::span<const std::string_view> /*parts*/) override { co_return {}; }
-    void watch(StreamWatch* /*watch*/) override {}
-    bool peer_ended() const override { return false; }
-    std::uint64_t taken() const override { return 0; }
-    Task<Result<void>> shutdown_write() override { co_return {}; }
-    void close() override {}
-    const std::string& peer() const override { return name; }
-    std::string left;
-    std::size_t at = 0;
-    Signal never;
-    std::string name = "ready:1";
-  };
-  struct One final : Listener {
-    Task<Result<std::unique_ptr<ByteStream>>> accept() override {
-      if (!stream) co_await never.wait();
-      co_return std::move(stream);
-    }
-    std::unique_ptr<ByteStream> stream;
-    Signal never;
-  };
   const std::string body(8 * 1024 * 1024, 'x');
   const std::string chunked =
       "POST /hang HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n800000\r\n" + body +
@@ -251,15 +254,36 @@ TEST_F(ServerTest, ABodyThatNeverKeepsUsWaitingLeavesTheLoopToOthersAllTheSame) 
       others.spawn([](int& count) -> Task<void> {
         for (;; ++count) co_await yield_to_loop();
       }(turns));
-      auto listener = std::make_unique<One>();
-      listener->stream = std::make_unique<Ready>(request);
-      server_ = std::make_unique<Server>(std::move(listener), ServerLimits(), handler_);
+      server_ = std::make_unique<Server>(std::make_unique<OneClient>(std::make_unique<ReadyStream>(request)),
+                                         ServerLimits(), handler_);
       server_->start();
       co_await handler_.entered.wait();
       EXPECT_GE(turns, 5);
       server_.reset();
     }());
   }
+}
+
+TEST_F(ServerTest, WhatIsReadAheadIsNoMoreThanTheMemoryOfBodiesHasRoomFor) {
+  const auto read_ahead = [&](std::size_t room) {
+    handler_.entered.clear();
+    return run_task(loop_, [&]() -> Task<std::size_t> {
+      ServerLimits limits;
+      limits.body_memory = std::make_shared<BodyMemory>(room);
+      auto client = std::make_unique<ReadyStream>(get("/hang") + std::string(4'000'000, 'x'));
+      const std::size_t& read = client->at;
+      server_ = std::make_unique<Server>(std::make_unique<OneClient>(std::move(client)), limits, handler_);
+      server_->start();
+      co_await handler_.entered.wait();
+      for (int turn = 0; turn < 100; ++turn) co_await yield_to_loop();
+      EXPECT_LE(limits.body_memory->used(), room);
+      const std::size_t most = read;
+      server_.reset();
+      co_return most;
+    }());
+  };
+  EXPECT_LT(read_ahead(200'000), 300'000U);
+  EXPECT_GT(read_ahead(4'000'000), 900'000U);
 }
 
 TEST_F(ServerTest, EndsAStreamThatItsReaderDoesNotTake) {

@@ -201,6 +201,16 @@ class Passed(GatewayTest):
             self.assertEqual(front.call(method, "/v1/embeddings").status, 405, method)
         self.assertEqual(foreign.requests, [])
 
+    def test_of_the_clients_head_servers_hear_what_is_about_the_call(self):
+        (foreign,) = self.start(Foreign())
+        (front,) = self.start(gateway(pool({"url": foreign.url, "api_key": "ours"}, **{"pass": ["embeddings"]})))
+        said = {"Authorization": "Bearer theirs", "X-Api-Key": "theirs", "Cookie": "a=b", "X-Autoglm-Timeout-Ms": "30000",
+                "OpenAI-Beta": "v2", "Accept": "application/json"}
+        self.assertEqual(front.call("POST", "/v1/embeddings", {"input": "x"}, headers=said).status, 200)
+        heard = foreign.requests[0][1]
+        self.assertEqual({name: heard.get(name.lower()) for name in said},
+                         {**dict.fromkeys(said), "Authorization": "Bearer ours", "OpenAI-Beta": "v2", "Accept": "application/json"})
+
     def test_asking_for_what_nobody_has_is_no_mark_against_servers(self):
         gone = b'{"error":{"message":"no such response"}}'
         servers = self.start(*(Foreign(lambda *_: (404, {}, gone)) for _ in range(2)))

@@ -41,6 +41,19 @@ class StandIns(GatewayTest):
         self.assertEqual(response.read(), chunk("c", "stop") + DONE)
         connection.close()
 
+    def test_what_only_its_servers_understand_is_for_no_engine_of_this_process(self):
+        engine = {"name": "small", "engine": {"path": TINY_MODEL, "threads": 1}}
+        (other,) = self.start(Foreign())
+        front = self.front(pool(self.gone(), name="a", fallback=["small"]), pool(self.gone(), name="b", fallback=["small", "c"]),
+                           pool(other.url, name="c"), engine)
+        plain = {"prompt": "Hi", "max_tokens": 2}
+        strange = {**plain, "temperature": 3}
+        self.assertEqual(front.post("/v1/completions", {"model": "a", **plain}).headers["x-autoglm-fallback"], "small")
+        self.assertEqual(front.post("/v1/completions", {"model": "a", **strange}).status, 503)
+        self.assertEqual(front.metric("autoglm_fallbacks_total", model="a"), 1)
+        self.assertEqual(front.post("/v1/completions", {"model": "b", **strange}).headers["x-autoglm-fallback"], "c")
+        self.assertEqual(other.bodies, [{"model": "c", **strange}])
+
     def test_nothing_of_that_while_an_endpoint_can(self):
         a, b = self.start(Foreign(), Foreign())
         front = self.front(pool(self.gone(), a.url, name="a", fallback=["b"], static_answer=BUSY), pool(b.url, name="b"))

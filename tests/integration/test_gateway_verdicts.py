@@ -44,6 +44,17 @@ class Verdicts(GatewayTest):
         lines = wait_for(lambda: len(self.failed_lines(front)) == 3 and self.failed_lines(front), "the log's lines")
         self.assertEqual({line["endpoint"] for line in lines}, {silent.name})
 
+    def test_who_is_asked_when_most_of_the_time_is_over_is_not_to_blame_for_its_end(self):
+        """A second of less than two passes before it is asked, since it said so."""
+        def answer(_path, _body, count):
+            return (429, {"Retry-After": "1"}, b"{}") if count == 1 else (200, {}, [TimeoutError])
+
+        (late,) = self.start(Foreign(answer))
+        (front,) = self.start(gateway(pool(late.url, health={"interval": "1h"}, timeouts={"total": "1900ms"},
+                                           retry={"max_attempts": 2, "max_backoff": "2s", "budget_percent": 100}, **STRICT), workers=1))
+        self.assertEqual(front.post("/v1/completions", {"prompt": "Hi"}).status, 504)
+        wait_for(lambda: self.outcomes(front, late) == {"refused": 1, "abandoned": 1}, "a verdict on each attempt")
+
     def test_a_caller_in_a_hurry_blames_nobody(self):
         """Otherwise a caller with short deadlines would take the servers away from all clients."""
         for stream in (False, True):

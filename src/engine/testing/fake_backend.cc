@@ -62,6 +62,7 @@ FakeBackend::FakeBackend(const Options& options)
              .has_chat_template = true} {
   for (int byte = 0; byte < 256; ++byte) pieces_.emplace_back(1, static_cast<char>(byte));
   pieces_.emplace_back();
+  facts_.longest_token = options.longest_token;
   if (options.infills) facts_.infill = InfillTokens{.prefix = 1, .suffix = 2, .middle = 3};
 }
 

@@ -24,6 +24,7 @@ class FakeBackend final : public Backend {
     std::uint32_t cells = 2048;
     std::uint32_t max_sequences = 16;
     std::uint32_t max_batch = 64;
+    std::uint32_t longest_token = 0;  ///< what it says of that; each of its own is a byte
     bool shares_prefixes = true;
     bool infills = false;                    ///< its tokens 1, 2 and 3 mark the text before, the text after,
                                              ///< and the gap

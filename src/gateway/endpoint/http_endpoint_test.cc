@@ -162,6 +162,23 @@ TEST_F(HttpEndpointTest, ReadsStreamsAsTheStandardForServerSentEventsHasThem) {
   }
 }
 
+TEST_F(HttpEndpointTest, WhatIsNoPartOfAnAnswerDoesNotBeginOne) {
+  HttpEndpoint endpoint(options(false), clients_);
+  const std::string chunk = R"(data: {"choices":[{"index":0,"text":"a"}]})";
+  EXPECT_EQ(passed_on(endpoint, "data: {}\n\n" + chunk + "\n\ndata: [DONE]\n\n"),
+            "/the endpoint sent an event that is no part of an answer");
+}
+
+TEST_F(HttpEndpointTest, StreamsThatSayNothingHaveAnEnd) {
+  HttpEndpoint endpoint(options(false), clients_);
+  EXPECT_EQ(passed_on(endpoint, "data: " + std::string(5'000'000, ' ')),
+            "/the endpoint sent an event without end");
+  std::string roles;
+  while (roles.size() < 5'000'000)
+    roles += "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n";
+  EXPECT_EQ(passed_on(endpoint, roles), "/the endpoint sends events without end that say nothing");
+}
+
 TEST_F(HttpEndpointTest, TellsAPartOfThisServerWhoAsksAndForHowLong) {
   HttpEndpoint endpoint(options(true), clients_);
   const Usage usage = stream(endpoint, {.deadline = Deadline::after(1h), .tenant = "Bearer secret"});

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <vector>
@@ -247,20 +248,19 @@ class NoBudget : public AskTest {
   }
   NoBudget() : AskTest(config()) {}
 
-  /// Of six requests that end with `error` at the same time: how many ask another endpoint.
-  int ask_again(const Error& error) {
+  /// Of six requests that end with `error` so often at the same time: how many ask another one then.
+  int ask_again(const Error& error, int times = 1) {
     std::vector<Asking> all(6);
-    int again = 0;
     for (Asking& asking : all) asking = begin();
-    for (Asking& asking : all) {
-      asking.dispatch->failed(std::move(*asking.ask), error, clock_.now());
-      auto step = asking.dispatch->next(clock_.now());
-      asking.ask.reset();
-      if (!std::holds_alternative<Ask>(step)) continue;
-      asking.ask = std::move(std::get<Ask>(step));
-      ++again;
+    for (; times > 0; --times) {
+      for (Asking& asking : all) {
+        asking.dispatch->failed(std::move(*std::exchange(asking.ask, std::nullopt)), error, clock_.now());
+        auto step = asking.dispatch->next(clock_.now());
+        if (auto* ask = std::get_if<Ask>(&step)) asking.ask = std::move(*ask);
+      }
     }
-    return again;
+    return static_cast<int>(
+        std::ranges::count_if(all, [](const Asking& one) { return one.ask.has_value(); }));
   }
 };
 
@@ -272,6 +272,12 @@ TEST_F(NoBudget, WhatNobodyWorkedOnIsSentElsewhereWhateverTheBudget) {
     lost.reason = reason;
     EXPECT_EQ(ask_again(lost), 6) << reason;
   }
+}
+
+TEST_F(NoBudget, ItIsSentElsewhereOnceARequest) {
+  Error lost = kBroke;
+  lost.reason = "connection_lost";
+  EXPECT_EQ(ask_again(lost, 2), 3) << "whatever takes the place of that would multiply it";
 }
 
 class Full : public AskTest {

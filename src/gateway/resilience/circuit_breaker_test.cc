@@ -168,6 +168,20 @@ TEST_F(CircuitBreakerTest, CountsBehindYears) {
   }
 }
 
+TEST_F(CircuitBreakerTest, AnotherWindowBeginsToCountAnew) {
+  now = MonotonicTime{
+      2500ms};  // numbers of buckets are small then, and near to each other whatever a bucket's length
+  pass(19, true);
+  breaker.configure({.window = 5s});
+  pass(1, true);
+  now += 250ms;
+  EXPECT_TRUE(breaker.admits(now)) << "19 were counted in buckets of another length";
+  pass(19, true);
+  breaker.configure({.window = 5s, .sleep_window = 1s});
+  now += 250ms;
+  EXPECT_FALSE(breaker.admits(now)) << "the same window goes on counting";
+}
+
 TEST_F(CircuitBreakerTest, AFailureTakesItsSuccessBack) {
   for (int i = 0; i < 20; ++i) {
     auto attempt = breaker.try_acquire(now);
@@ -189,8 +203,12 @@ TEST_F(CircuitBreakerTest, ASuccessThatLeftTheWindowIsNotTakenBack) {
   now += 16s;  // as many buckets as there are slots: newer buckets use them by now
   pass(20, false);
   for (auto& stream : streams) stream.failure(now);
+  breaker.configure({.error_percent = 51});
   now += 500ms;
-  EXPECT_FALSE(breaker.admits(now)) << "20 of 40";
+  EXPECT_TRUE(breaker.admits(now)) << "20 of 40, and not of 20";
+  breaker.configure({.error_percent = 50});
+  now += 500ms;
+  EXPECT_FALSE(breaker.admits(now)) << "and not of 60";
 }
 
 TEST_F(CircuitBreakerTest, AProbeWhoseStreamBreaksSoonOpensItAnew) {

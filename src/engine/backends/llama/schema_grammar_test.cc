@@ -298,6 +298,27 @@ TEST(SchemaGrammar, APatternThatCannotBeKeptToIsRefusedWithItsPlace) {
   EXPECT_NE(none.refusal().find("no text is as it says"), std::string::npos) << none.refusal();
 }
 
+TEST(SchemaGrammar, PatternsHaveBoundsTogether) {
+  const auto refusal_of = [](const std::vector<std::string>& patterns) {
+    std::string properties;
+    for (const std::string& pattern : patterns)
+      properties += fmt::format(R"({}"{}":{{"type":"string","pattern":"{}"}})", properties.empty() ? "" : ",",
+                                properties.size(), pattern);
+    return SchemaGrammar(fmt::format(R"({{"properties":{{{}}}}})", properties)).refusal();
+  };
+  EXPECT_NE(refusal_of({std::string(101, '(') + "a" + std::string(101, ')')}).find("nested too deeply"),
+            std::string::npos);
+  EXPECT_NE(refusal_of({"^[acegikmoqsuwyACEGIKMOQSUWY]{9000}$"}).find("too many ways"), std::string::npos);
+  EXPECT_EQ(refusal_of({"^a{9000}$", "^b{9000}$", "^c{9000}$"}), "");
+  EXPECT_NE(refusal_of({"^a{9000}$", "^b{9000}$", "^c{9000}$", "^d{9000}$"}).find("all patterns together"),
+            std::string::npos);
+  std::vector<std::string> slow;
+  for (const char letter : std::string("cdefghi"))
+    slow.push_back(fmt::format("^(a|{0})*a(a|{0}){{12}}$", letter));
+  EXPECT_EQ(refusal_of({slow.front()}), "");
+  EXPECT_NE(refusal_of(slow).find("takes too long to follow"), std::string::npos) << refusal_of(slow);
+}
+
 TEST(SchemaGrammar, ReferencesAreFoundAsPointersAreWritten) {
   const std::string definitions =
       R"("$defs":{"a/b":{"const":1},"a~b":{"const":2},"a b":{"const":3},"a-b":{"const":4},"":{"const":5},"~1":{"const":6},"é":{"const":7},"all":{"prefixItems":[{"const":8},{"const":9}]}})";

@@ -337,6 +337,18 @@ TEST(UnicodeRegex, GivesUpOnTextThatTakesTooLong) {
   EXPECT_THROW(split.split(digits, {digits.size()}), std::runtime_error);
 }
 
+TEST(UnicodeRegex, GivesUpOnTextThatTakesTooMuchMemory) {
+  unicode_regex<char> split("(?:ab|a)*c");  // each repetition leaves another way to try
+  const std::string text(2'000'000, 'a');
+  std::string says;
+  try {
+    split.split(text, {text.size()});
+  } catch (const std::runtime_error& error) {
+    says = error.what();
+  }
+  EXPECT_EQ(says, "the text takes too much memory to be split into words");
+}
+
 TEST(UnicodeRegex, SaysWhatItDoesNotKnow) {
   for (const char* pattern :
        {"a+?", "(a*)*", "^a", "\\1", "a.", "[a", "(a", "a)", "(?<a)", "\\w", "[[:alpha:]]", "a**"})

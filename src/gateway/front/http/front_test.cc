@@ -342,7 +342,28 @@ TEST_F(HttpFrontTest, UnpacksBodiesWithinBounds) {
   const auto unknown = call("POST", "/v1/completions", body, "Content-Encoding: rot13\r\n");
   EXPECT_EQ(unknown.status, 415);
   EXPECT_EQ(call("POST", "/v1/completions", body, "Content-Encoding: gzip, gzip\r\n").status, 415);
+  const std::string twice = "Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n";
+  EXPECT_EQ(call("POST", "/v1/completions", large, twice).status, 415);
   EXPECT_EQ(call("POST", "/v1/completions", body, "Content-Encoding: identity\r\n").status, 200);
+}
+
+TEST_F(HttpFrontTest, UnpackingABodyLeavesTheLoopToOthers) {
+  http::Request request;
+  ASSERT_TRUE(http::parse_request_head(
+      "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\n\r\n", {}, request));
+  request.body = run_task(loop_, http::encode(http::ContentCoding::kGzip, std::string(8 << 20, 'a'))).value();
+  front_->bound_unpacked(16 << 20, nullptr);
+  RecordingWriter writer;
+  int turns = 0;
+  run_task(loop_, [&]() -> Task<void> {
+    Scope others;
+    others.spawn([](int& count) -> Task<void> {
+      for (;; ++count) co_await yield_to_loop();
+    }(turns));
+    co_await front_->handle(request, writer);
+  }());
+  EXPECT_EQ(writer.status, 400) << "it is no JSON";
+  EXPECT_GE(turns, 10);
 }
 
 TEST_F(HttpFrontTest, NamesAByteOrderMark) {

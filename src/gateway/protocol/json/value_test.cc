@@ -27,8 +27,12 @@ TEST(VisitJsonObject, SaysWhatIsWrongWithTheDocument) {
 }
 
 TEST(VisitJsonObject, BoundsNesting) {
-  const std::string deep = "{\"a\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}";
-  EXPECT_NE(error_of(deep).find("nests deeper"), std::string::npos) << error_of(deep);
+  const auto nested = [](std::size_t levels) {
+    return "{\"a\":" + std::string(levels - 1, '[') + std::string(levels - 1, ']') + "}";
+  };
+  EXPECT_TRUE(visit_json_object(nested(127), visit_nothing));
+  for (const std::size_t levels : {129UZ, 100'000UZ})
+    EXPECT_NE(error_of(nested(levels)).find("nests deeper than 128"), std::string::npos) << levels;
 }
 
 TEST(VisitJsonObject, NamesTheFieldOfAHugeNumber) {

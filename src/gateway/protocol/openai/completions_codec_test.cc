@@ -1,5 +1,6 @@
 #include "gateway/protocol/openai/completions_codec.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -221,9 +222,36 @@ TEST(CompletionsCodec, NamesWhatIsWrongWithFieldsOfOtherServers) {
        "exclude each other"},
       {R"({"prompt":"x","structured_outputs":{"structural_tag":"a"}})", "structured_outputs.structural_tag",
        "not supported"},
+      {R"({"prompt":"x","structured_outputs":{"json_object":true,"disable_any_whitespace":true}})",
+       "structured_outputs.disable_any_whitespace", "not supported"},
+      {R"({"prompt":"x","structured_outputs":{"json":{},"disable_additional_properties":true}})",
+       "structured_outputs.disable_additional_properties", "not supported"},
       {R"({"prompt":"x","response_format":{"type":"structural_tag"}})", "response_format.type", "must be"},
   };
   expect_named(cases);
+}
+
+TEST(CompletionsCodec, ListsAreSoLongAndNoLonger) {
+  struct Case {
+    const char* field;
+    const char* item;
+    std::size_t most;
+  };
+  for (const Case& c :
+       {Case{"stop", R"("a")", 16}, Case{"bad_words", R"("a")", 256}, Case{"guided_choice", R"("a")", 1000},
+        Case{"logit_bias", "[5,1]", 1024}, Case{"prompt", R"("a")", 256}}) {
+    const auto body = [&](std::size_t count) {
+      std::string list;
+      for (std::size_t i = 0; i < count; ++i) list.append(i == 0 ? "" : ",").append(c.item);
+      const char* prompt = std::string_view(c.field) == "prompt" ? "" : R"("prompt":"x",)";
+      return fmt::format(R"({{{}"{}":[{}]}})", prompt, c.field, list);
+    };
+    const auto call = CompletionsCodec().decode(body(c.most));
+    EXPECT_TRUE(call && !call->work.refusal) << c.field;
+    const Error error = error_of(body(c.most + 1));
+    EXPECT_EQ(error.param, c.field);
+    EXPECT_NE(error.message.find(fmt::format("at most {}", c.most)), std::string::npos) << error.message;
+  }
 }
 
 TEST(CompletionsCodec, ReadsFormatsByAllTheirNames) {
