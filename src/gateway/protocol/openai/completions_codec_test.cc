@@ -146,14 +146,6 @@ void expect_named(std::span<const Wrong> cases) {
   }
 }
 
-TEST(CompletionsCodec, APatternHasALength) {
-  const auto body = [](std::size_t length) {
-    return R"({"prompt":"x","guided_regex":")" + std::string(length, 'a') + "\"}";
-  };
-  EXPECT_TRUE(CompletionsCodec().decode(body(65536)));
-  EXPECT_NE(error_of(body(65537)).message.find("at most 65536 bytes, got 65537"), std::string::npos);
-}
-
 TEST(CompletionsCodec, NamesTheFieldAndTheValueThatIsWrong) {
   const Wrong cases[] = {
       {R"({})", "prompt", "missing"},

@@ -214,5 +214,14 @@ TEST(RequestFields, AreAllInTheTable) {
     expect(names, "text");
 }
 
+TEST(RequestFields, APatternHasALength) {
+  const auto body = [](std::size_t length) {
+    return R"({"prompt":"x","guided_regex":")" + std::string(length, 'a') + "\"}";
+  };
+  EXPECT_TRUE(CompletionsCodec().decode(body(65536)));
+  EXPECT_NE(CompletionsCodec().decode(body(65537)).error().message.find("at most 65536 bytes, got 65537"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace autoglm::protocol::openai
