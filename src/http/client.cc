@@ -130,7 +130,13 @@ Task<Result<std::size_t>> ClientResponse::fill() {
 }
 
 Result<void> ClientResponse::unpack() {
-  const auto coding = coding_of(head_.headers.find("content-encoding").value_or(""));
+  std::string codings;
+  for (const auto& [name, value] : head_.headers.fields()) {
+    if (!equals_ignoring_case(name, "content-encoding")) continue;
+    if (!codings.empty()) codings += ", ";  // several fields are one list
+    codings += value;
+  }
+  const auto coding = coding_of(codings);
   if (!coding) {
     return fail(endpoint_error(ErrorCode::kBadGateway,
                                fmt::format("{} packed its answer in a way that is unknown here", origin())));

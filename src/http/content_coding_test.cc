@@ -160,5 +160,18 @@ TEST(ContentCoding, AnswersMayHavePartsThatHoldNothing) {
   }());
 }
 
+TEST(ContentCoding, SeveralFieldsAreOneList) {
+  EventLoop loop;
+  run_task(loop, [&]() -> Task<void> {
+    ScriptedServer server(
+        {"HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Encoding: gzip\r\n"
+         "Content-Length: 2\r\n\r\nok"});
+    BlockingPool pool(1, 8);
+    Client client(pool, nullptr);
+    auto response = co_await client.send({.url = Url::parse(server.url()).value(), .headers = {}});
+    EXPECT_TRUE(response && !(*response)->unpack()) << "packed twice is not understood";
+  }());
+}
+
 }  // namespace
 }  // namespace autoglm::http

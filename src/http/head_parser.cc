@@ -248,7 +248,7 @@ Parsed<void> parse_response_head(std::string head, std::string_view method, cons
   const std::string_view line = take_line(rest);
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
   if (line.size() < 12 || !line.starts_with("HTTP/1.") || !is_digit(line[7]) || line[8] != ' ' ||
-      line[9] == '0' || !std::ranges::all_of(line.substr(9, 3), is_digit) ||
+      line[9] == '0' || line[9] > '5' || !std::ranges::all_of(line.substr(9, 3), is_digit) ||
       (line.size() > 12 && line[12] != ' ')) {
     return refuse(502, "the status line is malformed");
   }

@@ -210,9 +210,9 @@ TEST(ResponseHead, KnowsItsFraming) {
 }
 
 TEST(ResponseHead, RefusesGarbage) {
-  for (const char* head :
-       {"HTTP/1.1 2000 OK\r\n\r\n", "HTTP/2 200\r\n\r\n", "ICY 200 OK\r\n\r\n", "HTTP/1.1 20\r\n\r\n",
-        "HTTP/1.1 099 X\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"}) {
+  for (const char* head : {"HTTP/1.1 2000 OK\r\n\r\n", "HTTP/2 200\r\n\r\n", "ICY 200 OK\r\n\r\n",
+                           "HTTP/1.1 20\r\n\r\n", "HTTP/1.1 099 X\r\n\r\n", "HTTP/1.1 600 X\r\n\r\n",
+                           "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"}) {
     ResponseHead response;
     const auto parsed = parse_response_head(head, "GET", {}, response);
     ASSERT_FALSE(parsed) << head;

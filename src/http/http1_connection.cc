@@ -20,6 +20,7 @@ namespace {
 // How HTTP/2 begins, as an HTTP/1 parser sees it.
 constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\n";
 constexpr std::size_t kWatchSize = 256;
+constexpr unsigned kInARow = 16;
 constexpr std::size_t kLargeRead = std::size_t{64} * 1024;  // more may be ready at once, for a long time
 
 }  // namespace
@@ -33,7 +34,16 @@ void Server::Http1Connection::drain() {
 
 Task<void> Server::Http1Connection::run() {
   Next next = Next::kKeepAlive;
-  while (next == Next::kKeepAlive) next = co_await serve_one();
+  unsigned in_a_row = 0;  // requests that had arrived before the answer to the one before
+  while (next == Next::kKeepAlive) {
+    next = co_await serve_one();
+    in_a_row = buffer_.empty() ? 0 : in_a_row + 1;
+    // A client that pipelines thousands of requests must leave the loop to other tasks.
+    if (in_a_row == kInARow) {
+      in_a_row = 0;
+      co_await yield_to_loop();
+    }
+  }
   if (next == Next::kHttp2) co_await server_.serve_http2(std::move(stream_), std::exchange(buffer_, {}));
 }
 

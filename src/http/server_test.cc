@@ -264,6 +264,26 @@ TEST_F(ServerTest, ABodyThatNeverKeepsUsWaitingLeavesTheLoopToOthersAllTheSame) 
   }
 }
 
+TEST_F(ServerTest, ManyRequestsAtOnceLeaveTheLoopToOthers) {
+  constexpr int kRequests = 800;
+  std::string all;
+  for (int i = 0; i < kRequests; ++i) all += get("/echo");
+  run_task(loop_, [&]() -> Task<void> {
+    server_ = std::make_unique<Server>(
+        std::make_unique<OneClient>(std::make_unique<ReadyStream>(all + get("/hang"))), ServerLimits(),
+        handler_);
+    server_->start();
+    int turns = 0;
+    while (!handler_.entered.is_set()) {
+      co_await yield_to_loop();
+      ++turns;
+    }
+    EXPECT_EQ(handler_.handled, kRequests + 1);
+    EXPECT_GE(turns, kRequests / 20);
+    server_.reset();
+  }());
+}
+
 TEST_F(ServerTest, WhatIsReadAheadIsNoMoreThanTheMemoryOfBodiesHasRoomFor) {
   const auto read_ahead = [&](std::size_t room) {
     handler_.entered.clear();

@@ -23,10 +23,10 @@ def script(*chunks):
 
 
 class TextTest(GatewayTest):
-    def front(self, *servers, endpoint=None, **options):
+    def front(self, *servers, endpoint=None, server=None, **options):
         """A gateway that asks the first of these servers first."""
         endpoints = [{"url": s.url, **(endpoint or {})} for s in servers]
-        (front,) = self.start(gateway(pool(*endpoints, **{"balance": "round_robin", **QUICK, **options})))
+        (front,) = self.start(gateway(pool(*endpoints, **{"balance": "round_robin", **QUICK, **options}), **(server or {})))
         for server in servers:  # until their kinds are known: a second check begins after the one that found out
             wait_for(lambda s=server: s.gets.count("/health") > 1, "the second check")
         return front
@@ -97,6 +97,22 @@ class Completions(TextTest):
         self.assertEqual(front.metric("autoglm_resumes_total", outcome="ok"), 1)
         line = wait_for(lambda: [x for x in front.log_lines() if x["message"] == "stream resumed"], "the log line")[0]
         self.assertEqual((line["by"], line["from"], line["to"]), ("text", a.name, b.name))
+
+    def test_an_answer_longer_than_the_memory_of_answers_passes_and_is_not_resumed(self):
+        long = [chunk("x" * 4000, **FIRST)] * 200
+        a, b = self.start(Foreign(script(*long, ConnectionResetError)), Foreign())
+        front = self.front(a, b, server={"answer_memory": "1MiB"})
+        frames = self.frames(front, "/v1/completions", {"prompt": "Once"})
+        self.assertEqual(sum("choices" in frame for frame in frames), 200)
+        self.assertIn("error", frames[-1])
+        self.assertEqual(b.bodies, [])
+
+    def test_what_a_server_thought_keeps_the_answers_name_when_another_has_gone_on(self):
+        a, b = self.start(Foreign(script(chat_chunk(more=FIRST, content="one"), ConnectionResetError)),
+                          Foreign(script(chat_chunk(more=SECOND, reasoning_content="hm"), chat_chunk("stop", SECOND, content=" two"), DONE)))
+        frames = self.frames(self.front(a, b), "/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}]})
+        self.assertEqual([f["choices"][0]["delta"].get("content") for f in frames[:-1]], ["one", None, " two"])
+        self.assertEqual({f["id"] for f in frames[:-1]}, {"first"})
 
     def test_breaks_twice(self):
         a, b, c = self.start(Foreign(script(chunk("1 ", **FIRST), ConnectionResetError)),

@@ -15,7 +15,8 @@ PooledStream::PooledStream(ModelPool& pool, InferenceRequestPtr request, CallCon
       request_(std::move(request)),
       context_(std::move(context)),
       dispatch_(std::move(dispatch)),
-      tokens_(std::get<GenerateRequest>(request_->work).choices()) {
+      tokens_(std::get<GenerateRequest>(request_->work).choices()),
+      memory_(pool.dependencies_.clients.answer_memory()) {
   const auto& work = std::get<GenerateRequest>(request_->work);
   for (std::size_t i = 0; i < work.resume.size(); ++i) tokens_[i] = work.resume[i];  // resumed by the caller
   exact_ = !request_->wire.opaque;
@@ -50,11 +51,25 @@ void PooledStream::note(EventBatch& batch) {
   for (const TokenEvent& event : batch.events) {
     got_on_ |=
         !event.text.empty() || !event.reasoning.empty() || !event.tool_calls.empty() || !event.tokens.empty();
-    if (event.choice < tokens_.size())
-      tokens_[event.choice].insert(tokens_[event.choice].end(), event.tokens.begin(), event.tokens.end());
+    if (!exact_ || event.choice >= tokens_.size()) continue;
+    tokens_[event.choice].insert(tokens_[event.choice].end(), event.tokens.begin(), event.tokens.end());
+    tokens_kept_ += event.tokens.size();
   }
   if (text_) note_text(batch);
+  bound_kept();
   idle_ = Deadline::after(pool_.idle_timeout_);
+}
+
+/// An answer that is too long for the memory of answers still passes; if it breaks, it is not resumed.
+void PooledStream::bound_kept() {
+  // Both grow by doubling.
+  const std::size_t said = text_ ? text_->said.size() : 0;
+  if (memory_.cover(2 * (tokens_kept_ * sizeof(TokenId) + said))) return;
+  exact_ = false;
+  tokens_ = {};
+  tokens_kept_ = 0;
+  if (text_) text_->forget();
+  memory_ = {};
 }
 
 void PooledStream::note_text(EventBatch& batch) {
@@ -68,21 +83,18 @@ void PooledStream::note_text(EventBatch& batch) {
     text_->identity = openai::read_identity(batch.raw);
   }
   for (const TokenEvent& event : batch.events) {
-    text_->said += event.text;
+    if (text_->whole) text_->said += event.text;
     text_->tokens += event.text.empty() ? 0 : 1;
     text_->ended |= event.finish.has_value();
     // A server that continues from text knows neither reasoning nor tool calls.
-    if (!event.reasoning.empty() || !event.tool_calls.empty()) {
-      text_.reset();
-      return;
-    }
+    if (!event.reasoning.empty() || !event.tool_calls.empty()) text_->forget();
   }
 }
 
 /// Whether nothing is left to ask for: the answer has ended, or has as many tokens as it may.
 bool PooledStream::has_all_text() const {
   const auto& stop = std::get<GenerateRequest>(request_->work).stop;
-  return text_->ended || (stop.max_tokens && text_->tokens >= *stop.max_tokens);
+  return text_->ended || (text_->whole && stop.max_tokens && text_->tokens >= *stop.max_tokens);
 }
 
 /// The frames that are missing of an answer that has all its text.
@@ -126,6 +138,7 @@ Task<Result<void>> PooledStream::reopen() {
   for (const Continuation from : {Continuation::kExact, Continuation::kText}) {
     if (from == Continuation::kExact ? !exact_ : !text_ || !text_->identity) continue;
     if (from == Continuation::kText && has_all_text()) co_return Result<void>();
+    if (from == Continuation::kText && !text_->whole) continue;
     const InferenceRequestPtr rest = remainder(from);
     // While nothing was said, any endpoint can answer from the beginning.
     const bool anew = from == Continuation::kText && text_->said.empty();
@@ -151,7 +164,7 @@ Task<Result<void>> PooledStream::reopen() {
                                      {"error", why}});
     co_return Result<void>();
   }
-  if (exact_ || text_) pool_.metrics_.not_resumed.add();
+  if (exact_ || (text_ && text_->whole)) pool_.metrics_.not_resumed.add();
   co_return fail(dispatch_->told(*broken_));
 }
 

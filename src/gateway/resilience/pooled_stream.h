@@ -15,11 +15,17 @@ namespace autoglm::gateway {
 /// What a stream has said, for servers that continue from text.
 struct SaidText {
   std::string said;
+  bool whole = true;         ///< `said` has all of it; else no server can continue from it
   std::uint32_t tokens = 0;  ///< approximately: events with text
   std::uint32_t offset = 0;  ///< of them before the last break
   bool continued = false;
   bool ended = false;  ///< its finish reason came; only the stream's own end is missing
   std::optional<protocol::openai::AnswerIdentity> identity;
+
+  void forget() {
+    whole = false;
+    std::string().swap(said);
+  }
 };
 
 /// An answer that outlives the endpoint it comes from: when that endpoint breaks off, another one continues
@@ -47,6 +53,7 @@ class PooledStream final : public EventStream {
   InferenceRequestPtr remainder(Continuation from) const;
   void note(EventBatch& batch);
   void note_text(EventBatch& batch);
+  void bound_kept();
   bool has_all_text() const;
   EventBatch text_end() const;
 
@@ -64,9 +71,11 @@ class PooledStream final : public EventStream {
   bool resumed_ = false;
   bool got_on_ = false;                       // something was said since inner_ was opened
   bool exact_ = true;                         // tokens_ has all that was sent
-  std::vector<std::vector<TokenId>> tokens_;  // of each choice, sent so far
-  std::optional<SaidText> text_;              // set while the answer may be continued from text
-  std::unique_ptr<Reopening> reopening_;      // last: it uses all of the above
+  std::vector<std::vector<TokenId>> tokens_;  // of each choice, sent so far; empty once not exact_
+  std::size_t tokens_kept_ = 0;
+  http::BodyMemory::Share memory_;        // for what is kept to resume from
+  std::optional<SaidText> text_;          // set while the answer may be continued from text
+  std::unique_ptr<Reopening> reopening_;  // last: it uses all of the above
 };
 
 }  // namespace autoglm::gateway

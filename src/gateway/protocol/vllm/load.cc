@@ -32,7 +32,9 @@ Result<void> read_prefixes(const JsonValue& value, PrefixSet& prefixes) {
 Result<void> add_count(const JsonValue& value, auto& sum) {
   const auto count = value.as_integer(0, kMany);
   if (!count) return fail(count.error());
-  sum += static_cast<std::remove_reference_t<decltype(sum)>>(*count);
+  constexpr std::int64_t kMost = 1'000'000'000;  // whatever a server reports, sums of a few still fit
+  sum = static_cast<std::remove_reference_t<decltype(sum)>>(
+      std::min(kMost, static_cast<std::int64_t>(sum) + std::min(kMost, *count)));
   return {};
 }
 

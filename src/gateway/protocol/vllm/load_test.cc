@@ -34,6 +34,8 @@ TEST(Load, IsReadAsItIsWritten) {
   EXPECT_EQ(read->report.prefill_backlog_tokens, 140U);
   EXPECT_EQ(*read->prefixes, (PrefixSet{0xABC}));
   EXPECT_EQ(read_load(R"({"server_load":1})")->prefixes, nullptr) << "vLLM's own";
+  const auto most = read_load(R"({"models":[{"running":4294967296},{"running":9000000000000000000}]})");
+  EXPECT_EQ(most->report.running, 1'000'000'000U) << "bounded, and not what is left of it in 32 bits";
   EXPECT_FALSE(read_load("[]"));
   EXPECT_FALSE(read_load(R"({"models":[{"running":-1}]})"));
   EXPECT_FALSE(read_load(R"({"models":[{"prefixes":["xyz"]}]})"));
