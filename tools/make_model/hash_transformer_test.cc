@@ -194,9 +194,10 @@ TEST(WriteHashTransformer, RefusesCoarseTypesAndUnwritablePaths) {
   const auto coarse = write_hash_transformer(testing::TempDir() + "/coarse.gguf", GGML_TYPE_Q4_0, 1);
   ASSERT_FALSE(coarse.has_value());
   EXPECT_EQ(coarse.error().code, ErrorCode::kInvalidArgument);
-  const auto nowhere = write_hash_transformer("/nonexistent/tiny.gguf", GGML_TYPE_F32, 1);
+  const std::string path = testing::TempDir() + "/no-such-folder/tiny.gguf";
+  const auto nowhere = write_hash_transformer(path, GGML_TYPE_F32, 1);
   ASSERT_FALSE(nowhere.has_value());
-  EXPECT_THAT(nowhere.error().message, testing::HasSubstr("/nonexistent/tiny.gguf"));
+  EXPECT_THAT(nowhere.error().message, testing::HasSubstr(path));
 }
 
 TEST(WriteHashTransformer, SaysTheSameInQ8) {

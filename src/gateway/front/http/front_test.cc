@@ -34,7 +34,7 @@ class HttpFrontTest : public ::testing::Test {
         generation_routes(pipeline_, {.ignored_fields = registry_.counter("autoglm_ignored_fields_total", ""),
                                       .answer_memory = memory_,
                                       .pool = &pool_});
-    for (auto& route : model_routes(models_, "1.2.3")) routes.push_back(std::move(route));
+    for (auto& route : model_routes(models_, "1.2.3", &pool_)) routes.push_back(std::move(route));
     for (auto& route : health_routes(models_, readiness_)) routes.push_back(std::move(route));
     for (auto& route : metrics_routes(registry_, models_)) routes.push_back(std::move(route));
     for (auto& route : welcome_routes(models_, readiness_, {.version = "1.2.3"}))
@@ -120,7 +120,8 @@ TEST_F(HttpFrontTest, LongBodiesAreReadBesideTheLoop) {
   }());
   EXPECT_EQ(completion.status, 200);
   EXPECT_EQ(tokens.status, 200);
-  EXPECT_EQ(endpoint_.requests.back()->wire.bytes, R"({"prompt":")" + text + "\"}");
+  const auto& work = std::get<GenerateRequest>(endpoint_.requests.back()->work);
+  EXPECT_EQ(std::get<TextPrompt>(work.prompts.front()).text, text);
 }
 
 TEST_F(HttpFrontTest, ACallerThatLeavesWhileItsBodyIsReadLeavesNothing) {
