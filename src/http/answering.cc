@@ -45,7 +45,7 @@ Refusal no_body_memory() {
 }
 
 Refusal out_of_memory() {
-  return {503, "this server has no memory left for the body of this request; try again shortly"};
+  return {503, "this server has no memory left for this request; try again shortly"};
 }
 
 }  // namespace autoglm::http

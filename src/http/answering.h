@@ -29,7 +29,7 @@ Task<std::optional<std::string>> packed(ContentCoding coding, std::string_view b
 Refusal body_too_large(std::size_t limit);
 /// 503, for a body that does not fit into BodyMemory.
 Refusal no_body_memory();
-/// 503, for a body when the system is out of memory.
+/// 503, for a request when the system is out of memory.
 Refusal out_of_memory();
 
 }  // namespace autoglm::http

@@ -208,17 +208,18 @@ Task<Parsed<std::size_t>> Server::Http1Connection::fill(Deadline deadline, const
 }
 
 Task<void> Server::Http1Connection::answer(Request& request) {
-  bool failed = false;
+  Refusal refusal{500, "the server has no answer to this request"};
   try {
     co_await server_.handler_.handle(request, *this);
+  } catch (const std::bad_alloc&) {
+    refusal = out_of_memory();
   } catch (const std::exception&) {
-    failed = true;
+    refusal.message = "the server failed on this request";
   }
   if (finished_ || started_) co_return;
-  const auto [body, type] = server_.handler_.refused(
-      {500, failed ? "the server failed on this request" : "the server has no answer to this request"},
-      stream_->peer());
-  co_await send(500, type, body);
+  if (refusal.status == 503) add_header("Retry-After", "1");
+  const auto [body, type] = server_.handler_.refused(refusal, stream_->peer());
+  co_await send(refusal.status, type, body);
 }
 
 Task<void> Server::Http1Connection::watch_peer() {

@@ -72,17 +72,18 @@ class Server::Http2Connection::Exchange final : public Http2Stream, public Respo
 
 Task<void> Server::Http2Connection::Exchange::handle() {
   Handler& handler = connection_.server_.handler_;
-  bool failed = false;
+  Refusal refusal{500, "the server has no answer to this request"};
   try {
     co_await handler.handle(request, *this);
+  } catch (const std::bad_alloc&) {
+    refusal = out_of_memory();
   } catch (...) {  // the task is its own root: there is no caller to catch this
-    failed = true;
+    refusal.message = "the server failed on this request";
   }
   if (!started_) {
-    const auto [body, type] = handler.refused(
-        {500, failed ? "the server failed on this request" : "the server has no answer to this request"},
-        request.peer);
-    co_await send(500, type, body);
+    if (refusal.status == 503) add_header("Retry-After", "1");
+    const auto [body, type] = handler.refused(refusal, request.peer);
+    co_await send(refusal.status, type, body);
   }
   release(request.body);
   body_share = {};

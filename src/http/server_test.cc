@@ -92,6 +92,9 @@ TEST_F(ServerTest, AnswersForAHandlerThatDoesNot) {
   serve([&](std::uint16_t port) -> Task<void> {
     EXPECT_TRUE((co_await exchange(port, get("/nothing", kClose))).starts_with("HTTP/1.1 500 "));
     EXPECT_TRUE((co_await exchange(port, get("/throw", kClose))).starts_with("HTTP/1.1 500 "));
+    const std::string full = co_await exchange(port, get("/no-memory", kClose));
+    EXPECT_TRUE(full.starts_with("HTTP/1.1 503 ")) << full;
+    EXPECT_NE(full.find("\r\nRetry-After: 1\r\n"), std::string::npos) << full;
   });
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
+#include <list>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -38,9 +39,11 @@ struct BlockingPool::Queue {
       Job taken = std::move(*job);
       tenant->jobs.erase(job);
       --waiting;
-      Tenant turned = std::move(*tenant);
-      line.erase(tenant);
-      if (!turned.jobs.empty()) line.push_back(std::move(turned));
+      if (tenant->jobs.empty()) {
+        line.erase(tenant);
+      } else {
+        line.splice(line.end(), line, tenant);
+      }
       return taken;
     }
     return std::nullopt;
@@ -51,7 +54,7 @@ struct BlockingPool::Queue {
   const std::size_t limit;
   std::mutex mutex;
   std::condition_variable ready;
-  std::deque<Tenant> line;
+  std::list<Tenant> line;  // tenants move to its end without memory, of which there may be none
   std::size_t waiting = 0;
   unsigned running_long = 0;
   std::uint64_t last_ticket = 0;
@@ -86,7 +89,7 @@ BlockingPool::BlockingPool(unsigned threads, std::size_t queue_limit)
 }
 
 BlockingPool::~BlockingPool() {
-  std::deque<Queue::Tenant> dropped;
+  std::list<Queue::Tenant> dropped;
   {
     const std::lock_guard lock(queue_->mutex);
     queue_->closed = true;
@@ -131,6 +134,14 @@ void BlockingPool::withdraw(Queue& queue, std::uint64_t ticket) {
 Error BlockingPool::threw(const std::exception& exception) {
   return Error{.code = ErrorCode::kInternal,
                .message = std::string("the request could not be prepared: ") + exception.what()};
+}
+
+Error BlockingPool::no_memory() {
+  return Error{.code = ErrorCode::kUnavailable,
+               .retry = Retry::kElsewhere,
+               .message = "this server has no memory left to prepare this request; try again shortly",
+               .reason = "no_memory",
+               .retry_after = std::chrono::seconds(1)};
 }
 
 Error BlockingPool::queue_full() {

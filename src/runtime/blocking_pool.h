@@ -11,7 +11,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
-#include <optional>
+#include <new>
 
 namespace autoglm {
 
@@ -38,15 +38,19 @@ class BlockingPool {
   BlockingPool& operator=(const BlockingPool&) = delete;
 
   /// Runs `function` on a thread of the pool and returns its result on the caller's loop; an exception
-  /// becomes an error, kInternal. Destroying the caller abandons the job: a job that has not begun is
-  /// destroyed with the caller and never runs; the result of a running job is dropped.
+  /// becomes an error, kInternal, and a lack of memory kUnavailable. Destroying the caller abandons the job:
+  /// a job that has not begun is destroyed with the caller and never runs; the result of a running job is
+  /// dropped.
   template <std::invocable F>
   Task<Result<std::invoke_result_t<F>>> run(F function, Turn turn = {}) {
     using Value = std::invoke_result_t<F>;
-    struct State {
-      std::optional<Result<Value>> outcome;
-      Signal done;             // loop thread only
-      bool abandoned = false;  // loop thread only
+    struct State final : Errand {
+      void run() override {
+        if (!abandoned) done.set();
+      }
+      Result<Value> outcome = fail(no_memory());  // made before it is needed: then there is no memory for it
+      Signal done;                                // loop thread only
+      bool abandoned = false;                     // loop thread only
     };
     struct AbandonOnExit {
       std::shared_ptr<State> state;
@@ -54,24 +58,20 @@ class BlockingPool {
       std::uint64_t ticket = 0;
       ~AbandonOnExit() {
         state->abandoned = true;
-        if (ticket != 0 && !state->outcome) withdraw(*queue, ticket);
+        if (ticket != 0 && !state->done.is_set()) withdraw(*queue, ticket);
       }
     };
     AbandonOnExit guard{std::make_shared<State>(), queue_};
     EventLoop& loop = EventLoop::current();
     guard.ticket = enqueue(
         [state = guard.state, &loop, job = std::move(function)]() mutable {
-          auto outcome = outcome_of(job);
-          loop.post([done = std::move(state), made = std::move(outcome)]() mutable {
-            if (done->abandoned) return;
-            done->outcome.emplace(std::move(made));
-            done->done.set();
-          });
+          run_into(state->outcome, job);
+          loop.post(std::move(state));
         },
         turn);
     if (guard.ticket == 0) co_return fail(queue_full());
     co_await guard.state->done.wait();
-    co_return std::move(*guard.state->outcome);
+    co_return std::move(guard.state->outcome);
   }
 
   /// Runs `job`, which must not throw, on a thread of the pool, without a result; false when the queue is
@@ -83,12 +83,18 @@ class BlockingPool {
  private:
   struct Queue;
 
+  /// Leaves `outcome` as it is where there is no memory for another one.
   template <class F>
-  static Result<std::invoke_result_t<F>> outcome_of(F& function) {
+  static void run_into(Result<std::invoke_result_t<F>>& outcome, F& function) {
     try {
-      return function();
-    } catch (const std::exception& exception) {
-      return fail(threw(exception));
+      try {
+        outcome = Result<std::invoke_result_t<F>>(std::in_place, function());
+      } catch (const std::bad_alloc&) {
+        throw;
+      } catch (const std::exception& exception) {
+        outcome = fail(threw(exception));
+      }
+    } catch (const std::bad_alloc&) {
     }
   }
   /// A ticket; 0: the queue is full.
@@ -96,6 +102,7 @@ class BlockingPool {
   /// Destroys the job unless it has begun.
   static void withdraw(Queue& queue, std::uint64_t ticket);
   static Error threw(const std::exception& exception);
+  static Error no_memory();
   static Error queue_full();
 
   std::shared_ptr<Queue> queue_;

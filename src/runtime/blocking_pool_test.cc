@@ -54,6 +54,15 @@ TEST(BlockingPool, WhatAJobThrowsIsAnError) {
   EXPECT_EQ(run_task(loop, pool.run([] { return 1; })).value(), 1) << "its thread goes on";
 }
 
+TEST(BlockingPool, AJobWithoutMemoryIsAskedForLater) {
+  EventLoop loop;
+  BlockingPool pool(1, 8);
+  const auto result = run_task(loop, pool.run([]() -> int { throw std::bad_alloc(); }));
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ErrorCode::kUnavailable);
+  EXPECT_TRUE(result.error().retry_after.has_value());
+}
+
 TEST(BlockingPool, AnAbandonedJobHarmsNobody) {
   EventLoop loop;
   std::latch release(1);

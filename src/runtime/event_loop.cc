@@ -96,6 +96,7 @@ EventLoop::~EventLoop() {
   // Posted closures that never ran may own tasks of this loop: destroy them as if on the loop.
   const EnterLoop enter(this);
   core_->posted.clear();
+  while (!core_->errands.empty()) take_errand(core_->errands);
   core_.reset();
 }
 
@@ -129,13 +130,35 @@ void EventLoop::post(std::move_only_function<void()> function) {
   if (core_->end_sleep()) core_->wake();
 }
 
+void EventLoop::post(std::shared_ptr<Errand> errand) noexcept {
+  const std::lock_guard lock(core_->mutex);
+  Errand& posted = *errand;
+  posted.self_ = std::move(errand);
+  core_->errands.push_back(posted);
+  core_->has_posted.store(true, std::memory_order_relaxed);
+  if (core_->end_sleep()) core_->wake();
+}
+
+template <class List>
+std::shared_ptr<Errand> EventLoop::take_errand(List& errands) {
+  std::shared_ptr<Errand> taken = std::move(errands.front().self_);
+  errands.pop_front();
+  return taken;
+}
+
 void EventLoop::run_posted() {
   if (!core_->has_posted.load(std::memory_order_relaxed)) return;
   std::vector<std::move_only_function<void()>> batch;
+  boost::intrusive::list<Errand, Core::Unsized> errands;
   {
     const std::lock_guard lock(core_->mutex);
     batch.swap(core_->posted);
+    errands.swap(core_->errands);
     core_->has_posted.store(false, std::memory_order_relaxed);
+  }
+  while (!errands.empty()) {
+    keep_up_with_clock();
+    take_errand(errands)->run();
   }
   for (auto& function : batch) {
     keep_up_with_clock();
@@ -182,7 +205,7 @@ void EventLoop::poll() {
   }
   if (timeout != Duration::zero()) {
     const std::lock_guard lock(core_->mutex);
-    core_->sleeping = core_->posted.empty() && !core_->stopped;
+    core_->sleeping = !core_->has_posted.load(std::memory_order_relaxed) && !core_->stopped;
     if (!core_->sleeping) timeout = Duration::zero();
   }
   std::array<epoll_event, kEvents> events;

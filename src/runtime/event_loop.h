@@ -43,6 +43,18 @@ class Timer
   std::function<void()> on_expiry_;
 };
 
+/// A call on a loop's thread that is posted without memory: what it takes was made before. For results that a
+/// caller waits for even when there is no memory left. Posted once.
+class Errand : public boost::intrusive::list_base_hook<> {
+ public:
+  virtual ~Errand() = default;
+  virtual void run() = 0;
+
+ private:
+  friend class EventLoop;
+  std::shared_ptr<Errand> self_;  // while it is posted
+};
+
 /// One thread's loop of sockets, timers and coroutines. A worker runs one; a request never leaves the loop it
 /// arrived on. Everything but `post`, `stop` and `index` is for the loop's own thread. Must outlive
 /// everything created on it. Cancellation is destruction (see Task).
@@ -61,6 +73,8 @@ class EventLoop {
   /// Runs `function` on the loop's thread, soon. Thread-safe; one wake-up if the loop sleeps.
   /// Dropped without being called if the loop is destroyed first.
   void post(std::move_only_function<void()> function);
+  /// The same for an errand, which the loop shares until then. Never fails.
+  void post(std::shared_ptr<Errand> errand) noexcept;
 
   /// The loop that runs on this thread; asserts that there is one.
   static EventLoop& current();
@@ -80,6 +94,9 @@ class EventLoop {
  private:
   friend class Timer;
   void run_posted();
+  /// Takes the first one; it lives as long as the result.
+  template <class List>
+  static std::shared_ptr<Errand> take_errand(List& errands);
   void drain_ready();
   void poll();
   void fire_timers();

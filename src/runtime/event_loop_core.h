@@ -37,6 +37,7 @@ struct EventLoop::Core {
   // Touched by other threads.
   std::mutex mutex;
   std::vector<std::move_only_function<void()>> posted;
+  boost::intrusive::list<Errand, Unsized> errands;
   std::atomic<bool> has_posted{false};
   std::atomic<bool> stopped{false};
   bool sleeping = false;

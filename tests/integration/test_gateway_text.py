@@ -102,17 +102,10 @@ class Completions(TextTest):
         long = [chunk("x" * 4000, **FIRST)] * 200
         a, b = self.start(Foreign(script(*long, ConnectionResetError)), Foreign())
         front = self.front(a, b, server={"answer_memory": "1MiB"})
-        frames = self.frames(front, "/v1/completions", {"prompt": "Once"})
+        frames = self.frames(front, "/v1/completions", {"prompt": "Once", "max_tokens": 1000})
         self.assertEqual(sum("choices" in frame for frame in frames), 200)
         self.assertIn("error", frames[-1])
         self.assertEqual(b.bodies, [])
-
-    def test_what_a_server_thought_keeps_the_answers_name_when_another_has_gone_on(self):
-        a, b = self.start(Foreign(script(chat_chunk(more=FIRST, content="one"), ConnectionResetError)),
-                          Foreign(script(chat_chunk(more=SECOND, reasoning_content="hm"), chat_chunk("stop", SECOND, content=" two"), DONE)))
-        frames = self.frames(self.front(a, b), "/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}]})
-        self.assertEqual([f["choices"][0]["delta"].get("content") for f in frames[:-1]], ["one", None, " two"])
-        self.assertEqual({f["id"] for f in frames[:-1]}, {"first"})
 
     def test_breaks_twice(self):
         a, b, c = self.start(Foreign(script(chunk("1 ", **FIRST), ConnectionResetError)),
@@ -286,6 +279,13 @@ class Chats(TextTest):
                 self.assertEqual(asked["max_completion_tokens"], 8)
                 self.assertEqual(set(asked), {"messages", "model", "stream", "max_completion_tokens", "add_generation_prompt",
                                               "continue_final_message"})
+
+    def test_what_a_server_thought_keeps_the_answers_name_when_another_has_gone_on(self):
+        a, b = self.start(Foreign(script(chat_chunk(more=FIRST, content="one"), ConnectionResetError), pages=VLLM),
+                          Foreign(script(chat_chunk(more=SECOND, reasoning_content="hm"), chat_chunk("stop", SECOND, content=" two"), DONE), pages=VLLM))
+        frames = self.frames(self.front(a, b), "/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}]})
+        self.assertEqual([f["choices"][0]["delta"].get("content") for f in frames[:-1]], ["one", None, " two"])
+        self.assertEqual({f["id"] for f in frames[:-1]}, {"first"})
 
     def test_a_server_that_cannot_gets_nothing(self):
         a, b = self.start(Foreign(self.broken(chat_chunk(content="1"))), Foreign(script(DONE)))

@@ -57,6 +57,8 @@ class TestHandler final : public Handler {
       while (co_await response.write(block)) {
       }
       flood_ended.set();
+    } else if (request.path == "/no-memory") {
+      throw std::bad_alloc();
     } else if (request.path == "/throw") {
       throw std::runtime_error("broken");
     }  // any other path: no answer at all

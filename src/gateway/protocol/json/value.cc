@@ -79,6 +79,7 @@ bool is_of_a_number(Code code) {
 }
 
 Error bad_document(simdjson::error_code code, std::string_view body) {
+  if (code == simdjson::MEMALLOC) throw std::bad_alloc();
   if (is_of_a_number(code)) {
     const std::string field = field_of_bad_number(body);
     if (!field.empty()) {
