@@ -1,3 +1,4 @@
+#include "http/testing/endless_streams.h"
 #include "http/testing/server_fixture.h"
 
 namespace autoglm::http {
@@ -212,28 +213,6 @@ TEST_F(ServerTest, AClientThatLeavesBehindMoreThanItsSocketHoldsHasGoneAway) {
       limits);
 }
 
-/// A client whose whole request is available at once, however long it is.
-struct ReadyStream final : ByteStream {
-  explicit ReadyStream(std::string text) : left(std::move(text)) {}
-  Task<Result<std::size_t>> read_some(std::span<char> buffer) override {
-    if (left.empty()) co_await never.wait();
-    const std::size_t count = left.copy(buffer.data(), buffer.size(), at);
-    if ((at += count) == left.size()) left.clear();
-    co_return count;
-  }
-  Task<Result<void>> write_all(std::span<const std::string_view> /*parts*/) override { co_return {}; }
-  void watch(StreamWatch* /*watch*/) override {}
-  bool peer_ended() const override { return false; }
-  std::uint64_t taken() const override { return 0; }
-  Task<Result<void>> shutdown_write() override { co_return {}; }
-  void close() override {}
-  const std::string& peer() const override { return name; }
-  std::string left;
-  std::size_t at = 0;
-  Signal never;
-  std::string name = "ready:1";
-};
-
 struct OneClient final : Listener {
   explicit OneClient(std::unique_ptr<ByteStream> client) : stream(std::move(client)) {}
   Task<Result<std::unique_ptr<ByteStream>>> accept() override {
@@ -257,8 +236,8 @@ TEST_F(ServerTest, ABodyThatNeverKeepsUsWaitingLeavesTheLoopToOthersAllTheSame) 
       others.spawn([](int& count) -> Task<void> {
         for (;; ++count) co_await yield_to_loop();
       }(turns));
-      server_ = std::make_unique<Server>(std::make_unique<OneClient>(std::make_unique<ReadyStream>(request)),
-                                         ServerLimits(), handler_);
+      server_ = std::make_unique<Server>(
+          std::make_unique<OneClient>(std::make_unique<SpeakingStream>(request)), ServerLimits(), handler_);
       server_->start();
       co_await handler_.entered.wait();
       EXPECT_GE(turns, 5);
@@ -273,7 +252,7 @@ TEST_F(ServerTest, ManyRequestsAtOnceLeaveTheLoopToOthers) {
   for (int i = 0; i < kRequests; ++i) all += get("/echo");
   run_task(loop_, [&]() -> Task<void> {
     server_ = std::make_unique<Server>(
-        std::make_unique<OneClient>(std::make_unique<ReadyStream>(all + get("/hang"))), ServerLimits(),
+        std::make_unique<OneClient>(std::make_unique<SpeakingStream>(all + get("/hang"))), ServerLimits(),
         handler_);
     server_->start();
     int turns = 0;
@@ -293,14 +272,14 @@ TEST_F(ServerTest, WhatIsReadAheadIsNoMoreThanTheMemoryOfBodiesHasRoomFor) {
     return run_task(loop_, [&]() -> Task<std::size_t> {
       ServerLimits limits;
       limits.body_memory = std::make_shared<BodyMemory>(room);
-      auto client = std::make_unique<ReadyStream>(get("/hang") + std::string(4'000'000, 'x'));
-      const std::size_t& read = client->at;
+      auto client = std::make_unique<SpeakingStream>(get("/hang") + std::string(4'000'000, 'x'));
+      const SpeakingStream& reading = *client;
       server_ = std::make_unique<Server>(std::make_unique<OneClient>(std::move(client)), limits, handler_);
       server_->start();
       co_await handler_.entered.wait();
       for (int turn = 0; turn < 100; ++turn) co_await yield_to_loop();
       EXPECT_LE(limits.body_memory->used(), room);
-      const std::size_t most = read;
+      const std::size_t most = reading.said();
       server_.reset();
       co_return most;
     }());
