@@ -36,7 +36,7 @@ class Famine(unittest.TestCase):
                 seen = server.metric("autoglm_accepts_failed_total")
                 wait_for(lambda s=seen: server.metric("autoglm_accepts_failed_total") > s, "another look")
                 self.assertEqual(server.get("/livez", admin=True).status, 200)
-            self.assertIn("connections wait: no descriptor is left", server.log())
+            wait_for(lambda: "connections wait: no descriptor is left" in server.log(), "the line in the log")
             clients.close()
             self.assertEqual(server.get("/livez").status, 200, "those that left make room")
             resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
