@@ -266,7 +266,7 @@ class Tidy:
             self.say(path, line, f"<{header}> outside runtime", "use runtime's sockets, timers and tasks")
         ours = f"src/{header}" in self.known
         if LLAMA_HEADER.fullmatch(header) and not ours and not path.startswith(LLAMA_FOLDERS):
-            self.say(path, line, f"llama.cpp's {header} outside its adapter", "go through engine's Backend")
+            self.say(path, line, f"llama.cpp's {header} outside its adapter", "go through the parts of engine's Backend")
         if not quoted:
             if ours:
                 self.say(path, line, f"our own <{header}> in angle brackets", f'write "{header}"')

@@ -15,8 +15,8 @@ namespace autoglm::admin {
 
 namespace {
 
+using cluster::MemberState;
 using gateway::Member;
-using gateway::MemberState;
 using gateway::ModelPool;
 using gateway::RequestRecord;
 using gateway::Route;
@@ -28,7 +28,7 @@ constexpr std::array kBreakerStates = {"closed", "open", "half_open"};
 
 std::string describe(const ModelPool::MemberView& view) {
   const Member& member = view.member;
-  const LoadReport load = member.endpoint.load();
+  const LoadReport load = member.endpoint->load();
   const MemberState& state = *member.state;
   return fmt::format(
       R"({{"endpoint":{},"weight":{},"backup":{},"enabled":{},"healthy":{},"ejected_for_s":{:.1f},)"

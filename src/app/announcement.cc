@@ -68,7 +68,8 @@ std::string engine_text(const AnnouncedModel& model, const Paint& paint) {
     return paint(Style::kRed, "failed: " + printable(model.status.detail));
   const std::string_view where = model.own_process ? "in a process of its own" : "in this process";
   if (model.card.context_length == 0) return std::string(where);
-  return fmt::format("{}, {} tokens of context", where, model.card.context_length);
+  return fmt::format("{}, {} tokens of {}", where, model.card.context_length,
+                     model.card.task == ModelTask::kGenerate ? "context" : "a text");
 }
 
 std::string model_text(const AnnouncedModel& model, std::size_t width, const Paint& paint) {
@@ -114,8 +115,7 @@ std::string exposure(const Listening& listening, const ServerConfig& config) {
   std::vector<std::string> open;
   std::vector<std::string> missing;
   if (!listening.api.is_loopback()) {
-    // Client keys do not exist yet; when they do, they protect as certificates do.
-    if (!wants_certificates(config.tls)) missing.emplace_back("no client keys");
+    if (!listening.asks_for_keys && !wants_certificates(config.tls)) missing.emplace_back("no client keys");
     if (!config.tls) missing.emplace_back("no TLS");
     if (!missing.empty()) {
       open.push_back(fmt::format("{} is open to whoever reaches {}: {}", listening.api.to_string(),
@@ -144,6 +144,8 @@ std::string listening_text(const Listening& listening, const ServerConfig& confi
 }
 
 std::string resumption(const AnnouncedModel& model) {
+  if (model.card.task == ModelTask::kEmbed) return "makes vectors: POST /v1/embeddings";
+  if (model.card.task == ModelTask::kRank) return "ranks documents: POST /v1/rerank";
   if (model.balance.empty())
     return "streams that break are resumed by a gateway of ours in front, if there is one";
   if (model.endpoints.size() < 2) return "a stream that breaks cannot be resumed: there is no other endpoint";

@@ -20,6 +20,7 @@ namespace autoglm::app {
 struct Listening {
   HostPort api;
   HostPort admin;
+  bool asks_for_keys = false;  ///< the API does
 };
 
 /// "http://127.0.0.1:8080": a URL that works on this machine, also when it listens on all addresses.
@@ -46,7 +47,8 @@ struct AnnouncedModel {
   std::vector<Endpoint> endpoints;
 };
 
-/// Whether broken streams are resumed, and how, by what is known of the endpoints.
+/// Whether broken streams are resumed, and how, by what is known of the endpoints; of a model that generates
+/// nothing, how it is called.
 std::string resumption(const AnnouncedModel& model);
 
 /// What is served, by whom, and a call to try.

@@ -43,6 +43,15 @@ TEST(Exposure, TlsAndCertificatesClose) {
   EXPECT_EQ(exposure(kOpen, config), "");
 }
 
+TEST(Exposure, KeysCloseAsCertificatesDo) {
+  Listening listening = kOpen;
+  listening.asks_for_keys = true;
+  EXPECT_EQ(exposure(listening, {}), "0.0.0.0:8080 is open to whoever reaches this machine: no TLS");
+  ServerConfig config;
+  config.tls = tls();
+  EXPECT_EQ(exposure(listening, config), "");
+}
+
 TEST(Exposure, TheAdminAddressIsWorse) {
   const Listening listening{.api = {"127.0.0.1", 8080}, .admin = {"0.0.0.0", 8081}};
   ServerConfig config;

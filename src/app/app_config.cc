@@ -43,6 +43,19 @@ config::Descriptor<TelemetryConfig> describe_telemetry() {
       .section("log", &C::log, observe::describe_log());
 }
 
+config::Descriptor<ResponsesConfig> describe_responses() {
+  using C = ResponsesConfig;
+  return config::Descriptor<C>("responses",
+                               "What is kept of the answers of /v1/responses, for `previous_response_id` and "
+                               "GET /v1/responses/ID. Each API key finds its own.")
+      .field("store", &C::store,
+             {.doc = "`memory`: until the server ends. `none`: nothing; a request that goes on from another "
+                     "one is refused."})
+      .bytes("max_bytes", &C::max_bytes,
+             {.doc = "Memory for all of them; the oldest go first.", .min = 1 << 16})
+      .field("ttl", &C::ttl, {.doc = "How long each is kept at most.", .min = 1, .max = 31'536'000});
+}
+
 /// Whether the fallbacks of `name`, and their fallbacks, lead back to it.
 bool falls_back_to_itself(const AppConfig& config, const std::string& name) {
   std::set<std::string> seen;
@@ -117,6 +130,8 @@ config::Descriptor<AppConfig> describe_app() {
       .section("server", &C::server, describe_server())
       .section("models", &C::models, describe_model(), {.live = true, .identity = "name"})
       .section("telemetry", &C::telemetry, describe_telemetry())
+      .section("responses", &C::responses, describe_responses())
+      .include(&C::admission, describe_admission())
       .check(check_app)
       .warn(app_warnings);
 }

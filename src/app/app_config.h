@@ -1,11 +1,14 @@
 #pragma once
 
+#include "app/admission_config.h"
 #include "app/server_config.h"
 #include "config/descriptor.h"
 #include "engine/engine_config.h"
 #include "gateway/resilience/pool_config.h"
 #include "observe/log/log_config.h"
 
+#include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -33,11 +36,27 @@ struct TelemetryConfig {
   bool operator==(const TelemetryConfig&) const = default;
 };
 
+enum class ResponseStorage : std::uint8_t { kMemory, kNone };
+inline std::array<config::EnumName<ResponseStorage>, 2> enum_names(ResponseStorage) {
+  return {{{"memory", ResponseStorage::kMemory}, {"none", ResponseStorage::kNone}}};
+}
+
+/// `responses:`: what is kept of the answers of /v1/responses.
+struct ResponsesConfig {
+  ResponseStorage store = ResponseStorage::kMemory;
+  std::size_t max_bytes = std::size_t{64} << 20U;
+  Duration ttl = std::chrono::hours(24);
+
+  bool operator==(const ResponsesConfig&) const = default;
+};
+
 /// The whole configuration of `serve`.
 struct AppConfig {
   ServerConfig server;
   std::vector<ModelConfig> models;
   TelemetryConfig telemetry;
+  ResponsesConfig responses;
+  AdmissionConfig admission;
 };
 
 /// Describes every key. Schema, reference and `validate` are made from it.

@@ -32,8 +32,7 @@ TEST(AppConfig, HasAnUpToDateSchema) {
 }
 
 AppConfig app_config(const std::string& text) {
-  auto read = config::load(describe_app(),
-                           {.file_name = "f.yaml", .file_text = text, .environment = {}, .overrides = {}});
+  auto read = config::load(describe_app(), {.file_name = "f.yaml", .file_text = text, .environment = {}});
   EXPECT_TRUE(read) << to_string(read.error());
   return read ? std::move(*read) : AppConfig{};
 }
@@ -90,8 +89,7 @@ TEST(AppConfig, RoomForBodiesMustTakeTheLargest) {
     return config::load(describe_app(),
                         {.file_name = "f.yaml",
                          .file_text = std::string("server: { max_body: 4MiB, body_memory: ") + memory + " }",
-                         .environment = {},
-                         .overrides = {}});
+                         .environment = {}});
   };
   EXPECT_TRUE(read("8MiB"));
   const auto refused = read("7MiB");
@@ -107,8 +105,7 @@ TEST(AppConfig, HeadersForEndpointsAreLinesThatTheGatewayDoesNotWrite) {
         {.file_name = "f.yaml",
          .file_text =
              "models:\n- name: a\n  endpoints:\n  - { url: 'http://h/v1', headers: { " + header + " } }\n",
-         .environment = {},
-         .overrides = {}});
+         .environment = {}});
   };
   EXPECT_TRUE(read(R"(X-Key: "a b; c=\"d\"")"));
   for (const char* header : {R"("X\r\nEvil: 1": a)", R"(X: "a\r\nEvil: 1")", R"("": a)", R"("a b": c)",

@@ -1,14 +1,21 @@
 #include "app/builtins.h"
 
+#include "admin/usage_routes.h"
 #include "base/assert.h"
 #include "engine/backends/llama/llama_backend.h"
 #include "engine/backends/llama/token_sampler.h"
 #include "engine/sampling_defaults.h"
+#include "gateway/front/grpc/services.h"
 #include "gateway/front/http/generation_routes.h"
 #include "gateway/front/http/health_routes.h"
+#include "gateway/front/http/kserve_routes.h"
+#include "gateway/front/http/llama_routes.h"
 #include "gateway/front/http/load_routes.h"
 #include "gateway/front/http/model_routes.h"
+#include "gateway/front/http/ollama_routes.h"
+#include "gateway/front/http/openapi.h"
 #include "gateway/front/http/passing_routes.h"
+#include "gateway/front/http/responses_routes.h"
 #include "gateway/front/http/welcome_routes.h"
 #include "gateway/routing/least_connections/least_connections_balancer.h"
 #include "gateway/routing/least_load/least_load_balancer.h"
@@ -39,6 +46,30 @@ void append_health(std::vector<gateway::Route>& routes, const gateway::LiveDirec
 
 }  // namespace
 
+std::expected<ConfigInputs, std::string> config_inputs(const ServeOptions& options,
+                                                       const Environment& environment) {
+  ConfigInputs inputs;
+  // The weakest first: of two that give a value the later one wins.
+  if (!options.config_file.empty()) {
+    auto file = FileSource::open(options.config_file, environment);
+    if (!file) return std::unexpected(std::move(file.error()));
+    inputs.file = std::move(*file);
+    inputs.sources.push_back(inputs.file);
+  }
+  inputs.sources.push_back(std::make_shared<config::EnvironmentSource>(
+      environment, std::vector<config::Alias>{{"MAX_WORKERS", "server.workers"},
+                                              {"API_TIMEOUT", "server.request_timeout"},
+                                              {"ENABLE_METRICS", "telemetry.metrics"}}));
+  inputs.sources.push_back(std::make_shared<FlagSource>(options));
+  if (!options.model.empty()) {
+    inputs.model = {.name = options.model, .location = {config::ValueOrigin::kFlag, "--model", 0, 0}};
+  } else if (const auto named = environment.find("MODEL_NAME"); named != environment.end()) {
+    inputs.model = {.name = named->second,
+                    .location = {config::ValueOrigin::kEnvironment, "environment variable MODEL_NAME", 0, 0}};
+  }
+  return inputs;
+}
+
 engine::BackendLoader backend_loader(const engine::EngineConfig& config, const std::string& path,
                                      unsigned compute_threads) {
   const engine::LlamaOptions options{.path = path,
@@ -47,6 +78,7 @@ engine::BackendLoader backend_loader(const engine::EngineConfig& config, const s
                                      .max_sequences = config.max_sequences,
                                      .max_batch = config.max_batch,
                                      .threads = config.threads != 0 ? config.threads : compute_threads,
+                                     .task = config.task,
                                      .chat_template = config.chat_template,
                                      .system_message = engine::default_system_message(config)};
   return [options](const engine::LoadProgress& progress) {
@@ -78,35 +110,49 @@ std::optional<PrefixKey> prefix_key(const ServerConfig& config) {
   return config.peer_key.empty() ? std::nullopt : std::optional(PrefixKey(config.peer_key));
 }
 
+std::shared_ptr<gateway::ResponseStore> response_store(const ResponsesConfig& config) {
+  if (config.store == ResponseStorage::kNone) return nullptr;
+  return std::make_shared<gateway::ResponseStore>(
+      gateway::ResponseStore::Limits{.max_bytes = config.max_bytes, .ttl = config.ttl});
+}
+
 std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
                                           const gateway::Readiness& readiness,
                                           observe::MetricRegistry& metrics, const Shown& shown,
                                           std::shared_ptr<http::BodyMemory> answer_memory,
                                           BlockingPool& pool) {
   std::vector<gateway::Route> routes;
-  append(routes, gateway::generation_routes(
-                     pipeline, {.ignored_fields = metrics.counter(
-                                    "autoglm_ignored_fields_total",
-                                    "Members of request bodies that no protocol of ours knows."),
-                                .answer_memory = std::move(answer_memory),
-                                .pool = &pool,
-                                .fingerprint = fmt::format("fp_{}_{}", version(), engine::llama_release())}));
-  append(routes, gateway::model_routes(pipeline.models(), version(), &pool));
+  const auto settings = std::make_shared<const gateway::GenerationSettings>(gateway::GenerationSettings{
+      .ignored_fields = metrics.counter("autoglm_ignored_fields_total",
+                                        "Members of request bodies that no protocol of ours knows."),
+      .answer_memory = std::move(answer_memory),
+      .pool = &pool,
+      .fingerprint = fmt::format("fp_{}_{}", version(), engine::llama_release())});
+  append(routes, gateway::generation_routes(pipeline, *settings));
+  append(routes, gateway::responses_routes(pipeline, *settings, shown.responses));
+  append(routes, gateway::model_routes(pipeline, version(), &pool));
   append_health(routes, pipeline.models(), readiness, metrics, shown);
   append(routes, gateway::welcome_routes(pipeline.models(), readiness,
                                          {.version = version(), .tls = shown.tls, .metrics = shown.metrics}));
+  append(routes, gateway::ollama_routes(pipeline, settings));
+  append(routes, gateway::llama_routes(pipeline, settings, settings->fingerprint));
+  append(routes, gateway::kserve_routes(pipeline, readiness, settings, version()));
+  routes.push_back(gateway::openapi_route(routes, version()));
   append(routes, gateway::passing_routes(pipeline, &pool));
+  append(routes, gateway::grpc::grpc_routes(pipeline, readiness, *settings, version()));
   return routes;
 }
 
-std::vector<gateway::Route> admin_routes(const ModelSet& models, admin::Reload reload,
+std::vector<gateway::Route> admin_routes(const gateway::Pipeline& pipeline, const ModelSet& models,
+                                         const Admission& admission, admin::Reload reload,
                                          const gateway::Readiness& readiness,
                                          observe::MetricRegistry& metrics, const Shown& shown,
                                          const admin::AdminAccess& access) {
-  std::vector<gateway::Route> routes = gateway::model_routes(models.directory(), version());
+  std::vector<gateway::Route> routes = gateway::model_routes(pipeline, version());
   append(routes, admin::endpoint_routes([&models] { return models.pools(); }));
   append(routes, admin::reload_routes(std::move(reload)));
-  append_health(routes, models.directory(), readiness, metrics, shown);
+  append(routes, admin::usage_routes(admission.totals(), [&admission] { return admission.currency(); }));
+  append_health(routes, pipeline.models(), readiness, metrics, shown);
   return admin::for_operators(std::move(routes), access);
 }
 

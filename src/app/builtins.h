@@ -2,16 +2,22 @@
 
 #include "admin/admin_access.h"
 #include "admin/admin_routes.h"
+#include "app/admission.h"
+#include "app/app_config.h"
+#include "app/load_config.h"
 #include "app/model_set.h"
 #include "app/server_config.h"
 #include "engine/backends/backend.h"
 #include "engine/engine_config.h"
+#include "engine/token_sampler.h"
 #include "gateway/front/http/readiness.h"
+#include "gateway/front/http/response_store.h"
 #include "gateway/front/http/route.h"
 #include "gateway/pipeline.h"
 #include "gateway/resilience/pool_config.h"
 #include "gateway/routing/balancer.h"
 
+#include <expected>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -21,6 +27,10 @@
 namespace autoglm::app {
 
 /// All that this binary has, listed in one place.
+
+/// Where the configuration comes from. Errors: that the file cannot be read, as a line.
+std::expected<ConfigInputs, std::string> config_inputs(const ServeOptions& options,
+                                                       const Environment& environment);
 
 /// Loads `path` with the backend that its format asks for.
 engine::BackendLoader backend_loader(const engine::EngineConfig& config, const std::string& path,
@@ -35,7 +45,10 @@ struct Shown {
   bool metrics = true;
   bool tls = false;  ///< clients reach it with TLS
   std::optional<PrefixKey> prefix_key = std::nullopt;
+  std::shared_ptr<gateway::ResponseStore> responses = nullptr;  ///< null: none are kept
 };
+/// `responses`; null: none are kept.
+std::shared_ptr<gateway::ResponseStore> response_store(const ResponsesConfig& config);
 /// `server.peer_key`.
 std::optional<PrefixKey> prefix_key(const ServerConfig& config);
 
@@ -46,7 +59,8 @@ std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
                                           std::shared_ptr<http::BodyMemory> answer_memory,
                                           BlockingPool& pool);
 /// What the operator can call, on the admin address.
-std::vector<gateway::Route> admin_routes(const ModelSet& models, admin::Reload reload,
+std::vector<gateway::Route> admin_routes(const gateway::Pipeline& pipeline, const ModelSet& models,
+                                         const Admission& admission, admin::Reload reload,
                                          const gateway::Readiness& readiness,
                                          observe::MetricRegistry& metrics, const Shown& shown,
                                          const admin::AdminAccess& access);

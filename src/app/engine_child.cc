@@ -1,8 +1,10 @@
 #include "app/engine_child.h"
 
 #include "app/builtins.h"
+#include "app/model_loader.h"
 #include "engine/engine.h"
-#include "gateway/endpoint/process/engine_report.h"
+#include "gateway/endpoint/process/engine_child_config.h"
+#include "gateway/endpoint/process/report_changes.h"
 #include "gateway/front/http/front.h"
 #include "http/server.h"
 #include "runtime/blocking_pool.h"
@@ -30,8 +32,6 @@ namespace {
 
 constexpr int kUsage = 2;
 constexpr int kCouldNotLoad = 3;
-constexpr Duration kWhileLoading = std::chrono::milliseconds(20);
-constexpr Duration kWhileServing = std::chrono::milliseconds(100);
 
 /// The parent checks what clients send, and knows how long they may take.
 http::ServerLimits limits_of_parent() {
@@ -50,7 +50,7 @@ gateway::CallTimeouts no_timeouts() {
 /// In the order of construction; torn down in reverse, each member after those that use it.
 class EngineChild {
  public:
-  EngineChild(EngineChildConfig config, std::unique_ptr<observe::Logger> log)
+  EngineChild(gateway::EngineChildConfig config, std::unique_ptr<observe::Logger> log)
       : config_(std::move(config)), log_(std::move(log)) {}
 
   int run();
@@ -59,7 +59,7 @@ class EngineChild {
   void open();
   Task<void> report(HandoverListener& parent);
 
-  EngineChildConfig config_;
+  gateway::EngineChildConfig config_;
   std::unique_ptr<observe::Logger> log_;
   observe::MetricRegistry metrics_;
   EventLoop loop_;
@@ -108,20 +108,9 @@ void EngineChild::open() {
 
 /// Reports changes to the parent; ends the process when the model cannot be loaded.
 Task<void> EngineChild::report(HandoverListener& parent) {
-  using State = EndpointStatus::State;
-  std::optional<gateway::EngineReport> told;
-  while (true) {
-    auto now = gateway::EngineReport::of(*engine_);
-    const bool loading = now.status.state == State::kLoading;
-    if ((!told || !now.same_as(*told)) && parent.tell(gateway::write_report(now))) {
-      told = std::move(now);
-      if (told->status.state == State::kFailed) {
-        exit_code_ = kCouldNotLoad;
-        loop_.stop();
-      }
-    }
-    co_await sleep_for(loading ? kWhileLoading : kWhileServing);
-  }
+  co_await gateway::report_changes(*engine_, parent);
+  exit_code_ = kCouldNotLoad;
+  loop_.stop();
 }
 
 int EngineChild::run() {
@@ -151,11 +140,11 @@ int run_engine_child() {
   struct stat handover{};
   if (::fstat(ChildProcess::kHandover, &handover) != 0 || !S_ISSOCK(handover.st_mode)) {
     fmt::print(stderr, "open-autoglm: {} is what `serve` starts for an engine with `isolation: process`\n",
-               kEngineCommand);
+               gateway::kEngineCommand);
     return kUsage;
   }
   become_a_child();
-  auto config = read_engine_child_config(std::string(std::istreambuf_iterator<char>(std::cin), {}));
+  auto config = gateway::read_engine_child_config(std::string(std::istreambuf_iterator<char>(std::cin), {}));
   if (!config) {
     fmt::print(stderr, "open-autoglm: {}\n", config.error().message);
     return kUsage;

@@ -1,17 +1,14 @@
 #include "app/load_config.h"
 
-#include "app/watched_file.h"
+#include "app/builtins.h"
 #include "config/load.h"
-#include "config/yaml.h"
 #include "engine/models/catalogue.h"
 
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
+#include <string_view>
+#include <utility>
 
 namespace autoglm::app {
 
@@ -19,83 +16,60 @@ namespace {
 
 constexpr std::string_view kNoModel = "none";
 
-/// The short variables of the quick start, and the keys that they stand for.
-constexpr std::pair<const char*, const char*> kAliases[] = {
-    {"MAX_WORKERS", "server.workers"},
-    {"API_TIMEOUT", "server.request_timeout"},
-    {"ENABLE_METRICS", "telemetry.metrics"},
-};
+using Nodes = std::vector<config::Node>;
 
-std::string lookup(const Environment& environment, const std::string& name) {
-  const auto it = environment.find(name);
-  return it == environment.end() ? std::string() : it->second;
+/// The items of `models` as they were written; made if nobody wrote them.
+Nodes& written_models(config::Node& tree) {
+  auto found = std::ranges::find(tree.members, "models", &config::Node::Member::key);
+  if (found == tree.members.end()) {
+    tree.members.push_back({.key = "models", .location = {}, .value = {}});
+    found = std::prev(tree.members.end());
+  }
+  found->value.kind = config::Node::Kind::kSequence;
+  return found->value.items;
 }
 
-std::expected<std::string, std::string> read_file(const std::string& path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error))
-    return std::unexpected(path + ": is a folder; name the file\n");
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return std::unexpected(path + ": cannot be read: " + std::strerror(errno) + "\n");
-  return read_config_text(file);
-}
-
-/// The model that a flag or the environment names; empty: none is named; `none`: no model is wanted.
-std::string named_model(const ServeOptions& options, const Environment& environment) {
-  return options.model.empty() ? lookup(environment, "MODEL_NAME") : options.model;
-}
-
-/// Puts the model that a flag or the environment names first: one of the file's, or an additional one.
-void put_first(std::vector<ModelConfig>& models, const std::string& name) {
-  const auto known = std::ranges::find(models, name, &ModelConfig::name);
+/// Puts the named model first: one of the configured ones, or an additional one. The tree follows, so that it
+/// still says where each model comes from.
+void put_first(LoadedConfig& loaded, const NamedModel& named) {
+  std::vector<ModelConfig>& models = loaded.config.models;
+  Nodes& written = written_models(loaded.tree);
+  const auto known = std::ranges::find(models, named.name, &ModelConfig::name);
   if (known != models.end()) {
+    const auto at = written.begin() + (known - models.begin());
+    std::rotate(written.begin(), at, at + 1);
     std::rotate(models.begin(), known, known + 1);
     return;
   }
   ModelConfig model;
-  model.engine.emplace().path = name;
+  model.engine.emplace().path = named.name;
   models.insert(models.begin(), std::move(model));
+  config::Node path{.kind = config::Node::Kind::kScalar, .text = named.name, .location = named.location};
+  config::Node item{.location = named.location};
+  config::set(item, "engine.path", std::move(path));
+  written.insert(written.begin(), std::move(item));
 }
 
 /// `with_default`: the default model is served when none is named.
-std::expected<LoadedConfig, std::string> load_text(const ServeOptions& options,
-                                                   const Environment& environment, std::string file_text,
-                                                   bool with_default) {
-  config::Sources sources{
-      .file_name = options.config_file, .file_text = std::move(file_text), .environment = environment};
-  for (const auto& [variable, path] : kAliases) {
-    const std::string value = lookup(environment, variable);
-    if (value.empty()) continue;
-    sources.overrides.push_back(
-        {path, value, std::string("environment variable ") + variable, config::ValueOrigin::kEnvironment});
-  }
-  if (!options.generation_defaults.empty()) {
-    sources.overrides.push_back({"server.generation_defaults", options.generation_defaults,
-                                 "--generation-defaults", config::ValueOrigin::kFlag});
-  }
+std::expected<LoadedConfig, std::string> load(const ConfigInputs& inputs, bool with_default) {
   LoadedConfig loaded;
   config::Diagnostics problems;
-  auto config = config::load(describe_app(), sources, &loaded.warnings);
+  auto config = config::load(describe_app(), inputs.sources, &loaded.warnings);
   if (!config) return std::unexpected(config::to_string(config.error()));
   loaded.config = std::move(*config);
-  config::merge(*describe_app().description(), sources, loaded.tree, problems);
+  config::merge(*describe_app().description(), inputs.sources, loaded.tree, problems);
 
-  const std::string model = named_model(options, environment);
   std::vector<ModelConfig>& models = loaded.config.models;
-  if (!model.empty() && model != kNoModel) {
-    put_first(models, model);
-  } else if (with_default && models.empty() && model != kNoModel) {
-    put_first(models, std::string(engine::kDefaultModel));
+  if (!inputs.model.name.empty() && inputs.model.name != kNoModel) {
+    put_first(loaded, inputs.model);
+  } else if (with_default && models.empty() && inputs.model.name != kNoModel) {
+    put_first(loaded, {.name = std::string(engine::kDefaultModel), .location = {}});
     loaded.default_model = true;
   }
-  ServerConfig& server = loaded.config.server;
   for (ModelConfig& each : models) {
     if (each.engine && !each.engine->generation_defaults)
-      each.engine->generation_defaults = server.generation_defaults;
+      each.engine->generation_defaults = loaded.config.server.generation_defaults;
   }
-  if (options.host) server.listen.host = *options.host;
-  if (options.port) server.listen.port = static_cast<std::uint16_t>(*options.port);
-  if (options.admin_port) server.admin_listen.port = static_cast<std::uint16_t>(*options.admin_port);
   return loaded;
 }
 
@@ -112,33 +86,25 @@ Environment process_environment() {
   return environment;
 }
 
-std::expected<std::string, std::string> read_config_file(const ServeOptions& options) {
-  return options.config_file.empty() ? std::string() : read_file(options.config_file);
+std::expected<LoadedConfig, std::string> load_config(const ConfigInputs& inputs) {
+  return load(inputs, true);
 }
 
 std::expected<LoadedConfig, std::string> load_config(const ServeOptions& options,
                                                      const Environment& environment) {
-  auto text = read_config_file(options);
-  if (!text) return std::unexpected(std::move(text.error()));
-  return load_text(options, environment, std::move(*text), true);
+  const auto inputs = config_inputs(options, environment);
+  if (!inputs) return std::unexpected(inputs.error());
+  return load_config(*inputs);
 }
 
-std::expected<LoadedConfig, std::string> reload_config(const ServeOptions& options,
-                                                       const Environment& environment, std::string file_text,
+std::expected<LoadedConfig, std::string> reload_config(const ConfigInputs& inputs,
                                                        bool serves_default_model) {
-  if (!options.config_file.empty()) {
-    config::Diagnostics mistakes;  // load_text finds them, too
-    const auto tree = config::parse_yaml(options.config_file, file_text, mistakes);
-    if (const auto cut = tree ? config::find_cut(options.config_file, file_text, *tree) : std::nullopt)
-      return std::unexpected(cut->to_string() + "\n");
-  }
-  auto loaded = load_text(options, environment, std::move(file_text), serves_default_model);
-  if (!loaded || !loaded->config.models.empty() || named_model(options, environment) == kNoModel)
-    return loaded;
+  auto loaded = load(inputs, serves_default_model);
+  if (!loaded || !loaded->config.models.empty() || inputs.model.name == kNoModel) return loaded;
   const config::Node::Member* models = loaded->tree.member("models");
   const bool said = models != nullptr && models->value.kind == config::Node::Kind::kSequence;
   if (!said) {
-    return std::unexpected(options.config_file +
+    return std::unexpected((inputs.file ? inputs.file->name() : std::string()) +
                            ": models: names none, and the default one is not fetched for that while a server "
                            "runs; write `models: []` to serve none\n");
   }

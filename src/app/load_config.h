@@ -1,24 +1,32 @@
 #pragma once
 
 #include "app/app_config.h"
+#include "app/file_source.h"
+#include "app/flag_source.h"
 #include "config/diagnostic.h"
 #include "config/node.h"
 
 #include <expected>
-#include <map>
-#include <optional>
+#include <memory>
 #include <string>
 
 namespace autoglm::app {
 
-/// The options of `serve` on the command line.
-struct ServeOptions {
-  std::string config_file;
-  std::string model;  ///< --model; wins over MODEL_NAME
-  std::optional<std::string> host;
-  std::optional<int> port;  ///< 0 to 65535
-  std::optional<int> admin_port;
-  std::string generation_defaults;  ///< "model" or "none"; empty: not given
+using config::Environment;
+Environment process_environment();
+
+/// The model that a flag or the environment names; empty: none is named; `none`: no model is wanted. It names
+/// one of the configured models, or is one more, so it is no key of the configuration.
+struct NamedModel {
+  std::string name;
+  config::Location location;
+};
+
+/// All that the configuration of a process is made of.
+struct ConfigInputs {
+  config::Sources sources;           ///< the weakest first
+  std::shared_ptr<FileSource> file;  ///< the one of `sources` that is a file; null: there is none
+  NamedModel model;
 };
 
 struct LoadedConfig {
@@ -28,23 +36,17 @@ struct LoadedConfig {
   bool default_model = false;    ///< no model is named, so the default one is served
 };
 
-using Environment = std::map<std::string, std::string>;
-Environment process_environment();
+/// The configuration of these inputs. Errors: every mistake, one a line, with its place. A model that is
+/// named becomes the first of `models`; when there is no model at all, the default one is served.
+std::expected<LoadedConfig, std::string> load_config(const ConfigInputs& inputs);
 
-/// The configuration from flags, environment, file and defaults, in this order. Errors: every mistake, one a
-/// line, with its place. A model named by flag or environment becomes the first of `models`; when there is no
-/// model at all, the default one is served, unless MODEL_NAME is `none`.
+/// The same by `config_inputs` of app/builtins.h, for what is read once. Errors: also that the file cannot be
+/// read.
 std::expected<LoadedConfig, std::string> load_config(const ServeOptions& options,
                                                      const Environment& environment);
 
-/// The text of the file that `options` name; empty when they name none.
-std::expected<std::string, std::string> read_config_file(const ServeOptions& options);
-
-/// The same for a running process that reads its file again; `file_text` is the file's text. Also refuses a
-/// text that looks like a part of a file. The default model is used only if it is served already: losing the
-/// file's models must not fetch one. `models: []` serves none.
-std::expected<LoadedConfig, std::string> reload_config(const ServeOptions& options,
-                                                       const Environment& environment, std::string file_text,
-                                                       bool serves_default_model);
+/// The same for a running process whose sources have changed. The default model is used only if it is served
+/// already: losing the file's models must not fetch one. `models: []` serves none.
+std::expected<LoadedConfig, std::string> reload_config(const ConfigInputs& inputs, bool serves_default_model);
 
 }  // namespace autoglm::app

@@ -1,5 +1,7 @@
 #include "app/load_config.h"
 
+#include "app/builtins.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -25,6 +27,16 @@ class LoadConfig : public ::testing::Test {
     return {.config_file = path_.string()};
   }
 
+  /// What a running process makes of `text`, which its file has now.
+  std::expected<LoadedConfig, std::string> reloaded(const std::string& text,
+                                                    const Environment& environment = {},
+                                                    bool serves_default_model = false) {
+    const auto inputs = config_inputs(with_file(kOneModel), environment);
+    inputs->file->take(text);
+    return reload_config(*inputs, serves_default_model);
+  }
+
+  static constexpr const char* kOneModel = "models:\n  - { name: a, engine: { path: a.gguf } }\n";
   std::filesystem::path path_;
 };
 
@@ -124,11 +136,8 @@ TEST_F(LoadConfig, NamesFileLineAndKey) {
   EXPECT_THAT(load_config(twice, {}).error(), HasSubstr("another model is called \"a\" already"));
 }
 
-constexpr const char* kOneModel = "models:\n  - { name: a, engine: { path: a.gguf } }\n";
-
 TEST_F(LoadConfig, AReloadTakesOnlyTheWholeOfAFile) {
-  const ServeOptions options = with_file(kOneModel);
-  const auto reload = [&](const std::string& text) { return reload_config(options, {}, text, false); };
+  const auto reload = [&](const std::string& text) { return reloaded(text); };
   EXPECT_EQ(reload(kOneModel)->config.models.size(), 1U);
   EXPECT_THAT(reload("").error(), HasSubstr(".yaml:1:1: the file is empty"));
   EXPECT_THAT(reload("# models follow\n").error(), HasSubstr("the file is empty"));
@@ -138,17 +147,46 @@ TEST_F(LoadConfig, AReloadTakesOnlyTheWholeOfAFile) {
 }
 
 TEST_F(LoadConfig, AReloadNeverBringsTheDefaultModel) {
-  const ServeOptions options = with_file(kOneModel);
   const std::string without = "server: { workers: 1 }\n";
-  EXPECT_THAT(reload_config(options, {}, without, false).error(), HasSubstr("write `models: []`"));
-  EXPECT_TRUE(reload_config(options, {}, "models: []\n", false)->config.models.empty());
-  EXPECT_TRUE(reload_config(options, {{"MODEL_NAME", "none"}}, without, false)->config.models.empty());
+  EXPECT_THAT(reloaded(without).error(), HasSubstr(".yaml: models: names none"));
+  EXPECT_THAT(reloaded(without).error(), HasSubstr("write `models: []`"));
+  EXPECT_TRUE(reloaded("models: []\n")->config.models.empty());
+  EXPECT_TRUE(reloaded(without, {{"MODEL_NAME", "none"}})->config.models.empty());
   // A process that serves the default model already keeps it.
   EXPECT_TRUE(load_config(with_file(without), {})->default_model);
-  const auto again = reload_config(options, {}, without, true);
+  const auto again = reloaded(without, {}, true);
   EXPECT_EQ(again->config.models.at(0).engine->path, "smollm2-135m-instruct");
   EXPECT_TRUE(again->default_model);
   EXPECT_FALSE(load_config(with_file(kOneModel), {})->default_model);
+}
+
+TEST_F(LoadConfig, EveryValueNamesItsSource) {
+  ServeOptions options = with_file(
+      "server: { listen: 127.0.0.1:1 }\n"
+      "models:\n  - { name: a, engine: { path: a.gguf } }\n  - { name: b, engine: { path: b.gguf } }\n");
+  options.port = 9;
+  options.admin_port = 10;
+  const auto origin = [&](const std::string& path, const Environment& environment) {
+    const auto loaded = load_config(options, environment);
+    const config::Node* node = config::find(loaded->tree, path);
+    return node == nullptr ? "nowhere" : node->text + ", " + node->location.to_string();
+  };
+  EXPECT_EQ(origin("server.listen", {}), "127.0.0.1:9, --port");
+  EXPECT_EQ(origin("server.admin_listen", {}), "127.0.0.1:10, --admin-port");
+  EXPECT_EQ(origin("server.workers", {{"MAX_WORKERS", "2"}}), "2, environment variable MAX_WORKERS");
+  options.host = "::1";
+  EXPECT_EQ(origin("server.listen", {}), "[::1]:9, --host, --port");
+  const Environment another = {{"MODEL_NAME", "c.gguf"}};
+  EXPECT_EQ(origin("models[0].engine.path", another), "c.gguf, environment variable MODEL_NAME");
+  EXPECT_EQ(origin("models[1].engine.path", another), "a.gguf, " + path_.string() + ":3:32");
+  options.model = "b";  // one of the file's comes first, and its origin with it
+  EXPECT_EQ(origin("models[0].engine.path", another), "b.gguf, " + path_.string() + ":4:32");
+}
+
+TEST_F(LoadConfig, AFlagForAPartOfAnAddressLeavesTheMistakeInTheRest) {
+  ServeOptions options = with_file("server: { listen: nonsense }\n");
+  options.port = 9;
+  EXPECT_THAT(load_config(options, {}).error(), HasSubstr(".yaml:1:19: server.listen: must be host:port"));
 }
 
 TEST_F(LoadConfig, SaysThatAFileIsMissing) {

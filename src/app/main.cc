@@ -9,6 +9,7 @@
 #include "app/server.h"
 #include "base/suggest.h"
 #include "config/render.h"
+#include "gateway/endpoint/process/engine_child_config.h"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -27,7 +28,8 @@ constexpr int kUsage = 2;  // as command-line tools return for wrong usage
 
 int serve(const app::ServeOptions& options) {
   const std::filesystem::path cache = app::model_cache(app::process_environment());
-  auto loaded = app::load_config(options, app::process_environment());
+  auto inputs = app::config_inputs(options, app::process_environment());
+  auto loaded = inputs ? app::load_config(*inputs) : std::unexpected(inputs.error());
   if (!loaded) {
     fmt::print(stderr, "{}", loaded.error());
     return kUsage;
@@ -36,8 +38,8 @@ int serve(const app::ServeOptions& options) {
     fmt::print(stderr, "open-autoglm: {}\n", resolved.error().message);
     return 1;
   }
-  auto server =
-      app::Server::create(app::LiveConfig(options, app::process_environment(), cache, std::move(*loaded)));
+  auto server = app::Server::create(
+      app::LiveConfig(std::move(*inputs), app::process_environment(), cache, std::move(*loaded)));
   if (!server) {
     fmt::print(stderr, "open-autoglm: {}\n", server.error().message);
     return 1;
@@ -175,7 +177,7 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // the end of a reader of our output must not end us
   ::tzset();  // while there is one thread: libc does this with the first time that is shown, under a lock of
               // its own that the thread sanitizer does not see
-  if (argc >= 2 && argv[1] == app::kEngineCommand) return app::run_engine_child();
+  if (argc >= 2 && argv[1] == gateway::kEngineCommand) return app::run_engine_child();
 
   CLI::App program("Serves language models over OpenAI's API, from this process.", "open-autoglm");
   program.set_version_flag("--version", "open-autoglm " + app::version());

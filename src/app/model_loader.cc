@@ -43,7 +43,7 @@ Result<engine::PulledModel> pull(const engine::ModelStore& store, const engine::
 engine::BackendLoader model_loader(const engine::EngineConfig& config, unsigned compute_threads,
                                    ModelSources sources, observe::Logger& log) {
   return [config, compute_threads, sources = std::move(sources),
-          &log](const engine::LoadProgress& progress) -> Result<std::unique_ptr<engine::Backend>> {
+          &log](const engine::LoadProgress& progress) -> Result<engine::Backend> {
     const engine::ModelStore store(sources.cache);
     const auto name = engine::ModelStore::name(config.path);
     if (!name) return fail(name.error());

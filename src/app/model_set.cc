@@ -1,10 +1,10 @@
 #include "app/model_set.h"
 
 #include "app/builtins.h"
-#include "app/engine_child.h"
 #include "base/redact.h"
 #include "engine/engine.h"
 #include "engine/models/model_store.h"
+#include "gateway/endpoint/process/engine_child_config.h"
 #include "gateway/endpoint/process/engine_process.h"
 
 #include <fmt/format.h>
@@ -28,6 +28,14 @@ gateway::CallTimeouts timeouts_of(const ModelConfig& model, Duration request_tim
           .first_token = Duration::max(),
           .idle = Duration::max(),
           .total = model.pool.timeouts.total.value_or(Duration::max())};
+}
+
+/// Whether one pool can serve both: its settings are the same, and its endpoints may differ.
+bool is_same_pool(const ModelConfig& before, ModelConfig after) {
+  if (!before.is_pool() || !after.is_pool()) return false;
+  after.pool.endpoints = before.pool.endpoints;
+  after.aliases = before.aliases;  // the directory's
+  return before == after;
 }
 
 }  // namespace
@@ -58,23 +66,38 @@ Result<void> resolve(std::vector<ModelConfig>& models, const std::filesystem::pa
 
 Result<void> ModelSet::apply(const std::vector<ModelConfig>& models, Duration request_timeout) {
   Slots slots;
+  Changes changes;
   for (const ModelConfig& model : models) {
     const auto before = slots_.find(model.name);
     if (before != slots_.end()) {
-      const Slot& slot = before->second;
-      const bool same = slot.config == model && slot.request_timeout == request_timeout;
-      const bool stays = slot.engine && model.engine;
-      if (same || stays) {
-        slots.emplace(model.name, slot).first->second.request_timeout = request_timeout;
-        continue;
-      }
+      const auto kept = keep(before->second, model, request_timeout, slots, changes);
+      if (!kept) return fail(kept.error());
+      if (*kept) continue;
     }
     auto slot = make(model, request_timeout);
     if (!slot) return fail(slot.error());
     slots.emplace(model.name, std::move(*slot));
   }
-  adopt(std::move(slots), models);
+  adopt(std::move(slots), models, std::move(changes));
   return {};
+}
+
+/// Whether what stands in the slot stays, perhaps with another membership.
+Result<bool> ModelSet::keep(const Slot& before, const ModelConfig& model, Duration request_timeout,
+                            Slots& slots, Changes& changes) {
+  const bool same_time = before.request_timeout == request_timeout;
+  const bool same =
+      before.engine ? before.config.engine == model.engine : same_time && before.config == model;
+  if (same) {
+    slots.emplace(model.name, before).first->second.request_timeout = request_timeout;
+    return true;
+  }
+  if (!same_time || !is_same_pool(before.config, model)) return false;
+  auto change = before.pool->prepare(cluster::membership_of(model.pool.endpoints));
+  if (!change) return fail(change.error());
+  changes.push_back({before.pool, std::move(*change)});
+  slots.emplace(model.name, before).first->second.config = model;
+  return true;
 }
 
 Result<ModelSet::Slot> ModelSet::make(const ModelConfig& model, Duration request_timeout) {
@@ -92,7 +115,8 @@ Result<ModelSet::Slot> ModelSet::make(const ModelConfig& model, Duration request
 }
 
 /// The swap: from here on requests see the new models.
-void ModelSet::adopt(Slots slots, const std::vector<ModelConfig>& order) {
+void ModelSet::adopt(Slots slots, const std::vector<ModelConfig>& order, Changes changes) {
+  for (Change& each : changes) each.pool->adopt(std::move(each.change));
   std::vector<gateway::ModelDirectory::Entry> entries;
   for (const ModelConfig& model : order) {
     const Slot& slot = slots.at(model.name);
@@ -116,7 +140,10 @@ void ModelSet::adopt(Slots slots, const std::vector<ModelConfig>& order) {
     if (slot.pool) retired_pools_.push_back(std::move(slot.pool));
   }
   directory_.set(std::make_shared<const gateway::ModelDirectory>(std::move(entries)));
-  dependencies_.workers.on_each([this](EventLoop& loop) { directory_.refresh(loop.index()); });
+  dependencies_.workers.on_each([&](EventLoop& loop) {
+    directory_.refresh(loop.index());
+    for (const Change& each : changes) each.pool->refresh();
+  });
   watch_pools();
 }
 
@@ -151,20 +178,20 @@ Result<std::shared_ptr<Endpoint>> ModelSet::make_engine(const ModelConfig& model
 
 Result<std::shared_ptr<Endpoint>> ModelSet::make_engine_process(const ModelConfig& model) {
   if (auto made = make_clients(); !made) return fail(made.error());
-  EngineChildConfig child{.name = model.name,
-                          .engine = *model.engine,
-                          .compute_threads = dependencies_.compute_threads,
-                          .cache = dependencies_.sources.cache.string(),
-                          .log = dependencies_.log_config,
-                          .trace_id = dependencies_.trace_id};
+  gateway::EngineChildConfig child{.name = model.name,
+                                   .engine = *model.engine,
+                                   .compute_threads = dependencies_.compute_threads,
+                                   .cache = dependencies_.sources.cache.string(),
+                                   .log = dependencies_.log_config,
+                                   .trace_id = dependencies_.trace_id};
   // Its log lines go through the parent's log.
   child.log.file.clear();
   child.log.format = dependencies_.log.format();
   return std::make_shared<gateway::EngineProcess>(
       gateway::EngineProcess::Options{
           .process = {.model = model.name,
-                      .arguments = {"open-autoglm", std::string(kEngineCommand), model.name},
-                      .input = write_engine_child_config(child)},
+                      .arguments = {"open-autoglm", std::string(gateway::kEngineCommand), model.name},
+                      .input = gateway::write_engine_child_config(child)},
           .source = without_secrets(model.engine->path),
           .max_waiting = model.engine->max_sequences + model.engine->max_waiting},
       clients_, dependencies_.metrics, dependencies_.log);
@@ -176,7 +203,9 @@ Result<std::shared_ptr<gateway::ModelPool>> ModelSet::make_pool(const ModelConfi
   const auto records = records_.try_emplace(model.name, dependencies_.metrics, model.name).first;
   return gateway::ModelPool::create(
       model.name, model.pool,
-      {.clients = clients_,
+      {.factory =
+           std::make_unique<gateway::HttpEndpointFactory>(gateway::endpoint_settings(model.pool), clients_),
+       .answer_memory = clients_.answer_memory(),
        .metrics = dependencies_.metrics,
        .log = dependencies_.log,
        .balancer = balancer_factory(model.pool.balance, dependencies_.prefix_key),
@@ -218,6 +247,8 @@ void ModelSet::watch_pools() {
 void ModelSet::bury() {
   retired_engines_.sweep();
   std::erase_if(retired_pools_, [](const auto& pool) { return pool.use_count() == 1; });
+  for (auto& [name, slot] : slots_)
+    if (slot.pool) slot.pool->sweep();
   for (auto& [name, records] : records_) records.sweep();
 }
 

@@ -49,9 +49,11 @@ class ModelSet {
       : dependencies_(std::move(dependencies)), directory_(dependencies_.workers.size()) {}
   ~ModelSet();
 
-  /// Makes these the models, all at once: unchanged models stay, a changed pool keeps what is known of its
-  /// servers, a new engine starts loading; an engine that exists stays, even if changed, since two may not
-  /// fit into memory. `models` is resolved. Errors: why nothing was changed.
+  /// Makes these the models, all at once: unchanged models stay, a pool of which only the endpoints differ
+  /// gets the new membership, a pool that differs in more is made anew and keeps what is known of its
+  /// servers, a new engine starts loading; an engine whose own configuration is the same stays. Keys of
+  /// engines wait for a restart, as their descriptor says, since two may not fit into memory; `models` is
+  /// resolved, and has such keys as they were. Errors: why nothing was changed.
   Result<void> apply(const std::vector<ModelConfig>& models, Duration request_timeout);
 
   const gateway::LiveDirectory& directory() const { return directory_; }
@@ -73,13 +75,21 @@ class ModelSet {
     std::shared_ptr<Scope> watch = nullptr;  // of the pool's servers
   };
   using Slots = std::map<std::string, Slot>;
+  /// A membership that is to be adopted, once all models are known to be possible.
+  struct Change {
+    std::shared_ptr<gateway::ModelPool> pool;
+    gateway::Roster::Change change;
+  };
+  using Changes = std::vector<Change>;
 
   Result<void> make_clients();
   Result<Slot> make(const ModelConfig& model, Duration request_timeout);
   Result<std::shared_ptr<Endpoint>> make_engine(const ModelConfig& model);
   Result<std::shared_ptr<Endpoint>> make_engine_process(const ModelConfig& model);
   Result<std::shared_ptr<gateway::ModelPool>> make_pool(const ModelConfig& model, Duration request_timeout);
-  void adopt(Slots slots, const std::vector<ModelConfig>& order);
+  Result<bool> keep(const Slot& before, const ModelConfig& model, Duration request_timeout, Slots& slots,
+                    Changes& changes);
+  void adopt(Slots slots, const std::vector<ModelConfig>& order, Changes changes);
   void watch_pools();
   void bury();
 

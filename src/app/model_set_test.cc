@@ -49,10 +49,10 @@ TEST(ModelSet, LooksNamesUpWhileTextsAreBeingPrepared) {
     }(pool, begun, go_on));
     begun.wait();
     scope.spawn(models.watch());
-    const auto members = models.pools().front()->members();
-    while (!members.front().last_check) co_await sleep_for(1ms);
+    const auto last = [&] { return models.pools().front()->members().front().last_check; };
+    while (!last()) co_await sleep_for(1ms);
     go_on.count_down();
-    co_return members.front().last_check->error().message;
+    co_return last()->error().message;
   }());
   EXPECT_NE(checked.find("cannot resolve"), std::string::npos) << checked;
   models.stop();

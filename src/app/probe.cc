@@ -1,6 +1,7 @@
 #include "app/probe.h"
 
-#include "gateway/endpoint/http_endpoint.h"
+#include "cluster/membership/endpoint_spec.h"
+#include "gateway/endpoint/endpoint_factory.h"
 #include "http/client.h"
 #include "runtime/blocking_pool.h"
 #include "runtime/event_loop.h"
@@ -35,7 +36,7 @@ struct Page {
 /// One endpoint and its place in the configuration.
 struct Target {
   const ModelConfig& model;
-  const gateway::EndpointConfig& endpoint;
+  const cluster::EndpointSpec& endpoint;
   std::string model_path;     ///< "models[0]"
   std::string endpoint_path;  ///< "models[0].endpoints[1]"
   std::shared_ptr<const TlsClientContext> tls{};
@@ -71,12 +72,8 @@ class Prober {
 
  private:
   Task<void> look_at(Target target) {
-    if (gateway::api_url(target.endpoint)->tls) {
-      const auto& tls = target.endpoint.tls;
-      auto made = TlsClientContext::create({.ca_file = tls.ca,
-                                            .certificate_file = tls.certificate,
-                                            .key_file = tls.key,
-                                            .verify = tls.verify});
+    if (cluster::api_url(target.endpoint)->tls) {
+      auto made = gateway::context_of(target.endpoint.tls);
       if (!made) {
         warn(target.endpoint_path + ".tls", target.endpoint_path, made.error().message);
         co_return;
@@ -89,7 +86,7 @@ class Prober {
   /// Whether a server is there at all.
   Task<bool> look_at_health(const Target& target) {
     const cluster::HealthConfig& health = target.model.pool.health;
-    http::Url url = *gateway::api_url(target.endpoint);
+    http::Url url = *cluster::api_url(target.endpoint);
     url.target = gateway::root_of(url).below(health.path);
     if (health.path.empty()) co_return true;  // a connection is enough, and the next call makes one
     const auto page = co_await get(target, url, health.timeout);
@@ -109,7 +106,7 @@ class Prober {
   }
 
   Task<void> look_at_models(const Target& target) {
-    http::Url url = *gateway::api_url(target.endpoint);
+    http::Url url = *cluster::api_url(target.endpoint);
     url.target = url.below("/models");
     const auto page = co_await get(target, url, target.model.pool.timeouts.connect + std::chrono::seconds(5));
     const std::string path = target.endpoint_path + ".url";

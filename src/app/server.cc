@@ -52,6 +52,7 @@ struct Server::State {
   std::unique_ptr<BlockingPool> names;  ///< looks up names of servers, apart from long texts
   std::shared_ptr<http::BodyMemory> answer_memory;
   std::unique_ptr<ModelSet> models;
+  std::unique_ptr<Admission> admission;
   std::unique_ptr<gateway::Pipeline> pipeline;
   gateway::Readiness readiness;
   std::unique_ptr<gateway::HttpFront> front;
@@ -68,9 +69,9 @@ struct Server::State {
   void refresh_tls();
   void make_models(const CpuBudget& budget);
   Task<Result<std::vector<std::string>>> reload_when_whole();
-  Result<std::vector<std::string>> reload(Result<std::string> file_text);
-  Result<std::vector<std::string>> read_and_apply(std::string file_text);
-  Task<void> watch_files();
+  Result<std::vector<std::string>> reload(Result<void> looked);
+  Result<std::vector<std::string>> read_and_apply();
+  Task<void> watch_sources();
   void listen();
   void log_warnings() const;
   void announce() const;
@@ -107,6 +108,9 @@ Result<std::unique_ptr<Server>> Server::create(LiveConfig live) {
   state->process_metrics = process_metrics(state->metrics, *state->log);
   state->log_warnings();
   if (auto made = state->make_tls(); !made) return fail(made.error());
+  auto admission = Admission::create(state->config.admission, state->metrics, *state->log);
+  if (!admission) return fail(std::move(admission).error());
+  state->admission = std::move(*admission);
   state->make_models(budget);
   auto applied = state->models->apply(state->config.models, state->config.server.request_timeout);
   if (!applied) {
@@ -170,27 +174,29 @@ void Server::State::make_models(const CpuBudget& budget) {
                                                              .sources = live.sources(),
                                                              .prefix_key = prefix_key(config.server),
                                                              .answer_memory = answer_memory});
-  pipeline = std::make_unique<gateway::Pipeline>(models->directory());
+  pipeline = std::make_unique<gateway::Pipeline>(models->directory(), admission->take_checks());
+  pipeline->use_checks(admission->is_asked());
   const Shown shown{.metrics = config.telemetry.metrics,
                     .tls = config.server.tls.has_value(),
-                    .prefix_key = prefix_key(config.server)};
+                    .prefix_key = prefix_key(config.server),
+                    .responses = response_store(config.responses)};
   front = std::make_unique<gateway::HttpFront>(
       public_routes(*pipeline, readiness, metrics, shown, answer_memory, *pool), readiness, metrics, *log);
   admin_front = std::make_unique<gateway::HttpFront>(
-      admin_routes(*models, [this] { return reload_when_whole(); }, readiness, metrics, shown,
+      admin_routes(*pipeline, *models, *admission, [this] { return reload_when_whole(); }, readiness, metrics,
+                   shown,
                    {.token = config.server.admin_token, .local = config.server.admin_listen.is_loopback()}),
       readiness, metrics, *log);
 }
 
-/// The file is said to have changed; two looks show whether it is complete.
+/// The configuration is said to have changed; two looks at the file show whether it is complete.
 Task<Result<std::vector<std::string>>> Server::State::reload_when_whole() {
-  if (!live.has_file()) co_return reload(std::string());
-  co_return reload(co_await live.file().take_when_whole(kReloadLooks, kReloadPatience));
+  co_return reload(co_await live.look_again(kReloadLooks, kReloadPatience));
 }
 
 /// All or nothing: a mistake leaves the old configuration in place. Returns the keys that need a restart.
-Result<std::vector<std::string>> Server::State::reload(Result<std::string> file_text) {
-  auto changed = file_text ? read_and_apply(std::move(*file_text)) : fail(std::move(file_text).error());
+Result<std::vector<std::string>> Server::State::reload(Result<void> looked) {
+  auto changed = looked ? read_and_apply() : fail(std::move(looked).error());
   metrics
       .counter("autoglm_config_reloads_total", "How often the configuration was read again.",
                {{"outcome", changed ? "ok" : "refused"}})
@@ -205,8 +211,8 @@ Result<std::vector<std::string>> Server::State::reload(Result<std::string> file_
   return changed;
 }
 
-Result<std::vector<std::string>> Server::State::read_and_apply(std::string file_text) {
-  auto fresh = live.read(std::move(file_text));
+Result<std::vector<std::string>> Server::State::read_and_apply() {
+  auto fresh = live.read();
   if (!fresh) return fail(fresh.error());
   const auto descriptor = describe_app();
   std::vector<std::string> keys;
@@ -226,18 +232,17 @@ Result<std::vector<std::string>> Server::State::read_and_apply(std::string file_
     return fail(applied.error());
   for (auto& [listener, prepared] : certificates) listener->adopt(std::move(prepared));
   config = std::move(next);
+  admission->apply(config.admission);
+  pipeline->use_checks(admission->is_asked());
   live.set(std::move(*fresh));
   log_warnings();
   return keys;
 }
 
-Task<void> Server::State::watch_files() {
+Task<void> Server::State::watch_sources() {
   while (true) {
     co_await sleep_for(std::chrono::seconds(1));
-    if (live.has_file()) {
-      if (auto text = live.file().changed(std::chrono::steady_clock::now()))
-        static_cast<void>(reload(std::move(*text)));
-    }
+    if (live.changed(std::chrono::steady_clock::now())) static_cast<void>(reload({}));
     refresh_tls();
   }
 }
@@ -256,6 +261,8 @@ void Server::State::listen() {
   }
   const http::ServerLimits limits = limits_of(within, workers->size(), answer_memory);
   front->bound_unpacked(limits.body_bytes, limits.body_memory);
+  front->allow_pages(config.server.cors);
+  front->ask_for_keys(admission->keys());
   workers->on_each([&](EventLoop& loop) {
     auto& server = servers[loop.index()];
     server = std::make_unique<http::Server>(address.listener(loop, loop.index()), limits, *front);
@@ -265,8 +272,10 @@ void Server::State::listen() {
 }
 
 void Server::State::announce() const {
-  print_now(listening_text({.api = address.address(), .admin = admin_address.address()}, config.server,
-                           Paint(shows_colours(STDOUT_FILENO))));
+  print_now(listening_text({.api = address.address(),
+                            .admin = admin_address.address(),
+                            .asks_for_keys = !config.admission.keys.empty()},
+                           config.server, Paint(shows_colours(STDOUT_FILENO))));
 }
 
 /// Announces that the models are loaded, with a call to try.
@@ -361,7 +370,7 @@ int Server::run() {
     state.announce();
     state.tasks.emplace();
     state.tasks->spawn(state.models->watch());
-    state.tasks->spawn(state.watch_files());
+    state.tasks->spawn(state.watch_sources());
     state.tasks->spawn(state.announce_ready());
   });
   state.control.run();

@@ -1,5 +1,7 @@
 #include "app/server_config.h"
 
+#include "app/cors_config.h"
+
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -123,6 +125,7 @@ config::Descriptor<ServerConfig> describe_server() {
                         {.doc = "Of engines that do not say: `model`: what a request does not say about "
                                 "sampling is as the model's own defaults have it. `none`: plain sampling, as "
                                 "OpenAI's API has it. Also `--generation-defaults`."}))
+      .section("cors", &C::cors, describe_cors())
       .section("tls", &C::tls,
                describe_listener_tls("tls", "Speak TLS at `listen`. Unset: plain HTTP. See docs/tls.md."))
       .section("admin_tls", &C::admin_tls, describe_listener_tls("admin_tls", "The same at `admin_listen`."))

@@ -3,6 +3,7 @@
 #include "app/tls_config.h"
 #include "config/descriptor.h"
 #include "engine/engine_config.h"
+#include "gateway/front/http/cors.h"
 #include "http/server.h"
 #include "runtime/socket.h"
 
@@ -37,6 +38,7 @@ struct ServerConfig {
   Duration idle_timeout = std::chrono::seconds(75);
   Duration write_timeout = std::chrono::seconds(30);
   engine::GenerationDefaults generation_defaults = engine::GenerationDefaults::kModel;
+  gateway::CorsPolicy cors;                    ///< of `listen`
   std::optional<ListenerTlsConfig> tls;        ///< unset: plain HTTP
   std::optional<ListenerTlsConfig> admin_tls;  ///< of `admin_listen`
 

@@ -6,7 +6,7 @@
 
 namespace autoglm::config {
 
-/// Which kind of source gave a value. A later one wins over an earlier one.
+/// Which kind of source gave a value.
 enum class ValueOrigin : std::uint8_t { kDefault, kFile, kEnvironment, kFlag };
 
 /// Where a value was written. `source` is a file's name, or what stands for it: "environment variable

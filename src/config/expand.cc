@@ -8,8 +8,6 @@ namespace autoglm::config {
 
 namespace {
 
-using Environment = std::map<std::string, std::string>;
-
 bool is_variable_name(std::string_view name) {
   const auto letter = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_'; };
   return !name.empty() && letter(name[0]) &&

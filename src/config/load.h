@@ -14,7 +14,7 @@ Diagnostics load_into(const Section& root, const Sources& sources, void* target,
 }  // namespace detail
 
 /// Reads a whole configuration: a valid `T`, or every mistake in it at once, in the order of the file.
-/// `warnings` receives what is valid but will surprise. Pure: reads only `sources`, no files or environment.
+/// `warnings` receives what is valid but will surprise. Asks nobody but `sources`.
 template <class T>
 std::expected<T, Diagnostics> load(const Descriptor<T>& descriptor, const Sources& sources,
                                    Diagnostics* warnings = nullptr) {
@@ -24,6 +24,12 @@ std::expected<T, Diagnostics> load(const Descriptor<T>& descriptor, const Source
   if (warnings != nullptr) *warnings = std::move(surprises);
   if (!problems.empty()) return std::unexpected(std::move(problems));
   return value;
+}
+
+template <class T>
+std::expected<T, Diagnostics> load(const Descriptor<T>& descriptor, const TextSources& texts,
+                                   Diagnostics* warnings = nullptr) {
+  return load(descriptor, texts.list(), warnings);
 }
 
 }  // namespace autoglm::config

@@ -17,7 +17,7 @@ std::expected<Sample, Diagnostics> from_file(const std::string& text) {
   return load(describe_sample(), {.file_name = "f.yaml", .file_text = text});
 }
 
-std::vector<std::string> mistakes(const Sources& sources) {
+std::vector<std::string> mistakes(const TextSources& sources) {
   std::vector<std::string> out;
   const auto loaded = load(describe_sample(), sources);
   if (loaded) return out;
@@ -26,11 +26,11 @@ std::vector<std::string> mistakes(const Sources& sources) {
 }
 
 std::vector<std::string> mistakes(const std::string& text) {
-  return mistakes(Sources{.file_name = "f.yaml", .file_text = text});
+  return mistakes(TextSources{.file_name = "f.yaml", .file_text = text});
 }
 
 TEST(Load, GivesTheInitializersWhenThereIsNothing) {
-  const Sample sample = load(describe_sample(), {}).value();
+  const Sample sample = load(describe_sample(), TextSources{}).value();
   EXPECT_EQ(sample.server.workers, 4);
   EXPECT_TRUE(sample.models.empty());
   EXPECT_EQ(from_file("").value().server.listen.port, 8080);
@@ -49,7 +49,7 @@ TEST(Load, WarnsOfWhatIsValidByItsPlaceAndKey) {
   EXPECT_TRUE(load(descriptor, {.file_name = "f.yaml", .file_text = text}, &warnings));
   EXPECT_EQ(to_string(warnings),
             "f.yaml:1:9: warning: limits: limit\nf.yaml:3:12: warning: server.workers: are many\n");
-  EXPECT_TRUE(load(descriptor, {}, &warnings));
+  EXPECT_TRUE(load(descriptor, TextSources{}, &warnings));
   EXPECT_TRUE(warnings.empty());
   // An invalid configuration gives no warnings, whether a field or a rule refuses it.
   EXPECT_FALSE(load(descriptor, {.file_name = "f.yaml", .file_text = "server: { workers: 9 }\nx: 1\n"}));
@@ -85,9 +85,9 @@ TEST(Load, ShowsTheVariableAlsoInWhatARuleSays) {
   auto descriptor = describe_sample().check([](const Sample& sample) {
     return std::vector<Violation>{{"models[0].name", "nobody serves " + sample.models[0].name}};
   });
-  const Sources sources{.file_name = "f.yaml",
-                        .file_text = "models: [{ name: \"${env:KEY}\" }]\n",
-                        .environment = {{"KEY", "sk-1234567"}}};
+  const TextSources sources{.file_name = "f.yaml",
+                            .file_text = "models: [{ name: \"${env:KEY}\" }]\n",
+                            .environment = {{"KEY", "sk-1234567"}}};
   const auto loaded = load(descriptor, sources);
   ASSERT_FALSE(loaded);
   EXPECT_EQ(to_string(loaded.error()), "f.yaml:1:18: models[0].name: nobody serves ${env:KEY}\n");
@@ -207,45 +207,18 @@ TEST(Load, NeverRepeatsASecret) {
               ElementsAre("f.yaml:1:30: models[0].api_key: must have a length at least 8"));
 }
 
-TEST(Load, PrefersFlagsThenEnvironmentThenFile) {
-  Sources sources{.file_name = "f.yaml", .file_text = "server: { workers: 1 }"};
+TEST(Load, PrefersTheEnvironmentToTheFile) {
+  TextSources sources{.file_name = "f.yaml", .file_text = "server: { workers: 1 }"};
   const auto workers = [&] { return load(describe_sample(), sources).value().server.workers; };
-  sources.overrides.push_back({"server.workers", "9", "the default of this machine", ValueOrigin::kDefault});
   EXPECT_EQ(workers(), 1);
   sources.environment["OPEN_AUTOGLM_SERVER_WORKERS"] = "2";
   EXPECT_EQ(workers(), 2);
-  sources.overrides.push_back({"server.workers", "3", "--workers"});
-  EXPECT_EQ(workers(), 3);
-  sources.overrides.push_back(
-      {"server.workers", "4", "environment variable MAX_WORKERS", ValueOrigin::kEnvironment});
-  EXPECT_EQ(workers(), 3);
-  sources.file_text = "";
-  sources.environment.clear();
-  sources.overrides.resize(1);
-  EXPECT_EQ(workers(), 9);
 }
 
-TEST(Load, MakesListItemsFromOverrides) {
-  const Sample sample =
-      load(describe_sample(),
-           {.overrides = {{"models[0].name", "tiny", "--model"}, {"models[1].name", "b", "--model"}}})
-          .value();
-  ASSERT_EQ(sample.models.size(), 2U);
-  EXPECT_EQ(sample.models[1].name, "b");
-}
-
-TEST(Load, NamesTheVariableOrFlagThatIsWrong) {
-  EXPECT_THAT(
-      mistakes(
-          {.environment = {{"OPEN_AUTOGLM_SERVER_WORKERS", "many"}},
-           .overrides = {{"server.idle", "-1", "environment variable API_TIMEOUT", ValueOrigin::kEnvironment},
-                         {"server..x", "1", "--set"}}}),
-      ElementsAre(
-          "--set: server..x: is no path of a key; write e.g. server.listen",
-          "environment variable OPEN_AUTOGLM_SERVER_WORKERS: server.workers: must be a whole number, got "
-          "\"many\"; write e.g. 4",
-          "environment variable API_TIMEOUT: server.idle: must be a duration such as 30s, 500ms, 5m or 1h, "
-          "got -1; write e.g. 30s"));
+TEST(Load, NamesTheVariableThatIsWrong) {
+  EXPECT_THAT(mistakes(TextSources{.environment = {{"OPEN_AUTOGLM_SERVER_WORKERS", "many"}}}),
+              ElementsAre("environment variable OPEN_AUTOGLM_SERVER_WORKERS: server.workers: must be a whole "
+                          "number, got \"many\"; write e.g. 4"));
 }
 
 TEST(Load, BoundsWhatItSays) {

@@ -1,5 +1,8 @@
 #include "config/node.h"
 
+#include "base/assert.h"
+
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <utility>
@@ -77,20 +80,32 @@ const Node* find(const Node& root, std::string_view path) {
   return node;
 }
 
-bool set(Node& root, std::string_view path, Node scalar) {
+void set(Node& root, std::string_view path, Node scalar) {
   Node* node = &root;
-  if (path.empty()) return false;
   while (!path.empty()) {
     const auto step = take_step(path);
-    if (!step) return false;
+    AUTOGLM_ASSERT(step, "a path is malformed");
     node = child(*node, *step, scalar.location);
-    if (node == nullptr) return true;
+    if (node == nullptr) return;
   }
-  const bool free = node->kind == Node::Kind::kNull;
-  if (free || (node->kind == Node::Kind::kScalar && node->location.origin <= scalar.location.origin)) {
-    *node = std::move(scalar);
+  if (node->kind == Node::Kind::kNull || node->kind == Node::Kind::kScalar) *node = std::move(scalar);
+}
+
+void lay(Node& below, Node over) {
+  const bool both = below.kind == Node::Kind::kMapping && over.kind == Node::Kind::kMapping;
+  if (over.kind == Node::Kind::kNull && below.kind != Node::Kind::kNull) return;
+  if (!both || below.members.empty()) {
+    below = std::move(over);
+    return;
   }
-  return true;
+  for (Node::Member& member : over.members) {
+    const auto same = std::ranges::find(below.members, member.key, &Node::Member::key);
+    if (same != below.members.end()) {
+      lay(same->value, std::move(member.value));
+    } else {
+      below.members.push_back(std::move(member));
+    }
+  }
 }
 
 std::string_view to_string(Node::Kind kind) {

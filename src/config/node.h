@@ -36,10 +36,14 @@ struct Node::Member {
 /// The node at `path` (`models[0].breaker.window`), or null.
 const Node* find(const Node& root, std::string_view path);
 
-/// Puts `scalar` at `path`, making the mappings and list items on the way (an index may be one past the end).
-/// Does nothing where a source of higher origin has already written, or where the path leads through a value
-/// of another shape, which is reported when the tree is read. False: malformed path.
-bool set(Node& root, std::string_view path, Node scalar);
+/// Puts `scalar` at `path`, which is well-formed, making the mappings and list items on the way (an index may
+/// be one past the end). Does nothing where the path leads through, or to, a value of another shape, which is
+/// reported when the tree is read.
+void set(Node& root, std::string_view path, Node scalar);
+
+/// Lays `over` over `below`: the members of two mappings one by one, anything else whole. An empty value says
+/// nothing.
+void lay(Node& below, Node over);
 
 std::string_view to_string(Node::Kind kind);
 

@@ -26,7 +26,7 @@ void emit_text(YAML::Emitter& out, const Type& type, const std::string& text) {
 
 class Printing {
  public:
-  explicit Printing(YAML::Emitter& out) : out_(out) {}
+  Printing(YAML::Emitter& out, Secrets secrets) : out_(out), secrets_(secrets) {}
 
   void section(const Section& section, const void* value, const Node* tree) {
     out_ << YAML::BeginMap;
@@ -81,19 +81,24 @@ class Printing {
   }
 
   void scalar(const Type& type, const FieldOptions& options, const void* value, const Node* tree) {
-    const std::string text = print_scalar(type, type.fetch(value));
-    emit_text(out_, type, options.secret && !text.empty() ? std::string(kHidden) : without_secrets(text));
+    std::string text = print_scalar(type, type.fetch(value));
+    if (secrets_ == Secrets::kHidden) {
+      if (options.secret && !text.empty()) text = kHidden;
+      if (options.address) text = without_secrets(text);
+    }
+    emit_text(out_, type, text);
     if (tree != nullptr && !tree->location.source.empty()) out_ << YAML::Comment(tree->location.to_string());
   }
 
   YAML::Emitter& out_;
+  Secrets secrets_;
 };
 
 }  // namespace
 
-std::string print(const Section& root, const void* value, const Node* tree) {
+std::string print(const Section& root, const void* value, const Node* tree, Secrets secrets) {
   YAML::Emitter out;
-  Printing(out).section(root, value, tree);
+  Printing(out, secrets).section(root, value, tree);
   return std::string(out.c_str()) + '\n';
 }
 

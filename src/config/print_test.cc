@@ -18,13 +18,13 @@ constexpr const char* kText =
     "b': 3 }\n";
 
 TEST(Print, SaysWhereValuesComeFromAndHidesSecrets) {
-  const Sources sources{
+  const TextSources sources{
       .file_name = "f.yaml", .file_text = kText, .environment = {{"OPEN_AUTOGLM_SERVER_WORKERS", "2"}}};
   const auto descriptor = describe_sample();
   const Sample sample = load(descriptor, sources).value();
   Node tree;
   Diagnostics problems;
-  ASSERT_TRUE(merge(*descriptor.description(), sources, tree, problems));
+  ASSERT_TRUE(merge(*descriptor.description(), sources.list(), tree, problems));
   EXPECT_EQ(print(descriptor, sample, &tree),
             R"(server:
   listen: 0.0.0.0:8080
@@ -59,13 +59,23 @@ TEST(Print, ReadsBackToTheSame) {
   EXPECT_EQ(print(descriptor, *again), text);
 }
 
-TEST(Print, HidesWhatAddressesCarry) {
-  const auto descriptor = describe_sample();
-  Sample sample;
-  sample.models = {{.name = "https://me:pass@host/v1?token=abc"}};
-  const std::string text = print(descriptor, sample);
-  EXPECT_THAT(text, HasSubstr("name: \"https://<hidden>@host/v1?<hidden>\""));
-  EXPECT_THAT(text, Not(HasSubstr("pass")));
+TEST(Print, HidesWhatAddressesCarryAndNothingThatIsNoAddress) {
+  struct Place {
+    std::string url = "https://me:pass@host/v1?token=abc";
+    std::string text = "https://me:pass@host/v1?token=abc";
+  };
+  const auto descriptor = Descriptor<Place>("place", "Where it is.")
+                              .field("url", &Place::url, {.doc = "Its address.", .max = 40, .address = true})
+                              .field("text", &Place::text, {.doc = "About it."});
+  const std::string shown = print(descriptor, Place());
+  EXPECT_THAT(shown, HasSubstr("url: \"https://<hidden>@host/v1?<hidden>\""));
+  EXPECT_THAT(shown, HasSubstr("text: \"https://me:pass@host/v1?token=abc\""));
+  EXPECT_THAT(print(descriptor, Place(), nullptr, Secrets::kTold),
+              HasSubstr("url: \"https://me:pass@host/v1?token=abc\""));
+  const auto wrong = load(
+      descriptor, {.file_name = "f.yaml", .file_text = "url: https://me:pass@host/" + std::string(40, 'a')});
+  ASSERT_FALSE(wrong);
+  EXPECT_THAT(to_string(wrong.error()), HasSubstr("https://<hidden>@host/"));
 }
 
 }  // namespace

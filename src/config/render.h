@@ -3,6 +3,7 @@
 #include "config/descriptor.h"
 #include "config/node.h"
 
+#include <cstdint>
 #include <string>
 
 /// What else is generated from a description.
@@ -15,14 +16,22 @@ std::string json_schema(const Section& root, const std::string& title);
 /// docs/reference/config.md: every key with its type, default and environment variable, in Markdown.
 std::string markdown_reference(const Section& root);
 
-/// A configuration as YAML that reads back to itself except for its secrets, which are hidden: values of
-/// secret keys, and the part of an address before its host and in its query. With `tree`, from which the
+/// Whether a printed configuration has the values of secret keys, and the part of an address before its host
+/// and in its query. The descriptors say which keys these are.
+enum class Secrets : std::uint8_t {
+  kHidden,  ///< for people
+  kTold,    ///< for another process of ours
+};
+
+/// A configuration as YAML that reads back to itself, except for hidden secrets. With `tree`, from which the
 /// configuration was read, each value that is not the default has a comment that names its source.
-std::string print(const Section& root, const void* value, const Node* tree = nullptr);
+std::string print(const Section& root, const void* value, const Node* tree = nullptr,
+                  Secrets secrets = Secrets::kHidden);
 
 template <class T>
-std::string print(const Descriptor<T>& descriptor, const T& value, const Node* tree = nullptr) {
-  return print(*descriptor.description(), &value, tree);
+std::string print(const Descriptor<T>& descriptor, const T& value, const Node* tree = nullptr,
+                  Secrets secrets = Secrets::kHidden) {
+  return print(*descriptor.description(), &value, tree, secrets);
 }
 
 }  // namespace autoglm::config

@@ -1,5 +1,6 @@
 #include "config/scalar.h"
 
+#include "base/redact.h"
 #include "base/suggest.h"
 #include "config/diagnostic.h"
 
@@ -147,7 +148,8 @@ Parsed<Scalar> parse_scalar(const Type& type, const FieldOptions& options, const
     }
   }
   if (!options.secret && !(type.kind == Kind::kString && text.empty())) {
-    wrong += ", got " + (reads_as_number(node.shown()) ? text : quoted(node.shown()));
+    const std::string shown = options.address ? without_secrets(node.shown()) : node.shown();
+    wrong += ", got " + (reads_as_number(shown) ? text : quoted(shown));
   }
   return std::unexpected(wrong + advice(type, options, text));
 }

@@ -46,27 +46,6 @@ bool is_service_link(std::string_view name) {
          (rest.starts_with("_TCP") || rest.starts_with("_UDP") || rest.starts_with("_SCTP"));
 }
 
-void merge_environment(const Section& root, const Sources& sources, Node& tree, Diagnostics& problems) {
-  std::map<std::string, std::string> paths;
-  collect_variables(root, "", paths);
-  for (auto it = sources.environment.lower_bound(std::string(kPrefix)); it != sources.environment.end();
-       ++it) {
-    const auto& [name, text] = *it;
-    if (!name.starts_with(kPrefix)) break;
-    const Location location{ValueOrigin::kEnvironment, "environment variable " + name, 0, 0};
-    if (const auto path = paths.find(name); path != paths.end()) {
-      set(tree, path->second, {.kind = Node::Kind::kScalar, .text = text, .location = location});
-    } else if (!is_service_link(name)) {
-      std::vector<std::string> names;
-      for (const auto& [known, unused] : paths) names.push_back(known);
-      const auto near = nearest(name, names);
-      problems.push_back({location, "",
-                          near ? "names no key; did you mean " + *near + "?"
-                               : "names no key; docs/reference/config.md lists them"});
-    }
-  }
-}
-
 }  // namespace
 
 std::string environment_name(const std::string& path) {
@@ -79,25 +58,54 @@ std::string environment_name(const std::string& path) {
   return name;
 }
 
+bool YamlSource::read(const Section& /*root*/, Node& tree, Diagnostics& problems) const {
+  auto document = parse_yaml(name_, text_, problems);
+  if (!document) return false;
+  expand_environment(*document, environment_, problems);
+  lay(tree, std::move(*document));
+  return true;
+}
+
+bool EnvironmentSource::read(const Section& root, Node& tree, Diagnostics& problems) const {
+  std::map<std::string, std::string> paths;
+  collect_variables(root, "", paths);
+  const auto put = [&](const std::string& path, const std::string& variable, const std::string& text) {
+    const Location location{ValueOrigin::kEnvironment, "environment variable " + variable, 0, 0};
+    set(tree, path, {.kind = Node::Kind::kScalar, .text = text, .location = location});
+  };
+  for (auto it = environment_.lower_bound(std::string(kPrefix)); it != environment_.end(); ++it) {
+    const auto& [name, text] = *it;
+    if (!name.starts_with(kPrefix)) break;
+    if (const auto path = paths.find(name); path != paths.end()) {
+      put(path->second, name, text);
+    } else if (!is_service_link(name)) {
+      std::vector<std::string> names;
+      for (const auto& [known, unused] : paths) names.push_back(known);
+      const auto near = nearest(name, names);
+      problems.push_back({{ValueOrigin::kEnvironment, "environment variable " + name, 0, 0},
+                          "",
+                          near ? "names no key; did you mean " + *near + "?"
+                               : "names no key; docs/reference/config.md lists them"});
+    }
+  }
+  for (const Alias& alias : aliases_) {
+    const auto found = environment_.find(alias.variable);
+    if (found != environment_.end() && !found->second.empty()) put(alias.path, alias.variable, found->second);
+  }
+  return true;
+}
+
+Sources TextSources::list() const {
+  Sources sources;
+  if (!file_name.empty()) sources.push_back(std::make_shared<YamlSource>(file_name, file_text, environment));
+  sources.push_back(std::make_shared<EnvironmentSource>(environment));
+  return sources;
+}
+
 bool merge(const Section& root, const Sources& sources, Node& tree, Diagnostics& problems) {
   tree = {.kind = Node::Kind::kMapping};
   bool readable = true;
-  if (!sources.file_name.empty()) {
-    if (auto file = parse_yaml(sources.file_name, sources.file_text, problems)) {
-      tree = std::move(*file);
-      expand_environment(tree, sources.environment, problems);
-    } else {
-      readable = false;
-    }
-  }
-  merge_environment(root, sources, tree, problems);
-  for (const Override& override : sources.overrides) {
-    const Location location{override.origin, override.source, 0, 0};
-    Node scalar{.kind = Node::Kind::kScalar, .text = override.text, .location = location};
-    const bool well_formed = set(tree, override.path, std::move(scalar));
-    if (!well_formed)
-      problems.push_back({location, override.path, "is no path of a key; write e.g. server.listen"});
-  }
+  for (const auto& source : sources) readable &= source->read(root, tree, problems);
   return readable;
 }
 

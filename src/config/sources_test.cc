@@ -1,9 +1,13 @@
 #include "config/sources.h"
 
+#include "config/load.h"
 #include "config/testing/sample.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
 
 namespace autoglm::config {
 namespace {
@@ -15,10 +19,10 @@ struct Merged {
   std::vector<std::string> problems;
 };
 
-Merged merged(const Sources& sources) {
+Merged merged(const TextSources& sources) {
   Merged out;
   Diagnostics problems;
-  merge(*testing::describe_sample().description(), sources, out.tree, problems);
+  merge(*testing::describe_sample().description(), sources.list(), out.tree, problems);
   for (const Diagnostic& problem : problems) out.problems.push_back(problem.to_string());
   return out;
 }
@@ -63,6 +67,48 @@ TEST(Merge, LeavesWhatHasTheWrongShapeToTheReader) {
                                 .file_text = "server: 5",
                                 .environment = {{"OPEN_AUTOGLM_SERVER_WORKERS", "1"}}});
   EXPECT_EQ(text_at(result.tree, "server"), "5");
+}
+
+TEST(Merge, ALaterDocumentWinsValueByValueAndEachKeepsItsOrigin) {
+  const auto document = [](const char* name, const char* text) {
+    return std::make_shared<YamlSource>(name, text, Environment());
+  };
+  const Sources sources = {
+      document("a.yaml",
+               "server: { workers: 1, idle: 5s }\nmodels: [{ name: a }, { name: b }]\nlimits: { x: 1 }"),
+      document("b.yaml", "server: { workers: 2 }\nmodels: [{ name: c }]\nlimits:\nbreaker: { window: 1s }"),
+      std::make_shared<EnvironmentSource>(
+          Environment{{"OPEN_AUTOGLM_SERVER_IDLE", "6s"}, {"IDLE", "7s"}},
+          std::vector<Alias>{{"IDLE", "server.idle"}, {"NONE", "server.idle"}})};
+  Node tree;
+  Diagnostics problems;
+  ASSERT_TRUE(merge(*testing::describe_sample().description(), sources, tree, problems));
+  const auto at = [&](const char* path) {
+    const Node* node = find(tree, path);
+    return node == nullptr ? "(nothing)" : node->text + ", " + node->location.to_string();
+  };
+  EXPECT_EQ(at("server.workers"), "2, b.yaml:1:20");
+  EXPECT_EQ(at("server.idle"), "7s, environment variable IDLE");
+  EXPECT_EQ(at("models[0].name"), "c, b.yaml:2:18");
+  EXPECT_EQ(at("models[1].name"), "(nothing)") << "lists are laid over whole";
+  EXPECT_EQ(at("limits.x"), "1, a.yaml:3:14") << "an empty value says nothing";
+  EXPECT_EQ(at("breaker.window"), "1s, b.yaml:4:20");
+  EXPECT_TRUE(problems.empty());
+}
+
+TEST(Merge, AMistakeInALaterDocumentIsFoundThere) {
+  const auto document = [](const char* name, const char* text) {
+    return std::make_shared<YamlSource>(name, text, Environment());
+  };
+  const auto loaded = load(testing::describe_sample(), Sources{document("a.yaml", "server: { workers: 1 }"),
+                                                               document("b.yaml", "server: 5")});
+  ASSERT_FALSE(loaded);
+  EXPECT_TRUE(to_string(loaded.error()).starts_with("b.yaml:1:9: server: ")) << to_string(loaded.error());
+  Node tree;
+  Diagnostics problems;
+  EXPECT_FALSE(merge(*testing::describe_sample().description(),
+                     {document("a.yaml", "server: ["), document("b.yaml", "server: { workers: 1 }")}, tree,
+                     problems));
 }
 
 TEST(Expand, ReplacesVariablesEverywhere) {

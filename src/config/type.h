@@ -72,6 +72,7 @@ struct FieldOptions {
   std::optional<bool> live = std::nullopt;
   std::string identity;   ///< for a list of sections: the key that tells its elements apart, in any order
   bool secret = false;    ///< never printed, not even in errors
+  bool address = false;   ///< printed without the part before its host and without its query, like an URL
   bool required = false;  ///< has no sensible default
 };
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/backends/backend.h"
+#include "engine/backends/chat_format.h"
 #include "inference/events.h"
 
 #include <memory>

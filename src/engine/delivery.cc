@@ -18,6 +18,11 @@ void Outbox::end(const std::shared_ptr<Delivery>& to, const Usage& usage) {
   items_for(to->loop).push_back({.to = to, .usage = usage});
 }
 
+void Outbox::answer(const std::shared_ptr<Delivery>& to, WholeAnswer answer, const Usage& usage) {
+  items_for(to->loop).push_back(
+      {.to = to, .answer = std::make_shared<const WholeAnswer>(std::move(answer)), .usage = usage});
+}
+
 void Outbox::fail(const std::shared_ptr<Delivery>& to, Error error) {
   items_for(to->loop).push_back({.to = to, .error = std::move(error)});
 }
@@ -30,6 +35,7 @@ void Outbox::flush() {
         Delivery& to = *item.to;
         if (to.closed) continue;
         if (item.event) to.events.push_back(std::move(*item.event));
+        if (item.answer) to.answer = std::move(item.answer);
         if (item.usage) to.usage = item.usage;
         if (item.error) to.error = std::move(item.error);
         to.news.set();
@@ -61,6 +67,7 @@ Task<Result<EventBatch>> DeliveryStream::next() {
     ended_ = true;
     co_return fail(std::move(*from.error));
   }
+  batch.answer = std::move(from.answer);
   batch.usage = from.error ? std::nullopt : from.usage;
   ended_ = batch.last();
   co_return batch;

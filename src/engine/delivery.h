@@ -28,6 +28,7 @@ struct Delivery {
   std::atomic<bool> paused{false};            ///< set by the engine, which then wants a wake-up
 
   std::vector<TokenEvent> events;
+  std::shared_ptr<const WholeAnswer> answer;
   std::optional<Usage> usage;
   std::optional<Error> error;
   bool closed = false;  ///< the stream is gone
@@ -40,6 +41,8 @@ class Outbox {
  public:
   void add(const std::shared_ptr<Delivery>& to, TokenEvent event);
   void end(const std::shared_ptr<Delivery>& to, const Usage& usage);
+  /// The answer to a request that asks for no text, and its end.
+  void answer(const std::shared_ptr<Delivery>& to, WholeAnswer answer, const Usage& usage);
   void fail(const std::shared_ptr<Delivery>& to, Error error);
   /// Hands everything over with one post per loop.
   void flush();
@@ -48,6 +51,7 @@ class Outbox {
   struct Item {
     std::shared_ptr<Delivery> to;
     std::optional<TokenEvent> event;
+    std::shared_ptr<const WholeAnswer> answer;
     std::optional<Usage> usage;
     std::optional<Error> error;
   };

@@ -2,6 +2,14 @@
 
 #include <utility>
 
+namespace autoglm {
+
+std::vector<config::EnumName<ModelTask>> enum_names(ModelTask) {
+  return {{"generate", ModelTask::kGenerate}, {"embed", ModelTask::kEmbed}, {"rank", ModelTask::kRank}};
+}
+
+}  // namespace autoglm
+
 namespace autoglm::engine {
 
 std::vector<config::EnumName<Isolation>> enum_names(Isolation) {
@@ -90,10 +98,17 @@ config::Descriptor<EngineConfig> describe_engine() {
                          "`https://…`. What is not here is fetched first.",
                   .example = "smollm2-135m-instruct",
                   .min = 1,
+                  .address = true,
                   .required = true})
+          .field(
+              "task", &C::task,
+              {.doc = "`generate`: text. `embed`: a vector for a text. `rank`: how well a document answers "
+                      "a query. Unset: as the model's file says; a file that says nothing generates.",
+               .example = "embed"})
           .field("context", &C::context,
-                 {.doc = "Tokens that one request may have, prompt and answer together. 0: what the model "
-                         "was trained for, at most 8192.",
+                 {.doc = "Tokens that one request may have, prompt and answer together; of an embedding "
+                         "model, each text. 0: what the model was trained for, at most 8192, and 2048 for "
+                         "embeddings.",
                   .example = "8192",
                   .max = 16'777'216})
           .field("cache_tokens", &C::cache_tokens,

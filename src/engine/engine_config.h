@@ -2,12 +2,19 @@
 
 #include "base/clock.h"
 #include "config/descriptor.h"
+#include "inference/model_task.h"
 #include "inference/sampling.h"
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
+
+namespace autoglm {
+
+std::vector<config::EnumName<ModelTask>> enum_names(ModelTask);
+
+}  // namespace autoglm
 
 namespace autoglm::engine {
 
@@ -28,6 +35,7 @@ std::vector<config::EnumName<GenerationDefaults>> enum_names(GenerationDefaults)
 /// `models[].engine`: a model that this process runs itself.
 struct EngineConfig {
   std::string path;                ///< a path, or a name from the catalogue
+  std::optional<ModelTask> task;   ///< unset: as the file says
   std::uint32_t context = 0;       ///< tokens of one request, prompt and answer; 0: the model's, at most 8192
   std::uint32_t cache_tokens = 0;  ///< tokens of all requests together; 0: as `context`
   std::uint32_t max_sequences = 32;              ///< generated at the same time

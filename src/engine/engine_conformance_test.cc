@@ -4,6 +4,7 @@
 #include "inference/testing/endpoint_conformance.h"
 
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -13,17 +14,14 @@ namespace {
 /// An engine with so few places that one which is not given back is soon missed.
 class EngineSubject : public EndpointSubject {
  public:
-  EngineSubject(EventLoop& loop, std::unique_ptr<Backend> backend)
+  EngineSubject(EventLoop& loop, Backend backend)
       : log_(observe::Logger::create({.file = "/dev/null"}).value()) {
-    engine_ = std::make_unique<Engine>(
-        "m", EngineConfig{.max_sequences = 4, .max_waiting = 8},
-        Engine::Dependencies{
-            .pool = pool_,
-            .metrics = metrics_,
-            .log = *log_,
-            .load = [made = std::make_shared<std::unique_ptr<Backend>>(std::move(backend))](
-                        const auto&) { return Result<std::unique_ptr<Backend>>(std::move(*made)); },
-            .samplers = make_token_sampler});
+    engine_ = std::make_unique<Engine>("m", EngineConfig{.max_sequences = 4, .max_waiting = 8},
+                                       Engine::Dependencies{.pool = pool_,
+                                                            .metrics = metrics_,
+                                                            .log = *log_,
+                                                            .load = loader_of(std::move(backend)),
+                                                            .samplers = make_token_sampler});
     run_task(loop, EngineFixture::eventually(
                        [this] { return engine_->status().state != EndpointStatus::State::kLoading; }));
   }
@@ -59,29 +57,29 @@ class EngineSubject : public EndpointSubject {
 class FakeBackendSubject : public EngineSubject {
  public:
   explicit FakeBackendSubject(EventLoop& loop)
-      : FakeBackendSubject(loop, std::make_unique<FakeBackend>(FakeBackend::Options{.max_sequences = 4})) {}
-  ~FakeBackendSubject() override { backend_.release(); }
+      : FakeBackendSubject(loop, make_fake_backend({.max_sequences = 4})) {}
+  ~FakeBackendSubject() override { stepper_.release(); }
 
   bool behave(Manner manner) override {
     EngineSubject::behave(manner);
-    backend_.fail_steps(manner == Manner::kBreaks ? 1'000'000 : 0, DecodeStatus::kFailed);
+    stepper_.fail_steps(manner == Manner::kBreaks ? 1'000'000 : 0, DecodeStatus::kFailed);
     if (manner == Manner::kStalls) {
-      backend_.hold();
+      stepper_.hold();
     } else {
-      backend_.release();
+      stepper_.release();
     }
     return true;
   }
 
-  bool idle() override { return EngineSubject::idle() && !backend_.is_held(); }
+  bool idle() override { return EngineSubject::idle() && !stepper_.is_held(); }
 
  private:
-  FakeBackendSubject(EventLoop& loop, std::unique_ptr<FakeBackend> backend)
-      : FakeBackendSubject(loop, *backend, std::move(backend)) {}
-  FakeBackendSubject(EventLoop& loop, FakeBackend& backend, std::unique_ptr<FakeBackend> owned)
-      : EngineSubject(loop, std::move(owned)), backend_(backend) {}
+  FakeBackendSubject(EventLoop& loop, Backend backend)
+      : FakeBackendSubject(loop, dynamic_cast<FakeStepper&>(*backend.stepper), std::move(backend)) {}
+  FakeBackendSubject(EventLoop& loop, FakeStepper& stepper, Backend&& backend)
+      : EngineSubject(loop, std::move(backend)), stepper_(stepper) {}
 
-  FakeBackend& backend_;
+  FakeStepper& stepper_;
 };
 
 class TinyModelSubject final : public EngineSubject {
@@ -122,6 +120,39 @@ class ChatSubject final : public FakeBackendSubject {
     co_return std::make_unique<ChatStream>(std::move(*stream), std::move(parsers), "1");
   }
 };
+
+TEST(Engine, RefusesWhatItDoesNotUnderstand) {
+  FakeEngine engine;
+  engine.fixture->run([](FakeEngine& e) -> Task<void> {
+    co_await e.fixture->loaded();
+    const auto opaque = std::make_shared<const InferenceRequest>(
+        InferenceRequest{.id = "1", .model = "m", .work = OpaqueRequest()});
+    const auto stream = co_await e.fixture->engine().generate(opaque, {});
+    EXPECT_FALSE(stream);
+    if (!stream) EXPECT_EQ(stream.error().code, ErrorCode::kUnimplemented);
+  }(engine));
+}
+
+TEST(Engine, TextsThatAreOnlyTakenApartHaveABoundToo) {
+  FakeEngine engine;
+  engine.fixture->run([](FakeEngine& e) -> Task<void> {
+    co_await e.fixture->loaded();
+    const std::string most(1 << 20, 'a');
+    const auto tokens = co_await call(e.fixture->engine(), TokenizeRequest{.prompt = TextPrompt{most}}, {});
+    EXPECT_TRUE(tokens);
+    const auto refused =
+        co_await call(e.fixture->engine(), TokenizeRequest{.prompt = TextPrompt{most + "a"}}, {});
+    EXPECT_FALSE(refused);
+    if (!refused) EXPECT_EQ(refused.error().param, "prompt");
+    const auto text =
+        co_await call(e.fixture->engine(), DetokenizeRequest{std::vector<TokenId>(1 << 20, 'a')}, {});
+    EXPECT_TRUE(text);
+    const auto too_many =
+        co_await call(e.fixture->engine(), DetokenizeRequest{std::vector<TokenId>((1 << 20) + 1, 'a')}, {});
+    EXPECT_FALSE(too_many);
+    if (!too_many) EXPECT_EQ(too_many.error().param, "tokens");
+  }(engine));
+}
 
 INSTANTIATE_TEST_SUITE_P(Engine, EndpointConformance,
                          ::testing::Values(endpoint_of<FakeBackendSubject>("FakeBackend"),

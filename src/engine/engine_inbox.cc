@@ -10,9 +10,7 @@ constexpr std::size_t kMostPreparedInAll = 2 * kMostPreparedBytes;
 
 void EngineInbox::cancel(GenerationId id) {
   // If the step computes nothing else, it can stop now; otherwise max_stall bounds it anyway.
-  if (alone.load() == id.value) {
-    if (Backend* target = backend.load()) target->abort.store(true, std::memory_order_relaxed);
-  }
+  if (alone.load() == id.value) stop.set();
   // There is room for one per submission, and the engine bounds those, so only a closed mailbox refuses.
   mailbox.try_push(Cancellation{id});
 }

@@ -1,11 +1,13 @@
 #pragma once
 
 #include "base/clock.h"
-#include "base/strong_id.h"
-#include "engine/backends/backend.h"
+#include "engine/backends/stepper.h"
+#include "engine/backends/token_constraint.h"
 #include "engine/delivery.h"
+#include "engine/embedding/embed_preparation.h"
+#include "engine/generation_id.h"
 #include "engine/preparation.h"
-#include "inference/request.h"
+#include "inference/generate_request.h"
 #include "runtime/mailbox.h"
 
 #include <atomic>
@@ -18,12 +20,10 @@
 
 namespace autoglm::engine {
 
-using GenerationId = StrongId<struct GenerationIdTag>;
-
 /// A request with its prompts tokenized and checked: it fits the context and the slots.
 struct Submission {
   GenerationId id;
-  InferenceRequestPtr request;
+  std::shared_ptr<const GenerateRequest> work;
   SamplingParams sampling;  ///< the request's values, and the model's defaults for the others
   std::vector<Preparation::PromptTokens> prompts;
   std::vector<std::vector<TokenId>> banned;  ///< Preparation::banned
@@ -38,13 +38,21 @@ struct Submission {
   std::uint64_t tenant = 0;  ///< a hash
   std::uint64_t salt = 0;    ///< a hash; only requests with the same salt share prefixes
 };
+/// A request of an embedding model, tokenized and checked.
+struct EmbedSubmission {
+  GenerationId id;
+  EmbedPreparation preparation;
+  std::shared_ptr<Delivery> delivery;
+  MonotonicTime arrived;
+  std::uint8_t priority = 0;
+};
 struct Cancellation {
   GenerationId id;
 };
 struct WakeUp {
   GenerationId id;  ///< its reader has caught up
 };
-using EngineMessage = std::variant<Submission, Cancellation, WakeUp>;
+using EngineMessage = std::variant<Submission, EmbedSubmission, Cancellation, WakeUp>;
 
 /// Shared by the loops and the engine's thread: the way in, and the abort of a step whose only request has
 /// been cancelled. Outlives both sides. Thread-safe.
@@ -55,7 +63,7 @@ struct EngineInbox {
   std::atomic<std::uint64_t> alone{0};        ///< the generation that has the current step to itself; 0: none
   std::atomic<std::uint32_t> outstanding{0};  ///< choices of admitted requests that have not ended
   std::atomic<std::size_t> bytes{0};          ///< of all preparations whose requests have not ended
-  std::atomic<Backend*> backend{nullptr};     ///< set while the worker runs
+  StopFlag stop;                              ///< of the step that runs
 
   void cancel(GenerationId id);
 };

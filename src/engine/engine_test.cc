@@ -77,7 +77,7 @@ TEST(Engine, TextDoesNotDependOnSharingPrefixes) {
     EXPECT_EQ(a[i].texts, b[i].texts);
     EXPECT_EQ(a[i].texts, c[i].texts);
   }
-  EXPECT_LT(sharing.backend->rows(), apart.backend->rows());
+  EXPECT_LT(sharing.stepper->rows(), apart.stepper->rows());
 }
 
 TEST(Engine, ForksChoicesFromOnePrompt) {
@@ -87,7 +87,7 @@ TEST(Engine, ForksChoicesFromOnePrompt) {
   const Outcome all = engine.fixture->run(work);
   ASSERT_FALSE(all.error);
   EXPECT_EQ(all.usage.completion_tokens, 80U);
-  EXPECT_LT(engine.backend->rows(), 42U + 80U);
+  EXPECT_LT(engine.stepper->rows(), 42U + 80U);
   EXPECT_NE(all.texts[0], all.texts[1]);
   EXPECT_EQ(engine.fixture->run(work).texts, all.texts);
   work.n = 1;
@@ -102,8 +102,10 @@ TEST(Engine, StopsWhereItIsTold) {
   const Outcome stopped = engine.fixture->run(work);
   EXPECT_EQ(stopped.texts[0], text.substr(0, text.find(text.substr(10, 3))));
   EXPECT_EQ(stopped.reasons[0], FinishReason::kStop);
+  EXPECT_EQ(stopped.stops[0], text.substr(10, 3));
   const Outcome whole = engine.fixture->run(ask("Hello", 40));
   EXPECT_EQ(whole.reasons[0], FinishReason::kLength);
+  EXPECT_EQ(whole.stops[0], "");
   EXPECT_EQ(whole.usage.completion_tokens, 40U);
 }
 
@@ -118,7 +120,7 @@ TEST(Engine, RefusesWhatCannotFitBeforeAnyWork) {
   const Outcome empty = engine.fixture->run(ask("", 5));
   ASSERT_TRUE(empty.error);
   EXPECT_EQ(empty.error->param, "prompt");
-  EXPECT_EQ(engine.backend->steps(), 0U);
+  EXPECT_EQ(engine.stepper->steps(), 0U);
 }
 
 TEST(Engine, RefusesMoreMessagesThanTheContextHasTokens) {
@@ -156,7 +158,7 @@ TEST(Engine, TellsThoseBeyondTheQueueToComeAgain) {
   FakeEngine engine({.max_sequences = 2}, {.max_waiting = 3});
   engine.fixture->run([](FakeEngine& e) -> Task<void> {
     co_await e.fixture->loaded();
-    e.backend->hold();
+    e.stepper->hold();
     std::vector<std::unique_ptr<EventStream>> open;
     for (int i = 0; i < 5; ++i) open.push_back((co_await e.fixture->open(ask("x", 3))).value());
     const auto refused = co_await e.fixture->open(ask("x", 3));
@@ -164,7 +166,7 @@ TEST(Engine, TellsThoseBeyondTheQueueToComeAgain) {
     EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
     EXPECT_EQ(refused.error().reason, "queue_full");
     EXPECT_TRUE(refused.error().retry_after.has_value());
-    e.backend->release();
+    e.stepper->release();
     for (auto& stream : open) EXPECT_FALSE((co_await EngineFixture::read(std::move(stream), 1)).error);
     EXPECT_TRUE((co_await e.fixture->open(ask("x", 3))).has_value());
   }(engine));
@@ -181,7 +183,7 @@ TEST(Engine, CancelFreesEverything) {
       auto stream = (co_await e.fixture->open(work)).value();
       for (std::uint64_t reads = random.below(3); reads > 0; --reads) co_await stream->next();
     }
-    co_await EngineFixture::eventually([&e] { return e.fixture->idle() && e.backend->cells() == 0; });
+    co_await EngineFixture::eventually([&e] { return e.fixture->idle() && e.stepper->cells() == 0; });
   }(engine));
 }
 
@@ -189,29 +191,29 @@ TEST(Engine, CancelAbortsAStepThatIsItsOwn) {
   FakeEngine engine;
   engine.fixture->run([](FakeEngine& e) -> Task<void> {
     co_await e.fixture->loaded();
-    e.backend->hold();
+    e.stepper->hold();
     auto stream = (co_await e.fixture->open(ask(std::string(200, 'x'), 5))).value();
-    e.backend->wait_until_held();
+    e.stepper->wait_until_held();
     stream.reset();
     // The step is never released: only an abort ends it.
-    co_await EngineFixture::eventually([&e] { return e.backend->steps() == 1 && e.backend->cells() == 0; });
-    e.backend->release();
-    EXPECT_EQ(e.backend->rows(), 0U);
+    co_await EngineFixture::eventually([&e] { return e.stepper->steps() == 1 && e.stepper->cells() == 0; });
+    e.stepper->release();
+    EXPECT_EQ(e.stepper->rows(), 0U);
     EXPECT_FALSE((co_await e.fixture->generate(ask("next", 5))).error);
   }(engine));
 }
 
 TEST(Engine, WhomItsThreadHasNotSeenYetIsPartOfItsLoad) {
   FakeEngine engine;
-  engine.backend->hold();
+  engine.stepper->hold();
   engine.fixture->run([](FakeEngine& e) -> Task<void> {
     co_await e.fixture->loaded();
     const auto first = co_await e.fixture->open(ask("a", 50));
-    e.backend->wait_until_held();
+    e.stepper->wait_until_held();
     const auto second = co_await e.fixture->open(ask("b", 50));
     const LoadReport load = e.fixture->engine().load();
     EXPECT_EQ(load.running + load.waiting, 2U);
-    e.backend->release();
+    e.stepper->release();
   }(engine));
   engine.fixture->run(EngineFixture::eventually([&engine] { return engine.fixture->idle(); }));
 }
@@ -248,9 +250,9 @@ TEST(Engine, AFailingBackendEndsRequestsWithOneErrorAndGoesOn) {
   FakeEngine engine;
   engine.fixture->run([](FakeEngine& e) -> Task<void> {
     co_await e.fixture->loaded();
-    e.backend->fail_steps(2, DecodeStatus::kFailed);  // two failures are retried
+    e.stepper->fail_steps(2, DecodeStatus::kFailed);  // two failures are retried
     EXPECT_FALSE((co_await e.fixture->generate(ask("Hello", 5))).error);
-    e.backend->fail_steps(3, DecodeStatus::kFailed);
+    e.stepper->fail_steps(3, DecodeStatus::kFailed);
     const Outcome failed = co_await e.fixture->generate(ask("Hello", 5));
     EXPECT_TRUE(failed.error);
     EXPECT_EQ(failed.error->reason, "engine_failed");
@@ -309,16 +311,16 @@ TEST(Engine, EndsStreamsWhenItIsDestroyed) {
 struct HeldTokenizing {
   std::latch begun{1};
   std::latch go_on{1};
-  std::atomic<bool> backend_ended{false};
+  std::atomic<bool> vocabulary_ended{false};
 
-  FakeBackend::Options options() {
+  FakeOptions options() {
     return {.on_tokenize =
                 [this, first = std::make_shared<std::atomic<bool>>(true)] {
                   if (!first->exchange(false)) return;
                   begun.count_down();
                   go_on.wait();
                 },
-            .on_end = [this] { backend_ended = true; }};
+            .on_end = [this] { vocabulary_ended = true; }};
   }
 };
 
@@ -334,43 +336,26 @@ TEST(Engine, JobsOnThePoolOutliveIt) {
           if (all) {
             co_await of.fixture->open(ask(std::string(1000, 'a'), 3));
           } else {
-            co_await of.fixture->engine().tokenize({.prompt = TextPrompt{std::string(1000, 'a')}}, {});
+            co_await call(of.fixture->engine(), TokenizeRequest{.prompt = TextPrompt{std::string(1000, 'a')}},
+                          {});
           }
         }(e, generating));
         on.begun.wait();
       }
       e.fixture->end_engine();
-      EXPECT_FALSE(on.backend_ended) << "a job still reads it";
+      EXPECT_FALSE(on.vocabulary_ended) << "a job still reads it";
       on.go_on.count_down();
       e.fixture->end_pool();
       co_return;
     }(engine, held, generates));
     engine.fixture.reset();  // with its loop and everything posted to it
-    EXPECT_TRUE(held.backend_ended);
+    EXPECT_TRUE(held.vocabulary_ended);
   }
-}
-
-TEST(Engine, TextsThatAreOnlyTakenApartHaveABoundToo) {
-  FakeEngine engine;
-  engine.fixture->run([](FakeEngine& e) -> Task<void> {
-    co_await e.fixture->loaded();
-    const std::string most(1 << 20, 'a');
-    const auto tokens = co_await e.fixture->engine().tokenize({.prompt = TextPrompt{most}}, {});
-    EXPECT_TRUE(tokens);
-    const auto refused = co_await e.fixture->engine().tokenize({.prompt = TextPrompt{most + "a"}}, {});
-    EXPECT_FALSE(refused);
-    if (!refused) EXPECT_EQ(refused.error().param, "prompt");
-    const auto text = co_await e.fixture->engine().detokenize(std::vector<TokenId>(1 << 20, 'a'));
-    EXPECT_TRUE(text);
-    const auto too_many = co_await e.fixture->engine().detokenize(std::vector<TokenId>((1 << 20) + 1, 'a'));
-    EXPECT_FALSE(too_many);
-    if (!too_many) EXPECT_EQ(too_many.error().param, "tokens");
-  }(engine));
 }
 
 TEST(Engine, SaysThatItIsLoadingAndWhyItFailed) {
   std::atomic<bool> go{false};
-  EngineFixture fixture({}, [&go](const LoadProgress& progress) -> Result<std::unique_ptr<Backend>> {
+  EngineFixture fixture({}, [&go](const LoadProgress& progress) -> Result<Backend> {
     progress(0.25);
     while (!go.load()) std::this_thread::yield();
     return fail(ErrorCode::kDataLoss, "the file is cut off");

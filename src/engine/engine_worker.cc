@@ -11,18 +11,18 @@
 
 namespace autoglm::engine {
 
-EngineWorker::EngineWorker(Backend& backend, SamplerFactory samplers, const SchedulerLimits& limits,
-                           EngineInbox& inbox, EngineLoad& load, EngineMetrics& metrics)
-    : backend_(backend),
+EngineWorker::EngineWorker(Stepper& stepper, const Vocabulary& vocabulary, SamplerFactory samplers,
+                           const SchedulerLimits& limits, EngineInbox& inbox, EngineLoad& load,
+                           EngineMetrics& metrics)
+    : stepper_(stepper),
+      vocabulary_(vocabulary),
       make_sampler_(std::move(samplers)),
       inbox_(inbox),
       load_(load),
       metrics_(metrics),
-      scheduler_(limits) {
-  inbox_.backend.store(&backend_);
-}
+      scheduler_(limits) {}
 
-EngineWorker::~EngineWorker() { inbox_.backend.store(nullptr); }
+EngineWorker::~EngineWorker() = default;
 
 void EngineWorker::run() {
   bool idle = true;
@@ -80,7 +80,7 @@ void EngineWorker::start(Submission submission) {
   generation.submission = std::move(submission);
   Submission& from = generation.submission;
   generations_.emplace(from.id, std::move(owned));
-  generation.work = &std::get<GenerateRequest>(from.request->work);
+  generation.work = from.work.get();
   const GenerateRequest& work = *generation.work;
   generation.seed = work.sampling.seed ? *work.sampling.seed : thread_random()();
   generation.unfinished = work.choices();
@@ -98,7 +98,10 @@ void EngineWorker::start(Submission submission) {
     Choice& choice = *generation.choices[i];
     if (from.choices[i].finished) {
       outbox_.add(from.delivery,
-                  {.choice = i, .index = choice.text.tokens(), .finish = from.choices[i].finished});
+                  {.choice = i,
+                   .index = choice.text.tokens(),
+                   .finish = from.choices[i].finished,
+                   .stop = choice.text.stop()});
       finish_choice(choice, now);
     } else if (resumed || i % work.n == 0) {
       choice.siblings = resumed ? 1 : work.n;
@@ -121,7 +124,7 @@ void EngineWorker::enqueue(Choice& choice) {
                   // To report logprobs the prompt must be computed: no shared prefix will do, nor one of
                   // another prompt of the same request.
                   .salt = reports_prompt ? ~choice.key.value : submission.salt,
-                  .max_rows = reports_prompt ? backend_.facts().max_sequences : kUnlimitedRows,
+                  .max_rows = reports_prompt ? stepper_.facts().max_sequences : kUnlimitedRows,
                   .arrived = submission.arrived,
                   .deadline = submission.deadline});
 }
@@ -135,7 +138,7 @@ void EngineWorker::cancel(GenerationId id) {
 }
 
 void EngineWorker::apply(const Scheduler::Step& step) {
-  for (const KvOperation& operation : step.operations) backend_.apply(operation);
+  for (const KvOperation& operation : step.operations) stepper_.apply(operation);
   metrics_.preemptions.add(step.preempted.size());
   for (const Scheduler::Admission& admission : step.admitted) {
     Choice& choice = *choices_.at(admission.sequence);
@@ -171,9 +174,9 @@ DecodeStatus EngineWorker::compute(const Scheduler::Step& step) {
            .wants_logits = (slice.completes && i + 1 == slice.count) || is_reported(choice, index)});
     }
   }
-  backend_.abort.store(false, std::memory_order_relaxed);
+  inbox_.stop.clear();
   inbox_.alone.store(shared ? 0 : only->submission.id.value);
-  const DecodeStatus status = backend_.decode(rows_, step.threads);
+  const DecodeStatus status = stepper_.decode(rows_, step.threads, inbox_.stop);
   inbox_.alone.store(0);
   return status;
 }
@@ -193,7 +196,7 @@ void EngineWorker::choose_tokens(const Scheduler::Step& step, MonotonicTime now)
     Choice& choice = *found->second;
     if (choice.generation->work->prompt_logprobs) report_prompt(choice, slice, first_row);
     if (!slice.completes) continue;
-    const std::span<float> logits = backend_.logits(row - 1);
+    const std::span<float> logits = stepper_.logits(row - 1);
     if (!std::exchange(choice.begun, true)) {
       begin_choices(choice, logits, now);
     } else {
@@ -213,23 +216,24 @@ void EngineWorker::report_prompt(Choice& choice, const Scheduler::Slice& slice, 
     // A special token appears in the text as the client wrote it; one that the model adds before every text
     // does not.
     const bool wrote =
-        text != nullptr && text->parse_special && (choice.reported > 0 || !backend_.facts().adds_bos);
-    if (logprob.chosen.bytes.empty() && wrote) logprob.chosen.bytes = backend_.written(logprob.chosen.token);
+        text != nullptr && text->parse_special && (choice.reported > 0 || !vocabulary_.facts().adds_bos);
+    if (logprob.chosen.bytes.empty() && wrote)
+      logprob.chosen.bytes = vocabulary_.written(logprob.chosen.token);
     const std::size_t begin = std::exchange(offset, offset + logprob.chosen.bytes.size());
     logprob.offset = begin - std::min(begin, unwritten);
     event.prompt_logprobs.push_back(std::move(logprob));
     ++choice.reported;
   };
   if (choice.reported == 0) {  // the first token has no logprob, and it may be the only token
-    const std::string_view bytes = backend_.piece(choice.tokens[0]);
+    const std::string_view bytes = vocabulary_.piece(choice.tokens[0]);
     add({.chosen = {.token = choice.tokens[0], .logprob = std::nan(""), .bytes = std::string(bytes)},
          .top = {}});
   }
   for (std::uint32_t i = 0; i < slice.count; ++i) {
     const std::uint32_t index = slice.first + i;
     if (!is_reported(choice, index)) continue;
-    const Logprobs logprobs(backend_.logits(first_row + i), *work.prompt_logprobs);
-    add(logprobs.of(choice.tokens[index + 1], backend_));
+    const Logprobs logprobs(stepper_.logits(first_row + i), *work.prompt_logprobs);
+    add(logprobs.of(choice.tokens[index + 1], vocabulary_));
   }
   if (!event.prompt_logprobs.empty()) outbox_.add(choice.generation->submission.delivery, std::move(event));
 }
@@ -277,7 +281,7 @@ void EngineWorker::add_token(Choice& choice, std::span<float> logits, MonotonicT
   if (generation.work->top_logprobs) logprobs.emplace(logits, *generation.work->top_logprobs);
   const std::uint32_t index = choice.text.tokens();
   if (index < stop.min_tokens) {
-    for (const TokenId end : backend_.end_tokens()) logits[static_cast<std::size_t>(end)] = -INFINITY;
+    for (const TokenId end : vocabulary_.end_tokens()) logits[static_cast<std::size_t>(end)] = -INFINITY;
     for (const TokenId end : stop.stop_tokens) logits[static_cast<std::size_t>(end)] = -INFINITY;
   }
   const std::optional<TokenId> chosen = choice.sampler->sample(logits, index);
@@ -288,7 +292,7 @@ void EngineWorker::add_token(Choice& choice, std::span<float> logits, MonotonicT
   event.index = index;
   event.tokens = {token};
   if (logprobs) {
-    event.logprobs.push_back(logprobs->of(token, backend_));
+    event.logprobs.push_back(logprobs->of(token, vocabulary_));
     event.logprobs.back().offset = choice.text.offset();
   }
   if (choice.last_token != MonotonicTime{})
@@ -299,6 +303,7 @@ void EngineWorker::add_token(Choice& choice, std::span<float> logits, MonotonicT
 
   event.finish = choice.text.add(token, event.text);
   const std::optional<FinishReason> finish = event.finish;
+  if (finish) event.stop = choice.text.stop();
   outbox_.add(generation.submission.delivery, std::move(event));
   if (finish) {
     (finish == FinishReason::kStop ? metrics_.stopped : metrics_.length).add();

@@ -1,10 +1,12 @@
 #pragma once
 
-#include "engine/backends/backend.h"
+#include "engine/backends/stepper.h"
+#include "engine/backends/vocabulary.h"
 #include "engine/engine_inbox.h"
 #include "engine/engine_load.h"
 #include "engine/engine_metrics.h"
 #include "engine/scheduler/scheduler.h"
+#include "engine/token_sampler.h"
 
 #include <map>
 #include <memory>
@@ -13,12 +15,12 @@
 
 namespace autoglm::engine {
 
-/// The engine's thread: takes messages, plans a step, lets the backend compute it, chooses tokens, sends them
+/// The engine's thread: takes messages, plans a step, lets the stepper compute it, chooses tokens, sends them
 /// off. Created, run and destroyed on that thread.
 class EngineWorker {
  public:
-  EngineWorker(Backend& backend, SamplerFactory samplers, const SchedulerLimits& limits, EngineInbox& inbox,
-               EngineLoad& load, EngineMetrics& metrics);
+  EngineWorker(Stepper& stepper, const Vocabulary& vocabulary, SamplerFactory samplers,
+               const SchedulerLimits& limits, EngineInbox& inbox, EngineLoad& load, EngineMetrics& metrics);
   ~EngineWorker();
 
   /// Runs until the mailbox is closed; requests still running then end with an error.
@@ -51,7 +53,8 @@ class EngineWorker {
   void fail_all(const Error& error);
   void publish_load();
 
-  Backend& backend_;
+  Stepper& stepper_;
+  const Vocabulary& vocabulary_;
   SamplerFactory make_sampler_;
   EngineInbox& inbox_;
   EngineLoad& load_;

@@ -34,7 +34,7 @@ bool EngineWorker::equip(Choice& choice) {
     choice.sampler = make_sampler_({.params = generation.submission.sampling,
                                     .seed = generation.seed,
                                     .choice = choice.number,
-                                    .vocabulary_size = backend_.facts().vocabulary_size,
+                                    .vocabulary_size = vocabulary_.facts().size,
                                     .logit_bias = generation.work->sampling.logit_bias,
                                     .allowed = generation.work->sampling.allowed_tokens,
                                     .banned = generation.submission.banned,

@@ -265,7 +265,7 @@ TEST(Engine, CountsWhatARequestMultipliesBeforeItIsMade) {
 TEST(Engine, WhatAllRequestsHoldHasABoundToo) {
   constexpr std::size_t kLarge = std::size_t{100} << 20U;
   FakeEngine engine({.constraint_bytes = kLarge});
-  engine.backend->hold();
+  engine.stepper->hold();
   engine.fixture->run([](FakeEngine& e) -> Task<void> {
     co_await e.fixture->loaded();
     GenerateRequest work = ask("Hello", 3);
@@ -276,7 +276,7 @@ TEST(Engine, WhatAllRequestsHoldHasABoundToo) {
     EXPECT_FALSE(refused);
     if (!refused) EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
     if (!refused) EXPECT_TRUE(refused.error().retry_after);
-    e.backend->release();
+    e.stepper->release();
     streams.clear();
     while (!(co_await e.fixture->open(work))) co_await yield_to_loop();  // their memory is given back
   }(engine));

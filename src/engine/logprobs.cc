@@ -24,11 +24,11 @@ Logprobs::Logprobs(std::span<const float> logits, std::uint32_t top) : logits_(l
   top_.assign(order.begin(), end);
 }
 
-GeneratedLogprob Logprobs::of(TokenId token, const Backend& backend) const {
+GeneratedLogprob Logprobs::of(TokenId token, const Vocabulary& vocabulary) const {
   const auto entry = [&](TokenId id) {
     return TokenLogprob{.token = id,
                         .logprob = static_cast<double>(logits_[static_cast<std::size_t>(id)]) - normalizer_,
-                        .bytes = std::string(backend.piece(id))};
+                        .bytes = std::string(vocabulary.piece(id))};
   };
   GeneratedLogprob out{.chosen = entry(token), .top = {}};
   const float chosen = logits_[static_cast<std::size_t>(token)];

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/backends/backend.h"
+#include "engine/backends/vocabulary.h"
 #include "inference/events.h"
 
 #include <cstdint>
@@ -16,8 +16,8 @@ class Logprobs {
   /// Keeps the `top` likeliest tokens, at most 20, and copies what it needs.
   Logprobs(std::span<const float> logits, std::uint32_t top);
 
-  /// The report about a chosen token; `backend` supplies its bytes.
-  GeneratedLogprob of(TokenId token, const Backend& backend) const;
+  /// The report about a chosen token; `vocabulary` supplies its bytes.
+  GeneratedLogprob of(TokenId token, const Vocabulary& vocabulary) const;
 
  private:
   std::vector<float> logits_;

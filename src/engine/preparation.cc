@@ -29,24 +29,25 @@ struct Terms {
   std::vector<std::string> stop;
 };
 
-Result<void> check_tokens(const Backend& backend, const std::string& field, std::span<const TokenId> tokens) {
-  const std::uint32_t vocabulary = backend.facts().vocabulary_size;
+Result<void> check_tokens(const Vocabulary& vocabulary, const std::string& field,
+                          std::span<const TokenId> tokens) {
+  const std::uint32_t size = vocabulary.facts().size;
   for (const TokenId token : tokens) {
-    if (token >= 0 && static_cast<std::uint32_t>(token) < vocabulary) continue;
+    if (token >= 0 && static_cast<std::uint32_t>(token) < size) continue;
     return fail(invalid_field(field, fmt::format("{} has the token {}, but this model's tokens are 0 to {}",
-                                                 field, token, vocabulary - 1)));
+                                                 field, token, size - 1)));
   }
   return {};
 }
 
-Result<void> check_fields(const Backend& backend, const GenerateRequest& work) {
-  const BackendFacts& facts = backend.facts();
+Result<void> check_fields(const ModelView& model, const GenerateRequest& work) {
+  const Vocabulary& vocabulary = *model.vocabulary;
   if (work.refusal) return fail(*work.refusal);
-  if (work.n > facts.max_sequences) {
+  if (work.n > model.max_sequences) {
     return fail(invalid_field(
         "n",
         fmt::format("n, or best_of, must be at most {}, the sequences this server runs at a time, got {}",
-                    facts.max_sequences, work.n)));
+                    model.max_sequences, work.n)));
   }
   if (work.stop.stop_tokens.size() > kMostStopTokens) {
     return fail(invalid_field("stop_token_ids", fmt::format("stop_token_ids takes at most {} tokens, got {}",
@@ -58,13 +59,14 @@ Result<void> check_fields(const Backend& backend, const GenerateRequest& work) {
     return fail(invalid_field("stop", fmt::format("stop takes strings of at most {} bytes together, got {}",
                                                   kMostStopBytes, stop_bytes)));
   }
-  if (auto checked = check_tokens(backend, "stop_token_ids", work.stop.stop_tokens); !checked) return checked;
+  if (auto checked = check_tokens(vocabulary, "stop_token_ids", work.stop.stop_tokens); !checked)
+    return checked;
   std::vector<TokenId> biased;
   for (const auto& [token, bias] : work.sampling.logit_bias) biased.push_back(token);
-  if (auto checked = check_tokens(backend, "logit_bias", biased); !checked) return checked;
-  if (auto checked = check_tokens(backend, "allowed_token_ids", work.sampling.allowed_tokens); !checked)
+  if (auto checked = check_tokens(vocabulary, "logit_bias", biased); !checked) return checked;
+  if (auto checked = check_tokens(vocabulary, "allowed_token_ids", work.sampling.allowed_tokens); !checked)
     return checked;
-  if (work.sampling.allowed_tokens.size() > facts.vocabulary_size)  // they are checked before every token
+  if (work.sampling.allowed_tokens.size() > vocabulary.facts().size)  // they are checked before every token
     return fail(invalid_field("allowed_token_ids", "allowed_token_ids names a token more than once"));
   if (!work.resume.empty() && work.resume.size() != work.choices()) {
     return fail(invalid_field("resume.token_ids",
@@ -82,9 +84,8 @@ Error too_long_for(std::uint32_t context, std::string field, std::string_view wh
       "context_length_exceeded");
 }
 
-Result<void> check_length(const Backend& backend, const GenerateRequest& work, std::size_t tokens) {
+Result<void> check_length(std::uint32_t context, const GenerateRequest& work, std::size_t tokens) {
   if (tokens == 0) return fail(invalid_field("prompt", "prompt is empty: there is nothing to continue"));
-  const std::uint32_t context = backend.facts().context_length;
   const std::uint32_t answer = work.stop.max_tokens.value_or(1);
   if (tokens + answer <= context) return {};
   const bool is_chat = std::holds_alternative<ChatPrompt>(work.prompts.front());
@@ -100,21 +101,21 @@ Result<void> check_length(const Backend& backend, const GenerateRequest& work, s
 }
 
 /// Refuses a text that must be too long before megabytes of it are tokenized.
-Result<void> check_bytes(const Backend& backend, std::size_t bytes) {
-  const BackendFacts& facts = backend.facts();
-  const std::uint64_t most = std::uint64_t{facts.context_length} * facts.longest_token;
-  if (facts.longest_token == 0 || bytes <= most) return {};
+Result<void> check_bytes(const ModelView& model, std::size_t bytes) {
+  const std::uint32_t longest_token = model.vocabulary->facts().longest_token;
+  const std::uint64_t most = std::uint64_t{model.context_length} * longest_token;
+  if (longest_token == 0 || bytes <= most) return {};
   return fail(too_long_for(
-      facts.context_length, "prompt",
+      model.context_length, "prompt",
       fmt::format("your prompt's {} bytes are {} tokens or more. Please reduce the length of the prompt",
-                  bytes, bytes / facts.longest_token)));
+                  bytes, bytes / longest_token)));
 }
 
 /// A template takes 60 us for each message, and a message is at least one token.
-Result<void> check_messages(const Backend& backend, std::span<const ChatMessage> messages) {
-  if (messages.size() <= backend.facts().context_length) return {};
+Result<void> check_messages(std::uint32_t context, std::span<const ChatMessage> messages) {
+  if (messages.size() <= context) return {};
   return fail(too_long_for(
-      backend.facts().context_length, "messages",
+      context, "messages",
       fmt::format("your {} messages are more tokens than that. Please reduce the length of the messages",
                   messages.size())));
 }
@@ -137,94 +138,75 @@ std::size_t bytes_of(const Prompt& prompt) {
   return bytes;
 }
 
-std::string text_of(const Backend& backend, const Prompt& prompt, std::span<const TokenId> tokens) {
+std::string text_of(const Vocabulary& vocabulary, const Prompt& prompt, std::span<const TokenId> tokens) {
   if (const auto* text = std::get_if<TextPrompt>(&prompt)) return text->text;
   std::string bytes;
-  for (const TokenId token : tokens) bytes += backend.piece(token);
+  for (const TokenId token : tokens) bytes += vocabulary.piece(token);
   std::string text;
   append_valid_utf8(text, bytes);
   return text;
 }
 
 /// A text that will be truncated may be longer than the context.
-Result<void> check_size(const Backend& backend, const GenerateRequest& work, const Prompt& prompt,
+Result<void> check_size(const ModelView& model, const GenerateRequest& work, const Prompt& prompt,
                         std::size_t bytes) {
-  return work.truncation ? check_text(prompt) : check_bytes(backend, bytes);
+  return work.truncation ? check_text(prompt) : check_bytes(model, bytes);
 }
 
 /// SentencePiece puts a space before a text; only the first token contains it, the text does not.
-std::size_t unwritten_of(const Backend& backend, const std::string& text, std::span<const TokenId> tokens) {
+std::size_t unwritten_of(const Vocabulary& vocabulary, const std::string& text,
+                         std::span<const TokenId> tokens) {
   std::size_t bytes = 0;
   bool begins_with_space = false;
   for (const TokenId token : tokens) {
-    const std::string_view piece = backend.piece(token);
+    const std::string_view piece = vocabulary.piece(token);
     if (bytes == 0) begins_with_space = piece.starts_with(' ');
     bytes += piece.size();
   }
   return begins_with_space && bytes == text.size() + 1 ? 1 : 0;
 }
 
-/// Text from the template may hold control tokens, text from the conversation may not.
-Result<std::vector<TokenId>> tokens_of(const Backend& backend, const RenderedChat& chat, bool add_special) {
-  const std::string_view text = chat.text;
-  if (chat.plain.empty()) return backend.tokenize(text, add_special, true);
-  std::vector<TokenId> tokens;
-  std::size_t read = 0;
-  const auto read_to = [&](std::size_t end, bool parse_special) -> Result<void> {
-    if (read == end) return {};
-    const auto more =
-        backend.tokenize(text.substr(read, end - read), add_special && read == 0, parse_special);
-    if (!more) return fail(more.error());
-    tokens.insert(tokens.end(), more->begin(), more->end());
-    read = end;
-    return {};
-  };
-  for (const auto& [begin, end] : chat.plain) {
-    if (auto done = read_to(begin, true); !done) return fail(done.error());
-    if (auto done = read_to(end, false); !done) return fail(done.error());
-  }
-  if (auto done = read_to(text.size(), true); !done) return fail(done.error());
-  return tokens;
-}
-
-Result<Preparation::PromptTokens> prepare_prompt(const Backend& backend, const GenerateRequest& work,
+Result<Preparation::PromptTokens> prepare_prompt(const ModelView& model, const GenerateRequest& work,
                                                  const Prompt& prompt, Terms& terms) {
   Preparation::PromptTokens prepared;
   Result<std::vector<TokenId>> tokens;
   if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) {
-    if (auto checked = check_messages(backend, chat->messages); !checked) return fail(checked.error());
-    if (auto checked = check_size(backend, work, prompt, bytes_of(chat->messages)); !checked)
+    if (auto checked = check_messages(model.context_length, chat->messages); !checked)
       return fail(checked.error());
-    auto rendered = backend.render_chat(*chat, work.format);
+    if (auto checked = check_size(model, work, prompt, bytes_of(chat->messages)); !checked)
+      return fail(checked.error());
+    auto rendered = model.render(*chat, work.format);
     if (!rendered) return fail(rendered.error());
-    if (auto checked = check_size(backend, work, prompt, rendered->text.size()); !checked)
+    if (auto checked = check_size(model, work, prompt, rendered->text.size()); !checked)
       return fail(checked.error());
     // A template writes BOS itself if its model wants one; a second BOS would change the answer.
-    tokens = tokens_of(backend, *rendered, work.add_special.value_or(false));
+    tokens = chat_tokens(*model.vocabulary, *rendered, work.add_special.value_or(false));
     terms = {.constraint = std::move(rendered->constraint),
              .make_parser = std::move(rendered->make_parser),
              .stop = std::move(rendered->stop)};
   } else {
     if (std::holds_alternative<TextPrompt>(prompt)) {
-      if (auto checked = check_size(backend, work, prompt, bytes_of(prompt)); !checked)
+      if (auto checked = check_size(model, work, prompt, bytes_of(prompt)); !checked)
         return fail(checked.error());
     }
-    tokens = tokens_of(backend, prompt, work.add_special.value_or(true));
+    tokens = tokens_of(model, prompt, work.add_special.value_or(true));
   }
   if (!tokens) return fail(tokens.error());
-  const bool cut = truncate_prompt(backend, work, *tokens);
-  if (auto checked = check_length(backend, work, tokens->size()); !checked) return fail(checked.error());
+  const bool cut = truncate_prompt(model.context_length, work, *tokens);
+  if (auto checked = check_length(model.context_length, work, tokens->size()); !checked)
+    return fail(checked.error());
   if (work.echo) {
-    prepared.echo = text_of(backend, cut ? Prompt(TokenPrompt()) : prompt, *tokens);
-    prepared.unwritten = unwritten_of(backend, prepared.echo, *tokens);
+    prepared.echo = text_of(*model.vocabulary, cut ? Prompt(TokenPrompt()) : prompt, *tokens);
+    prepared.unwritten = unwritten_of(*model.vocabulary, prepared.echo, *tokens);
   }
   prepared.tokens = std::move(*tokens);
   return prepared;
 }
 
 /// Brings a choice to the state after `tokens`, as if they had just been chosen; returns its text so far.
-Result<std::string> replay(const Backend& backend, std::span<const TokenId> tokens, ChoiceStart& choice) {
-  if (auto checked = check_tokens(backend, "resume.token_ids", tokens); !checked)
+Result<std::string> replay(const Vocabulary& vocabulary, std::span<const TokenId> tokens,
+                           ChoiceStart& choice) {
+  if (auto checked = check_tokens(vocabulary, "resume.token_ids", tokens); !checked)
     return fail(checked.error());
   std::string text;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
@@ -249,7 +231,7 @@ Result<std::string> replay(const Backend& backend, std::span<const TokenId> toke
 
 /// The memory of a request until it has ended, computed before it is used: its prompts once, and for each
 /// choice that runs at the same time a copy and a constraint. Resumed choices have these from the beginning.
-Result<std::size_t> bytes_of(const Backend& backend, const GenerateRequest& work, const Preparation& prepared,
+Result<std::size_t> bytes_of(const ModelView& model, const GenerateRequest& work, const Preparation& prepared,
                              const Terms& terms) {
   std::size_t prompts = 0;
   std::size_t longest = 0;
@@ -261,7 +243,7 @@ Result<std::size_t> bytes_of(const Backend& backend, const GenerateRequest& work
   std::size_t resumed = 0;
   for (const auto& tokens : work.resume) resumed += tokens.size() * sizeof(TokenId);
   const std::size_t at_a_time =
-      work.resume.empty() ? std::min(work.choices(), backend.facts().max_sequences) : work.choices();
+      work.resume.empty() ? std::min(work.choices(), model.max_sequences) : work.choices();
   const std::size_t constraint = terms.constraint ? terms.constraint->bytes() : 0;
   // A prompt's first choice holds its copy while it waits, too.
   const std::size_t bytes =
@@ -276,26 +258,25 @@ Result<std::size_t> bytes_of(const Backend& backend, const GenerateRequest& work
           bytes >> 20U, kMostPreparedBytes >> 20U)));
 }
 
-Result<void> make_choices(const Backend& backend, const GenerateRequest& work, Terms terms,
+Result<void> make_choices(const ModelView& model, const GenerateRequest& work, Terms terms,
                           Preparation& prepared) {
   const auto stop = std::make_shared<const std::vector<std::string>>(std::move(terms.stop));
   for (std::uint32_t i = 0; i < work.choices(); ++i) {
     const Preparation::PromptTokens& prompt = prepared.prompts[i / work.n];
-    const std::uint32_t room =
-        backend.facts().context_length - static_cast<std::uint32_t>(prompt.tokens.size());
-    ChoiceStart choice{
-        .tokens = {},
-        .text = AnswerText(backend, {.stop = &work.stop,
-                                     .strings = stop,
-                                     .max_tokens = std::min(work.stop.max_tokens.value_or(room), room),
-                                     .constrained = terms.constraint != nullptr,
-                                     .offset = prompt.echo.size()}),
-        .constraint = nullptr,
-        .finished = std::nullopt};
+    const std::uint32_t room = model.context_length - static_cast<std::uint32_t>(prompt.tokens.size());
+    ChoiceStart choice{.tokens = {},
+                       .text = AnswerText(*model.vocabulary,
+                                          {.stop = &work.stop,
+                                           .strings = stop,
+                                           .max_tokens = std::min(work.stop.max_tokens.value_or(room), room),
+                                           .constrained = terms.constraint != nullptr,
+                                           .offset = prompt.echo.size()}),
+                       .constraint = nullptr,
+                       .finished = std::nullopt};
     if (terms.make_parser) prepared.parsers.push_back(terms.make_parser());
     if (!work.resume.empty()) {
       if (terms.constraint) choice.constraint = terms.constraint->clone();
-      const auto text = replay(backend, work.resume[i], choice);
+      const auto text = replay(*model.vocabulary, work.resume[i], choice);
       if (!text) return fail(text.error());
       // This text has been sent already.
       TokenEvent sent{.text = *text};
@@ -309,19 +290,21 @@ Result<void> make_choices(const Backend& backend, const GenerateRequest& work, T
 
 }  // namespace
 
-Result<std::vector<TokenId>> tokens_of(const Backend& backend, const Prompt& prompt, bool add_special) {
+Result<std::vector<TokenId>> tokens_of(const ModelView& model, const Prompt& prompt, bool add_special) {
   if (const auto* text = std::get_if<TextPrompt>(&prompt)) {
-    if (!text->suffix.empty()) return infill_tokens(backend, *text, add_special);
-    return backend.tokenize(text->text, add_special, text->parse_special);
+    if (!text->suffix.empty()) return infill_tokens(*model.vocabulary, *text, add_special);
+    return model.vocabulary->tokenize(text->text, add_special, text->parse_special);
   }
   if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) {
-    if (auto checked = check_messages(backend, chat->messages); !checked) return fail(checked.error());
-    const auto rendered = backend.render_chat(*chat, {});
+    if (auto checked = check_messages(model.context_length, chat->messages); !checked)
+      return fail(checked.error());
+    const auto rendered = model.render(*chat, {});
     if (!rendered) return fail(rendered.error());
-    return tokens_of(backend, *rendered, add_special);
+    return chat_tokens(*model.vocabulary, *rendered, add_special);
   }
   const auto& tokens = std::get<TokenPrompt>(prompt).tokens;
-  if (auto checked = check_tokens(backend, "prompt", tokens); !checked) return fail(checked.error());
+  if (auto checked = check_tokens(*model.vocabulary, "prompt", tokens); !checked)
+    return fail(checked.error());
   return tokens;
 }
 
@@ -330,6 +313,11 @@ PreparationTime time_of(const Prompt& prompt) {
   if (bytes > kLongTextBytes) return PreparationTime::kLong;
   const bool is_chat = std::holds_alternative<ChatPrompt>(prompt);
   return is_chat || bytes > kQuickTextBytes ? PreparationTime::kShort : PreparationTime::kNone;
+}
+
+PreparationTime time_of_text(std::size_t bytes) {
+  if (bytes > kLongTextBytes) return PreparationTime::kLong;
+  return bytes > kQuickTextBytes ? PreparationTime::kShort : PreparationTime::kNone;
 }
 
 PreparationTime time_of(const GenerateRequest& work) {
@@ -354,32 +342,32 @@ Result<void> check_text(const Prompt& prompt) {
                   kMostTextBytes, bytes)));
 }
 
-Result<Preparation> prepare(std::shared_ptr<const Backend> owned, const GenerateRequest& work) {
-  const Backend& backend = *owned;
-  if (auto checked = check_fields(backend, work); !checked) return fail(checked.error());
-  Preparation prepared{.backend = std::move(owned)};
+Result<Preparation> prepare(std::shared_ptr<const ModelView> owned, const GenerateRequest& work) {
+  const ModelView& model = *owned;
+  if (auto checked = check_fields(model, work); !checked) return fail(checked.error());
+  Preparation prepared{.model = std::move(owned)};
   Terms terms;
   for (const Prompt& prompt : work.prompts) {
-    auto tokens = prepare_prompt(backend, work, prompt, terms);
+    auto tokens = prepare_prompt(model, work, prompt, terms);
     if (!tokens) return fail(tokens.error());
     prepared.prompts.push_back(std::move(*tokens));
   }
   if (!std::holds_alternative<ChatPrompt>(work.prompts.front()) &&
       work.format.kind != OutputFormat::Kind::kText) {
-    auto constraint = backend.make_constraint(work.format);
+    auto constraint = model.constrain(work.format);
     if (!constraint) return fail(constraint.error());
     terms.constraint = std::move(*constraint);
   }
-  auto bytes = bytes_of(backend, work, prepared, terms);
+  auto bytes = bytes_of(model, work, prepared, terms);
   if (!bytes) return fail(bytes.error());
   prepared.bytes = *bytes;
-  if (auto banned = bad_tokens_of(backend, work)) {
+  if (auto banned = bad_tokens_of(*model.vocabulary, work)) {
     prepared.banned = std::move(*banned);
   } else {
     return fail(banned.error());
   }
   terms.stop.insert(terms.stop.begin(), work.stop.stop.begin(), work.stop.stop.end());
-  if (auto made = make_choices(backend, work, std::move(terms), prepared); !made) return fail(made.error());
+  if (auto made = make_choices(model, work, std::move(terms), prepared); !made) return fail(made.error());
   prepared.landmarks = prefix_landmarks(prefix_digests(work));
   return prepared;
 }

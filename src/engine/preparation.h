@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "engine/backends/backend.h"
+#include "engine/model_view.h"
 #include "engine/text/answer_text.h"
 #include "inference/request.h"
 
@@ -24,7 +24,7 @@ struct ChoiceStart {
 
 /// A request that is ready to be computed.
 struct Preparation {
-  std::shared_ptr<const Backend> backend;  ///< the rest refers to it
+  std::shared_ptr<const ModelView> model;  ///< the rest refers to it
   struct PromptTokens {
     std::vector<TokenId> tokens;
     std::string echo;           ///< the text with which its answers begin
@@ -46,18 +46,20 @@ constexpr std::size_t kMostPreparedBytes = std::size_t{256} << 20U;
 /// Tokenizes, applies templates and grammars, replays resumed choices, and checks that the request fits the
 /// context and `kMostPreparedBytes`; the memory is checked before it is used. May take milliseconds;
 /// thread-safe. `work` must outlive the result. Errors: kInvalidArgument with the field.
-Result<Preparation> prepare(std::shared_ptr<const Backend> backend, const GenerateRequest& work);
+Result<Preparation> prepare(std::shared_ptr<const ModelView> model, const GenerateRequest& work);
 
 /// The time that `prepare` takes, estimated from its input: too little to be worth another thread, or so much
 /// that other requests should not wait for it.
 enum class PreparationTime : std::uint8_t { kNone, kShort, kLong };
 PreparationTime time_of(const GenerateRequest& work);
 PreparationTime time_of(const Prompt& prompt);
+/// The same of so many bytes of text.
+PreparationTime time_of_text(std::size_t bytes);
 
 /// Checks that a text is short enough to be tokenized by itself, when there is no context that it must fit.
 Result<void> check_text(const Prompt& prompt);
 
 /// The prompt's tokens, without the rest of a preparation.
-Result<std::vector<TokenId>> tokens_of(const Backend& backend, const Prompt& prompt, bool add_special);
+Result<std::vector<TokenId>> tokens_of(const ModelView& model, const Prompt& prompt, bool add_special);
 
 }  // namespace autoglm::engine

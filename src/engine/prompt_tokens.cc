@@ -16,22 +16,22 @@ constexpr std::size_t kMostBadWordBytes = std::size_t{16} << 10U;
 
 }  // namespace
 
-Result<std::vector<TokenId>> infill_tokens(const Backend& backend, const TextPrompt& prompt,
+Result<std::vector<TokenId>> infill_tokens(const Vocabulary& vocabulary, const TextPrompt& prompt,
                                            bool add_special) {
-  const BackendFacts& facts = backend.facts();
+  const VocabularyFacts& facts = vocabulary.facts();
   if (!facts.infill) {
     return fail(invalid_field(
         "suffix", "suffix is for models with tokens for filling in the middle, and this one has none",
         "unsupported_parameter"));
   }
   // Programs are full of text that looks like special tokens, so it stays text.
-  const auto before = backend.tokenize(prompt.text, false, false);
+  const auto before = vocabulary.tokenize(prompt.text, false, false);
   if (!before) return fail(before.error());
-  const auto behind = backend.tokenize(prompt.suffix, false, false);
+  const auto behind = vocabulary.tokenize(prompt.suffix, false, false);
   if (!behind) return fail(behind.error());
   std::vector<TokenId> tokens;
   if (add_special && facts.adds_bos) {
-    const auto nothing = backend.tokenize("", true, false);
+    const auto nothing = vocabulary.tokenize("", true, false);
     if (!nothing) return fail(nothing.error());
     if (!nothing->empty()) tokens.push_back(nothing->front());
   }
@@ -43,9 +43,33 @@ Result<std::vector<TokenId>> infill_tokens(const Backend& backend, const TextPro
   return tokens;
 }
 
-bool truncate_prompt(const Backend& backend, const GenerateRequest& work, std::vector<TokenId>& tokens) {
+Result<std::vector<TokenId>> chat_tokens(const Vocabulary& vocabulary, const RenderedChat& chat,
+                                         bool add_special) {
+  const std::string_view text = chat.text;
+  if (chat.plain.empty()) return vocabulary.tokenize(text, add_special, true);
+  std::vector<TokenId> tokens;
+  std::size_t read = 0;
+  const auto read_to = [&](std::size_t end, bool parse_special) -> Result<void> {
+    if (read == end) return {};
+    const auto more =
+        vocabulary.tokenize(text.substr(read, end - read), add_special && read == 0, parse_special);
+    if (!more) return fail(more.error());
+    tokens.insert(tokens.end(), more->begin(), more->end());
+    read = end;
+    return {};
+  };
+  for (const auto& [begin, end] : chat.plain) {
+    if (auto done = read_to(begin, true); !done) return fail(done.error());
+    if (auto done = read_to(end, false); !done) return fail(done.error());
+  }
+  if (auto done = read_to(text.size(), true); !done) return fail(done.error());
+  return tokens;
+}
+
+bool truncate_prompt(std::uint32_t context_length, const GenerateRequest& work,
+                     std::vector<TokenId>& tokens) {
   if (!work.truncation) return false;
-  const std::int64_t left = std::int64_t{backend.facts().context_length} - work.stop.max_tokens.value_or(1);
+  const std::int64_t left = std::int64_t{context_length} - work.stop.max_tokens.value_or(1);
   const std::int64_t wanted = work.truncation->tokens < 0 ? left : work.truncation->tokens;
   const auto kept = static_cast<std::size_t>(std::max<std::int64_t>(wanted, 0));
   if (tokens.size() <= kept) return false;
@@ -57,7 +81,8 @@ bool truncate_prompt(const Backend& backend, const GenerateRequest& work, std::v
   return true;
 }
 
-Result<std::vector<std::vector<TokenId>>> bad_tokens_of(const Backend& backend, const GenerateRequest& work) {
+Result<std::vector<std::vector<TokenId>>> bad_tokens_of(const Vocabulary& vocabulary,
+                                                        const GenerateRequest& work) {
   std::size_t bytes = 0;
   for (const std::string& word : work.bad_words) bytes += word.size();
   if (work.bad_words.size() > kMostBadWords || bytes > kMostBadWordBytes) {
@@ -69,7 +94,7 @@ Result<std::vector<std::vector<TokenId>>> bad_tokens_of(const Backend& backend, 
   for (const std::string& word : work.bad_words) {
     const std::size_t begin = std::min(word.find_first_not_of(' '), word.size());
     for (const char* before : {"", " "}) {
-      auto tokens = backend.tokenize(before + word.substr(begin), false, false);
+      auto tokens = vocabulary.tokenize(before + word.substr(begin), false, false);
       if (!tokens) return fail(tokens.error());
       if (!tokens->empty() && std::ranges::find(banned, *tokens) == banned.end())
         banned.push_back(std::move(*tokens));

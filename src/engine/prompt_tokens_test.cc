@@ -126,7 +126,7 @@ TEST(Engine, OnlyAllowedTokensAreChosen) {
   EXPECT_EQ(text.find_first_not_of("xy"), std::string::npos) << text;
   work.sampling.allowed_tokens = {'x', 99999};
   EXPECT_EQ(param_of(fake.fixture->run(work)), "allowed_token_ids");
-  work.sampling.allowed_tokens.assign(FakeBackend::kVocabulary + 1, 'x');
+  work.sampling.allowed_tokens.assign(FakeVocabulary::kSize + 1, 'x');
   EXPECT_EQ(param_of(fake.fixture->run(work)), "allowed_token_ids") << "one of them twice";
   // A format that allows none of them is a dead end, and no other token.
   work.sampling.allowed_tokens = {'x'};
@@ -169,14 +169,27 @@ TEST(Engine, WhatTheCodecRefusedIsRefusedHere) {
   EXPECT_EQ(param_of(fake.fixture->run(work)), "mirostat");
 }
 
+TEST(Engine, AModelWithoutAChatFormatTakesPromptsAndSaysSo) {
+  FakeEngine fake({.chats = false});
+  EXPECT_EQ(param_of(fake.fixture->run(behind(TextPrompt{"Hello"}))), "none");
+  EXPECT_EQ(
+      param_of(fake.fixture->run(behind(ChatPrompt{.messages = {{.role = "user", .content = "Hello"}}}))),
+      "messages");
+  GenerateRequest work = behind(TextPrompt{"Hello"});
+  work.format = {OutputFormat::Kind::kGrammar, "abc"};
+  EXPECT_EQ(param_of(fake.fixture->run(work)), "grammar");
+  EXPECT_FALSE(fake.fixture->engine().card().has_chat_template);
+}
+
 TEST(PromptTokens, TokenizeTellsTheTextsOfTokens) {
   FakeEngine fake;
   const auto result = fake.fixture->get([](EngineFixture& fixture) -> Task<Result<TokenizeResult>> {
     co_await fixture.loaded();
-    co_return co_await fixture.engine().tokenize({.prompt = TextPrompt{"a<|end|>"}, .with_texts = true}, {});
+    co_return co_await call(fixture.engine(),
+                            TokenizeRequest{.prompt = TextPrompt{"a<|end|>"}, .with_texts = true}, {});
   }(*fake.fixture));
   ASSERT_TRUE(result) << result.error().message;
-  EXPECT_EQ(result->tokens, (std::vector<TokenId>{'a', FakeBackend::kEnd}));
+  EXPECT_EQ(result->tokens, (std::vector<TokenId>{'a', FakeVocabulary::kEnd}));
   EXPECT_EQ(result->texts, (std::vector<std::string>{"a", "<|end|>"}));
 }
 

@@ -22,8 +22,8 @@ bool asks_model(const EngineConfig& config) {
 }
 
 /// Adds the known defaults of the model, from before any configuration.
-void add_model_layers(const EngineConfig& config, const BackendFacts& facts, SamplingDefaults& defaults) {
-  defaults.layers.push_back({"gguf", facts.sampling});
+void add_model_layers(const EngineConfig& config, const ModelFacts& facts, SamplingDefaults& defaults) {
+  defaults.layers.push_back(facts.sampling);
   defaults.remarks = facts.remarks;
   if (!facts.file.empty()) {
     if (auto beside = generation_config_beside(facts.file)) {
@@ -40,7 +40,7 @@ void add_model_layers(const EngineConfig& config, const BackendFacts& facts, Sam
 
 }  // namespace
 
-SamplingDefaults sampling_defaults(const EngineConfig& config, const BackendFacts& facts) {
+SamplingDefaults sampling_defaults(const EngineConfig& config, const ModelFacts& facts) {
   SamplingDefaults defaults;
   if (asks_model(config)) add_model_layers(config, facts, defaults);
   defaults.layers.push_back({"configuration", config.sampling});

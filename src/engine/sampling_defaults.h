@@ -17,9 +17,10 @@ struct SamplingDefaults {
 };
 
 /// The defaults of a loaded model. Each source takes precedence over those before it, number by number: the
-/// file's metadata ("gguf"), the generation_config.json beside it, the catalogue's entry ("catalogue"),
-/// `config.sampling` ("configuration"). With GenerationDefaults::kNone only the last one is used.
-SamplingDefaults sampling_defaults(const EngineConfig& config, const BackendFacts& facts);
+/// file's metadata (`facts.sampling`), the generation_config.json beside it, the catalogue's entry
+/// ("catalogue"), `config.sampling` ("configuration"). With GenerationDefaults::kNone only the last one is
+/// used.
+SamplingDefaults sampling_defaults(const EngineConfig& config, const ModelFacts& facts);
 
 /// The system message for chats without one: `config`'s, or the catalogue's unless GenerationDefaults::kNone;
 /// empty: the model template's default.

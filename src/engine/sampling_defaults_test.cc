@@ -115,9 +115,10 @@ TEST(SamplingDefaults, ComeFromTheConfigurationWhichWins) {
 }
 
 TEST(SamplingDefaults, ComeFromTheCatalogueWhichWinsOverTheModelsFiles) {
-  BackendFacts facts;
-  facts.sampling.temperature = 0.6;
-  facts.sampling.min_p = 0.1;
+  ModelFacts facts;
+  facts.sampling.source = "gguf";
+  facts.sampling.numbers.temperature = 0.6;
+  facts.sampling.numbers.min_p = 0.1;
   for (const char* name :
        {"qwen2.5-7b-instruct", "hf:Qwen/Qwen2.5-7B-Instruct-GGUF:Q8_0", "Qwen/Qwen2.5-7B-Instruct-GGUF"}) {
     EngineConfig config;
@@ -182,8 +183,9 @@ TEST(SamplingDefaults, SayWhatIsNotHeeded) {
   SamplingNumbers numbers;
   numbers.top_k = 0;
   EXPECT_EQ(header->sampling, numbers);
-  const BackendFacts facts{
-      .file = folder.model().string(), .sampling = header->sampling, .remarks = header->remarks};
+  const ModelFacts facts{.file = folder.model().string(),
+                         .sampling = {.source = "gguf", .numbers = header->sampling},
+                         .remarks = header->remarks};
   folder.write_generation_config("not JSON");
   EXPECT_EQ(sampling_defaults({}, facts).remarks.size(), 4U);
   folder.write_generation_config(R"({"min_p": 2})");

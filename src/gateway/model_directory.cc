@@ -8,14 +8,24 @@
 
 namespace autoglm::gateway {
 
-Result<const ModelDirectory::Entry*> ModelDirectory::find(std::string_view name) const {
-  if (name.empty() && !entries_.empty()) return &entries_.front();
+const ModelDirectory::Entry* ModelDirectory::named(std::string_view name) const {
   for (const Entry& entry : entries_) {
     if (entry.name == name) return &entry;
   }
   for (const Entry& entry : entries_) {
     if (std::ranges::find(entry.aliases, name) != entry.aliases.end()) return &entry;
   }
+  return nullptr;
+}
+
+Result<const ModelDirectory::Entry*> ModelDirectory::find(std::string_view name) const {
+  constexpr std::string_view kLatest = ":latest";
+  if (name.empty() && !entries_.empty()) return &entries_.front();
+  if (const Entry* entry = named(name)) return entry;
+  // Ollama's clients name a model with and without this tag.
+  if (const Entry* entry = name.ends_with(kLatest) ? named(name.substr(0, name.size() - kLatest.size()))
+                                                   : named(std::string(name).append(kLatest)))
+    return entry;
   std::string known;
   for (const Entry& entry : entries_) {
     known += (known.empty() ? "" : ", ") + entry.name;

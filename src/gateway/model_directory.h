@@ -35,7 +35,8 @@ class ModelDirectory {
   /// The first entry is the default model.
   explicit ModelDirectory(std::vector<Entry> entries) : entries_(std::move(entries)) {}
 
-  /// By the name a client sends; empty: the default. Errors: kNotFound that lists the known names.
+  /// By the name a client sends; empty: the default. A name is also found without its tag ":latest", or with
+  /// it. Errors: kNotFound that lists the known names.
   Result<const Entry*> find(std::string_view name) const;
 
   std::span<const Entry> entries() const { return entries_; }
@@ -43,6 +44,8 @@ class ModelDirectory {
   std::vector<ModelCard> cards() const;
 
  private:
+  const Entry* named(std::string_view name) const;
+
   std::vector<Entry> entries_;
 };
 

@@ -59,13 +59,14 @@ Error not_connected(Error error) {
 std::string write_head(const ClientRequest& request) {
   std::string head;
   head.reserve(512);
-  head.append(request.method).append(" ");
+  head.append(request.method) += ' ';
   // A proxy gets the full URL, except through a tunnel.
   if (request.proxy && !request.url.tls) head.append("http://").append(request.url.authority());
   head.append(request.url.target).append(" HTTP/1.1\r\n");
   head.append(request.origin->lines.text()).append(request.headers.text());
-  if (!request.body.empty() || request.method == "POST" || request.method == "PUT") {
-    const fmt::format_int length(request.body.size());
+  const std::size_t size = request.content().size();
+  if (size > 0 || request.method == "POST" || request.method == "PUT") {
+    const fmt::format_int length(size);
     head.append("Content-Length: ").append(length.data(), length.size()).append("\r\n");
   }
   head += "\r\n";
@@ -267,10 +268,10 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::exchange(const ClientReque
   response->connection_ = std::move(connection);
   const Deadline deadline = Deadline::after(request.head_timeout);
   const std::string head = write_head(request);
-  const std::string_view parts[] = {head, request.body};
+  const std::string_view parts[] = {head, request.content()};
   HeadScanner scanner(limits_.head.bytes);
   Result<void> written;
-  if (request.body.size() <= kTakenUnread) {
+  if (request.content().size() <= kTakenUnread) {
     written = co_await with_deadline(deadline, response->connection_->stream->write_all(parts),
                                      "sending the request");
   } else {
@@ -349,7 +350,7 @@ Task<Result<void>> Client::send_and_listen(const ClientRequest& request, std::st
         const std::string_view parts[] = {first, second};
         to.written = co_await stream.write_all(parts);
         to.ended.set();
-      }(*response.connection_->stream, head, request.body, writing));
+      }(*response.connection_->stream, head, request.content(), writing));
   while (!writing.written) {
     auto first = co_await first_of(raised(writing.ended), response.fill());
     if (first.index() == 0) break;

@@ -21,6 +21,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,7 @@ struct ClientRequest {
   Url url;
   HeaderLines headers;  ///< without an Accept-Encoding here, `identity` is asked for
   std::string body;
+  std::string_view borrowed_body;  ///< in place of `body`; must be valid until `Client::send` has returned
   Duration connect_timeout = std::chrono::seconds(5);
   Duration head_timeout = std::chrono::seconds(30);  ///< from the request's end to the answer's head
   Duration read_timeout = std::chrono::seconds(30);  ///< for each read of the body
@@ -55,6 +57,7 @@ struct ClientRequest {
   std::shared_ptr<const OriginHead> origin;
 
   OriginHead origin_head() const;
+  std::string_view content() const { return borrowed_body.empty() ? std::string_view(body) : borrowed_body; }
 };
 
 /// An answer whose head has arrived, perhaps before the server had read the whole request, as with a 413 or a
@@ -76,6 +79,8 @@ class ClientResponse {
   /// Appends the next bytes of the body to `out`; 0 at its end. Errors: kBadGateway for a body that breaks
   /// its framing or is cut off, kDeadlineExceeded, kUnavailable.
   Task<Result<std::size_t>> read(std::string& out);
+  /// Whether `read` has come to the body's end. It may say so only with its next call.
+  bool over() const { return done_ && unpacker_ == nullptr; }
   /// The rest of the body; kPayloadTooLarge above `limit`. `deadline` is for the whole body.
   Task<Result<std::string>> read_all(std::size_t limit, Deadline deadline = Deadline::never());
 

@@ -47,10 +47,6 @@ bool is_value(std::string_view text) {
   });
 }
 
-bool is_named(std::string_view name, std::string_view wanted) {
-  return name.size() == wanted.size() && equals_ignoring_case(name, wanted);
-}
-
 std::string_view trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
@@ -102,10 +98,10 @@ Parsed<BodyFraming> parse_framing(const HeaderView& headers, int minor_version) 
   std::string_view length_text;
   std::string_view encoding;
   for (const auto& [name, value] : headers.fields()) {
-    if (is_named(name, "content-length")) {
+    if (equals_ignoring_case(name, "content-length")) {
       ++lengths;
       length_text = value;
-    } else if (is_named(name, "transfer-encoding")) {
+    } else if (equals_ignoring_case(name, "transfer-encoding")) {
       ++encodings;
       encoding = value;
     }
@@ -128,7 +124,7 @@ Parsed<BodyFraming> parse_framing(const HeaderView& headers, int minor_version) 
 bool keeps_alive(const HeaderView& headers, int minor_version) {
   bool keep = minor_version >= 1;
   for (const auto& [name, value] : headers.fields()) {
-    if (!is_named(name, "connection")) continue;
+    if (!equals_ignoring_case(name, "connection")) continue;
     if (list_contains(value, "close")) return false;
     if (list_contains(value, "keep-alive")) keep = true;
   }

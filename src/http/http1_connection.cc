@@ -146,7 +146,7 @@ Task<Parsed<void>> Server::Http1Connection::read_body(Request& request) {
     const auto length = static_cast<std::size_t>(request.framing.length);
     while (buffer_.size() < length) {
       if (!has_room()) co_return std::unexpected(no_body_memory());
-      const auto count = co_await fill(deadline, "the request's body");
+      const auto count = co_await fill(deadline, "the request's body", kReadSize, length);
       if (!count) co_return std::unexpected(count.error());
       if (*count == 0) co_return cut();
       if (*count >= kLargeRead) co_await yield_to_loop();
@@ -184,7 +184,7 @@ Task<Parsed<void>> Server::Http1Connection::read_body(Request& request) {
 
 /// Appends what arrives next to the buffer; 0 at the peer's end or on a broken connection.
 Task<Parsed<std::size_t>> Server::Http1Connection::fill(Deadline deadline, const char* what,
-                                                        std::size_t least) {
+                                                        std::size_t least, std::size_t most) {
   // The buffer shrinks back on every way out, cancellation included.
   struct Room {
     std::string& buffer;
@@ -192,7 +192,7 @@ Task<Parsed<std::size_t>> Server::Http1Connection::fill(Deadline deadline, const
     ~Room() { buffer.resize(used); }
   } room{buffer_, buffer_.size()};
   // Large bodies grow by doubling.
-  const std::size_t size = room.used + std::max(least, room.used);
+  const std::size_t size = std::min(room.used + std::max(least, room.used), most);
   try {
     buffer_.resize_and_overwrite(size, [](char* /*bytes*/, std::size_t length) { return length; });
   } catch (const std::bad_alloc&) {

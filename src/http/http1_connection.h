@@ -39,7 +39,9 @@ class Server::Http1Connection final : public Connection, public ResponseWriter {
   /// kKeepAlive when there is a request, kClose when the peer ends the connection between two requests.
   [[gnu::noinline]] Task<Parsed<Next>> read_head(Request& request);
   [[gnu::noinline]] Task<Parsed<void>> read_body(Request& request);
-  Task<Parsed<std::size_t>> fill(Deadline deadline, const char* what, std::size_t size = kReadSize);
+  /// Room for `least` bytes is made at a time, doubling, and none beyond a buffer of `most`.
+  Task<Parsed<std::size_t>> fill(Deadline deadline, const char* what, std::size_t least = kReadSize,
+                                 std::size_t most = SIZE_MAX);
   Task<void> answer(Request& request);
   Task<void> watch_peer();
   [[gnu::noinline]] Task<void> peer_left();

@@ -49,7 +49,15 @@ int Http2Session::Callbacks::on_invalid_header(nghttp2_session* session_handle, 
 
 int Http2Session::Callbacks::on_data(nghttp2_session* session_handle, std::uint8_t /*flags*/, std::int32_t id,
                                      const std::uint8_t* data, std::size_t size, void* user) {
-  if (Http2Stream* found = stream(session_handle, id)) session(user).take_body(*found, text_of(data, size));
+  // A body that nobody reads for a while must not stop the other requests of its connection.
+  nghttp2_session_consume_connection(session_handle, size);
+  Http2Stream* found = stream(session_handle, id);
+  if (found != nullptr && found->pieces_ && !found->unread_ && !found->refused_) {
+    session(user).take_piece(*found, text_of(data, size));
+    return 0;
+  }
+  nghttp2_session_consume_stream(session_handle, id, size);
+  if (found != nullptr && !found->pieces_) session(user).take_body(*found, text_of(data, size));
   return 0;
 }
 
@@ -102,7 +110,13 @@ ssize_t Http2Session::Callbacks::read_body(nghttp2_session* /*session*/, std::in
     from.deadline_ = Deadline::after(session(user).limits_.write_stall).at();
     return static_cast<ssize_t>(count);
   }
-  if (from.last_) *flags |= NGHTTP2_DATA_FLAG_EOF;
+  if (from.last_) {
+    *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (!from.trailers.empty()) {
+      *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+      session(user).send_trailers(from);
+    }
+  }
   from.deadline_ = MonotonicTime::max();
   from.supplied(false);
   return static_cast<ssize_t>(count);

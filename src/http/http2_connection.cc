@@ -2,6 +2,7 @@
 
 #include "base/release.h"
 #include "http/answering.h"
+#include "http/request_body.h"
 #include "runtime/race.h"
 #include "runtime/write_watched.h"
 
@@ -23,7 +24,9 @@ constexpr Duration kGoodbye = std::chrono::seconds(2);
 }  // namespace
 
 /// One request and its answer.
-class Server::Http2Connection::Exchange final : public Http2Stream, public ResponseWriter {
+class Server::Http2Connection::Exchange final : public Http2Stream,
+                                                public ResponseWriter,
+                                                public RequestBody {
  public:
   explicit Exchange(Http2Connection& connection) : connection_(connection) {
     request.peer = connection.stream_->peer();
@@ -40,16 +43,31 @@ class Server::Http2Connection::Exchange final : public Http2Stream, public Respo
     taken_.set();
   }
   bool done() const override { return task_.done(); }
+  bool reads_pieces() override {
+    if (!connection_.server_.handler_.reads_pieces(request)) return false;
+    request.arriving = this;
+    return true;
+  }
+  void arrived() override { arrived_.set(); }
+
+  Task<Result<bool>> read_some(std::string& to) override;
+  bool keep(std::size_t bytes) override { return Http2Session::keep(*this, bytes); }
+  std::size_t most() const override { return connection_.server_.limits_.body_bytes; }
 
   Task<Result<void>> send(int status, std::string_view content_type, std::string_view body) override;
   Task<Result<void>> start(int status, std::string_view content_type) override;
   Task<Result<void>> write(std::string_view bytes) override;
   Task<Result<void>> finish() override;
+  Task<Result<void>> finish_with(std::string_view bytes) override;
   void add_header(std::string_view name, std::string_view value) override;
+  void add_trailer(std::string_view name, std::string_view value) override;
   bool started() const override { return started_; }
   std::uint64_t bytes_sent() const override { return bytes_sent_; }
 
  private:
+  using Fields = std::vector<std::pair<std::string, std::string>>;
+
+  static void append_field(Fields& fields, std::string_view name, std::string_view value);
   void begin(Task<void> task) {
     task_ = std::move(task);
     task_.start();
@@ -60,13 +78,14 @@ class Server::Http2Connection::Exchange final : public Http2Stream, public Respo
   Task<Result<void>> supply(std::string_view bytes, bool last);
 
   Http2Connection& connection_;
-  std::vector<std::pair<std::string, std::string>> extra_headers_;
+  Fields extra_headers_;
   bool started_ = false;
   bool finished_ = false;
   bool stalled_ = false;
   bool head_only_ = false;
   std::uint64_t bytes_sent_ = 0;
   Signal taken_;
+  Signal arrived_;
   Task<void> task_;  // last: it uses all of the above
 };
 
@@ -85,6 +104,7 @@ Task<void> Server::Http2Connection::Exchange::handle() {
     const auto [body, type] = handler.refused(refusal, request.peer);
     co_await send(refusal.status, type, body);
   }
+  connection_.session_.stop_reading(*this);
   release(request.body);
   body_share = {};
   connection_.wake();
@@ -100,8 +120,30 @@ Task<void> Server::Http2Connection::Exchange::tell(Refusal refusal) {
   connection_.wake();
 }
 
+Task<Result<bool>> Server::Http2Connection::Exchange::read_some(std::string& to) {
+  while (true) {
+    if (lost()) co_return fail(ErrorCode::kUnavailable, no_body_memory().message);
+    if (!request.body.empty()) break;
+    if (whole()) co_return false;
+    arrived_.clear();
+    co_await arrived_.wait();
+  }
+  connection_.session_.take(*this, to);
+  connection_.wake();  // there may be a window to give
+  co_return true;
+}
+
 void Server::Http2Connection::Exchange::add_header(std::string_view name, std::string_view value) {
-  auto& [lower_name, text] = extra_headers_.emplace_back(name, value);
+  append_field(extra_headers_, name, value);
+}
+
+void Server::Http2Connection::Exchange::add_trailer(std::string_view name, std::string_view value) {
+  append_field(trailers, name, value);
+}
+
+void Server::Http2Connection::Exchange::append_field(Fields& fields, std::string_view name,
+                                                     std::string_view value) {
+  auto& [lower_name, text] = fields.emplace_back(name, value);
   for (char& c : lower_name)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   // Values may echo a client's input, which must not end the line.
@@ -163,6 +205,14 @@ Task<Result<void>> Server::Http2Connection::Exchange::finish() {
   connection_.session_.supply(*this, {}, true);
   connection_.wake();
   co_return {};
+}
+
+/// In one piece: otherwise the end would go out a turn of the loop later, in a packet of its own.
+Task<Result<void>> Server::Http2Connection::Exchange::finish_with(std::string_view bytes) {
+  if (bytes.empty() || head_only_) co_return co_await finish();
+  AUTOGLM_ASSERT(started_ && !finished_, "finish belongs behind start");
+  finished_ = true;
+  co_return co_await supply(bytes, true);
 }
 
 /// Waits until the connection has taken all of `bytes`.

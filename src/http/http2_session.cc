@@ -38,9 +38,23 @@ const nghttp2_option* session_options() {
     nghttp2_option* made = nullptr;
     nghttp2_option_new(&made);
     nghttp2_option_set_stream_reset_rate_limit(made, kResetBurst, kResetsPerSecond);
+    nghttp2_option_set_no_auto_window_update(made, 1);  // what a handler has not read is not acknowledged
     return std::unique_ptr<nghttp2_option, OptionsDeleter>(made);
   }();
   return options.get();
+}
+
+/// nghttp2 copies these bytes, but takes them without const.
+template <class Fields>
+std::vector<nghttp2_nv> to_nghttp2(const Fields& fields) {
+  const auto bytes = [](std::string_view text) {
+    return const_cast<std::uint8_t*>(reinterpret_cast<const std::uint8_t*>(text.data()));
+  };
+  std::vector<nghttp2_nv> out;
+  out.reserve(fields.size());
+  for (const auto& [name, value] : fields)
+    out.push_back({bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE});
+  return out;
 }
 
 Refusal head_too_large(const HeadLimits& limits) {
@@ -152,11 +166,12 @@ void Http2Session::finish_head(Http2Stream& stream, bool whole) {
     refuse(stream, no_body_memory());
     return;
   }
+  stream.pieces_ = stream.reads_pieces();
   if (whole) {
     finish(stream);
     return;
   }
-  if (request.framing.length > limits_.body_bytes) {
+  if (!stream.pieces_ && request.framing.length > limits_.body_bytes) {
     refuse(stream, body_too_large(limits_.body_bytes));
     return;
   }
@@ -196,9 +211,65 @@ void Http2Session::take_body(Http2Stream& stream, std::string_view bytes) {
   body.append(bytes);
 }
 
+/// The flow-control window bounds what is not read yet.
+void Http2Session::take_piece(Http2Stream& stream, std::string_view bytes) {
+  std::string& body = stream.request.body;
+  try {
+    body.append(bytes);
+  } catch (const std::bad_alloc&) {
+    stream.lost_ = true;
+  }
+  if (stream.lost_ || !cover(stream)) {
+    stream.lost_ = true;
+    stop_reading(stream);
+  }
+  tell(stream);
+}
+
+/// The handler is called late: a message that has come with its head is there when it asks.
+void Http2Session::tell(Http2Stream& stream) {
+  if (std::exchange(stream.begun_, true)) {
+    stream.arrived();
+  } else {
+    stream.deadline_ = MonotonicTime::max();
+    stream.answer();
+  }
+}
+
+bool Http2Session::cover(Http2Stream& stream) {
+  const Request& request = stream.request;
+  return stream.body_share.fit(request.head.size() + request.body.capacity() + stream.kept_);
+}
+
+void Http2Session::take(Http2Stream& stream, std::string& to) {
+  std::string& body = stream.request.body;
+  nghttp2_session_consume_stream(session_, stream.id_, body.size());
+  to += body;
+  if (body.capacity() > BodyMemory::Share::kFree) {
+    release(body);
+  } else {
+    body.clear();
+  }
+}
+
+bool Http2Session::keep(Http2Stream& stream, std::size_t bytes) {
+  stream.kept_ = bytes;
+  return cover(stream);
+}
+
+void Http2Session::stop_reading(Http2Stream& stream) {
+  if (!stream.pieces_ || std::exchange(stream.unread_, true)) return;
+  nghttp2_session_consume_stream(session_, stream.id_, stream.request.body.size());
+  release(stream.request.body);
+}
+
 void Http2Session::finish(Http2Stream& stream) {
   stream.whole_ = true;
   if (stream.refused_) return;
+  if (stream.pieces_) {
+    tell(stream);
+    return;
+  }
   stream.deadline_ = MonotonicTime::max();
   stream.answer();
 }
@@ -243,17 +314,15 @@ bool Http2Session::may_break(MonotonicTime now) {
 }
 
 void Http2Session::respond(Http2Stream& stream, std::span<const HeaderField> fields, bool has_body) {
-  std::vector<nghttp2_nv> out;
-  out.reserve(fields.size());
-  // nghttp2 copies these bytes, but takes them without const.
-  const auto bytes = [](std::string_view text) {
-    return const_cast<std::uint8_t*>(reinterpret_cast<const std::uint8_t*>(text.data()));
-  };
-  for (const auto& [name, value] : fields)
-    out.push_back({bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE});
+  auto out = to_nghttp2(fields);
   stream.last_ = !has_body;
   nghttp2_data_provider body = {.source = {.ptr = &stream}, .read_callback = Callbacks::read_body};
   nghttp2_submit_response(session_, stream.id_, out.data(), out.size(), has_body ? &body : nullptr);
+}
+
+void Http2Session::send_trailers(const Http2Stream& stream) {
+  const auto out = to_nghttp2(stream.trailers);
+  nghttp2_submit_trailer(session_, stream.id_, out.data(), out.size());
 }
 
 void Http2Session::supply(Http2Stream& stream, std::string_view bytes, bool last) {
@@ -302,8 +371,12 @@ void Http2Session::expire(MonotonicTime now) {
   for (auto& [id, stream] : streams_) {
     if (stream->deadline_ == MonotonicTime::max() || !passed(stream->deadline_)) continue;
     stream->deadline_ = MonotonicTime::max();
-    if (!stream->whole_ && !stream->refused_) {
-      refuse(*stream, {408, "the request's body did not arrive in time"});
+    if (!stream->whole_ && !stream->refused_ && !stream->begun_) {
+      if (stream->pieces_) {
+        tell(*stream);  // whose handler has its own patience, and says in its protocol that none is left
+      } else {
+        refuse(*stream, {408, "the request's body did not arrive in time"});
+      }
     } else if (!waits_for_peer(id)) {
       stream->deadline_ = now + limits_.write_stall;  // waits in our own queue, which either moves or ends
                                                       // the connection

@@ -29,6 +29,11 @@ class Http2Stream {
 
   /// Called when `request` is complete.
   virtual void answer() = 0;
+  /// Whether the body is to be read while it arrives. Asked when the head is complete; if so, `answer` is
+  /// called with the body's first bytes, its end, or when none has come for `body_time`, and `arrived` each
+  /// time that there is more in `request.body`, with the body's end, and when it is lost.
+  virtual bool reads_pieces() { return false; }
+  virtual void arrived() {}
   /// Called when the request cannot be accepted; answers with `refusal`.
   virtual void refuse(Refusal refusal) = 0;
   /// All supplied bytes have been taken, or the peer has taken nothing for `write_stall` (`stalled`).
@@ -37,13 +42,25 @@ class Http2Stream {
   virtual bool done() const = 0;
 
   Request request;
-  BodyMemory::Share body_share;  ///< covers `request.body`
+  BodyMemory::Share body_share;  ///< covers `request.body`, and what is kept of it
+  std::vector<std::pair<std::string, std::string>>
+      trailers;  ///< follow the answer's body; names in lower case
+
+  /// The request has arrived whole.
+  bool whole() const { return whole_; }
+  /// There was no memory for a part of a body that is read in pieces.
+  bool lost() const { return lost_; }
 
  private:
   friend class Http2Session;
 
   std::int32_t id_ = 0;
-  bool whole_ = false;    // the request has arrived whole
+  bool whole_ = false;
+  bool pieces_ = false;  // the body is read while it arrives
+  bool begun_ = false;   // its handler has been called
+  bool unread_ = false;  // nobody will read more of it
+  bool lost_ = false;
+  std::size_t kept_ = 0;  // of what has been read
   bool refused_ = false;  // the rest of the request is dropped
   std::size_t fields_ = 0;
   std::size_t head_bytes_ = 0;                                    // as HTTP/2 counts: 32 more for each field
@@ -83,6 +100,15 @@ class Http2Session {
   /// The next part of the body. `bytes` must stay valid until `supplied`, or `withdraw`.
   void supply(Http2Stream& stream, std::string_view bytes, bool last);
   static void withdraw(Http2Stream& stream) { stream.unsent_ = {}; }
+
+  /// Moves what has arrived of a body that is read in pieces to the end of `to`; the peer may send as much
+  /// again.
+  void take(Http2Stream& stream, std::string& to);
+  /// Whether `bytes` of it may be kept outside of `request.body`; if so, they are counted.
+  static bool keep(Http2Stream& stream, std::size_t bytes);
+  /// Drops the rest of such a body.
+  void stop_reading(Http2Stream& stream);
+
   /// Resets a stream whose answer cannot be finished.
   void reset(Http2Stream& stream);
 
@@ -111,6 +137,10 @@ class Http2Session {
   void open(std::int32_t id);
   int take_field(Http2Stream& stream, std::string_view name, std::string_view value);
   void take_body(Http2Stream& stream, std::string_view bytes);
+  void take_piece(Http2Stream& stream, std::string_view bytes);
+  static void tell(Http2Stream& stream);
+  static bool cover(Http2Stream& stream);
+  void send_trailers(const Http2Stream& stream);
   void finish_head(Http2Stream& stream, bool whole);
   void finish(Http2Stream& stream);
   void refuse(Http2Stream& stream, Refusal refusal);

@@ -17,8 +17,7 @@ int hex_value(char c) {
 
 }  // namespace
 
-bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
+bool same_letters(std::string_view a, std::string_view b) {
   unsigned differ = 0;  // no early exit: names are short, and so many bytes are compared at once
   for (std::size_t i = 0; i < a.size(); ++i) differ |= static_cast<unsigned>(lower(a[i]) != lower(b[i]));
   return differ == 0;
@@ -39,15 +38,14 @@ bool list_contains(std::string_view value, std::string_view token) {
 
 std::optional<std::string_view> HeaderView::find(std::string_view name) const {
   for (const auto& [key, value] : fields_) {
-    if (key.size() == name.size() && equals_ignoring_case(key, name)) return value;
+    if (equals_ignoring_case(key, name)) return value;
   }
   return std::nullopt;
 }
 
 std::size_t HeaderView::count(std::string_view name) const {
-  return static_cast<std::size_t>(std::ranges::count_if(fields_, [&](const auto& field) {
-    return field.first.size() == name.size() && equals_ignoring_case(field.first, name);
-  }));
+  return static_cast<std::size_t>(std::ranges::count_if(
+      fields_, [&](const auto& field) { return equals_ignoring_case(field.first, name); }));
 }
 
 std::string_view reason_phrase(int status) {

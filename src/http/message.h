@@ -10,6 +10,8 @@
 
 namespace autoglm::http {
 
+class RequestBody;
+
 /// Why a message is refused: the status to answer with, and the text. After broken framing the byte stream
 /// cannot be followed any further, so the connection then closes.
 struct Refusal {
@@ -19,7 +21,12 @@ struct Refusal {
 template <class T>
 using Parsed = std::expected<T, Refusal>;
 
-bool equals_ignoring_case(std::string_view a, std::string_view b);
+/// For texts of one length.
+bool same_letters(std::string_view a, std::string_view b);
+/// Most names that are compared differ in their length already.
+inline bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && same_letters(a, b);
+}
 /// Whether the comma-separated list `value` has the token `token`, in any case.
 bool list_contains(std::string_view value, std::string_view token);
 
@@ -45,7 +52,8 @@ struct BodyFraming {
   std::uint64_t length = 0;  ///< of kLength
 };
 
-/// A complete request. Owns its bytes; may be moved only while no views into it are in use.
+/// A request, complete unless its body is still `arriving`. Owns its bytes; may be moved only while no views
+/// into it are in use.
 struct Request {
   std::string head;  ///< the bytes that the views below point into
   std::string_view method;
@@ -59,8 +67,9 @@ struct Request {
   bool expects_continue = false;
   BodyFraming framing;
   std::string body;
-  std::string peer;             ///< "address:port" of the client
-  std::string client_identity;  ///< from its verified certificate; empty: it has shown none
+  RequestBody* arriving = nullptr;  ///< where to read the body, piece by piece; null: `body` is all of it
+  std::string peer;                 ///< "address:port" of the client
+  std::string client_identity;      ///< from its verified certificate; empty: it has shown none
 
   /// "HTTP/1.1", as logs show it.
   std::string_view protocol() const {

@@ -52,16 +52,24 @@ class ResponseWriter {
   virtual Task<Result<void>> start(int status, std::string_view content_type) = 0;
   virtual Task<Result<void>> write(std::string_view bytes) = 0;
   virtual Task<Result<void>> finish() = 0;
+  /// The last part of a stream, and its end.
+  virtual Task<Result<void>> finish_with(std::string_view bytes) {
+    if (auto written = co_await write(bytes); !written) co_return written;
+    co_return co_await finish();
+  }
 
   /// Adds a header to the answer; to be called before `send` or `start`. Name and value are copied.
   virtual void add_header(std::string_view name, std::string_view value) = 0;
+  /// Adds a field that follows the body of a stream; to be called before `finish`. Copied. HTTP/1.1 leaves
+  /// them out: no client of ours there asks for them.
+  virtual void add_trailer(std::string_view /*name*/, std::string_view /*value*/) {}
   virtual bool started() const = 0;
   virtual std::uint64_t bytes_sent() const = 0;
 };
 
 /// Answers a server's requests: each gets one answer, whole or as a stream. A HEAD is answered like a GET;
-/// the connection leaves out the body. A request is passed on once its body is complete. One object serves
-/// all connections of all loops.
+/// the connection leaves out the body. A request is passed on once its body is complete, unless its handler
+/// reads it in pieces. One object serves all connections of all loops.
 class Handler {
  public:
   virtual ~Handler() = default;
@@ -69,6 +77,11 @@ class Handler {
   /// Its task is destroyed at once when the client goes away, wherever it waits, and with it all work for
   /// that client. `request` and `response` outlive it. An exception that leaves it is answered with 500.
   virtual Task<void> handle(Request& request, ResponseWriter& response) = 0;
+
+  /// Whether `request`, of which only the head has been read, is to be handled when its body begins, and not
+  /// when it is complete: `Request::arriving` then gives the body, for which `ServerLimits::body_time` is no
+  /// bound; where it has not begun by then, it is handled all the same. Asked for HTTP/2 only.
+  virtual bool reads_pieces(const Request& /*request*/) { return false; }
 
   /// The body and its type for a request that could not be read at all; counts and logs the refusal.
   virtual std::pair<std::string, std::string_view> refused(const Refusal& refusal,

@@ -19,6 +19,14 @@ bool BodyMemory::Share::cover(std::size_t bytes) {
   return true;
 }
 
+bool BodyMemory::Share::fit(std::size_t bytes) {
+  if (memory_ == nullptr || bytes >= held_) return cover(bytes);
+  const std::size_t rest = bytes <= free_ ? 0 : bytes;
+  memory_->used_.fetch_sub(held_ - rest, std::memory_order_relaxed);
+  held_ = rest;
+  return true;
+}
+
 Error no_answer_memory() {
   return Error{.code = ErrorCode::kUnavailable,
                .retry = Retry::kLater,

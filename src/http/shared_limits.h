@@ -40,6 +40,8 @@ class BodyMemory {
 
     /// Whether the body may hold `bytes` in total; if so, they are counted.
     bool cover(std::size_t bytes);
+    /// The same for a body that may have become smaller: what it holds no more is given back.
+    bool fit(std::size_t bytes);
 
    private:
     BodyMemory* memory_ = nullptr;  // null: unlimited

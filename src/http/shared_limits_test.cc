@@ -27,6 +27,22 @@ TEST(BodyMemory, IsSharedAndGivenBack) {
   EXPECT_TRUE(BodyMemory::Share().cover(std::size_t{1} << 40U)) << "no memory, no bound";
 }
 
+TEST(BodyMemory, AShareThatFitsABodyGivesBackWhatItHoldsNoMore) {
+  BodyMemory memory(300'000);
+  BodyMemory::Share share(&memory, 0);
+  EXPECT_TRUE(share.fit(200'000));
+  EXPECT_TRUE(share.cover(100));
+  EXPECT_EQ(memory.used(), 200'000U) << "only fit gives back";
+  EXPECT_TRUE(share.fit(100));
+  EXPECT_EQ(memory.used(), 100U);
+  EXPECT_FALSE(share.fit(300'001));
+  EXPECT_EQ(memory.used(), 100U);
+  BodyMemory::Share partly(&memory);
+  EXPECT_TRUE(partly.fit(100'000));
+  EXPECT_TRUE(partly.fit(BodyMemory::Share::kFree));
+  EXPECT_EQ(memory.used(), 100U) << "small ones are not counted";
+}
+
 TEST(ConnectionCounts, CountsByClientAndForgets) {
   ConnectionCounts counts(2);
   {

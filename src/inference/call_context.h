@@ -1,5 +1,6 @@
 #pragma once
 
+#include "inference/caller.h"
 #include "observe/trace/trace_context.h"
 #include "runtime/deadline.h"
 
@@ -12,9 +13,10 @@ namespace autoglm {
 /// of the task or stream that carries the call.
 struct CallContext {
   Deadline deadline;          ///< for the first token; passed on with each further call
-  std::string tenant;         ///< empty: unknown
+  std::string tenant;         ///< takes turns with others; empty: unknown
   std::uint8_t priority = 0;  ///< 0 … 9, 9 first
   observe::TraceContext span;
+  CallerPtr caller = nullptr;  ///< null: no keys are configured
 };
 
 }  // namespace autoglm

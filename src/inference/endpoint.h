@@ -1,17 +1,22 @@
 #pragma once
 
+#include "base/assert.h"
 #include "base/result.h"
 #include "inference/call_context.h"
 #include "inference/events.h"
 #include "inference/load_report.h"
+#include "inference/model_task.h"
 #include "inference/prefix_digests.h"
 #include "inference/request.h"
+#include "inference/unary_request.h"
 #include "runtime/task.h"
 
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 namespace autoglm {
@@ -24,6 +29,7 @@ struct ModelCard {
   std::uint32_t context_length = 0;  ///< tokens of prompt and answer together; 0: unknown
   std::int64_t created = 0;          ///< unix seconds
   bool has_chat_template = false;
+  ModelTask task = ModelTask::kGenerate;
   std::vector<SamplingDefault> sampling;  ///< empty: unknown
   std::string system_message;             ///< for chats without one; empty: the template's own
 };
@@ -39,18 +45,6 @@ struct EndpointStatus {
 
 /// The error for requests to a model that could not be loaded. `why` names files and is for the log only.
 Error load_failed(const std::string& model, const std::string& why);
-
-struct TokenizeRequest {
-  Prompt prompt;                         ///< text or chat
-  std::optional<bool> add_special = {};  ///< as GenerateRequest has it
-  bool with_texts = false;               ///< also each token's text, as the vocabulary writes it
-};
-
-struct TokenizeResult {
-  std::vector<TokenId> tokens;
-  std::uint32_t context_length = 0;
-  std::vector<std::string> texts = {};  ///< of each token, when asked for; may be a part of a character
-};
 
 /// Whether an endpoint can continue an answer that another endpoint began, and from what.
 enum class Continuation : std::uint8_t {
@@ -71,13 +65,9 @@ class Endpoint {
   virtual Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request,
                                                               const CallContext& context) = 0;
 
-  virtual Task<Result<TokenizeResult>> tokenize(TokenizeRequest request, const CallContext& context) = 0;
-  virtual Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) = 0;
-  /// A description of its tokenizer, as a JSON object.
-  virtual Task<Result<std::string>> tokenizer_info() {
-    co_return fail(Error{.code = ErrorCode::kUnimplemented,
-                         .message = "this is not known of a model on other servers: ask one of them"});
-  }
+  /// Answers a request that has no stream. The answer is of the request's kind. `context` must outlive the
+  /// task. Errors: kUnimplemented, where the endpoint has nothing of this kind.
+  virtual Task<Result<UnaryAnswer>> call(UnaryRequest request, const CallContext& context) = 0;
 
   /// Whether it forwards `InferenceRequest::wire`.
   virtual bool passes_through() const { return false; }
@@ -104,5 +94,20 @@ class Endpoint {
   /// Its metrics in Prometheus' text format; empty: they are in this process's registry, or it reports none.
   virtual Task<std::string> metrics() { co_return std::string(); }
 };
+
+/// An answer of `Endpoint::call` as the type of its request names it.
+template <class Request>
+Result<typename Request::Answer> of_kind(Result<UnaryAnswer> answer) {
+  if (!answer) return fail(std::move(answer).error());
+  auto* const found = std::get_if<typename Request::Answer>(&*answer);
+  AUTOGLM_ASSERT(found != nullptr, "an endpoint's answer is of the request's kind");
+  return std::move(*found);
+}
+
+/// `endpoint.call`, with the answer as the request's type names it.
+template <class Request>
+Task<Result<typename Request::Answer>> call(Endpoint& endpoint, Request request, const CallContext& context) {
+  co_return of_kind<Request>(co_await endpoint.call(std::move(request), context));
+}
 
 }  // namespace autoglm

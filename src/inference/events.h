@@ -51,6 +51,7 @@ struct TokenEvent {
   std::vector<GeneratedLogprob> logprobs;         ///< of each of `tokens`, when asked for
   std::vector<GeneratedLogprob> prompt_logprobs;  ///< of the prompt's next tokens, when asked for
   std::optional<FinishReason> finish;             ///< set on the last event of a choice
+  std::string stop = {};  ///< with `finish`: the stop string that ended the text; empty: none did
 };
 
 /// Token counts of one request, all choices together.
@@ -66,6 +67,8 @@ struct EventBatch {
   /// Of a stream that is passed through: the answer's own bytes, whole frames in the client's protocol, the
   /// last ones included. They go out unchanged; `events` say only as much of them as this process needs.
   std::string raw;
+  /// Of a request that asks for no text: what it asks for, in the last and only batch, unless `raw` is it.
+  std::shared_ptr<const WholeAnswer> answer;
   std::optional<Usage> usage;
   bool last() const { return usage.has_value(); }
 };

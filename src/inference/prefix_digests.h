@@ -1,6 +1,6 @@
 #pragma once
 
-#include "inference/request.h"
+#include "inference/generate_request.h"
 
 #include <cstdint>
 #include <span>

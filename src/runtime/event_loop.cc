@@ -75,7 +75,9 @@ int wait_for_events(int epoll, std::array<epoll_event, kEvents>& events, Duratio
 }  // namespace
 
 EventLoop::Core::Core()
-    : epoll(::epoll_create1(EPOLL_CLOEXEC)), wake_event(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    : epoll(::epoll_create1(EPOLL_CLOEXEC)),
+      wake_event(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      timers(std::chrono::steady_clock::now()) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;  // its count is never read: each write is an edge
   AUTOGLM_ASSERT(epoll >= 0 && wake_event >= 0 && ::epoll_ctl(epoll, EPOLL_CTL_ADD, wake_event, &event) == 0,
@@ -197,10 +199,9 @@ void EventLoop::poll() {
   Duration timeout = Duration::zero();
   if (core_->ready.empty()) {
     timeout = Duration::max();
-    if (!core_->timers.empty()) {
+    if (const MonotonicTime next = core_->timers.next(); next != MonotonicTime::max()) {
       const auto now = look_at_clock();
-      const MonotonicTime earliest = core_->timers.begin()->at_;
-      timeout = earliest <= now ? Duration::zero() : earliest - now;
+      timeout = next <= now ? Duration::zero() : next - now;
     }
   }
   if (timeout != Duration::zero()) {
@@ -222,21 +223,16 @@ void EventLoop::poll() {
 }
 
 void EventLoop::fire_timers() {
-  auto& timers = core_->timers;
-  if (timers.empty()) return;
   const MonotonicTime now = loop_time();
-  while (!timers.empty() && timers.begin()->at_ <= now) {
-    Timer& timer = *timers.begin();
-    timers.erase(timers.begin());
-    timer.on_expiry_();
-  }
+  while (Timer* timer = core_->timers.take(now)) timer->on_expiry_();
 }
 
-void Timer::arm(MonotonicTime at) {
-  unlink_if_armed();
+void Timer::arm(MonotonicTime at) { arm(EventLoop::current().core_->timers, at); }
+
+void Timer::arm(TimerQueue& queue, MonotonicTime at) {
+  cancel();
   at_ = at;
-  auto& timers = EventLoop::current().core_->timers;
-  timers.insert(timers.end(), *this);  // most timers are later than all others: the hint saves the search
+  queue.add(*this);
 }
 
 SleepUntil::SleepUntil(MonotonicTime at)

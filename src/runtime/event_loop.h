@@ -18,27 +18,35 @@ struct Waiter : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boo
   std::coroutine_handle<> handle;
 };
 
+class TimerQueue;
+
 /// A pending timer: its `on_expiry` runs on the loop at or shortly after `at`. Destroying it, or
 /// `cancel()`, takes it back. Loop thread only.
-class Timer
-    : public boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+class Timer {
  public:
   explicit Timer(std::function<void()> on_expiry) : on_expiry_(std::move(on_expiry)) {}
 
-  /// (Re-)arms for `at`.
+  /// (Re-)arms for `at`, on the current loop.
   void arm(MonotonicTime at);
-  void cancel() { unlink_if_armed(); }
-  bool armed() const { return is_linked(); }
+  /// The same in a queue that is nobody's yet.
+  void arm(TimerQueue& queue, MonotonicTime at);
+  void cancel() {
+    if (near_.is_linked()) near_.unlink();
+    if (far_.is_linked()) far_.unlink();
+  }
+  bool armed() const { return near_.is_linked() || far_.is_linked(); }
   MonotonicTime at() const { return at_; }
-
-  friend bool operator<(const Timer& a, const Timer& b) { return a.at_ < b.at_; }
 
  private:
   friend class EventLoop;
-  void unlink_if_armed() {
-    if (is_linked()) unlink();
-  }
+  friend class TimerQueue;
+  using Unlinked = boost::intrusive::link_mode<boost::intrusive::auto_unlink>;
+  using NearHook = boost::intrusive::set_member_hook<Unlinked>;
+  using FarHook = boost::intrusive::list_member_hook<Unlinked>;
 
+  // At most one of them is linked.
+  NearHook near_;
+  FarHook far_;
   MonotonicTime at_;
   std::function<void()> on_expiry_;
 };

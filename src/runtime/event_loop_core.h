@@ -1,9 +1,9 @@
 #pragma once
 
 #include "runtime/event_loop.h"
+#include "runtime/timer_queue.h"
 
 #include <boost/intrusive/list.hpp>
-#include <boost/intrusive/set.hpp>
 
 #include <atomic>
 #include <functional>
@@ -32,7 +32,7 @@ struct EventLoop::Core {
   boost::intrusive::list<Waiter, Unsized> ready;
   bool yielded = false;  // a waiter lets sockets and timers go first
 
-  boost::intrusive::multiset<Timer, Unsized> timers;
+  TimerQueue timers;
 
   // Touched by other threads.
   std::mutex mutex;

@@ -25,7 +25,7 @@ inline void decode_and_answer(const protocol::Codec& codec, std::string_view bod
     expect(!error.message.empty() && simdjson::validate_utf8(error.message), "a reason is text");
     return;
   }
-  const GenerateRequest& work = call->work;
+  const GenerateRequest& work = *call->generation();
   if (work.refusal) {
     const Error& error = *work.refusal;
     expect(error.code == ErrorCode::kInvalidArgument && !error.param.empty(),

@@ -8,8 +8,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const auto descriptor = config::testing::describe_sample();
   const auto loaded = config::load(descriptor, {.file_name = "f.yaml",
                                                 .file_text = std::string(fuzzing::text_of(data, size)),
-                                                .environment = {{"KEY", "value"}, {"LOOP", "${env:LOOP}"}},
-                                                .overrides = {}});
+                                                .environment = {{"KEY", "value"}, {"LOOP", "${env:LOOP}"}}});
   if (!loaded) fuzzing::expect(!loaded.error().empty(), "a refusal says why");
   return 0;
 }

@@ -22,7 +22,8 @@ struct Count {
   int destroyed = 0;
 };
 
-/// Answers as the length of the request's target says: at once, in parts, never, or with a cut.
+/// Answers as the length of the request's target says: at once, in parts, never, or with a cut; with
+/// trailers; and reads some bodies while they arrive.
 class Stream final : public Http2Stream {
  public:
   Stream(Count& count, std::set<Stream*>& open, Http2Session*& session)
@@ -47,9 +48,11 @@ class Stream final : public Http2Stream {
       session_->reset(*this);
       done_ = true;
     } else {
-      session_->supply(*this, request.body, kind == 0);
+      text_ = request.body;
+      if (request.target.size() % 3 == 0) trailers = {{"x-status", "0"}};
+      session_->supply(*this, text_, kind == 0);
       parts_ = kind == 1 ? 3 : 0;
-      done_ = request.body.empty() && kind == 0;
+      done_ = text_.empty() && kind == 0;
     }
   }
   void refuse(Refusal refusal) override {
@@ -67,9 +70,17 @@ class Stream final : public Http2Stream {
     done_ = !stalled && parts_ == 0;
   }
   bool done() const override { return done_; }
+  bool reads_pieces() override { return pieces_ = request.target.size() % 5 == 0; }
+  void arrived() override { expect(pieces_, "only who reads pieces is told of them"); }
 
   /// Sends the next part of an answer with several; `supplied` must not do so itself.
   void go_on() {
+    if (pieces_ && request.target.size() % 2 == 0) {
+      std::string piece;
+      session_->take(*this, piece);
+      expect(request.body.empty(), "what is taken is gone");
+      if (!Http2Session::keep(*this, piece.size())) session_->stop_reading(*this);
+    }
     if (parts_ == 0) return;
     --parts_;
     session_->supply(*this, "part", parts_ == 0);
@@ -90,6 +101,7 @@ class Stream final : public Http2Stream {
     }
     expect(request.headers.count("transfer-encoding") == 0, "no coding is left");
     expect(request.headers.count("content-length") <= 1, "a body has one length");
+    if (pieces_) return;  // the body is still to come
     expect(request.body.size() <= kMaxBody, "a body is bounded");
     if (request.framing.kind == BodyFraming::Kind::kLength)
       expect(request.body.size() == request.framing.length, "a body is as long as it said");
@@ -100,6 +112,7 @@ class Stream final : public Http2Stream {
   Http2Session*& session_;
   std::string text_;
   int parts_ = 0;
+  bool pieces_ = false;
   bool answered_ = false;
   bool done_ = false;
 };

@@ -113,16 +113,11 @@ struct World {
     if (engine) return engine;
     engine = std::make_shared<engine::Engine>(
         "m", engine::EngineConfig{.max_sequences = 4, .max_waiting = 4},
-        engine::Engine::Dependencies{
-            .pool = preparation,
-            .metrics = metrics,
-            .log = *log,
-            .load =
-                [](const auto&) {
-                  return Result<std::unique_ptr<engine::Backend>>(
-                      std::make_unique<engine::FakeBackend>(engine::FakeBackend::Options{}));
-                },
-            .samplers = engine::make_token_sampler});
+        engine::Engine::Dependencies{.pool = preparation,
+                                     .metrics = metrics,
+                                     .log = *log,
+                                     .load = engine::loader_of(engine::make_fake_backend()),
+                                     .samplers = engine::make_token_sampler});
     return engine;
   }
 };
@@ -152,7 +147,7 @@ class Scene {
     configure(0);
     std::vector<Route> routes =
         generation_routes(pipeline_, {.ignored_fields = metrics_.counter("ignored", "")});
-    for (auto more : {model_routes(models_, "1"), health_routes(models_, readiness_),
+    for (auto more : {model_routes(pipeline_, "1"), health_routes(models_, readiness_),
                       load_routes(models_, std::nullopt), welcome_routes(models_, readiness_, {})})
       std::ranges::move(more, std::back_inserter(routes));
     front_ = std::make_unique<HttpFront>(std::move(routes), readiness_, metrics_, *world.log);
@@ -192,8 +187,11 @@ class Scene {
   void configure(unsigned bits) {
     std::vector<ModelDirectory::Entry> entries;
     if (mode_ == Mode::kPool) {
-      pools_.push_back(ModelPool::create("m", pool_config(*upstreams_, bits),
-                                         {.clients = clients_,
+      PoolConfig config = pool_config(*upstreams_, bits);
+      auto factory = std::make_unique<HttpEndpointFactory>(endpoint_settings(config), clients_);
+      pools_.push_back(ModelPool::create("m", std::move(config),
+                                         {.factory = std::move(factory),
+                                          .answer_memory = clients_.answer_memory(),
                                           .metrics = metrics_,
                                           .log = *world_.log,
                                           .balancer = make_round_robin,

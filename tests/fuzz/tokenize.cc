@@ -21,7 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     expect(call.error().code == ErrorCode::kInvalidArgument, "a body is refused as the client's mistake");
   }
   if (const auto call = protocol::vllm::decode_detokenize(body)) {
-    expect(fuzzing::is_json(protocol::vllm::tokenize_body({.tokens = call->tokens})), "an answer is JSON");
+    expect(fuzzing::is_json(protocol::vllm::tokenize_body({.tokens = call->work.tokens})),
+           "an answer is JSON");
   }
   if (const auto load = protocol::vllm::read_load(body))
     expect(fuzzing::is_json(protocol::vllm::load_body(std::span(&*load, 1))), "what was read can be said");

@@ -38,6 +38,13 @@ def wait_for(condition, what, patience=PATIENCE):
         NEVER.wait(0.01)  # another process's state can only be polled
 
 
+def encoder_models():
+    """Configurations of a model that embeds and one that ranks."""
+    folder = os.path.dirname(TINY_MODEL)
+    return [{"name": name, "engine": {"path": os.path.join(folder, file), "threads": 1, **ISOLATION}}
+            for name, file in (("bge-small", "encoder.gguf"), ("bge-reranker", "ranker.gguf"))]
+
+
 class Answer:
     def __init__(self, response):
         self.status = response.status

@@ -177,36 +177,36 @@ class Passed(GatewayTest):
                                Foreign(lambda *_: (201, {"X-Theirs": "1"}, vectors), pages={"/v1/responses/r1?after=2": page}))
         other = {"name": "other", "endpoints": [{"url": good.url}]}
         (front,) = self.start(gateway(pool(down.url, bad.url, {"url": good.url, "model": "theirs"}, name="tiny", balance="round_robin",
-                                           health={"interval": "1h"}, **{"pass": ["embeddings", "responses"]}), other))
+                                           health={"interval": "1h"}, **{"pass": ["images", "responses"]}), other))
         for _ in range(6):
-            answer = front.post("/v1/embeddings", '{"input": "x" ,"model":"tiny"}')
+            answer = front.post("/v1/images", '{"input": "x" ,"model":"tiny"}')
             self.assertEqual((answer.status, answer.body, answer.headers["x-theirs"]), (201, vectors, "1"))
             self.assertEqual(answer.headers["x-autoglm-endpoint"], good.name)
         self.assertEqual({body for _, _, body in good.requests}, {b'{"input": "x" ,"model":"theirs"}'})
         self.assertGreater(len(bad.requests), 0)
         answer = front.get("/v1/responses/r1?after=2")
         self.assertEqual((answer.status, answer.body), (200, page))
-        self.assertEqual(front.post("/v1/embeddings", {"input": "x"}).status, 201, "the first that has the path")
-        for path, wanted in (("/v1/rerank", {}), ("/v1/embeddings", {"model": "other"}), ("/v1/embeddings", {"model": "nobody"}),
-                             ("/v1/embeddings/../models", {}), ("/v1/embeddings/%2e%2e/models", {}), ("/v1/embeddings/..;/models", {}),
-                             ("/v1/embeddingsx", {})):
+        self.assertEqual(front.post("/v1/images", {"input": "x"}).status, 201, "the first that has the path")
+        for path, wanted in (("/v1/audio", {}), ("/v1/images", {"model": "other"}), ("/v1/images", {"model": "nobody"}),
+                             ("/v1/images/../models", {}), ("/v1/images/%2e%2e/models", {}), ("/v1/images/..;/models", {}),
+                             ("/v1/imagesx", {})):
             asked = len(good.requests)
             self.assertEqual(front.post(path, wanted).status, 404, path)
             self.assertEqual(len(good.requests), asked)
 
     def test_neither_trace_nor_connect_reaches_a_server_which_would_tell_our_key(self):
         (foreign,) = self.start(Foreign())
-        (front,) = self.start(gateway(pool({"url": foreign.url, "api_key": "ours"}, health={"interval": "1h"}, **{"pass": ["embeddings"]})))
+        (front,) = self.start(gateway(pool({"url": foreign.url, "api_key": "ours"}, health={"interval": "1h"}, **{"pass": ["images"]})))
         for method in ("TRACE", "CONNECT"):
-            self.assertEqual(front.call(method, "/v1/embeddings").status, 405, method)
+            self.assertEqual(front.call(method, "/v1/images").status, 405, method)
         self.assertEqual(foreign.requests, [])
 
     def test_of_the_clients_head_servers_hear_what_is_about_the_call(self):
         (foreign,) = self.start(Foreign())
-        (front,) = self.start(gateway(pool({"url": foreign.url, "api_key": "ours"}, **{"pass": ["embeddings"]})))
+        (front,) = self.start(gateway(pool({"url": foreign.url, "api_key": "ours"}, **{"pass": ["images"]})))
         said = {"Authorization": "Bearer theirs", "X-Api-Key": "theirs", "Cookie": "a=b", "X-Autoglm-Timeout-Ms": "30000",
                 "OpenAI-Beta": "v2", "Accept": "application/json"}
-        self.assertEqual(front.call("POST", "/v1/embeddings", {"input": "x"}, headers=said).status, 200)
+        self.assertEqual(front.call("POST", "/v1/images", {"input": "x"}, headers=said).status, 200)
         heard = foreign.requests[0][1]
         self.assertEqual({name: heard.get(name.lower()) for name in said},
                          {**dict.fromkeys(said), "Authorization": "Bearer ours", "OpenAI-Beta": "v2", "Accept": "application/json"})

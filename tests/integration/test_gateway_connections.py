@@ -47,7 +47,9 @@ class Kept(GatewayTest):
         """Sends `unasked` on the connection that has just served a request and is idle."""
         self.assertEqual(self.text(front, "eve"), "for eve")
         connection = wait_for(lambda: len(server.open) == 1 and next(iter(server.open)), "the end of all others")
-        connection.sendall(unasked)
+        # The answer's end may still be on its way, and two threads must not write to one TLS connection.
+        with server.turns[connection]:
+            connection.sendall(unasked)
 
     def check_each_gets_its_own(self, server, front):
         self.assertEqual(self.text(front, "alice"), "for alice")

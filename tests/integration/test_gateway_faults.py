@@ -60,6 +60,18 @@ class Faults(GatewayTest):
         self.assertEqual(headers["accept-encoding"], "identity")
         self.assertEqual(headers["x-request-id"], answer.headers["x-request-id"])
         self.assertIn("traceparent", headers)
+        self.assertNotIn("tracestate", headers)
+
+    def test_a_trace_goes_on_with_what_others_say_of_it(self):
+        (foreign,) = self.start(Foreign(lambda *_: (200, {}, completion())))
+        (front,) = self.start(gateway(pool(foreign.url)))
+        trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+        for parent, state in ((f"00-{trace}-00f067aa0ba902b7-01", "vendor=a:1, other=2"), ("nonsense", None)):
+            front.post("/v1/completions", {"prompt": "Hi"},
+                       headers={"traceparent": parent, "tracestate": "vendor=a:1, other=2"})
+            _, headers, _ = foreign.requests[-1]
+            self.assertEqual(headers["traceparent"].split("-")[1] == trace, state is not None)
+            self.assertEqual(headers.get("tracestate"), state)
 
     def test_refused_connections(self):
         gone = Foreign(lambda *_: None)

@@ -3,10 +3,13 @@
 import contextlib
 import copy
 import signal
+import ssl
+import tempfile
 import threading
 import unittest
 
-from gateway_fixture import Crowd, GatewayTest, gateway, members, pool, replica, url, wait_until_known
+from certificates import Authority
+from gateway_fixture import Crowd, GatewayTest, body, gateway, members, pool, replica, url, wait_until_known
 from server import PATIENCE, TINY_MODEL, events, text_of, wait_for
 from upstream import DONE, Foreign, chunk, completion
 
@@ -190,6 +193,50 @@ class Changes(ReloadTest):
         self.assertEqual(len(a.requests), before)
         # Sooner than the server would close the connections by itself.
         wait_for(lambda: not a.open, "no connection to it is kept", PATIENCE / 3)
+
+    def test_another_endpoint_disturbs_none_that_stays(self):
+        """Its connections are those of before, and it is not checked anew."""
+        with tempfile.TemporaryDirectory(prefix="open-autoglm-test-") as folder:
+            ours = Authority(folder, "ours")
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*ours.issue("address", "IP:127.0.0.1"))
+            (a,) = self.start(Foreign(lambda *_: (200, {}, completion("a")), tls=context))
+            b, c = self.servers("b", "c")
+            settings = {"balance": "round_robin", "health": {"interval": "1h"}}
+            (front,) = self.start(gateway(pool({"url": a.url, "tls": {"ca": ours.ca}}, b.url, **settings), workers=1))
+            for server in (a, b):
+                wait_for(lambda s=server: "/get_model_info" in s.gets, "that it is known who the server is")
+            self.check_all_answered(front, 2)
+            accepted, gets = a.accepted, len(a.gets)
+            for others in ((c.url,), (b.url, c.url), (b.url,), ({"url": b.url, "weight": 2},)):
+                self.check_reload(front, pool(*others, {"url": a.url, "tls": {"ca": ours.ca}}, **settings), workers=1)
+                asked = len(a.requests)
+                self.check_all_answered(front, 6)
+                self.assertGreater(len(a.requests), asked)
+            self.assertEqual((a.accepted, len(a.gets)), (accepted, gets))
+
+    def test_who_waits_and_who_resumes_gets_the_new_endpoints(self):
+        server, other = self.start(replica(), replica())
+        (front,) = self.start(gateway(pool({"url": url(server), "max_connections": 1})))
+        wait_until_known(front, 1)
+        connection, response = front.stream("/v1/completions", body(5, 1500))
+        with contextlib.closing(connection):
+            stream = events(response)
+            said = text_of(next(stream))
+            server.process.send_signal(signal.SIGSTOP)  # in the middle of its answer
+            crowd = Crowd(front, [{"prompt": "Hi", "max_tokens": 2}] * 3)
+            wait_for(lambda: front.get("/endpoints", admin=True).json()["models"][0]["queued"] == 3, "they wait")
+            self.check_reload(front, pool({"url": url(server), "max_connections": 1}, url(other)))
+            self.assertEqual(crowd.join().failures, [])
+            wait_until_known(front, 2)
+            self.check_reload(front, pool(url(other)))
+            server.process.kill()
+            server.process.wait()
+            server.stop = lambda check=True: None  # the test itself ended it
+            said += "".join(text_of(event) for event in stream if event != "[DONE]")
+        whole = other.post("/v1/completions", body(5, 1500))
+        self.assertEqual(said, whole.json()["choices"][0]["text"])
+        self.assertEqual(front.metric("autoglm_resumes_total", outcome="ok"), 1)
 
     def test_weights_and_policies(self):
         a, b = self.servers("a", "b")

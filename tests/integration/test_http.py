@@ -157,7 +157,7 @@ class Bodies(ServerTest):
         self.assert_error(answer, 400, code="context_length_exceeded", param="prompt", says="2500000 bytes")
 
     def test_paths_methods_models(self):
-        self.assert_error(self.server.get("/v2/nothing"), 404, code="unknown_path", says="/v1/completions")
+        self.assert_error(self.server.get("/v3/nothing"), 404, code="unknown_path", says="/v1/completions")
         wrong = self.server.get("/v1/completions")
         self.assert_error(wrong, 405, says="curl")
         self.assertEqual(wrong.headers["allow"], "POST")

@@ -1,24 +1,13 @@
 """The official Node client against a server: scenarios in node/openai_client.mjs, one a test."""
 
-import os
-import subprocess
 import unittest
 
-from server import PATIENCE, Server, ServerTest, wait_for
-
-HERE = os.path.dirname(os.path.abspath(__file__))
+import node_client
+from server import Server, ServerTest, wait_for
 
 
 def scenario(server, name):
-    # ES modules are looked up from the script's folder, so the script is run from where the client is installed.
-    modules = os.environ["AUTOGLM_NODE_MODULES"]
-    link = os.path.join(os.path.dirname(modules), "openai_client.mjs")
-    with open(os.path.join(HERE, "node", "openai_client.mjs")) as source, open(link, "w") as copy:
-        copy.write(source.read())
-    done = subprocess.run(["node", link, f"http://127.0.0.1:{server.port}/v1", name], capture_output=True,
-                          text=True, timeout=4 * PATIENCE)
-    if done.returncode != 0:
-        raise AssertionError(done.stdout + done.stderr)
+    node_client.scenario(server, "openai", name)
 
 
 class OpenAiClient(ServerTest):

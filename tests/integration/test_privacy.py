@@ -123,7 +123,7 @@ class Digests(GatewayTest):
 
 class Admin(unittest.TestCase):
     def test_takes_no_call_from_a_page(self):
-        with Server(models=[]) as server:
+        with Server(models=[], env={"MODEL_NAME": "none"}) as server:
             page = {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}
             refused = server.call("POST", "/reload", headers=page, admin=True)
             self.assertEqual((refused.status, refused.error["code"]), (403, "cross_site"))
@@ -134,7 +134,8 @@ class Admin(unittest.TestCase):
             self.assertEqual(server.post("/reload", None, admin=True).status, 200)
 
     def test_wants_its_token(self):
-        with Server(models=[], server={"admin_token": "${env:ADMIN_TOKEN}"}, env={"ADMIN_TOKEN": "correct horse"}) as server:
+        with Server(models=[], server={"admin_token": "${env:ADMIN_TOKEN}"}, 
+                    env={"ADMIN_TOKEN": "correct horse", "MODEL_NAME": "none"}) as server:
             for path in ("/endpoints", "/metrics", "/load"):
                 self.assertEqual(server.get(path, admin=True).status, 401, path)
             right = {"Authorization": "Bearer correct horse"}

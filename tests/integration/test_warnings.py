@@ -19,11 +19,12 @@ ALONE = """models:
 
 
 class Examples(unittest.TestCase):
-    KEYS = {"CLOUD_API_KEY": "a", "SECOND_CLOUD_API_KEY": "b"}
+    KEYS = {"CLOUD_API_KEY": "a", "SECOND_CLOUD_API_KEY": "b",
+            **{f"{name}_KEY": f"a key for {name} alone" for name in ("WEB", "BATCH", "PARTNER")}}
 
     def test_each_is_valid_and_warns_of_nothing(self):
         paths = glob.glob(os.path.join(ROOT, "examples", "*.yaml"))
-        self.assertGreaterEqual(len(paths), 4)
+        self.assertGreaterEqual(len(paths), 5)
         for path in paths:
             with self.subTest(os.path.basename(path)):
                 self.assertEqual(run("validate", "--strict", path, **self.KEYS), (0, f"{path}: valid\n", ""))

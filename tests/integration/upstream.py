@@ -1,5 +1,6 @@
 """Misbehaving servers behind the gateway: a proxy that spoils streams, and a scripted foreign server."""
 
+import collections
 import contextlib
 import json
 import select
@@ -156,6 +157,7 @@ class Foreign(Listener):
     def __init__(self, answer=None, health=200, pages=None, **listener):
         self.answer = answer or (lambda *_: (200, {}, completion()))
         self.health, self.pages, self.requests, self.gets, self.abandoned = health, pages or {}, [], [], 0
+        self.turns = collections.defaultdict(threading.Lock)  # held while an answer is written, by connection
         super().__init__(**listener)
 
     @property
@@ -186,11 +188,12 @@ class Foreign(Listener):
                 self.requests.append((path, headers, body))
                 count = len(self.requests)
             status, more, answer = self.answer(path, json.loads(body), count)
-            if isinstance(answer, list):
-                if not self._stream(connection, answer):
-                    return
-            else:
-                self._send(connection, status, more, answer)
+            with self.turns[connection]:
+                if isinstance(answer, list):
+                    if not self._stream(connection, answer):
+                        return
+                else:
+                    self._send(connection, status, more, answer)
 
     @staticmethod
     def _send(connection, status, headers, body):

@@ -39,7 +39,7 @@ bool World::everybody_is_shut() {
 
 /// Asks the breaker and its model, which must agree.
 bool World::admits(std::size_t member) {
-  const bool admitted = dispatcher_->endpoints().breaker(member).admits(now_);
+  const bool admitted = record(member).breaker.admits(now_);
   EXPECT_EQ(admitted, models_[member].admits(now_)) << "the breaker and its model differ";
   return admitted;
 }
@@ -48,14 +48,14 @@ void World::check_pick(const Request& request, std::size_t picked) {
   const Member& member = members()[picked];
   ASSERT_TRUE(member.state->enabled) << "a drained one was asked";
   ASSERT_FALSE(request.tried.contains(picked)) << "the same was asked again";
-  ASSERT_TRUE(!request.broke || endpoints_[picked]->current_continuation == Continuation::kExact);
+  ASSERT_TRUE(!request.broke || factory_.made[picked]->current_continuation == Continuation::kExact);
   const int tier_picked = tier(picked);
   if (tier_picked == 1) ++tally_[kBackup];
   if (tier_picked > 1) ++tally_[kLastResort];
   for (std::size_t i = 0; i < moods_.size(); ++i) {
     const bool could = i != picked && members()[i].state->enabled && !request.tried.contains(i) &&
                        admits(i) &&
-                       (!request.broke || endpoints_[i]->current_continuation == Continuation::kExact);
+                       (!request.broke || factory_.made[i]->current_continuation == Continuation::kExact);
     // A request waits for a place at a healthy member, and not at an unhealthy one.
     if (tier_picked == 3 && members()[i].full()) continue;
     ASSERT_TRUE(!could || tier(i) >= tier_picked) << "somebody better was there";
@@ -85,7 +85,7 @@ void World::look() {
     const Member& member = members()[i];
     ASSERT_TRUE(member.max_connections == 0 || member.in_flight() <= member.max_connections);
     admits(i);  // as a pick does for some members; a look makes up for a window at most
-    const State state = dispatcher_->endpoints().breaker(i).state();
+    const State state = record(i).breaker.state();
     ASSERT_EQ(state == State::kHalfOpen, probe_[i].has_value()) << "a probe that nobody is";
     if (breakers_[i] == State::kClosed && state == State::kOpen) ++tally_[kBreakerOpens];
     breakers_[i] = state;

@@ -13,31 +13,28 @@ using State = CircuitBreaker::State;
 constexpr Duration kHedgeAfter = 15ms;
 
 World::World(std::uint64_t seed, Balance balance) : random_(seed), config_(config_of(random_, balance)) {
-  std::vector<Endpoint*> endpoints;
-  std::vector<std::shared_ptr<EndpointRecord>> records;
-  for (const EndpointConfig& endpoint : config_.endpoints) {
-    endpoints_.push_back(std::make_unique<FakeEndpoint>("m"));
-    if (random_.below(2) == 0) endpoints_.back()->current_continuation = Continuation::kExact;
-    endpoints.push_back(endpoints_.back().get());
-    records.push_back(records_.of(endpoint.url, endpoint.url, config_.breaker));
-  }
+  const auto change = roster_.prepare(cluster::membership_of(config_.endpoints)).value();
+  roster_.adopt(change);
+  const std::size_t count = factory_.made.size();
+  for (const auto& endpoint : factory_.made)
+    if (random_.below(2) == 0) endpoint->current_continuation = Continuation::kExact;
   dispatcher_ = std::make_unique<Dispatcher>(
-      "m", Dispatcher::Surroundings{.config = config_, .metrics = metrics_, .clock = clock_}, endpoints,
-      records);
+      "m", Dispatcher::Surroundings{.config = config_, .metrics = metrics_, .clock = clock_});
+  dispatcher_->endpoints().set(change.list);
   for (int i = 0; i < 2; ++i)
     loops_.push_back({.balancer = factory_of(balance)(random_()), .random = Random(random_())});
   for (char first = 'a'; first < 'g'; ++first) {
     inferences_.push_back({});
     inferences_.back().work = GenerateRequest{.prompts = {TextPrompt{std::string(600, first)}}};
   }
-  moods_.assign(endpoints.size(), Mood::kWell);
-  breakers_.assign(endpoints.size(), State::kClosed);
-  models_.assign(endpoints.size(), BreakerModel(config_.breaker));
+  moods_.assign(count, Mood::kWell);
+  breakers_.assign(count, State::kClosed);
+  models_.assign(count, BreakerModel(config_.breaker));
   std::vector<cluster::FailureLimit> limits;
-  for (const Member& member : members()) limits.push_back(member.failure_limit);
+  for (const auto& owner : change.list->owners) limits.push_back(owner.member->failure_limit());
   ejections_.emplace(config_.ejection, config_.health, limits);
-  ejected_.assign(endpoints.size(), false);
-  probe_.resize(endpoints.size());
+  ejected_.assign(count, false);
+  probe_.resize(count);
 }
 
 World::~World() = default;
@@ -144,9 +141,9 @@ void World::wait(std::uint64_t id) {
 
 void World::ask(std::uint64_t id, Ask ask, bool hedge) {
   Request& request = live_.at(id);
-  const std::size_t member = ask.member();
+  const std::size_t member = index_of(ask);
   ASSERT_NO_FATAL_FAILURE(check_pick(request, member));
-  const State state = dispatcher_->endpoints().breaker(member).state();
+  const State state = record(member).breaker.state();
   ASSERT_NE(state, State::kOpen) << "an open breaker let somebody in";
   const bool probe = state == State::kHalfOpen;
   if (!models_[member].admits(now_)) {
@@ -202,7 +199,7 @@ void World::settle(std::uint64_t id, std::uint64_t number) {
     succeed(id, std::move(asked));
     return;
   }
-  const std::size_t member = asked.ask.member();
+  const std::size_t member = index_of(asked.ask);
   const bool neutral =
       asked.mishap->origin == Origin::kClient || asked.mishap->code == ErrorCode::kResourceExhausted;
   if (asked.mishap->reason == "connect_failed" && !std::exchange(request.replaced, true))
@@ -218,7 +215,7 @@ void World::settle(std::uint64_t id, std::uint64_t number) {
 void World::end_probe(std::size_t member, bool neutral) {
   probe_[member].reset();
   ++tally_[neutral ? kProbeLeaves : kProbeReopens];
-  const CircuitBreaker& breaker = dispatcher_->endpoints().breaker(member);
+  const CircuitBreaker& breaker = record(member).breaker;
   ASSERT_EQ(breaker.state(), State::kOpen);
   // A neutral end leaves the rest of the sleep window, which a lone probe need not await.
   ASSERT_TRUE(neutral || breaker.until_probe(now_) > Duration::zero());
@@ -227,12 +224,12 @@ void World::end_probe(std::size_t member, bool neutral) {
 void World::succeed(std::uint64_t id, Asked asked) {
   Request& request = live_.at(id);
   request.dispatch->succeeded(asked.ask, now_);
-  models_[asked.ask.member()].succeeds(asked.model, now_);
-  request.ended = ejections_->succeeds(asked.ask.member());
+  models_[index_of(asked.ask)].succeeds(asked.model, now_);
+  request.ended = ejections_->succeeds(index_of(asked.ask));
   if (asked.probe) {
-    probe_[asked.ask.member()].reset();
+    probe_[index_of(asked.ask)].reset();
     ++tally_[kProbeCloses];
-    ASSERT_EQ(dispatcher_->endpoints().breaker(asked.ask.member()).state(), State::kClosed);
+    ASSERT_EQ(asked.ask.member().record->breaker.state(), State::kClosed);
   }
   if (asked.hedge) {
     ++tally_[kHedgeWins];
@@ -255,15 +252,15 @@ void World::tell_models(const Asked& asked, std::size_t member, bool failed) {
 
 /// Its work is cancelled.
 void World::drop(const Asked& asked) {
-  tell_models(asked, asked.ask.member(), false);
+  tell_models(asked, index_of(asked.ask), false);
   if (!asked.probe) return;
-  probe_[asked.ask.member()].reset();
+  probe_[index_of(asked.ask)].reset();
   ++tally_[kProbeLeaves];
 }
 
 /// The other endpoint of the hedge was faster.
 void World::lose(Request& request, Asked asked) {
-  const std::size_t member = asked.ask.member();
+  const std::size_t member = index_of(asked.ask);
   const bool slow = now_ - asked.ask.began() >= kHedgeAfter;
   request.dispatch->outpaced(std::move(asked.ask), kHedgeAfter, now_);
   tell_models(asked, member, slow);
@@ -271,7 +268,7 @@ void World::lose(Request& request, Asked asked) {
 }
 
 void World::tokens(std::uint64_t id) {
-  const Mood mood = moods_[live_.at(id).streaming->member()];
+  const Mood mood = moods_[index_of(*live_.at(id).streaming)];
   if (mood == Mood::kBreaking || mood == Mood::kGone || random_.below(100) == 0) {
     break_off(id);
     return;
@@ -284,7 +281,7 @@ void World::break_off(std::uint64_t id) {
   Request& request = live_.at(id);
   ++tally_[kBreak];
   Ask ask = std::move(*std::exchange(request.streaming, std::nullopt));
-  const std::size_t member = ask.member();
+  const std::size_t member = index_of(ask);
   models_[member].fails(request.streaming_model, now_);
   ejections_->fails(member, request.ended, now_);
   const bool got_on = random_.below(4) != 0;
@@ -296,7 +293,7 @@ void World::break_off(std::uint64_t id) {
                               : request.allowed;
   request.dispatch->broke(
       std::move(ask), error_of(ErrorCode::kBadGateway, Origin::kEndpoint, Retry::kElsewhere), got_on, now_);
-  if (endpoints_[member]->current_continuation != Continuation::kExact) {
+  if (factory_.made[member]->current_continuation != Continuation::kExact) {
     ++tally_[kNoResume];
     end(id);
     return;
@@ -351,7 +348,11 @@ void World::check_health(std::size_t member) {
   using enum cluster::CheckResult;
   const Mood mood = moods_[member];
   const bool unwell = mood == Mood::kFailing || mood == Mood::kHanging;
-  dispatcher_->endpoints().checked(member, mood == Mood::kGone ? kAbsent : unwell ? kUnwell : kWell, now_);
+  dispatcher_->endpoints().checked(record(member),
+                                   mood == Mood::kGone ? kAbsent
+                                   : unwell            ? kUnwell
+                                                       : kWell,
+                                   now_);
   if (ejections_->checked(member, mood != Mood::kGone && !unwell, now_)) models_[member].comes_back(now_);
   at(about(250ms), Kind::kCheck, member);
 }

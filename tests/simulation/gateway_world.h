@@ -4,9 +4,10 @@
 #include "breaker_model.h"
 #include "ejection_model.h"
 #include "gateway/resilience/dispatcher.h"
+#include "gateway/resilience/roster.h"
+#include "gateway/resilience/testing/fake_factory.h"
 #include "gateway_tally.h"
 #include "gateway_weather.h"
-#include "inference/testing/fake_endpoint.h"
 #include "observe/metrics/registry.h"
 
 #include <array>
@@ -17,6 +18,7 @@
 #include <optional>
 #include <queue>
 #include <set>
+#include <span>
 #include <string_view>
 #include <tuple>
 #include <utility>
@@ -115,7 +117,10 @@ class World {
   void end_probe(std::size_t member, bool neutral);
   void at(Duration in, Kind kind, std::uint64_t subject = 0, std::uint64_t detail = 0);
   Duration about(Duration mean) { return gateway::about(random_, mean); }
-  std::span<const Member> members() { return dispatcher_->endpoints().members(); }
+  std::span<const Member> members() { return roster_.list()->members; }
+  EndpointRecord& record(std::size_t member) { return *roster_.list()->owners.at(member).record; }
+  /// Ids begin with one.
+  static std::size_t index_of(const Ask& ask) { return ask.id().value - 1; }
 
   /// For verdicts given by destructors.
   class WorldClock final : public Clock {
@@ -134,7 +139,8 @@ class World {
   observe::MetricRegistry registry_;
   PoolMetrics metrics_{registry_, "m"};
   EndpointRecords records_{registry_, "m"};
-  std::vector<std::unique_ptr<FakeEndpoint>> endpoints_;
+  FakeFactory factory_;
+  Roster roster_{config_, records_, factory_};
   std::vector<Mood> moods_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::vector<Dispatcher::Loop> loops_;

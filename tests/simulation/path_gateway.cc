@@ -20,8 +20,11 @@ Gateway::Gateway(gateway::PoolConfig pool_config, Duration request_timeout, cons
   clients.reserve(loop);
   clients.share(answers, nullptr);
   const gateway::Balance balance = pool_config.balance;
+  auto factory =
+      std::make_unique<gateway::HttpEndpointFactory>(gateway::endpoint_settings(pool_config), clients);
   pool = gateway::ModelPool::create("m", std::move(pool_config),
-                                    {.clients = clients,
+                                    {.factory = std::move(factory),
+                                     .answer_memory = answers.get(),
                                      .metrics = metrics,
                                      .log = *log,
                                      .balancer = gateway::factory_of(balance),
@@ -46,6 +49,7 @@ Gateway::Gateway(gateway::PoolConfig pool_config, Duration request_timeout, cons
     server->start();
     watching.emplace();
     watching->spawn(pool->watch());
+    watching->spawn(sweep());
   });
 }
 
@@ -62,25 +66,45 @@ void Gateway::publish() {
 }
 
 void Gateway::add_engine(Machine& machine, History& history) {
-  auto made = std::make_unique<TimedBackend>(machine, history);
-  backend = made.get();
+  auto steps = std::make_unique<TimedStepper>(machine);
+  stepper = steps.get();
+  auto format = std::make_shared<TimedChatFormat>(machine, history);
+  chat = format.get();
+  engine::Backend backend = engine::make_fake_backend(TimedStepper::options());
+  backend.chat = std::move(format);
+  backend.stepper = std::move(steps);
   own = std::make_shared<engine::Engine>(
       "e", engine::EngineConfig{.max_sequences = 8, .max_waiting = 16, .saved_memory = 16 << 10},
-      engine::Engine::Dependencies{
-          .pool = preparation,
-          .metrics = metrics,
-          .log = *log,
-          .load = [made = std::make_shared<std::unique_ptr<engine::Backend>>(std::move(made))](
-                      const auto&) { return Result<std::unique_ptr<engine::Backend>>(std::move(*made)); },
-          .samplers = engine::make_token_sampler});
+      engine::Engine::Dependencies{.pool = preparation,
+                                   .metrics = metrics,
+                                   .log = *log,
+                                   .load = engine::loader_of(std::move(backend)),
+                                   .samplers = engine::make_token_sampler});
   publish();
 }
 
 void Gateway::retire_engine() {
-  backend = nullptr;
+  stepper = nullptr;
+  chat = nullptr;
   auto retired = std::exchange(own, nullptr);
   publish();
   if (retired) watching->spawn(bury(std::move(retired)));
+}
+
+void Gateway::change_members(const gateway::PoolConfig& config, Random* random) {
+  std::vector<cluster::EndpointSpec> members;
+  for (const cluster::EndpointSpec& each : config.endpoints)
+    if (random == nullptr || random->below(4) != 0) members.push_back(each);
+  loop.post([this, members = std::move(members)] { pool->apply(cluster::membership_of(members)).value(); });
+}
+
+/// Every 200 ms, as `serve` does.
+Task<void> Gateway::sweep() {
+  while (true) {
+    co_await sleep_for(std::chrono::milliseconds(200));
+    pool->sweep();
+    records.sweep();
+  }
 }
 
 Task<void> Gateway::bury(std::shared_ptr<engine::Engine> retired) {

@@ -35,6 +35,9 @@ struct Gateway {
   void add_engine(Machine& machine, History& history);
   /// Removes the engine from the configuration; its requests end first.
   void retire_engine();
+  /// Makes the endpoints of `config`, or each of them with a chance of three in four, the pool's members. Not
+  /// on the loop.
+  void change_members(const gateway::PoolConfig& config, Random* random = nullptr);
 
   std::unique_ptr<observe::Logger> log;
   observe::MetricRegistry metrics;
@@ -48,7 +51,8 @@ struct Gateway {
   std::shared_ptr<gateway::ModelPool> pool;
   BlockingPool preparation{2, 64};
   std::shared_ptr<engine::Engine> own;
-  TimedBackend* backend = nullptr;  ///< of `own`
+  TimedStepper* stepper = nullptr;  ///< of `own`
+  TimedChatFormat* chat = nullptr;  ///< of `own`
   gateway::LiveDirectory models;
   gateway::Readiness readiness;
   gateway::Pipeline pipeline{models};
@@ -59,6 +63,7 @@ struct Gateway {
  private:
   void publish();
   static Task<void> bury(std::shared_ptr<engine::Engine> retired);
+  Task<void> sweep();
   const Duration request_timeout_;
 };
 

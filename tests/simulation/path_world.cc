@@ -91,6 +91,7 @@ PathWorld::PathWorld(std::uint64_t seed)
       calm_(seed % 3 == 0),
       patient_(seed % 5 == 2),
       large_bodies_(seed % 6 == 1),
+      churns_(seed % 7 == 3),
       slow_time_(patient_ ? 16s : 400ms) {
   Random& random = machine_.random();
   think_time_ = machine_.about(60ms);
@@ -184,10 +185,11 @@ void PathWorld::strike_all() {
 void PathWorld::disturb() {
   if (!faulty_) {
     network_.set_latency(300us);
+    gateway_->change_members(config_);
     return;
   }
   Random& random = machine_.random();
-  switch (random.below(4)) {
+  switch (random.below(churns_ ? 6 : 4)) {
     case 0:
       network_.set_latency(300us);
       break;
@@ -197,8 +199,11 @@ void PathWorld::disturb() {
     case 2:
       machine_.set_wall_clock(random.below(2) == 0 ? -3600s : 3600s);
       break;
-    default:
+    case 3:
       machine_.stand_still(machine_.about(200ms));
+      break;
+    default:
+      gateway_->change_members(config_, &random);
   }
   machine_.in(machine_.about(1s), [this] { disturb(); });
 }
@@ -209,16 +214,16 @@ void PathWorld::disturb_engine() {
   const auto on_loop = [this](void (*change)(PathWorld& world)) {
     gateway_->loop.post([this, change] { change(*this); });
   };
-  if (gateway_->backend != nullptr) {
+  if (gateway_->stepper != nullptr) {
     switch (machine_.random().below(4)) {
       case 0:
-        gateway_->backend->fail_steps(1 + static_cast<std::uint32_t>(machine_.random().below(4)));
+        gateway_->stepper->fail_steps(1 + static_cast<std::uint32_t>(machine_.random().below(4)));
         break;
       case 1:
-        gateway_->backend->prepare_for(200ms);
+        gateway_->chat->prepare_for(200ms);
         break;
       case 2:
-        gateway_->backend->prepare_for(2ms);
+        gateway_->chat->prepare_for(2ms);
         break;
       default:
         on_loop([](PathWorld& world) { world.gateway_->retire_engine(); });
@@ -238,7 +243,7 @@ void PathWorld::end_faults() {
   if (has_engine_) {
     gateway_->loop.post([this] {
       if (!gateway_->own) gateway_->add_engine(machine_, history_);
-      gateway_->backend->prepare_for(2ms);
+      gateway_->chat->prepare_for(2ms);
     });
   }
   for (const auto& server : servers_) server->set_mood(Mood::kWell);
@@ -297,14 +302,14 @@ void PathWorld::check_engine(const Gateway& gateway) {
 /// Whether all servers but one have been well for longer than a resume may have waited for an unhealthy one,
 /// have room, and can continue the stream.
 bool PathWorld::must_go_on(const Call& call) const {
-  if (call.engine || call.tokens == 0) return false;
+  if (call.engine || call.tokens == 0 || churns_) return false;
   std::size_t well = 0;
   for (const auto& server : servers_) {
     const bool able = server->kind() == Kind::kOurs || server->kind() == servers_.front()->kind();
     if (!able || (call.chat && server->kind() == Kind::kOther)) return false;
     well += server->well_for() > idle_time() + 8s ? 1 : 0;
   }
-  const auto has_bound = [](const gateway::EndpointConfig& endpoint) { return endpoint.max_connections > 0; };
+  const auto has_bound = [](const cluster::EndpointSpec& endpoint) { return endpoint.max_connections > 0; };
   return well + 1 >= servers_.size() && std::ranges::none_of(config_.endpoints, has_bound);
 }
 

@@ -87,6 +87,7 @@ class PathWorld {
   const bool calm_;     // only one server has moods
   const bool patient_;  // waits long for first tokens
   const bool large_bodies_;
+  const bool churns_;  // endpoints leave the pool and come back
   const Duration slow_time_;
   double baseline_ = 0;             // good answers a second
   std::int64_t memory_before_ = 0;  // bytes that the gateway held before the first request

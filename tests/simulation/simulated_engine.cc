@@ -28,19 +28,7 @@ std::string fake_answer(std::string_view prompt, std::uint32_t tokens) {
   return answer;
 }
 
-TimedBackend::TimedBackend(Machine& machine, History& history)
-    : machine_(machine),
-      history_(history),
-      fake_({.context = 128, .cells = 512, .max_sequences = 8, .max_batch = 64}) {}
-
-TimedBackend::~TimedBackend() { *alive_ = false; }
-
-void TimedBackend::fail_steps(std::uint32_t count) {
-  fake_.fail_steps(
-      count, machine_.random().below(2) == 0 ? engine::DecodeStatus::kFailed : engine::DecodeStatus::kNoRoom);
-}
-
-bool TimedBackend::pass_time(std::string_view text) const {
+bool TimedChatFormat::pass_time(std::string_view text) const {
   std::uint64_t id = 0;
   if (const std::size_t at = text.find('c'); at != std::string_view::npos)
     std::from_chars(text.data() + at + 1, text.data() + text.size(), id);
@@ -52,21 +40,21 @@ bool TimedBackend::pass_time(std::string_view text) const {
   return *alive;
 }
 
-Result<std::vector<TokenId>> TimedBackend::tokenize(std::string_view text, bool add_special,
-                                                    bool parse_special) const {
-  // Completions of this length are prepared on the loop; the delay does not matter.
-  return fake_.tokenize(text, add_special, parse_special);
-}
-
-Result<engine::RenderedChat> TimedBackend::render_chat(const ChatPrompt& chat,
-                                                       const OutputFormat& format) const {
+Result<engine::RenderedChat> TimedChatFormat::render(const ChatPrompt& chat,
+                                                     const OutputFormat& format) const {
   if (!pass_time(chat.messages.front().content)) return fail(ErrorCode::kInternal, "the model is gone");
-  return fake_.render_chat(chat, format);
+  return fake_.render(chat, format);
 }
 
-engine::DecodeStatus TimedBackend::decode(std::span<const engine::BatchRow> rows, std::uint32_t threads) {
+void TimedStepper::fail_steps(std::uint32_t count) {
+  fake_.fail_steps(
+      count, machine_.random().below(2) == 0 ? engine::DecodeStatus::kFailed : engine::DecodeStatus::kNoRoom);
+}
+
+engine::DecodeStatus TimedStepper::decode(std::span<const engine::BatchRow> rows, std::uint32_t threads,
+                                          const engine::StopFlag& stop) {
   machine_.block(nullptr, machine_.now() + machine_.about(2ms));
-  return abort.load() ? engine::DecodeStatus::kAborted : fake_.decode(rows, threads);
+  return stop.is_set() ? engine::DecodeStatus::kAborted : fake_.decode(rows, threads, stop);
 }
 
 }  // namespace autoglm::simulation

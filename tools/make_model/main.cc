@@ -1,4 +1,5 @@
 #include "hash_transformer.h"
+#include "random_encoder.h"
 #include "random_transformer.h"
 
 #include <fmt/format.h>
@@ -32,6 +33,14 @@ Result<std::uint64_t> make(const Options& options) {
   if (options.shape == "15m") {
     return write_random_transformer(options.path, k15M, options.type.value_or(GGML_TYPE_Q8_0), options.seed);
   }
+  const std::map<std::string, EncoderShape> encoders = {{"encoder", kTinyEncoder},
+                                                        {"ranker", kTinyRanker},
+                                                        {"minilm", kMiniLm},
+                                                        {"minilm-ranker", kMiniRanker}};
+  if (const auto found = encoders.find(options.shape); found != encoders.end()) {
+    return write_random_encoder(options.path, found->second, options.type.value_or(GGML_TYPE_F32),
+                                options.seed);
+  }
   return write_random_transformer(options.path, kHalfB, options.type.value_or(GGML_TYPE_Q4_0), options.seed);
 }
 
@@ -46,9 +55,11 @@ int main(int argc, char** argv) {
   CLI::App app("Makes GGUF models for tests and benchmarks. The same options give the same bytes.");
   app.add_option("--shape", options.shape,
                  "tiny: the fixture of the tests (f32); 1layer: almost nothing (q8_0); 15m: as stories15M "
-                 "(q8_0); 0.5b: as Qwen2-0.5B (q4_0)")
+                 "(q8_0); 0.5b: as Qwen2-0.5B (q4_0); encoder and ranker: a BERT for tests, with vectors or "
+                 "with scores (f32); minilm and minilm-ranker: as all-MiniLM-L6 (f32)")
       ->required()
-      ->check(CLI::IsMember({"tiny", "1layer", "15m", "0.5b"}));
+      ->check(
+          CLI::IsMember({"tiny", "1layer", "15m", "0.5b", "encoder", "ranker", "minilm", "minilm-ranker"}));
   app.add_option("--out", options.path, "The file to write")->required();
   app.add_option("--type", type, "Of the matrices: f32, q8_0 or q4_0; default: what the shape says")
       ->check(CLI::IsMember({"f32", "q8_0", "q4_0"}));

@@ -1,12 +1,12 @@
 #include "random_transformer.h"
 
 #include "gguf_file.h"
+#include "random_weights.h"
 #include "vocabulary.h"
 
 #include "base/random.h"
 
 #include <algorithm>
-#include <cmath>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -71,17 +71,6 @@ void declare(GgufFile& file, const TransformerShape& shape, ggml_type type) {
     file.add_matrix(block + "ffn_gate.weight", type, shape.embedding, shape.feed_forward);
     file.add_matrix(block + "ffn_up.weight", type, shape.embedding, shape.feed_forward);
     file.add_matrix(block + "ffn_down.weight", type, shape.feed_forward, shape.embedding);
-  }
-}
-
-/// Uniform weights of variance 1/columns; four 16-bit values a draw, since quantization keeps far fewer bits.
-void fill_uniform(Random& random, std::span<float> values) {
-  const float scale = std::sqrt(3.0F / static_cast<float>(values.size())) / 32768.0F;
-  std::uint64_t bits = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (i % 4 == 0) bits = random();
-    values[i] = (static_cast<float>(bits & 0xFFFFU) - 32767.5F) * scale;
-    bits >>= 16U;
   }
 }
 

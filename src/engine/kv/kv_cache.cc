@@ -16,7 +16,7 @@ class KvCache::Node {
   std::vector<TokenId> tokens;
   std::unordered_multimap<std::uint64_t, std::unique_ptr<Node>> children;
   std::uint32_t depth = 0;         // blocks from the root to here, this one included
-  std::int32_t id = -1;            // the sequence id of a leaf in the backend
+  std::int32_t id = -1;            // the sequence id of a leaf in the stepper
   std::uint32_t pins = 0;          // running sequences whose deepest node this is
   std::uint32_t pinned_below = 0;  // children whose path a running sequence has pinned
   std::uint64_t last_used = 0;
@@ -199,7 +199,7 @@ void KvCache::reload(Lease& lease, std::uint64_t salt, std::span<const TokenId> 
   bool room = true;
   for (const std::uint64_t serial : serials) {
     const std::uint64_t state = SpilledBlocks::state_of(serial);
-    room = room && make_room(kBlock + KvOperation::kPiece, operations);
+    room = room && make_room(kBlock + limits_.restore_slack, operations);
     if (room) {
       operations.push_back({.kind = KvOperation::Kind::kRestore,
                             .to = lease.sequence,

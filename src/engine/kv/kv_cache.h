@@ -15,15 +15,16 @@
 namespace autoglm::engine {
 
 struct KvLimits {
-  std::uint32_t cells = 8192;     ///< tokens of all sequences and kept prefixes together
-  std::uint32_t sequences = 256;  ///< ids that the backend can tell apart
-  bool keep_prefixes = true;      ///< off: cells are forgotten when their sequence ends
+  std::uint32_t cells = 8192;       ///< tokens of all sequences and kept prefixes together
+  std::uint32_t sequences = 256;    ///< ids that the stepper can tell apart
+  bool keep_prefixes = true;        ///< off: cells are forgotten when their sequence ends
+  std::uint32_t restore_slack = 0;  ///< StepperFacts::restore_slack
 };
 
 /// Tracks the owners of the unified cache's cells: the running sequences, and a radix tree of what they
 /// computed, which later requests with the same beginning reuse instead of computing it again. Pure
-/// bookkeeping: changes to the backend are appended to a list of operations, to be applied in order before
-/// the next step. One thread.
+/// bookkeeping: changes to the stepper's cells are appended to a list of operations, to be applied in order
+/// before the next step. One thread.
 ///
 /// The tree's nodes are blocks of 16 tokens. A leaf owns a sequence id that holds the cells of its whole
 /// path; inner nodes borrow a descendant's. A running sequence pins its deepest node, and has its own id,
@@ -36,7 +37,7 @@ class KvCache {
   class Node;
   /// A running sequence's place in the cache.
   struct Lease {
-    std::int32_t sequence = -1;  ///< the backend's id
+    std::int32_t sequence = -1;  ///< the stepper's id
     std::uint32_t shared = 0;    ///< its first tokens, which the tree holds
     std::uint32_t computed = 0;  ///< tokens in the cache, shared ones included
     Node* deepest = nullptr;

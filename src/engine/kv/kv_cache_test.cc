@@ -199,6 +199,19 @@ TEST_F(KvCacheTest, SpillsWhatItForgetsAndReloadsIt) {
   EXPECT_EQ(cache.known(0, a), 64U);
 }
 
+TEST_F(KvCacheTest, ReloadsNoMoreThanThereIsRoomForTheRestoreItself) {
+  const auto a = tokens_from(0, 65);
+  for (const auto& [slack, reloaded] : {std::pair(0U, 64U), {64U, 48U}}) {
+    KvCache cache({.cells = 112, .sequences = 8, .restore_slack = slack});
+    spill(cache, 64, {a});
+    KvOperations operations;
+    auto lease = cache.open(0, a, operations);
+    cache.reload(lease, 0, a, operations);
+    EXPECT_EQ(lease.computed, reloaded) << slack;
+    cache.close(lease, operations);
+  }
+}
+
 TEST_F(KvCacheTest, WhatComesBackIsFoundByWhatWasSpilledBehindIt) {
   KvCache cache({.cells = 256, .sequences = 8});
   const auto a = tokens_from(0, 65);

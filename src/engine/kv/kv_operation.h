@@ -5,7 +5,7 @@
 
 namespace autoglm::engine {
 
-/// An operation on the backend's cells. Sharing and forgetting change only metadata and cost microseconds;
+/// An operation on the cells of a Stepper. Sharing and forgetting change only metadata and cost microseconds;
 /// saving and restoring copy.
 struct KvOperation {
   enum class Kind : std::uint8_t {
@@ -16,8 +16,6 @@ struct KvOperation {
     kDrop      ///< `state` is no longer needed
   };
   static constexpr std::uint32_t kToTheEnd = ~0U;
-  /// Cells that a kRestore may briefly need beyond those that it fills.
-  static constexpr std::uint32_t kPiece = 64;
 
   Kind kind = Kind::kForget;
   std::int32_t from = 0;

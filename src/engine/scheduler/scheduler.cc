@@ -169,7 +169,7 @@ void Scheduler::save(Sequence& sequence) {
 void Scheduler::restore(Sequence& sequence) {
   const std::uint32_t end = std::min(sequence.saved_tokens, sequence.size() - 1);
   const std::uint32_t begin = sequence.lease.computed;
-  if (end > begin && cache_.make_room(end - begin + KvOperation::kPiece, operations_)) {
+  if (end > begin && cache_.make_room(end - begin + limits_.kv.restore_slack, operations_)) {
     operations_.push_back({.kind = KvOperation::Kind::kRestore,
                            .to = sequence.lease.sequence,
                            .begin = begin,

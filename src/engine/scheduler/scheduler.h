@@ -16,7 +16,7 @@ namespace autoglm::engine {
 struct SchedulerLimits {
   std::uint32_t max_sequences = 32;  ///< running at the same time
   std::uint32_t max_batch = 512;     ///< tokens of one step
-  std::uint32_t tile_rows = 0;       ///< see BackendFacts
+  std::uint32_t tile_rows = 0;       ///< see StepperFacts
   ThreadRange threads;               ///< the range for computing a step
   /// How long a step may take while other requests wait for it; less while streams run fast.
   Duration max_stall = std::chrono::milliseconds(200);
@@ -59,7 +59,7 @@ class Scheduler {
  public:
   struct Slice {
     SequenceKey sequence;
-    std::int32_t slot = 0;    ///< the backend's sequence id
+    std::int32_t slot = 0;    ///< the stepper's sequence id
     std::uint32_t first = 0;  ///< index of the first token to compute
     std::uint32_t count = 0;
     bool completes = false;  ///< includes the last token: the next one is to be chosen

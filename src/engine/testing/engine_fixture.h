@@ -21,6 +21,7 @@ namespace autoglm::engine {
 struct Outcome {
   std::vector<std::string> texts;
   std::vector<FinishReason> reasons;
+  std::vector<std::string> stops;  ///< the stop strings that ended them
   Usage usage;
   std::optional<Error> error;
 };
@@ -75,6 +76,7 @@ class EngineFixture {
     Outcome outcome;
     outcome.texts.resize(n);
     outcome.reasons.resize(n);
+    outcome.stops.resize(n);
     std::vector<std::uint32_t> next(n, from);
     while (true) {
       auto batch = co_await stream->next();
@@ -87,6 +89,7 @@ class EngineFixture {
         next[event.choice] += static_cast<std::uint32_t>(event.tokens.size());
         outcome.texts[event.choice] += event.text;
         if (event.finish) outcome.reasons[event.choice] = *event.finish;
+        outcome.stops[event.choice] += event.stop;
       }
       if (batch->last()) {
         outcome.usage = *batch->usage;
@@ -142,19 +145,14 @@ class EngineFixture {
 
 /// An engine over the fake backend.
 struct FakeEngine {
-  explicit FakeEngine(FakeBackend::Options options = {}, EngineConfig config = {},
+  explicit FakeEngine(const FakeOptions& options = {}, EngineConfig config = {},
                       SamplerFactory samplers = make_token_sampler) {
-    auto made = std::make_unique<FakeBackend>(options);
-    backend = made.get();
+    Backend backend = make_fake_backend(options);
+    stepper = &dynamic_cast<FakeStepper&>(*backend.stepper);
     config.max_sequences = options.max_sequences;
-    fixture = std::make_unique<EngineFixture>(
-        config,
-        [made = std::make_shared<std::unique_ptr<Backend>>(std::move(made))](const auto&) {
-          return Result<std::unique_ptr<Backend>>(std::move(*made));
-        },
-        std::move(samplers));
+    fixture = std::make_unique<EngineFixture>(config, loader_of(std::move(backend)), std::move(samplers));
   }
-  FakeBackend* backend = nullptr;
+  FakeStepper* stepper = nullptr;  ///< until the engine ends
   std::unique_ptr<EngineFixture> fixture;
 };
 

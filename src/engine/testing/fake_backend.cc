@@ -45,33 +45,22 @@ class LetterConstraint final : public TokenConstraint {
 
 }  // namespace
 
-FakeBackend::FakeBackend(const Options& options)
-    : constraint_bytes_(options.constraint_bytes),
-      space_first_(options.space_first),
+FakeVocabulary::FakeVocabulary(const FakeOptions& options)
+    : space_first_(options.space_first),
       on_tokenize_(options.on_tokenize),
       on_end_(options.on_end),
-      facts_{.context_length = options.context,
-             .cache_cells = options.cells,
-             .max_sequences = options.max_sequences,
-             .sequence_ids = options.shares_prefixes ? 4 * options.max_sequences : options.max_sequences,
-             .shares_prefixes = options.shares_prefixes,
-             .cell_bytes = options.shares_prefixes ? 1U : 0U,
-             .max_batch = options.max_batch,
-             .threads = 3,
-             .vocabulary_size = kVocabulary,
-             .has_chat_template = true} {
+      facts_{.size = kSize, .longest_token = options.longest_token} {
   for (int byte = 0; byte < 256; ++byte) pieces_.emplace_back(1, static_cast<char>(byte));
   pieces_.emplace_back();
-  facts_.longest_token = options.longest_token;
   if (options.infills) facts_.infill = InfillTokens{.prefix = 1, .suffix = 2, .middle = 3};
 }
 
-FakeBackend::~FakeBackend() {
+FakeVocabulary::~FakeVocabulary() {
   if (on_end_) on_end_();
 }
 
-Result<std::vector<TokenId>> FakeBackend::tokenize(std::string_view text, bool /*add_special*/,
-                                                   bool parse_special) const {
+Result<std::vector<TokenId>> FakeVocabulary::tokenize(std::string_view text, bool /*add_special*/,
+                                                      bool parse_special) const {
   if (on_tokenize_) on_tokenize_();
   const std::string_view end = written(kEnd);
   std::vector<TokenId> tokens;
@@ -84,25 +73,36 @@ Result<std::vector<TokenId>> FakeBackend::tokenize(std::string_view text, bool /
   return tokens;
 }
 
-Result<RenderedChat> FakeBackend::render_chat(const ChatPrompt& chat, const OutputFormat& format) const {
+Result<RenderedChat> FakeChatFormat::render(const ChatPrompt& chat, const OutputFormat& format) const {
   RenderedChat rendered;
   for (const ChatMessage& message : chat.messages)
     rendered.text += message.role + ": " + message.content + "\n";
   if (chat.add_generation_prompt) rendered.text += "assistant: ";
   if (format.kind == OutputFormat::Kind::kText) return rendered;
-  auto constraint = make_constraint(format);
+  auto constraint = constrain(format);
   if (!constraint) return fail(constraint.error());
   rendered.constraint = std::move(*constraint);
   return rendered;
 }
 
-Result<std::unique_ptr<TokenConstraint>> FakeBackend::make_constraint(const OutputFormat& format) const {
+Result<std::unique_ptr<TokenConstraint>> FakeChatFormat::constrain(const OutputFormat& format) const {
   if (format.kind != OutputFormat::Kind::kGrammar)
     return fail(invalid_field("response_format", "the fake knows no JSON"));
   return std::make_unique<LetterConstraint>(format.definition, constraint_bytes_);
 }
 
-void FakeBackend::put(const BatchRow& row) {
+FakeStepper::FakeStepper(const FakeOptions& options)
+    : facts_{.context_length = options.context,
+             .cache_cells = options.cells,
+             .max_sequences = options.max_sequences,
+             .sequence_ids = options.shares_prefixes ? 4 * options.max_sequences : options.max_sequences,
+             .shares_prefixes = options.shares_prefixes,
+             .cell_bytes = options.shares_prefixes ? 1U : 0U,
+             .restore_slack = 64,
+             .max_batch = options.max_batch,
+             .threads = 3} {}
+
+void FakeStepper::put(const BatchRow& row) {
   for (const Cell& cell : cells_) {
     AUTOGLM_ASSERT(!cell.owners.contains(row.sequence) || cell.position != row.position,
                    "two cells of one sequence are at one position");
@@ -111,7 +111,7 @@ void FakeBackend::put(const BatchRow& row) {
 }
 
 /// Letters with a gap between their logits; the likeliest is a hash of all tokens up to this row.
-std::vector<float> FakeBackend::logits_of(const BatchRow& row) const {
+std::vector<float> FakeStepper::logits_of(const BatchRow& row) const {
   std::vector<const Cell*> context(static_cast<std::size_t>(row.position) + 1);
   for (const Cell& cell : cells_) {
     if (!cell.owners.contains(row.sequence) || cell.position > row.position) continue;
@@ -122,30 +122,31 @@ std::vector<float> FakeBackend::logits_of(const BatchRow& row) const {
     AUTOGLM_ASSERT(cell != nullptr, "a sequence has a gap");
     hash = (hash ^ static_cast<std::uint64_t>(cell->token)) * kPrime;
   }
-  std::vector<float> logits(kVocabulary, -100.0F);
+  std::vector<float> logits(FakeVocabulary::kSize, -100.0F);
   for (std::size_t letter = 0; letter < 26; ++letter) {
     hash = (hash ^ letter) * kPrime;
     logits['a' + letter] = static_cast<float>((hash >> 40) % 1000) / 250.0F;
   }
-  logits[FakeBackend::kEnd] = -1.0F;
+  logits[FakeVocabulary::kEnd] = -1.0F;
   return logits;
 }
 
-DecodeStatus FakeBackend::decode(std::span<const BatchRow> rows, std::uint32_t threads) {
+DecodeStatus FakeStepper::decode(std::span<const BatchRow> rows, std::uint32_t threads,
+                                 const StopFlag& stop) {
   AUTOGLM_ASSERT(threads >= 1 && threads <= facts_.threads, "there are not so many threads");
   std::unique_lock lock(mutex_);
   if (held_) {
     waiting_ = true;
     changed_.notify_all();
-    // An abort does not notify this wait: poll for it.
-    while (held_ && !abort.load()) changed_.wait_for(lock, std::chrono::milliseconds(1));
+    // The flag does not notify this wait: poll for it.
+    while (held_ && !stop.is_set()) changed_.wait_for(lock, std::chrono::milliseconds(1));
     waiting_ = false;
   }
   AUTOGLM_ASSERT(rows.size() <= facts_.max_batch, "a step is larger than a batch");
   ++steps_;
-  if (failures_left_ > 0 || abort.load()) {
+  if (failures_left_ > 0 || stop.is_set()) {
     if (failures_left_ > 0) --failures_left_;
-    const DecodeStatus status = abort.load() ? DecodeStatus::kAborted : failure_;
+    const DecodeStatus status = stop.is_set() ? DecodeStatus::kAborted : failure_;
     if (status == DecodeStatus::kNoRoom) return status;
     for (const BatchRow& row : rows.first(rows.size() / 2)) put(row);
     return status;
@@ -163,7 +164,7 @@ DecodeStatus FakeBackend::decode(std::span<const BatchRow> rows, std::uint32_t t
   return DecodeStatus::kOk;
 }
 
-void FakeBackend::apply(const KvOperation& operation) {
+void FakeStepper::apply(const KvOperation& operation) {
   using enum KvOperation::Kind;
   const std::lock_guard lock(mutex_);
   if (operation.kind == kDrop) states_.erase(operation.state);
@@ -191,51 +192,64 @@ void FakeBackend::apply(const KvOperation& operation) {
   std::erase_if(cells_, [](const Cell& cell) { return cell.owners.empty(); });
 }
 
-void FakeBackend::fail_steps(std::uint32_t count, DecodeStatus status) {
+void FakeStepper::fail_steps(std::uint32_t count, DecodeStatus status) {
   const std::lock_guard lock(mutex_);
   failures_left_ = count;
   failure_ = status;
 }
 
-void FakeBackend::hold() {
+void FakeStepper::hold() {
   const std::lock_guard lock(mutex_);
   held_ = true;
 }
 
-void FakeBackend::release() {
+void FakeStepper::release() {
   const std::lock_guard lock(mutex_);
   held_ = false;
   changed_.notify_all();
 }
 
-void FakeBackend::wait_until_held() {
+void FakeStepper::wait_until_held() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return waiting_; });
 }
 
-bool FakeBackend::is_held() const {
+bool FakeStepper::is_held() const {
   const std::lock_guard lock(mutex_);
   return waiting_;
 }
 
-std::size_t FakeBackend::cells() const {
+std::size_t FakeStepper::cells() const {
   const std::lock_guard lock(mutex_);
   return cells_.size();
 }
 
-std::size_t FakeBackend::states() const {
+std::size_t FakeStepper::states() const {
   const std::lock_guard lock(mutex_);
   return states_.size();
 }
 
-std::uint64_t FakeBackend::steps() const {
+std::uint64_t FakeStepper::steps() const {
   const std::lock_guard lock(mutex_);
   return steps_;
 }
 
-std::uint64_t FakeBackend::rows() const {
+std::uint64_t FakeStepper::rows() const {
   const std::lock_guard lock(mutex_);
   return rows_;
+}
+
+Backend make_fake_backend(const FakeOptions& options) {
+  return {.facts = {},
+          .vocabulary = std::make_shared<const FakeVocabulary>(options),
+          .chat = options.chats ? std::make_shared<const FakeChatFormat>(options.constraint_bytes) : nullptr,
+          .stepper = std::make_unique<FakeStepper>(options)};
+}
+
+BackendLoader loader_of(Backend backend) {
+  return [kept = std::make_shared<Backend>(std::move(backend))](const LoadProgress&) {
+    return Result<Backend>(std::move(*kept));
+  };
 }
 
 }  // namespace autoglm::engine

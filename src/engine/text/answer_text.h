@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/backends/backend.h"
+#include "engine/backends/vocabulary.h"
 #include "engine/text/text_assembler.h"
 #include "inference/events.h"
 #include "inference/request.h"
@@ -26,20 +26,22 @@ class AnswerText {
     bool constrained;                                         ///< by a grammar
     std::size_t offset;                                       ///< bytes of text before the answer
   };
-  AnswerText(const Backend& backend, Rules rules);
+  AnswerText(const Vocabulary& vocabulary, Rules rules);
 
   /// Appends to `out` the text that has become certain with `token`. Returns the reason when the choice ends
   /// with it; nothing may be added afterwards.
   std::optional<FinishReason> add(TokenId token, std::string& out);
 
   std::uint32_t tokens() const { return tokens_; }
+  /// The stop string that ended the choice; empty: none did.
+  std::string stop() const { return assembler_.found() == nullptr ? std::string() : *assembler_.found(); }
   /// Bytes of text before the next token, including those held back.
   std::size_t offset() const { return rules_.offset; }
 
  private:
   bool ends(TokenId token) const;
 
-  const Backend* backend_;
+  const Vocabulary* vocabulary_;
   Rules rules_;
   TextAssembler assembler_;
   std::uint32_t tokens_ = 0;

@@ -16,16 +16,15 @@ bool TextAssembler::add(std::string_view bytes, std::string& out) {
   }
   // The stop string that begins first counts.
   std::size_t found = std::string::npos;
-  std::size_t length = 0;
   for (const std::string& stop : *stop_) {
     const std::size_t at = held_.find(stop);
     if (at < found) {
       found = at;
-      length = stop.size();
+      found_ = &stop;
     }
   }
-  if (found != std::string::npos) {
-    out.append(held_, 0, found + (include_stop_ ? length : 0));
+  if (found_ != nullptr) {
+    out.append(held_, 0, found + (include_stop_ ? found_->size() : 0));
     held_.clear();
     partial_.clear();
     return true;

@@ -20,12 +20,15 @@ class TextAssembler {
   bool add(std::string_view bytes, std::string& out);
   /// Ends the text without a stop string: what was held back is text after all.
   void finish(std::string& out);
+  /// The stop string that ended the text; null: none did.
+  const std::string* found() const { return found_; }
 
  private:
   std::shared_ptr<const std::vector<std::string>> stop_;  // shared by all choices
   bool include_stop_;
   std::string partial_;  // bytes of an incomplete character
   std::string held_;     // text that may begin a stop string
+  const std::string* found_ = nullptr;  // one of stop_
 };
 
 }  // namespace autoglm::engine

@@ -61,6 +61,16 @@ TEST(TextAssembler, TheStopStringThatBeginsFirstWins) {
   EXPECT_EQ(out, "a");
 }
 
+TEST(TextAssembler, TellsWhichStopStringItWas) {
+  TextAssembler assembler = ending_at({"cd", "bcd"}, false);
+  std::string out;
+  EXPECT_FALSE(assembler.add("ab", out));
+  EXPECT_EQ(assembler.found(), nullptr);
+  EXPECT_TRUE(assembler.add("cd", out));
+  ASSERT_NE(assembler.found(), nullptr);
+  EXPECT_EQ(*assembler.found(), "bcd");
+}
+
 TEST(TextAssembler, GivesBackWhatItHeldWhenTheGenerationEnds) {
   TextAssembler assembler = ending_at({"END"}, false);
   std::string out;

@@ -17,10 +17,10 @@ namespace autoglm::gateway {
 /// client is made and destroyed on its own loop's thread.
 class HttpClients {
  public:
-  /// A place for each loop's client; call it for all loops before any of them runs `attach`.
+  /// An entry for each loop's client; call it for all loops before any of them runs `attach`.
   void reserve(EventLoop& loop) { clients_.emplace_back(&loop, nullptr); }
-  void attach(EventLoop& loop, std::unique_ptr<http::Client> client) { place(loop) = std::move(client); }
-  void detach(EventLoop& loop) { place(loop).reset(); }
+  void attach(EventLoop& loop, std::unique_ptr<http::Client> client) { client_of(loop) = std::move(client); }
+  void detach(EventLoop& loop) { client_of(loop).reset(); }
   /// Sets what all clients share, before any request: the bound for the memory of all answers (null: none),
   /// and a pool that parses long answers (null: done on the loop), which must outlive the clients.
   void share(std::shared_ptr<http::BodyMemory> answer_memory, BlockingPool* pool) {
@@ -31,13 +31,13 @@ class HttpClients {
   BlockingPool* pool() const { return pool_; }
 
   http::Client& of_this_loop() {
-    auto& client = place(EventLoop::current());
+    auto& client = client_of(EventLoop::current());
     AUTOGLM_ASSERT(client != nullptr, "this loop has no HTTP client");
     return *client;
   }
 
  private:
-  std::unique_ptr<http::Client>& place(const EventLoop& loop) {
+  std::unique_ptr<http::Client>& client_of(const EventLoop& loop) {
     const auto found = std::ranges::find(clients_, &loop, [](const auto& entry) { return entry.first; });
     AUTOGLM_ASSERT(found != clients_.end(), "an unknown loop");
     return found->second;

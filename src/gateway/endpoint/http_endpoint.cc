@@ -1,22 +1,19 @@
 #include "gateway/endpoint/http_endpoint.h"
 
-#include "base/json_string.h"
 #include "gateway/endpoint/pass_through_stream.h"
 #include "gateway/endpoint/passing_headers.h"
+#include "gateway/endpoint/translated_stream.h"
 #include "gateway/endpoint/unaddressed.h"
-#include "gateway/protocol/json/edit.h"
+#include "gateway/protocol/openai/client_codec.h"
 #include "gateway/protocol/openai/continuation.h"
 #include "gateway/protocol/openai/frame.h"
-#include "gateway/protocol/openai/outline.h"
-#include "gateway/protocol/vllm/load.h"
+#include "gateway/protocol/openai/request_body.h"
 #include "gateway/protocol/vllm/tokenize.h"
 #include "http/retry_after.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <functional>
 #include <limits>
 #include <utility>
@@ -31,47 +28,31 @@ constexpr std::size_t kMaxErrorBody = 65'536;
 // The part of this server times out a little later than we do, since our error names the setting.
 constexpr auto kLater = std::chrono::milliseconds(100);
 constexpr std::size_t kMaxMetrics = std::size_t{8} << 20U;
-
-std::string path_of(Protocol protocol) {
-  switch (protocol) {
-    case Protocol::kChat:
-      return "/chat/completions";
-    case Protocol::kCompletions:
-      return "/completions";
-    default:
-      return "/generate";
-  }
-}
-
-/// The sum of a metric's series in Prometheus' text, whose lines may end in a timestamp.
-std::uint32_t metric(std::string_view text, std::string_view name) {
-  constexpr double kMost = 1e9;  // sums of a few such numbers still fit in 32 bits
-  double sum = 0;
-  for (std::size_t at = 0; (at = text.find(name, at)) != std::string_view::npos; at += name.size()) {
-    const char after = at + name.size() < text.size() ? text[at + name.size()] : '\0';
-    if ((at > 0 && text[at - 1] != '\n') || (after != '{' && after != ' ')) continue;
-    const std::string_view line = text.substr(at, text.find('\n', at) - at);
-    const std::size_t labels_end = after == '{' ? line.rfind('}') : name.size();
-    if (labels_end == std::string_view::npos) continue;
-    sum += std::strtod(std::string(line.substr(labels_end + 1)).c_str(), nullptr);
-  }
-  return sum > 0 ? static_cast<std::uint32_t>(std::min(sum, kMost)) : 0;
-}
-
 constexpr Duration kInfoTime = std::chrono::seconds(5);
 
-Error not_here(const char* what) {
+Error not_here() {
   return Error{
       .code = ErrorCode::kUnimplemented,
-      .message = fmt::format("{} is not possible through a gateway yet: ask the model's own server", what)};
+      .message = "a model's tokenizer cannot be reached through a gateway yet: ask the model's own server"};
 }
 
 /// The continuation that an answer which has begun needs of the endpoint.
 Continuation needed(const InferenceRequest& request) {
-  const auto& work = std::get<GenerateRequest>(request.work);
-  if (!request.wire.stream) return Continuation::kNone;
-  if (!work.resume.empty()) return Continuation::kExact;
-  return work.resume_text.empty() ? Continuation::kNone : Continuation::kText;
+  const GenerateRequest* work = request.generation();
+  if (work == nullptr || (!request.wire.stream && request.wire.protocol != Protocol::kNone))
+    return Continuation::kNone;
+  if (!work->resume.empty()) return Continuation::kExact;
+  return work->resume_text.empty() ? Continuation::kNone : Continuation::kText;
+}
+
+/// Whether the client chose a path that a well-configured server may not have: one that is unknown here, or
+/// of vectors and scores, which most models do not give.
+bool chose_path(const InferenceRequest& request) {
+  const Protocol protocol = request.wire.protocol;
+  return protocol == Protocol::kPassed || protocol == Protocol::kEmbeddings ||
+         protocol == Protocol::kRerank || protocol == Protocol::kScore ||
+         std::holds_alternative<EmbedRequest>(request.work) ||
+         std::holds_alternative<ScoreRequest>(request.work);
 }
 
 }  // namespace
@@ -85,7 +66,11 @@ http::Url root_of(http::Url api) {
 }
 
 HttpEndpoint::HttpEndpoint(HttpEndpointOptions options, HttpClients& clients)
-    : options_(std::move(options)), root_(root_of(options_.url)), clients_(clients) {
+    : options_(std::move(options)),
+      codec_(options_.codec != nullptr ? options_.codec
+                                       : std::make_shared<const protocol::openai::OpenAiClient>()),
+      root_(root_of(options_.url)),
+      clients_(clients) {
   http::ClientRequest any{.url = options_.url, .headers = {}};
   any.tls = options_.tls;
   any.tls_name = options_.tls_name;
@@ -93,11 +78,17 @@ HttpEndpoint::HttpEndpoint(HttpEndpointOptions options, HttpClients& clients)
     if (!http::equals_ignoring_case(name, "accept-encoding"))
       any.headers.add(name, value);  // the gateway reads the answers
   }
-  if (!options_.api_key.empty()) any.headers.add("Authorization", "Bearer " + options_.api_key);
+  for (const auto& [name, value] : codec_->headers(options_.api_key)) {
+    const auto is_configured = [&name](const auto& header) {
+      return http::equals_ignoring_case(header.first, name);
+    };
+    if (std::ranges::none_of(options_.headers, is_configured)) any.headers.add(name, value);
+  }
   http::OriginHead head = any.origin_head();
   head.lines.add(any.headers);
   get_head_ = std::make_shared<const http::OriginHead>(head);
   head.lines.add("Content-Type", "application/json");
+  if (codec_->has_kinds()) chat_target_ = options_.url.below(protocol::openai::request_path(Protocol::kChat));
   post_head_ = std::make_shared<const http::OriginHead>(std::move(head));
 }
 
@@ -118,53 +109,12 @@ http::ClientRequest HttpEndpoint::to(std::string method, std::string target) con
   return request;
 }
 
-/// The client's body, with the few members changed that this endpoint must see differently.
-Result<std::string> HttpEndpoint::body_for(const InferenceRequest& request, bool ours) const {
-  const auto& work = std::get<GenerateRequest>(request.work);
-  if (request.wire.protocol == Protocol::kPassed) return passed_body(request);
-  std::vector<protocol::JsonEdit> edits;
-  if (!options_.model.empty()) {
-    edits.push_back({"model", json_string(options_.model)});
-  } else if (!request.wire.names_model && (request.wire.protocol != Protocol::kGenerate ||
-                                           !protocol::member_value(request.wire.bytes, "model").empty())) {
-    edits.push_back({"model", json_string(request.model)});
-  }
-  if (!work.resume_text.empty()) {
-    auto more = protocol::openai::continuation_edits(request.wire, work);
-    if (!more) return fail(std::move(more).error());
-    for (auto& edit : *more) edits.push_back(std::move(edit));
-  }
-  if (ours && options_.ask_tokens && request.wire.stream && request.wire.protocol != Protocol::kGenerate) {
-    edits.push_back({"return_token_ids", "true"});
-    if (work.sampling.seed)
-      edits.push_back({"seed", std::to_string(static_cast<std::int64_t>(*work.sampling.seed))});
-    if (!work.resume.empty()) {
-      std::string lists;
-      for (const auto& tokens : work.resume)
-        lists += fmt::format("{}[{}]", lists.empty() ? "" : ",", fmt::join(tokens, ","));
-      edits.push_back(
-          {"resume", fmt::format(R"({{"token_ids":[{}],"created":{}}})", lists, request.created)});
-    }
-  }
-  return edits.empty() ? request.wire.bytes : protocol::edit_members(request.wire.bytes, edits);
-}
-
-/// A request that this process does not understand: only the model's name is changed, where the body has one.
-std::string HttpEndpoint::passed_body(const InferenceRequest& request) const {
+std::string HttpEndpoint::target_for(const InferenceRequest& request) const {
   const WireBody& wire = request.wire;
-  if (!wire.names_model) return wire.bytes;
-  const std::string& model =
-      options_.model.empty() ? request.model : options_.model;  // the body may have an alias
-  const auto type = std::ranges::find_if(wire.headers, [](const auto& field) {
-    return http::equals_ignoring_case(field.first, "content-type");
-  });
-  const std::string_view content_type = type == wire.headers.end() ? std::string_view() : type->second;
-  if (const auto said = protocol::openai::form_model(content_type, wire.bytes)) {
-    std::string bytes = wire.bytes;
-    return bytes.replace(static_cast<std::size_t>(said->data() - wire.bytes.data()), said->size(), model);
-  }
-  const std::vector<protocol::JsonEdit> edits = {{"model", json_string(model)}};
-  return protocol::edit_members(wire.bytes, edits);
+  if (wire.protocol == Protocol::kChat && wire.query.empty() && !chat_target_.empty())
+    return chat_target_;  // as nearly always
+  const protocol::EndpointPath to = codec_->passing_path(request, {.model = options_.model});
+  return (to.from_root ? root_ : options_.url).below(to.path, wire.query);
 }
 
 Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceRequestPtr request,
@@ -179,18 +129,22 @@ Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceReque
                          .message = "the endpoint cannot go on with an answer that is begun",
                          .reason = "no_resume"});
   }
-  const bool ours = kind == ServerKind::kOurs && !wire.opaque;
-  const auto& resume = std::get<GenerateRequest>(request->work).resume;
-  std::size_t said = 0;
-  for (const auto& tokens : resume) said += tokens.size();
-  const PassThroughStream::Shape shape{
-      .protocol = wire.protocol,
-      .stream = wire.stream,
-      .whole_steps = ours && options_.ask_tokens && wire.stream && wire.protocol != Protocol::kGenerate,
-      .resumed = !resume.empty(),
-      .said = static_cast<std::uint32_t>(said),
-      .choices = wire.opaque ? std::numeric_limits<std::uint32_t>::max()
-                             : std::get<GenerateRequest>(request->work).choices()};
+  if (!codec_->passes(wire.protocol)) {
+    auto translating = translate(std::move(request), context, kind);
+    co_return co_await std::move(translating);
+  }
+  const GenerateRequest* work = request->generation();
+  const bool ours = kind == ServerKind::kOurs && work != nullptr;
+  PassThroughStream::Shape shape{.protocol = wire.protocol,
+                                 .stream = wire.stream,
+                                 .frames = {.whole_steps = ours && options_.ask_tokens && wire.stream &&
+                                                           wire.protocol != Protocol::kGenerate,
+                                            .choices = std::numeric_limits<std::uint32_t>::max()}};
+  if (work != nullptr) {
+    shape.frames.choices = work->choices();
+    shape.frames.resumed = !work->resume.empty();
+    for (const auto& tokens : work->resume) shape.frames.said += static_cast<std::uint32_t>(tokens.size());
+  }
   auto call = outgoing(*request, context, ours);
   if (!call) co_return fail(std::move(call).error());
   auto sending = clients_.of_this_loop().send(std::move(*call));
@@ -200,44 +154,90 @@ Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::generate(InferenceReque
     co_return fail(unaddressed(std::move(readable).error()));
   const int status = (*response)->status();
   if (wire.protocol == Protocol::kPassed ? status / 100 != 2 : status != 200)
-    co_return fail(co_await read_refusal(**response, wire.protocol == Protocol::kPassed));
+    co_return fail(co_await read_refusal(**response, chose_path(*request), false));
   co_return std::make_unique<PassThroughStream>(std::move(*response), shape, clients_);
 }
 
+/// Borrows the request's body: `request` must outlive the call's sending.
 Result<http::ClientRequest> HttpEndpoint::outgoing(const InferenceRequest& request,
                                                    const CallContext& context, bool ours) const {
   const WireBody& wire = request.wire;
-  auto body = body_for(request, ours);
-  if (!body) return fail(std::move(body).error());
-  const bool passed = wire.protocol == Protocol::kPassed;
-  const http::Url& base = wire.protocol == Protocol::kGenerate ? root_ : options_.url;
-  http::ClientRequest outgoing =
-      to(passed ? wire.method : "POST",
-         base.below(passed ? "/" + wire.path : path_of(wire.protocol), wire.query));
+  auto changed = protocol::openai::changed_body(
+      request, {.model = options_.model, .ask_tokens = ours && options_.ask_tokens});
+  if (!changed) return fail(std::move(changed).error());
+  const OpaqueRequest* passed = wire.protocol == Protocol::kPassed ? request.opaque() : nullptr;
+  http::ClientRequest outgoing = to(passed != nullptr ? passed->method : "POST", target_for(request));
   outgoing.headers.reserve(192);
-  if (passed) outgoing.origin = get_head_;  // the client's headers say what its body is
-  for (const auto& [name, value] : wire.headers) outgoing.headers.add(name, value);
-  outgoing.headers.add("X-Request-Id", request.id);
-  outgoing.headers.add("Traceparent", context.span.traceparent());
-  if (options_.part_of_us) tell_context(outgoing, context);
-  outgoing.body = std::move(*body);
+  if (passed != nullptr) {
+    outgoing.origin = get_head_;  // the client's headers say what its body is
+    for (const auto& [name, value] : passed->headers) outgoing.headers.add(name, value);
+  }
+  tell_call(outgoing, request, context);
+  if (!*changed) outgoing.borrowed_body = wire.bytes;
+  outgoing.body = std::move(*changed).value_or(std::string());
   // The dispatcher's and the pipeline's deadlines stand around each wait for the answer; further ones within
   // would only cost timers.
   outgoing.head_timeout = outgoing.read_timeout = Duration::max();
   return outgoing;
 }
 
-Task<Error> HttpEndpoint::read_refusal(http::ClientResponse& response, bool passed) {
+void HttpEndpoint::tell_call(http::ClientRequest& outgoing, const InferenceRequest& request,
+                             const CallContext& context) const {
+  outgoing.headers.add("X-Request-Id", request.id);
+  outgoing.headers.add("Traceparent", context.span.traceparent());
+  if (!context.span.state.empty()) outgoing.headers.add("Tracestate", context.span.state);
+  if (options_.part_of_us) tell_context(outgoing, context);
+}
+
+protocol::EndpointTerms HttpEndpoint::terms(const InferenceRequest& request, ServerKind kind) const {
+  const bool ours = kind == ServerKind::kOurs;
+  return {.model = options_.model,
+          .ours = ours,
+          .ask_tokens = ours && options_.ask_tokens && request.generation() != nullptr,
+          .continues_chats = kind == ServerKind::kContinuesChats};
+}
+
+Result<http::ClientRequest> HttpEndpoint::translated(const InferenceRequest& request,
+                                                     const CallContext& context,
+                                                     const protocol::EndpointTerms& terms) const {
+  auto written = codec_->write(request, terms);
+  if (!written) return fail(std::move(written).error());
+  http::ClientRequest outgoing =
+      to("POST", (written->to.from_root ? root_ : options_.url).below(written->to.path));
+  outgoing.headers.reserve(192);
+  tell_call(outgoing, request, context);
+  outgoing.body = std::move(written->body);
+  outgoing.head_timeout = outgoing.read_timeout = Duration::max();  // as in `outgoing`
+  return outgoing;
+}
+
+Task<Result<std::unique_ptr<EventStream>>> HttpEndpoint::translate(InferenceRequestPtr request,
+                                                                   const CallContext& context,
+                                                                   ServerKind kind) {
+  protocol::EndpointTerms how = terms(*request, kind);
+  how.priority = context.priority;
+  auto call = translated(*request, context, how);
+  if (!call) co_return fail(std::move(call).error());
+  auto response = co_await clients_.of_this_loop().send(std::move(*call));
+  if (!response) co_return fail(unaddressed(std::move(response).error()));
+  if (auto readable = (*response)->unpack(); !readable)
+    co_return fail(unaddressed(std::move(readable).error()));
+  if ((*response)->status() != 200)
+    co_return fail(co_await read_refusal(**response, chose_path(*request), true));
+  co_return std::make_unique<TranslatedStream>(std::move(*response), codec_->reader(*request, how), clients_);
+}
+
+Task<Error> HttpEndpoint::read_refusal(http::ClientResponse& response, bool chosen, bool translated) {
   const int status = response.status();
   const auto retry_after = http::retry_after(response.headers());
   const auto body = co_await response.read_all(kMaxErrorBody);
-  Error error = protocol::openai::read_error(status, body ? *body : std::string(), retry_after);
-  // On a path that is unknown here a client may ask for what no server has: this does not count against the
+  Error error = codec_->read_error(status, body ? *body : std::string(), retry_after);
+  // On a path of its own choice a client may ask for what no server has: this does not count against the
   // endpoint.
-  if (passed && status != 401 && error.reason == kEndpointMisconfigured) error.origin = Origin::kClient;
-  // The server's own status and words, except about our key (401), and for a redirect, which no client asked
-  // for.
-  if (options_.part_of_us || status == 401 || status < 400) {
+  if (chosen && status != 401 && error.reason == kEndpointMisconfigured) error.origin = Origin::kClient;
+  // The server's own status and words, except about our key (401), for a redirect, which no client asked for,
+  // and for clients that speak another protocol.
+  if (options_.part_of_us || translated || status == 401 || status < 400) {
     error.said = nullptr;
     co_return error;
   }
@@ -262,111 +262,25 @@ void HttpEndpoint::tell_context(http::ClientRequest& request, const CallContext&
   request.headers.add("X-Autoglm-Tell-Usage", "1");
 }
 
-/// The page, whatever its status.
-Task<Result<HttpEndpoint::Page>> HttpEndpoint::look_at(std::string path, Duration timeout) {
-  http::ClientRequest request = to("GET", root_.below(path));
-  request.reuse_time = Duration::zero();  // a check shows that a new connection can be made, and keeps none
-  request.connect_timeout = std::min(request.connect_timeout, timeout);
-  request.head_timeout = request.read_timeout = timeout;
-  const Deadline deadline = Deadline::after(timeout);  // for the whole page, however slowly it comes
-  auto response = co_await clients_.of_this_loop().send(std::move(request));
-  if (!response) co_return fail(response.error());
-  const int status = (*response)->status();
-  if (auto readable = (*response)->unpack(); !readable) co_return fail(readable.error());
-  auto body = co_await (*response)->read_all(kMaxMetrics, deadline);
-  if (!body) co_return fail(body.error());
-  co_return Page{.status = status, .body = std::move(*body)};
-}
-
-Task<Result<std::string>> HttpEndpoint::get(std::string path, Duration timeout) {
-  auto page = co_await look_at(std::move(path), timeout);
-  if (!page) co_return fail(page.error());
-  if (page->status / 100 != 2) co_return fail(protocol::openai::read_error(page->status, page->body));
-  co_return std::move(page->body);
-}
-
-/// An Open-AutoGLM server says so; vLLM has /version and SGLang /get_model_info, and both continue a chat's
-/// last message. A server that has not answered stays unknown: only a 404 or its like says that there is no
-/// such path.
-Task<ServerKind> HttpEndpoint::find_out(Duration timeout) {
-  const auto says = [](const Result<Page>& page, std::string_view text) {
-    return page && page->status / 100 == 2 && page->body.find(text) != std::string::npos;
-  };
-  const auto version = co_await look_at("/version", timeout);
-  if (says(version, R"("server":"open-autoglm")")) co_return ServerKind::kOurs;
-  if (says(version, R"("version")")) co_return ServerKind::kContinuesChats;
-  const auto model = co_await look_at("/get_model_info", timeout);
-  if (says(model, R"("model_path")")) co_return ServerKind::kContinuesChats;
-  const auto answered = [](const Result<Page>& page) {
-    return page &&
-           (page->status / 100 == 2 || page->status == 400 || page->status == 404 || page->status == 405);
-  };
-  co_return answered(version) && answered(model) ? ServerKind::kOther : ServerKind::kUnknown;
-}
-
 Continuation HttpEndpoint::continuation(const InferenceRequest& request, ServerKind kind) const {
   const WireBody& wire = request.wire;
-  if (!wire.stream || wire.opaque || wire.protocol == Protocol::kGenerate) return Continuation::kNone;
+  const GenerateRequest* work = request.generation();
+  if (wire.protocol == Protocol::kNone) {
+    const Continuation can = codec_->continuation(request, terms(request, kind));
+    return can == Continuation::kText && !options_.continue_text ? Continuation::kNone : can;
+  }
+  // An answer whose frames have passed is not gone on with in other words.
+  if (!codec_->passes(wire.protocol)) return Continuation::kNone;
+  if (!wire.stream || work == nullptr || wire.protocol == Protocol::kGenerate) return Continuation::kNone;
   if (kind == ServerKind::kOurs) return Continuation::kExact;
   const bool can = options_.continue_text &&
                    (request.wire.protocol == Protocol::kCompletions || kind == ServerKind::kContinuesChats);
-  return can && protocol::openai::is_plain_text(std::get<GenerateRequest>(request.work))
-             ? Continuation::kText
-             : Continuation::kNone;
+  return can && protocol::openai::is_plain_text(*work) ? Continuation::kText : Continuation::kNone;
 }
 
-Task<Result<void>> HttpEndpoint::check(std::string path, Duration timeout) {
-  auto checked = co_await ask_health(std::move(path), timeout);
-  if (!checked) {
-    // The next server at this address may be another one.
-    if (checked.error().reason == "connect_failed") options_.kind->store(ServerKind::kUnknown);
-    co_return checked;
-  }
-  if (kind() == ServerKind::kUnknown) options_.kind->store(co_await find_out(timeout));
-  co_return checked;
-}
-
-Task<Result<void>> HttpEndpoint::ask_health(std::string path, Duration timeout) {
-  if (path.empty()) {
-    http::ClientRequest request = to("GET", "/");
-    request.connect_timeout = std::min(request.connect_timeout, timeout);
-    if (auto connected = co_await clients_.of_this_loop().probe(request); !connected)
-      co_return fail(connected.error());
-  } else {
-    const auto page = co_await look_at(std::move(path), timeout);
-    if (!page) co_return fail(page.error());
-    // The 404 is about the configured path, not about a model.
-    if (page->status == 404)
-      co_return fail(Error{.code = ErrorCode::kNotFound,
-                           .origin = Origin::kEndpoint,
-                           .retry = Retry::kElsewhere,
-                           .message = "the endpoint answered the health path with status 404"});
-    if (page->status / 100 != 2) co_return fail(protocol::openai::read_error(page->status, page->body));
-  }
-  co_return Result<void>();
-}
-
-Task<Result<void>> HttpEndpoint::scrape_load(Duration timeout) {
-  if (ours()) {
-    const auto said = co_await get("/load", timeout);
-    if (!said) co_return fail(said.error());
-    auto load = protocol::vllm::read_load(*said);
-    if (!load) co_return fail(load.error());
-    running_.store(load->report.running);
-    waiting_.store(load->report.waiting);
-    prefixes_.set(std::move(load->prefixes));
-    co_return Result<void>();
-  }
-  auto text = co_await get("/metrics", timeout);
-  if (!text) co_return fail(text.error());
-  running_.store(metric(*text, "vllm:num_requests_running"));
-  waiting_.store(metric(*text, "vllm:num_requests_waiting"));
-  co_return Result<void>();
-}
-
-Task<Result<std::string>> HttpEndpoint::post(std::string path, std::string body, const CallContext* context) {
+Task<Result<std::string>> HttpEndpoint::post(std::string path, std::string body, const CallContext& context) {
   http::ClientRequest request = to("POST", root_.below(path));
-  if (context != nullptr) tell_context(request, *context);
+  tell_context(request, context);
   request.body = std::move(body);
   auto response = co_await clients_.of_this_loop().send(std::move(request));
   if (!response) co_return fail(unaddressed(std::move(response).error()));
@@ -377,23 +291,30 @@ Task<Result<std::string>> HttpEndpoint::post(std::string path, std::string body,
   co_return std::move(*answer);
 }
 
-Task<Result<TokenizeResult>> HttpEndpoint::tokenize(TokenizeRequest request, const CallContext& context) {
-  if (!options_.part_of_us) co_return fail(not_here("tokenizing"));
-  const auto answer = co_await post("/tokenize", protocol::vllm::tokenize_call(request), &context);
-  if (!answer) co_return fail(answer.error());
-  co_return protocol::vllm::read_tokenize_result(*answer);
+Task<Result<UnaryAnswer>> HttpEndpoint::call(UnaryRequest request, const CallContext& context) {
+  if (!options_.part_of_us) co_return fail(not_here());
+  auto asked =
+      std::visit([&](auto&& of_kind) { return answer(std::move(of_kind), context); }, std::move(request));
+  co_return co_await std::move(asked);
 }
 
-Task<Result<std::string>> HttpEndpoint::detokenize(std::vector<TokenId> tokens) {
-  if (!options_.part_of_us) co_return fail(not_here("detokenizing"));
-  const auto answer = co_await post("/detokenize", protocol::vllm::detokenize_call(tokens));
-  if (!answer) co_return fail(answer.error());
-  co_return protocol::vllm::read_detokenize_result(*answer);
+Task<Result<UnaryAnswer>> HttpEndpoint::answer(TokenizeRequest request, const CallContext& context) {
+  const auto said = co_await post("/tokenize", protocol::vllm::tokenize_call(request), context);
+  if (!said) co_return fail(said.error());
+  co_return protocol::vllm::read_tokenize_result(*said);
 }
 
-Task<Result<std::string>> HttpEndpoint::tokenizer_info() {
-  if (!options_.part_of_us) co_return fail(not_here("asking for a tokenizer"));
-  co_return co_await get("/tokenizer_info", kInfoTime);
+Task<Result<UnaryAnswer>> HttpEndpoint::answer(DetokenizeRequest request, const CallContext& context) {
+  const auto said = co_await post("/detokenize", protocol::vllm::detokenize_call(request.tokens), context);
+  if (!said) co_return fail(said.error());
+  co_return protocol::vllm::read_detokenize_result(*said);
+}
+
+Task<Result<UnaryAnswer>> HttpEndpoint::answer(TokenizerInfoRequest /*request*/,
+                                               const CallContext& /*context*/) {
+  auto said = co_await get("/tokenizer_info", kInfoTime);
+  if (!said) co_return fail(said.error());
+  co_return TokenizerInfo{std::move(*said)};
 }
 
 }  // namespace autoglm::gateway

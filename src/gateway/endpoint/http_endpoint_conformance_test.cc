@@ -52,16 +52,22 @@ class HttpSubject final : public EndpointSubject {
 using Frames = HttpSubject<Protocol::kCompletions, true>;
 using Unseen = HttpSubject<Protocol::kGenerate, true>;
 using Document = HttpSubject<Protocol::kCompletions, false>;
+using Translated = HttpSubject<Protocol::kNone, true>;
+using TranslatedWhole = HttpSubject<Protocol::kNone, false>;
 using LongDocument = HttpSubject<Protocol::kCompletions, false, 300'000>;
 
 INSTANTIATE_TEST_SUITE_P(Http, EndpointConformance,
                          ::testing::Values(endpoint_of<Frames>("Frames"), endpoint_of<Unseen>("Unseen"),
                                            endpoint_of<Document>("Document"),
+                                           endpoint_of<Translated>("Translated"),
+                                           endpoint_of<TranslatedWhole>("TranslatedWhole"),
                                            endpoint_of<LongDocument>("LongDocument")),
                          kImplementationName);
 INSTANTIATE_TEST_SUITE_P(Http, EventStreamConformance,
                          ::testing::Values(stream_of<Frames>("Frames"), stream_of<Unseen>("Unseen"),
                                            stream_of<Document>("Document"),
+                                           stream_of<Translated>("Translated"),
+                                           stream_of<TranslatedWhole>("TranslatedWhole"),
                                            stream_of<LongDocument>("LongDocument")),
                          kImplementationName);
 

@@ -364,13 +364,13 @@ TEST_F(HttpEndpointTest, AnswersShareABoundedMemory) {
 TEST_F(HttpEndpointTest, LetsAPartOfThisServerTokenize) {
   HttpEndpoint endpoint(options(true), clients_);
   handler_.answer = R"({"count":2,"max_model_len":64,"tokens":[3,4]})";
-  const auto result = run_task(loop_, endpoint.tokenize({.prompt = TextPrompt{"Hi"}}, {}));
+  const auto result = run_task(loop_, call(endpoint, TokenizeRequest{.prompt = TextPrompt{"Hi"}}, {}));
   ASSERT_TRUE(result.has_value());
   EXPECT_EQ(handler_.path, "/tokenize");
   EXPECT_EQ(handler_.body, R"({"return_token_strs":false,"parse_special":true,"prompt":"Hi"})");
   EXPECT_EQ(result->tokens, (std::vector<TokenId>{3, 4}));
   handler_.answer = R"({"prompt":"Hi"})";
-  EXPECT_EQ(run_task(loop_, endpoint.detokenize({3, 4})).value(), "Hi");
+  EXPECT_EQ(run_task(loop_, call(endpoint, DetokenizeRequest{{3, 4}}, {})).value().text, "Hi");
   EXPECT_EQ(handler_.body, R"({"tokens":[3,4]})");
 }
 

@@ -5,8 +5,6 @@
 #include "gateway/protocol/openai/frame.h"
 #include "http/retry_after.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -25,26 +23,15 @@ constexpr std::string_view kBlanks(" \t\r\n\0", 5);
 constexpr std::size_t kLongDocument =
     std::size_t{256} << 10U;  // parsed on the pool, since other requests of the loop would wait
 
-Error broken(std::string message) {
-  return Error{.code = ErrorCode::kBadGateway,
-               .origin = Origin::kEndpoint,
-               .retry = Retry::kElsewhere,
-               .message = std::move(message),
-               .reason = "bad_stream"};
-}
-
 /// The usage in a whole answer. Errors: what the server says instead of an answer.
 Result<Usage> look_into(WireBody::Protocol protocol, const std::string& document) {
-  if (protocol == WireBody::Protocol::kPassed) return Usage{};
+  using enum WireBody::Protocol;
+  if (protocol == kPassed) return Usage{};
+  if (protocol == kEmbeddings || protocol == kRerank || protocol == kScore)
+    return openai::read_listed(document);
   if (protocol != WireBody::Protocol::kGenerate) return openai::read_answer(document);
   if (auto read = openai::read_generated(document); !read) return fail(std::move(read).error());
   return Usage{};
-}
-
-void append(EventBatch& to, EventBatch& from) {
-  to.raw += from.raw;
-  std::move(from.events.begin(), from.events.end(), std::back_inserter(to.events));
-  from = {};
 }
 
 }  // namespace
@@ -59,8 +46,7 @@ PassThroughStream::PassThroughStream(std::unique_ptr<http::ClientResponse> respo
       shape_(shape),
       pool_(clients.pool()),
       memory_(clients.answer_memory()),
-      says_(shape.resumed),
-      tokens_(shape.said) {
+      frames_(shape.frames) {
   if (!shape_.stream) return;
   batches_.emplace(2U);
   reader_.spawn(pump());
@@ -70,7 +56,7 @@ Task<Result<EventBatch>> PassThroughStream::next() { return shape_.stream ? next
 
 Task<Result<EventBatch>> PassThroughStream::next_batch() {
   auto batch = co_await batches_->pop();
-  if (!batch) co_return fail(broken("the endpoint's answer is over"));
+  if (!batch) co_return fail(openai::broken_answer("the endpoint's answer is over"));
   co_return std::move(*batch);
 }
 
@@ -79,15 +65,6 @@ Error PassThroughStream::told(Error error) const {
   const bool later = error.code == ErrorCode::kResourceExhausted || error.code == ErrorCode::kUnavailable;
   if (later && !error.retry_after) error.retry_after = http::retry_after(response_->headers());
   return error;
-}
-
-/// The error of a stream that ended too early: perhaps the server sent a document instead, which says why.
-Error PassThroughStream::ended() const {
-  if (!says_ && buffer_.starts_with('{')) {
-    if (auto answer = openai::read_answer(buffer_); !answer && answer.error().reason != "bad_stream")
-      return told(std::move(answer).error());
-  }
-  return broken("the endpoint's stream ended without [DONE]");
 }
 
 Task<void> PassThroughStream::pump() {
@@ -104,15 +81,11 @@ Task<void> PassThroughStream::pump() {
 /// Reads a whole answer. When it is given up in the middle, the next call continues there.
 Task<Result<EventBatch>> PassThroughStream::read_document() {
   if (over_) co_return fail(stream_is_over());
-  while (true) {
+  while (!response_->over()) {
     const auto count = co_await response_->read(buffer_);
     if (!count) co_return fail(unaddressed(count.error()));
     if (*count == 0) break;
-    if (buffer_.size() > kMaxDocument) {
-      Error error = broken(fmt::format("the endpoint answered with more than {} bytes", kMaxDocument));
-      error.code = ErrorCode::kPayloadTooLarge;
-      co_return fail(std::move(error));
-    }
+    if (buffer_.size() > kMaxDocument) co_return fail(openai::too_much_asked(kMaxDocument));
     if (auto room = has_room(); !room) co_return fail(std::move(room).error());
   }
   EventBatch batch;
@@ -123,10 +96,9 @@ Task<Result<EventBatch>> PassThroughStream::read_document() {
   }
   if (!said_) co_await looked_into_.wait();
   if (!*said_) co_return fail(told(said_->error()));
-  usage_ = **said_;
   over_ = true;
   batch.raw = std::move(buffer_);
-  batch.usage = usage_;
+  batch.usage = **said_;
   co_return batch;
 }
 
@@ -142,8 +114,9 @@ Task<void> PassThroughStream::look_into_document() {
 
 /// Counts the memory held, by capacity, since it grows by doubling.
 Result<void> PassThroughStream::has_room() {
-  const std::size_t events = held_.events.capacity() * sizeof(TokenEvent);
-  if (memory_.cover(buffer_.capacity() + held_.raw.capacity() + events)) return {};
+  const EventBatch& held = frames_.held();
+  const std::size_t events = held.events.capacity() * sizeof(TokenEvent);
+  if (memory_.cover(buffer_.capacity() + held.raw.capacity() + events)) return {};
   return fail(http::no_answer_memory());
 }
 
@@ -174,7 +147,7 @@ Task<Result<void>> PassThroughStream::read_objects() {
     if (over && taken && any) batch.usage = Usage{};
     if (any && (!batch.raw.empty() || batch.usage)) co_await batches_->push(std::move(batch));
     if (!taken) co_return fail(taken.error());
-    if (over && !any) co_return fail(broken("the endpoint's stream ended without an answer"));
+    if (over && !any) co_return fail(openai::broken_answer("the endpoint's stream ended without an answer"));
   }
   co_return Result<void>();
 }
@@ -199,7 +172,8 @@ Result<void> PassThroughStream::take_objects(bool over, EventBatch& batch) {
   batch.raw.assign(buffer_, 0, good);
   buffer_.erase(0, good);
   searched_ = buffer_.size();
-  if (outcome && buffer_.size() > kMaxFrame) return fail(broken("the endpoint sent an event without end"));
+  if (outcome && buffer_.size() > kMaxFrame)
+    return fail(openai::broken_answer("the endpoint sent an event without end"));
   return outcome;
 }
 
@@ -208,82 +182,27 @@ Task<Result<void>> PassThroughStream::read_stream() {
     auto count = co_await response_->read(buffer_);
     if (!count) co_return fail(unaddressed(count.error()));
     const bool over = *count == 0;
-    const Error cut = over ? ended() : Error();
-    if (over) buffer_ += "\n\n";  // the last event may lack the empty line behind it
+    std::optional<Error> cut;
+    if (over) {
+      cut = told(frames_.ended(buffer_));
+      buffer_ += "\n\n";  // the last event may lack the empty line behind it
+    }
     if (auto room = has_room(); !room) co_return room;
     EventBatch batch;
-    auto done = take_frames(batch);
+    auto done = frames_.take(buffer_, batch);
     // Frames before the garbage are valid, and go out.
     if (!batch.raw.empty()) {
-      if (done && *done) batch.usage = usage_;
+      if (done && *done) batch.usage = frames_.usage();
       co_await batches_->push(std::move(batch));
     }
-    if (over && (done ? !*done : done.error().reason == "bad_stream")) co_return fail(cut);
-    if (!done) co_return fail(done.error());
+    if (over && (done ? !*done : done.error().reason == "bad_stream")) co_return fail(*cut);
+    if (!done) co_return fail(told(std::move(done).error()));
     if (!*done) continue;
     if (over) co_return Result<void>();
     std::string rest;  // read to its end, the connection serves the next request
     (void)co_await response_->read(rest);
     co_return Result<void>();
   }
-}
-
-/// Takes every whole frame out of the buffer; true after the stream's last one.
-Result<bool> PassThroughStream::take_frames(EventBatch& batch) {
-  std::size_t at = 0;
-  Result<bool> done = false;
-  while (done && !*done) {
-    const std::string_view frame = openai::next_frame(buffer_, at, std::exchange(searched_, 0));
-    if (frame.empty()) break;
-    at += frame.size();
-    done = take_frame(frame, batch);
-  }
-  buffer_.erase(0, at);
-  searched_ = buffer_.size() - std::min<std::size_t>(buffer_.size(), 2);  // an end has at most three bytes
-  if (done && !*done && buffer_.size() > kMaxFrame)
-    return fail(broken("the endpoint sent an event without end"));
-  return done;
-}
-
-Result<bool> PassThroughStream::take_frame(std::string_view frame, EventBatch& batch) {
-  std::string joined;
-  const auto data = openai::frame_data(frame, joined);
-  const std::string_view passed = openai::without_comments(frame);  // the client gets ours instead
-  if (passed.size() < frame.size()) usage_ = openai::read_usage_comment(frame).value_or(usage_);
-  if (!data || data->find_first_not_of(" \t\n") == std::string_view::npos) return false;  // it has no data
-  if (*data == "[DONE]") {
-    if (!says_) return fail(broken("the endpoint ended its stream before it said anything"));
-    append(batch, held_);
-    batch.raw += passed;
-    if (usage_.completion_tokens == 0) usage_.completion_tokens = tokens_;
-    return true;
-  }
-  auto read = openai::read_frame(*data);
-  if (!read) return fail(read.error());
-  if (read->error) return fail(told(std::move(*read->error)));
-  if (!says_ && !read->is_chunk)
-    return fail(broken("the endpoint sent an event that is no part of an answer"));
-  says_ = says_ || read->says || read->has_tokens;
-  if (std::ranges::any_of(read->events, [&](const TokenEvent& e) { return e.choice >= shape_.choices; }))
-    return fail(broken("the endpoint sent a choice that nobody asked for"));
-  if (read->usage) usage_ = *read->usage;
-  // A resumed answer reports once more that choices have ended; the client knows that.
-  const auto told = [](const TokenEvent& event) {
-    return event.finish && event.tokens.empty() && event.text.empty();
-  };
-  if (shape_.resumed && read->has_tokens && std::ranges::all_of(read->events, told)) return false;
-  for (TokenEvent& event : read->events) {
-    if (!event.text.empty() || !event.reasoning.empty())
-      ++tokens_;  // for servers that report no usage: a token a frame
-    held_.events.push_back(std::move(event));
-  }
-  held_.raw += passed;
-  if (!says_ && held_.raw.size() > kMaxFrame)
-    return fail(broken("the endpoint sends events without end that say nothing"));
-  // Frames that say nothing yet are held back: until they go out, another endpoint may answer.
-  if (!says_) return false;
-  if (!shape_.whole_steps || read->has_tokens || read->events.empty()) append(batch, held_);
-  return false;
 }
 
 }  // namespace autoglm::gateway

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "gateway/endpoint/http_clients.h"
+#include "gateway/protocol/openai/frame_reader.h"
 #include "http/client.h"
 #include "inference/events.h"
 #include "inference/request.h"
@@ -8,7 +9,7 @@
 #include "runtime/scope.h"
 #include "runtime/signal.h"
 
-#include <cstdint>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,16 +24,13 @@ class PassThroughStream final : public EventStream {
   struct Shape {
     WireBody::Protocol protocol;
     bool stream;
-    bool whole_steps;        ///< frames count only once the tokens of their step are known: see StreamEncoder
-    bool resumed;            ///< the beginning was sent by another server
-    std::uint32_t said = 0;  ///< tokens of that beginning
-    std::uint32_t choices = 1;  ///< choices that were asked for
+    protocol::openai::FrameReader::Shape frames;
   };
   /// What it holds counts towards the answers' memory of `clients` until it is destroyed.
   PassThroughStream(std::unique_ptr<http::ClientResponse> response, Shape shape, const HttpClients& clients);
 
   Task<Result<EventBatch>> next() override;
-  bool tells_tokens() const override { return shape_.whole_steps; }
+  bool tells_tokens() const override { return shape_.frames.whole_steps; }
   std::shared_ptr<const EndpointAnswer> head() const override { return head_; }
 
  private:
@@ -41,14 +39,11 @@ class PassThroughStream final : public EventStream {
   Task<Result<EventBatch>> read_document();
   Task<void> look_into_document();
   Error told(Error error) const;
-  Error ended() const;
   Result<void> has_room();
   Task<Result<void>> read_unseen();
   Task<Result<void>> read_objects();
   Task<Result<void>> read_stream();
   Result<void> take_objects(bool over, EventBatch& batch);
-  Result<bool> take_frames(EventBatch& batch);
-  Result<bool> take_frame(std::string_view frame, EventBatch& batch);
 
   std::unique_ptr<http::ClientResponse> response_;
   std::shared_ptr<const EndpointAnswer> head_;
@@ -56,11 +51,8 @@ class PassThroughStream final : public EventStream {
   BlockingPool* pool_;
   http::BodyMemory::Share memory_;
   std::string buffer_;        // bytes that are no whole frame, or no whole document, yet
-  std::size_t searched_ = 0;  // bytes of buffer_ searched for the end of a frame
-  EventBatch held_;           // frames of a step that is not complete, or from before anything is said
-  bool says_;                 // the answer has said something
-  Usage usage_;
-  std::uint32_t tokens_;
+  std::size_t searched_ = 0;  // bytes of buffer_ searched for the end of an object
+  protocol::openai::FrameReader frames_;
   // Of a whole answer:
   std::optional<Result<Usage>> said_;
   bool over_ = false;

@@ -28,12 +28,14 @@ std::vector<std::pair<std::string, std::string>> passing_headers(const http::Hea
       return http::equals_ignoring_case(field.first, "connection") && http::list_contains(field.second, name);
     });
   };
-  constexpr std::string_view kOwn = "x-autoglm-";
+  // Which pages may read an answer this server says itself (server.cors).
+  constexpr std::array<std::string_view, 2> kOwn = {"x-autoglm-", "access-control-"};
   for (const auto& [name, value] : headers.fields()) {
     const auto is = [&name](std::string_view other) { return http::equals_ignoring_case(name, other); };
-    if (std::ranges::any_of(kOurs, is) || http::equals_ignoring_case(name.substr(0, kOwn.size()), kOwn) ||
-        of_connection(name))
-      continue;
+    const auto begins = [&name](std::string_view own) {
+      return http::equals_ignoring_case(name.substr(0, own.size()), own);
+    };
+    if (std::ranges::any_of(kOurs, is) || std::ranges::any_of(kOwn, begins) || of_connection(name)) continue;
     passing.emplace_back(name, value);
   }
   return passing;

@@ -16,6 +16,8 @@ TEST(PassingHeaders, AreAllButThoseOfTheConnectionAndOurOwn) {
                          {"Content-Encoding", "gzip"},
                          {"Date", "today"},
                          {"X-Autoglm-Endpoint", "e"},
+                         {"Access-Control-Allow-Origin", "*"},
+                         {"access-control-allow-credentials", "true"},
                          {"x-ratelimit-remaining-requests", "7"},
                          {"OpenAI-Processing-Ms", "12"},
                          {"Set-Cookie", "a=b"},

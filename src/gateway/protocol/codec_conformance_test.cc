@@ -1,9 +1,8 @@
 // The conformance suites of Codec and AnswerEncoder, over every protocol: what fronts and endpoints rely on.
 #include "gateway/protocol/codec.h"
 #include "gateway/protocol/json/edit.h"
-#include "gateway/protocol/openai/chat_codec.h"
-#include "gateway/protocol/openai/completions_codec.h"
-#include "gateway/protocol/vllm/generate_codec.h"
+#include "gateway/protocol/testing/documents.h"
+#include "gateway/protocol/testing/protocols.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -23,24 +22,6 @@ namespace {
 
 const AnswerFacts kFacts{.id = "1", .model = "m", .created = 1700000000};
 
-struct Protocol {
-  const char* name;
-  std::unique_ptr<Codec> (*make)();
-  const char* prompt;    ///< the member that every body has
-  bool tells_usage;      ///< whole answers do, and streams that are asked for it
-  bool frames_an_event;  ///< a stream's bytes depend on events alone; else it is a frame a batch
-};
-
-template <class Made>
-std::unique_ptr<Codec> make() {
-  return std::make_unique<Made>();
-}
-
-const Protocol kChat{"Chat", make<openai::ChatCodec>, R"("messages":[{"role":"user","content":"hello"}])",
-                     true, true};
-const Protocol kCompletions{"Completions", make<openai::CompletionsCodec>, R"("prompt":"hello")", true, true};
-const Protocol kGenerate{"Generate", make<vllm::GenerateCodec>, R"("prompt":"hello")", false, false};
-
 class CodecConformance : public ::testing::TestWithParam<Protocol> {
  protected:
   /// A body with these members behind the prompt.
@@ -55,30 +36,27 @@ class CodecConformance : public ::testing::TestWithParam<Protocol> {
 /// The facts of a call that the fields of all protocols give.
 std::string facts(const Result<DecodedCall>& call) {
   if (!call) return "error: " + call.error().message;
-  const Prompt& prompt = call->work.prompts.front();
+  const Prompt& prompt = call->generation()->prompts.front();
   std::string said;
   if (const auto* text = std::get_if<TextPrompt>(&prompt)) said = text->text;
   if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) said = chat->messages.front().content;
   return fmt::format("{} \"{}\" {} n {} most {} seed {} temperature {} stop {} unknown {}", call->model, said,
-                     call->stream, call->work.n, call->work.stop.max_tokens.value_or(0),
-                     call->work.sampling.seed.value_or(0), call->work.sampling.temperature.value_or(-1),
-                     call->work.stop.stop.size(), call->unknown_fields);
+                     call->stream, call->generation()->n, call->generation()->stop.max_tokens.value_or(0),
+                     call->generation()->sampling.seed.value_or(0),
+                     call->generation()->sampling.temperature.value_or(-1),
+                     call->generation()->stop.stop.size(), call->unknown_fields);
 }
 
-constexpr const char* kMembers =
-    R"("model":"a","stream":true,"n":2,"max_tokens":7,"seed":9,"temperature":0.5,"stop":["x","y"])";
-
 TEST_P(CodecConformance, ReadsTheFieldsThatAllHave) {
-  EXPECT_EQ(facts(decode(body(kMembers))),
-            "a \"hello\" true n 2 most 7 seed 9 temperature 0.5 stop 2 unknown 0");
+  EXPECT_EQ(facts(decode(body(GetParam().members))), GetParam().facts);
   const auto least = decode(body());
   ASSERT_TRUE(least) << least.error().message;
-  EXPECT_FALSE(least->stream);
+  EXPECT_EQ(least->stream, GetParam().streams);
   EXPECT_TRUE(least->model.empty());
 }
 
 TEST_P(CodecConformance, MemberNamesMayBeEscapedAnywhere) {
-  const std::string plain = body(kMembers);
+  const std::string plain = body(GetParam().members);
   const std::string wanted = facts(decode(plain));
   std::size_t escaped = 0;
   for (std::size_t at = 0; at < plain.size(); ++at) {
@@ -104,16 +82,15 @@ TEST_P(CodecConformance, OfSeveralMembersWithOneNameTheLastCountsAndANullIsNone)
 
 /// Code that edits a body on its way must see the members that the codec saw.
 TEST_P(CodecConformance, AnEditIsWhatIsReadThen) {
-  const std::array<std::string, 9> odd = {
-      R"("model":"a")",
-      R"("model":"a","model":"b","stream":false)",
-      R"("m\u006fdel":"a","stream":true)",
-      R"("\u006d\u006f\u0064\u0065\u006c":"a" , "x":{"model":"inner"})",
-      R"("":1,"model":"a","\"model\"":"quoted","model ":"spaced")",
-      R"("mod\\el":1,"\\":"\\","model\u0000":"z")",
-      R"("你好":[{"model":"deep"}],"model":null)",
-      "\"x\":\"\\\\\",\t\"model\"\n:\r\"a\"",
-      R"("metadata":{"stream":true,"model":{"model":"c"}},"user":"}\"{")"};
+  const std::array<std::string, 9> odd = {R"("model":"a")",
+                                          R"("model":"a","model":"b","stream":false)",
+                                          R"("m\u006fdel":"a","stream":true)",
+                                          R"("\u006d\u006f\u0064\u0065\u006c":"a" , "x":{"model":"inner"})",
+                                          R"("":1,"model":"a","\"model\"":"quoted","model ":"spaced")",
+                                          R"("mod\\el":1,"\\":"\\","model\u0000":"z")",
+                                          R"("你好":[{"model":"deep"}],"model":null)",
+                                          "\"x\":\"\\\\\",\t\"model\"\n:\r\"a\"",
+                                          R"("notes":{"stream":true,"model":{"model":"c"}},"user":"}\"{")"};
   for (const std::string& members : odd) {
     for (const std::string& bytes : {body(members), "{" + members + "," + GetParam().prompt + "}"}) {
       ASSERT_TRUE(decode(bytes)) << bytes << ": " << decode(bytes).error().message;
@@ -128,7 +105,7 @@ TEST_P(CodecConformance, AnEditIsWhatIsReadThen) {
 }
 
 TEST_P(CodecConformance, ABodyThatIsCutAnywhereIsAnError) {
-  const std::string whole = body(std::string(kMembers) + R"(,"x":{"y":[1,"\u00e9",null]})");
+  const std::string whole = body(std::string(GetParam().members) + R"(,"x":{"y":[1,"\u00e9",null]})");
   ASSERT_TRUE(decode(whole));
   for (std::size_t size = 0; size < whole.size(); ++size) {
     const auto call = decode(std::string_view(whole).substr(0, size));
@@ -142,7 +119,7 @@ TEST_P(CodecConformance, ABodyThatIsCutAnywhereIsAnError) {
 }
 
 TEST_P(CodecConformance, OneWrongByteIsAnErrorOrAnotherRequestAndNeverMore) {
-  const std::string whole = body(kMembers);
+  const std::string whole = body(GetParam().members);
   for (std::size_t at = 0; at < whole.size(); ++at) {
     for (const char wrong :
          {'\0', '"', '\\', '{', '}', '[', ']', ',', ':', '9', '-', 'e', '\x7f', '\xc3', '\xff'}) {
@@ -157,11 +134,7 @@ TEST_P(CodecConformance, OneWrongByteIsAnErrorOrAnotherRequestAndNeverMore) {
 }
 
 TEST_P(CodecConformance, ErrorsNameTheField) {
-  for (const auto& [field, value] :
-       {std::pair("model", "1"), std::pair("stream", "\"yes\""), std::pair("n", "0"),
-        std::pair("n", "\"two\""), std::pair("max_tokens", "-1"), std::pair("temperature", "\"warm\""),
-        std::pair("temperature", "[]"), std::pair("seed", "{}"), std::pair("stop", "7"),
-        std::pair("top_p", "2")}) {
+  for (const auto& [field, value] : GetParam().wrong) {
     for (const std::string& name :
          {std::string(field), fmt::format("\\u{:04x}{}", static_cast<unsigned>(field[0]), field + 1)}) {
       const auto call = decode(body(fmt::format("\"{}\":{}", name, value)));
@@ -175,7 +148,7 @@ TEST_P(CodecConformance, ErrorsNameTheField) {
 TEST_P(CodecConformance, IsNoMatchForDepthNorForWhatIsNoObject) {
   for (const std::string& bytes :
        {std::string(), std::string("null"), std::string("[]"), std::string("7"), std::string("\"x\""),
-        std::string("{}"), std::string(200'000, '['), body("\"x\":" + std::string(200'000, '[')),
+        std::string(200'000, '['), body("\"x\":" + std::string(200'000, '[')),
         body("\"x\":" + std::string(100'000, '{')),
         std::string("{\"x\":") + std::string(5'000, '[') + std::string(5'000, ']') + "}"}) {
     const auto call = decode(bytes);
@@ -191,7 +164,7 @@ TEST_P(CodecConformance, CountsWhatItDoesNotKnow) {
 }
 
 TEST_P(CodecConformance, OneServesAllLoops) {
-  const std::string bytes = body(kMembers);
+  const std::string bytes = body(GetParam().members);
   const std::string wanted = facts(decode(bytes));
   std::vector<std::thread> loops;
   std::array<bool, 4> same{};
@@ -205,7 +178,22 @@ TEST_P(CodecConformance, OneServesAllLoops) {
   EXPECT_EQ(same, (std::array{true, true, true, true}));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, CodecConformance, ::testing::Values(kChat, kCompletions, kGenerate),
+TEST_P(CodecConformance, ABodyOfNothingAsksForNothing) {
+  const auto call = decode("{}");
+  if (call) {
+    EXPECT_TRUE(call->asks_nothing);
+  } else {
+    EXPECT_EQ(call.error().code, ErrorCode::kInvalidArgument);
+  }
+}
+
+std::vector<Protocol> read_whole() {
+  auto all = protocols();
+  std::erase_if(all, [](const Protocol& protocol) { return !protocol.reads_all; });
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CodecConformance, ::testing::ValuesIn(read_whole()),
                          [](const auto& info) { return std::string(info.param.name); });
 
 class AnswerEncoderConformance : public ::testing::TestWithParam<std::tuple<Protocol, bool>> {
@@ -213,11 +201,17 @@ class AnswerEncoderConformance : public ::testing::TestWithParam<std::tuple<Prot
   static const Protocol& protocol() { return std::get<0>(GetParam()); }
   static bool streamed() { return std::get<1>(GetParam()); }
 
+  /// So many choices, where a request may ask for several.
+  static std::uint32_t choices(std::uint32_t n) { return protocol().has_choices ? n : 1; }
+  static std::string body(std::uint32_t n, const std::string& more) {
+    const std::string several = protocol().has_choices ? fmt::format(R"(,"n":{})", n) : "";
+    return fmt::format(R"({{{}{},"stream":{}{}}})", protocol().prompt, several, streamed() ? "true" : "false",
+                       more);
+  }
   /// Of an answer of so many choices.
   static std::unique_ptr<AnswerEncoder> encoder(std::uint32_t n, const std::string& more = {}) {
     const auto codec = protocol().make();
-    auto call = codec->decode(fmt::format(R"({{{},"n":{},"stream":{}{}}})", protocol().prompt, n,
-                                          streamed() ? "true" : "false", more));
+    auto call = codec->decode(body(n, more));
     EXPECT_TRUE(call) << call.error().message;
     return call->make_encoder(kFacts);
   }
@@ -225,7 +219,7 @@ class AnswerEncoderConformance : public ::testing::TestWithParam<std::tuple<Prot
   static std::vector<TokenEvent> events(std::uint32_t n, const std::vector<std::string>& words) {
     std::vector<TokenEvent> all;
     for (std::uint32_t i = 0; i < words.size(); ++i) {
-      for (std::uint32_t choice = 0; choice < n; ++choice) {
+      for (std::uint32_t choice = 0; choice < choices(n); ++choice) {
         TokenEvent event{.choice = choice, .index = i, .tokens = {static_cast<TokenId>(i)}, .text = words[i]};
         if (i + 1 == words.size()) event.finish = FinishReason::kStop;
         all.push_back(std::move(event));
@@ -244,52 +238,10 @@ class AnswerEncoderConformance : public ::testing::TestWithParam<std::tuple<Prot
     encoder.end({.prompt_tokens = 3, .completion_tokens = 5}, out);
     return out;
   }
-  /// The JSON documents of an answer, each valid; "[DONE]" is none.
-  static std::vector<boost::json::value> documents(std::string_view bytes) {
-    const std::string_view begin = bytes.starts_with("data: ") ? "data: " : "";
-    const std::string_view end = !begin.empty() ? std::string_view("\n\n") : std::string_view("\0", 1);
-    std::vector<boost::json::value> all;
-    while (!bytes.empty()) {
-      EXPECT_TRUE(bytes.starts_with(begin)) << bytes;
-      bytes.remove_prefix(begin.size());
-      const std::size_t size = bytes.find(end);
-      const std::string_view document = bytes.substr(0, size);
-      boost::system::error_code error;
-      if (document != "[DONE]") all.push_back(boost::json::parse(document, error));
-      EXPECT_FALSE(error) << error.message() << ": " << document;
-      bytes.remove_prefix(size == std::string_view::npos ? bytes.size() : size + end.size());
-    }
-    return all;
-  }
-  /// What a client has of each choice at the end.
-  static std::vector<std::string> texts(const std::vector<boost::json::value>& answer, std::size_t n) {
-    std::vector<std::string> texts(n);
-    for (const auto& document : answer) {
-      const auto& object = document.as_object();
-      if (const auto* all = object.if_contains("text")) {
-        for (std::size_t i = 0; i < n; ++i) texts.at(i) = std::string_view(all->as_array().at(i).as_string());
-        continue;
-      }
-      for (const auto& choice : object.at("choices").as_array()) {
-        std::string& text = texts.at(static_cast<std::size_t>(choice.at("index").to_number<int>()));
-        for (const char* place : {"message", "delta"}) {
-          const auto* part = choice.as_object().if_contains(place);
-          const auto* content = part != nullptr ? part->as_object().if_contains("content") : nullptr;
-          if (content != nullptr && content->is_string()) text += std::string_view(content->as_string());
-        }
-        if (const auto* said = choice.as_object().if_contains("text"))
-          text += std::string_view(said->as_string());
-      }
-    }
-    return texts;
-  }
-  static std::size_t usages(const std::vector<boost::json::value>& answer) {
-    std::size_t count = 0;
-    for (const auto& document : answer) {
-      const auto* usage = document.as_object().if_contains("usage");
-      if (usage != nullptr && !usage->is_null()) ++count;
-    }
-    return count;
+  static Documents all_documents(std::string_view bytes) { return documents(bytes, protocol().frame_end); }
+  static std::size_t usages(const Documents& answer) {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        answer, [](const auto& document) { return told(document, "usage") != nullptr; }));
   }
 };
 
@@ -308,8 +260,8 @@ TEST_P(AnswerEncoderConformance, SaysAllOfEachChoiceInWhateverBatchesItComes) {
     std::string whole;
     for (std::size_t size = 1; size <= all.size(); ++size) {
       const std::string out = encode(*encoder(n), all, size);
-      const auto said = texts(documents(out), n);
-      for (std::size_t i = 0; i < n; ++i) {
+      const auto said = texts(all_documents(out), n);
+      for (std::size_t i = 0; i < choices(n); ++i) {
         EXPECT_TRUE(said[i].ends_with(joined())) << said[i];  // /generate begins with the prompt
         EXPECT_EQ(said[i].find("Hel"), said[i].rfind("Hel")) << "twice: " << said[i];
       }
@@ -322,16 +274,17 @@ TEST_P(AnswerEncoderConformance, SaysAllOfEachChoiceInWhateverBatchesItComes) {
 TEST_P(AnswerEncoderConformance, TellsUsageOnceWhereItIsTold) {
   const std::string asked = streamed() ? R"(,"stream_options":{"include_usage":true})" : "";
   const std::size_t wanted = protocol().tells_usage ? 1 : 0;
-  EXPECT_EQ(usages(documents(encode(*encoder(2, asked), events(2, kWords), 2))), wanted);
+  EXPECT_EQ(usages(all_documents(encode(*encoder(2, asked), events(2, kWords), 2))), wanted);
   if (streamed())
-    EXPECT_EQ(usages(documents(encode(*encoder(2), events(2, kWords), 2))), 0U) << "nobody asked";
+    EXPECT_EQ(usages(all_documents(encode(*encoder(2), events(2, kWords), 2))),
+              protocol().tells_unasked ? 1U : 0U);
 }
 
 TEST_P(AnswerEncoderConformance, AnAnswerOfNothingIsAnAnswer) {
   for (const std::uint32_t n : {1U, 4U}) {
     const std::string out = encode(*encoder(n), {}, 1);
-    const auto answer = documents(out);
-    if (!streamed()) ASSERT_EQ(answer.size(), 1U) << out;
+    const auto answer = all_documents(out);
+    if (!streamed()) ASSERT_EQ(answer.size(), out.starts_with('[') ? n : 1U) << out;
   }
 }
 
@@ -350,19 +303,22 @@ TEST_P(AnswerEncoderConformance, AppendsAndLeavesWhatIsThere) {
 }
 
 TEST_P(AnswerEncoderConformance, AFailureIsOneWholeErrorWhereverItComes) {
-  const Error error{.code = ErrorCode::kBadGateway, .message = "broke \"off\"\n"};
+  const Error failed{.code = ErrorCode::kBadGateway, .message = "broke \"off\"\n"};
   const auto all = events(2, kWords);
   for (std::size_t before = 0; before <= all.size(); ++before) {
     const auto one = encoder(2);
     std::string out;
     for (std::size_t i = 0; i < before; ++i) one->events({.events = {all[i]}}, out);
-    one->failure(error, out);
+    one->failure(failed, out);
     std::size_t errors = 0;
-    for (const auto& document : documents(out)) {
-      const auto* told = document.as_object().if_contains("error");
-      if (told == nullptr) continue;
+    for (const auto& document : all_documents(out)) {
+      const auto* error = told(document, "error");
+      if (error == nullptr && told(document, "type") != nullptr && document.at("type") == "error")
+        error = &document.at("message");  // the error is the event
+      if (error == nullptr) continue;
       ++errors;
-      EXPECT_EQ(std::string_view(told->at("message").as_string()), "broke \"off\"\n");
+      const auto& message = error->is_object() ? error->at("message") : *error;
+      EXPECT_EQ(std::string_view(message.as_string()), "broke \"off\"\n");
     }
     EXPECT_EQ(errors, 1U) << out;
     EXPECT_EQ(out.find("[DONE]"), std::string::npos) << "as if it had ended well";
@@ -371,8 +327,7 @@ TEST_P(AnswerEncoderConformance, AFailureIsOneWholeErrorWhereverItComes) {
 
 TEST_P(AnswerEncoderConformance, AnswersDoNotKnowOfEachOther) {
   const auto codec = protocol().make();
-  auto call = codec->decode(
-      fmt::format(R"({{{},"n":2,"stream":{}}})", protocol().prompt, streamed() ? "true" : "false"));
+  auto call = codec->decode(body(2, ""));
   ASSERT_TRUE(call);
   const auto one = call->make_encoder(kFacts);
   const auto other = call->make_encoder(kFacts);
@@ -387,8 +342,7 @@ TEST_P(AnswerEncoderConformance, NamesATypeThatIsItsOwn) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, AnswerEncoderConformance,
-                         ::testing::Combine(::testing::Values(kChat, kCompletions, kGenerate),
-                                            ::testing::Bool()),
+                         ::testing::Combine(::testing::ValuesIn(protocols()), ::testing::Bool()),
                          [](const auto& info) {
                            return std::string(std::get<0>(info.param).name) +
                                   (std::get<1>(info.param) ? "Streamed" : "Whole");

@@ -42,6 +42,41 @@ int http_status(ErrorCode code) {
   return 500;
 }
 
+int grpc_status(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kCancelled:
+      return 1;
+    case ErrorCode::kInvalidArgument:
+      return 3;
+    case ErrorCode::kDeadlineExceeded:
+    case ErrorCode::kRequestTimeout:
+      return 4;
+    case ErrorCode::kNotFound:
+      return 5;
+    case ErrorCode::kPermissionDenied:
+      return 7;
+    case ErrorCode::kPayloadTooLarge:
+    case ErrorCode::kResourceExhausted:
+      return 8;
+    case ErrorCode::kUnprocessable:
+      return 9;  // FAILED_PRECONDITION: the same call may succeed with another model
+    case ErrorCode::kMethodNotAllowed:
+    case ErrorCode::kUnsupportedMedia:
+    case ErrorCode::kUnimplemented:
+      return 12;
+    case ErrorCode::kInternal:
+      return 13;
+    case ErrorCode::kBadGateway:
+    case ErrorCode::kUnavailable:
+      return 14;
+    case ErrorCode::kDataLoss:
+      return 15;
+    case ErrorCode::kUnauthenticated:
+      return 16;
+  }
+  return 13;
+}
+
 std::string_view openai_error_type(ErrorCode code) {
   switch (code) {
     case ErrorCode::kInvalidArgument:

@@ -5,20 +5,20 @@
 
 namespace autoglm::gateway {
 
-Ask::Ask(Dispatch& dispatch, std::size_t member, CircuitBreaker::Attempt attempt, EndpointSet::Place place,
-         MonotonicTime now)
+Ask::Ask(Dispatch& dispatch, const PoolMember& member, EndpointSet::Place place,
+         CircuitBreaker::Permission permission, MonotonicTime now)
     : dispatch_(&dispatch),
-      member_(member),
-      attempt_(std::move(attempt)),
+      member_(&member),
       place_(std::move(place)),
+      permission_(std::move(permission)),
       began_(now),
       number_(dispatch.attempts()) {}
 
 Ask::Ask(Ask&& other) noexcept
     : dispatch_(std::exchange(other.dispatch_, nullptr)),
       member_(other.member_),
-      attempt_(std::move(other.attempt_)),
       place_(std::move(other.place_)),
+      permission_(std::move(other.permission_)),
       began_(other.began_),
       number_(other.number_),
       answers_(other.answers_),
@@ -29,8 +29,8 @@ Ask& Ask::operator=(Ask&& other) noexcept {
   judge_at_the_end();
   dispatch_ = std::exchange(other.dispatch_, nullptr);
   member_ = other.member_;
-  attempt_ = std::move(other.attempt_);
   place_ = std::move(other.place_);
+  permission_ = std::move(other.permission_);
   began_ = other.began_;
   number_ = other.number_;
   answers_ = other.answers_;
@@ -52,25 +52,23 @@ Ask::Wait::~Wait() {
 
 void Ask::answers(MonotonicTime now) {
   if (dispatch_ == nullptr || std::exchange(answers_, true)) return;
-  attempt_.success(now);
-  before_ = dispatch_->endpoints().succeeded(member_);
+  permission_.success(now);
+  before_ = member_->record->state.health.succeeded();
 }
 
 void Ask::fails(const Error& error, MonotonicTime now) {
   if (dispatch_ == nullptr) return;
   dispatch_->tell(*this, error);
-  if (error.reason == "connect_failed")
-    dispatch_->endpoints().members()[member_].state->health.nobody_there();
+  if (error.reason == "connect_failed") member_->record->state.health.nobody_there();
   judge(outcome_of(error), now);
 }
 
 void Ask::judge(Outcome outcome, MonotonicTime now) {
   Dispatch* dispatch = std::exchange(dispatch_, nullptr);
-  EndpointSet& endpoints = dispatch->endpoints();
-  endpoints.record(member_).count(outcome);
+  member_->record->count(outcome);
   if (!is_failure(outcome)) return;
-  attempt_.failure(now);
-  endpoints.failed(member_, before_, now);
+  permission_.failure(now);
+  dispatch->endpoints().failed(*member_, dispatch->list(), before_, now);
 }
 
 }  // namespace autoglm::gateway

@@ -5,8 +5,8 @@
 #include "gateway/resilience/endpoint_set.h"
 #include "runtime/deadline.h"
 
-#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 namespace autoglm::gateway {
@@ -25,13 +25,16 @@ class Dispatch;
 /// | nothing: the caller has left | abandoned, which says nothing of the endpoint |
 class Ask {
  public:
-  Ask(Dispatch& dispatch, std::size_t member, CircuitBreaker::Attempt attempt, EndpointSet::Place place,
-      MonotonicTime now);
+  Ask(Dispatch& dispatch, const PoolMember& member, EndpointSet::Place place,
+      CircuitBreaker::Permission permission, MonotonicTime now);
   Ask(Ask&& other) noexcept;
   Ask& operator=(Ask&& other) noexcept;
   ~Ask();
 
-  std::size_t member() const { return member_; }
+  const PoolMember& member() const { return *member_; }
+  MemberId id() const { return member_->record->id; }
+  /// Keeps the member alive after this.
+  std::shared_ptr<const PoolMember> shared_member() const { return place_.keep(member_); }
   MonotonicTime began() const { return began_; }
 
   /// The first events arrived: a success, which a later failure takes back, since a stream that breaks is one
@@ -63,9 +66,9 @@ class Ask {
   void judge_at_the_end();
 
   Dispatch* dispatch_;  // null: judged, or moved from
-  std::size_t member_;
-  CircuitBreaker::Attempt attempt_;
-  EndpointSet::Place place_;
+  const PoolMember* member_;
+  EndpointSet::Place place_;  // before the permission: it keeps the member's breaker alive
+  CircuitBreaker::Permission permission_;
   MonotonicTime began_;
   std::uint32_t number_;  // among the request's attempts, for the log
   bool answers_ = false;

@@ -2,8 +2,9 @@
 
 #include "base/testing/manual_clock.h"
 #include "gateway/resilience/dispatcher.h"
+#include "gateway/resilience/roster.h"
+#include "gateway/resilience/testing/fake_factory.h"
 #include "gateway/routing/round_robin/round_robin_balancer.h"
-#include "inference/testing/fake_endpoint.h"
 
 #include <gtest/gtest.h>
 
@@ -34,16 +35,20 @@ const Error kBroke{.code = ErrorCode::kBadGateway, .origin = Origin::kEndpoint, 
 class AskTest : public ::testing::Test {
  protected:
   explicit AskTest(PoolConfig config = config_of(2)) : config_(std::move(config)) {
-    std::vector<Endpoint*> endpoints;
-    std::vector<std::shared_ptr<EndpointRecord>> records;
-    for (const EndpointConfig& endpoint : config_.endpoints) {
-      fakes_.push_back(std::make_unique<FakeEndpoint>("m"));
-      endpoints.push_back(fakes_.back().get());
-      records.push_back(records_.of(endpoint.url, endpoint.url, config_.breaker));
-    }
     dispatcher_ = std::make_unique<Dispatcher>(
-        "m", Dispatcher::Surroundings{.config = config_, .metrics = metrics_, .clock = clock_}, endpoints,
-        std::move(records));
+        "m", Dispatcher::Surroundings{.config = config_, .metrics = metrics_, .clock = clock_});
+    const auto change = roster_.prepare(cluster::membership_of(config_.endpoints)).value();
+    roster_.adopt(change);
+    dispatcher_->endpoints().set(change.list);
+  }
+
+  const Member& member(std::size_t index) { return roster_.list()->members.at(index); }
+  EndpointRecord& record(std::size_t index) { return *roster_.list()->owners.at(index).record; }
+  CircuitBreaker& breaker(std::size_t index) { return record(index).breaker; }
+  /// Which endpoint is asked: ids begin with one.
+  static std::size_t index_of(const Ask& ask) { return ask.id().value - 1; }
+  void check(std::size_t index, cluster::CheckResult result) {
+    dispatcher_->endpoints().checked(record(index), result, clock_.now());
   }
 
   /// A request of its own, which asks an endpoint.
@@ -62,7 +67,7 @@ class AskTest : public ::testing::Test {
     std::array<int, kOutcomes> counts{};
     for (std::size_t i = 0; i < config_.endpoints.size(); ++i)
       for (std::size_t j = 0; j < kOutcomes; ++j)
-        counts.at(j) += static_cast<int>(dispatcher_->endpoints().record(i).attempts.at(j)->value());
+        counts.at(j) += static_cast<int>(record(i).attempts.at(j)->value());
     return counts;
   }
   using Verdicts = std::array<int, kOutcomes>;
@@ -72,7 +77,8 @@ class AskTest : public ::testing::Test {
   observe::MetricRegistry registry_;
   PoolMetrics metrics_{registry_, "m"};
   EndpointRecords records_{registry_, "m"};
-  std::vector<std::unique_ptr<FakeEndpoint>> fakes_;
+  FakeFactory factory_;
+  Roster roster_{config_, records_, factory_};
   std::unique_ptr<Dispatcher> dispatcher_;
   Dispatcher::Loop loop_{.balancer = make_round_robin(1), .random = Random(1)};
   InferenceRequest request_{};
@@ -110,7 +116,7 @@ TEST_F(AskTest, SilenceIsAFailureWhoeverEndsIt) {
 TEST_F(AskTest, AHungEndpointIsLeftAlone) {
   for (int i = 0; i < 10; ++i) {
     auto asking = begin();
-    const std::size_t member = asking.ask->member();
+    const std::size_t member = index_of(*asking.ask);
     const Ask::Wait wait(*asking.ask, Deadline(clock_.now() + 100ms));
     if (member == 0) {
       clock_.advance(100ms);  // destroyed when it is due
@@ -118,8 +124,8 @@ TEST_F(AskTest, AHungEndpointIsLeftAlone) {
       asking.dispatch->succeeded(*asking.ask, clock_.now());
     }
   }
-  EXPECT_EQ(dispatcher_->endpoints().record(0).attempts[2]->value(), 3) << "and then it is ejected";
-  EXPECT_TRUE(dispatcher_->endpoints().members()[0].state->health.ejected(clock_.now()));
+  EXPECT_EQ(record(0).attempts[2]->value(), 3) << "and then it is ejected";
+  EXPECT_TRUE(member(0).state->health.ejected(clock_.now()));
 }
 
 TEST_F(AskTest, WhatIsHeardInTimeIsNoSilence) {
@@ -162,7 +168,7 @@ TEST_F(AskTest, AVerdictMovesWithItsAsk) {
     EXPECT_EQ(verdicts(), (Verdicts{1, 0, 0, 0, 0}));
   }
   EXPECT_EQ(verdicts(), (Verdicts{1, 0, 0, 0, 1}));
-  for (const Member& member : dispatcher_->endpoints().members()) EXPECT_EQ(member.in_flight(), 0U);
+  for (const Member& member : roster_.list()->members) EXPECT_EQ(member.in_flight(), 0U);
 }
 
 class OneEndpoint : public AskTest {
@@ -179,7 +185,7 @@ TEST_F(OneEndpoint, AStreamThatBreaksIsOneFailureAndNoSuccess) {
   }
   EXPECT_EQ(verdicts(), (Verdicts{0, 5, 0, 0, 0}));
   clock_.advance(100ms);
-  EXPECT_FALSE(dispatcher_->endpoints().breaker(0).admits(clock_.now())) << "60 % of five";
+  EXPECT_FALSE(breaker(0).admits(clock_.now())) << "60 % of five";
 }
 
 TEST_F(AskTest, BreaksAreFailuresInARow) {
@@ -187,7 +193,7 @@ TEST_F(AskTest, BreaksAreFailuresInARow) {
   for (int i = 0; i < 20; ++i) {
     auto asking = begin();
     asking.dispatch->succeeded(*asking.ask, clock_.now());
-    if (asking.ask->member() != 0) continue;
+    if (index_of(*asking.ask) != 0) continue;
     ++asked;
     asking.dispatch->broke(std::move(*asking.ask), kBroke, true, clock_.now());
   }
@@ -199,10 +205,10 @@ TEST_F(AskTest, ASuccessBetweenThemEndsARowOfBreaks) {
     auto asking = begin();
     asking.dispatch->succeeded(*asking.ask, clock_.now());
     // Of every three of the first endpoint the last goes well.
-    if (asking.ask->member() == 0 && i / 2 % 3 != 2)
+    if (index_of(*asking.ask) == 0 && i / 2 % 3 != 2)
       asking.dispatch->broke(std::move(*asking.ask), kBroke, true, clock_.now());
   }
-  EXPECT_FALSE(dispatcher_->endpoints().members()[0].state->health.ejected(clock_.now()));
+  EXPECT_FALSE(member(0).state->health.ejected(clock_.now()));
 }
 
 TEST_F(AskTest, TheSlowerOfTwoFailsOnlyIfItWasSilentForLong) {
@@ -309,11 +315,11 @@ class SlowBalancer final : public Balancer {
 
 TEST_F(Full, ThePlaceThatWasSeenMayBeGone) {
   std::optional<EndpointSet::Place> faster;
-  loop_.balancer =
-      std::make_unique<SlowBalancer>([&] { faster = EndpointSet::Place::take(dispatcher_->endpoints(), 0); });
+  loop_.balancer = std::make_unique<SlowBalancer>(
+      [&] { faster = EndpointSet::Place::take(dispatcher_->endpoints(), member(0)); });
   Dispatch dispatch(*dispatcher_, loop_, request_);
   EXPECT_TRUE(std::holds_alternative<Dispatch::Full>(dispatch.next(clock_.now())));
-  EXPECT_EQ(dispatcher_->endpoints().members()[0].in_flight(), 1U);
+  EXPECT_EQ(member(0).in_flight(), 1U);
   faster.reset();
   loop_.balancer = make_round_robin(1);
   EXPECT_TRUE(std::holds_alternative<Ask>(dispatch.next(clock_.now()))) << "it has not been tried";
@@ -325,12 +331,11 @@ TEST_F(AskTest, WhoComesBackIsAskedAsSoonAsItsCheckSucceeds) {
                    .retry = Retry::kElsewhere,
                    .message = "",
                    .reason = "connect_failed"};
-  EndpointSet& set = dispatcher_->endpoints();
   const auto is_asked = [&] {  // within as many requests as there are endpoints
     bool asked = false;
     for (std::size_t i = 0; i < config_.endpoints.size(); ++i) {
       auto asking = begin();
-      asked |= asking.ask && asking.ask->member() == 0;
+      asked |= asking.ask && index_of(*asking.ask) == 0;
       if (asking.ask) asking.dispatch->succeeded(*asking.ask, clock_.now());
     }
     return asked;
@@ -338,36 +343,34 @@ TEST_F(AskTest, WhoComesBackIsAskedAsSoonAsItsCheckSucceeds) {
   for (int i = 0; i < 12; ++i) {
     auto asking = begin();
     ASSERT_TRUE(asking.ask);
-    if (asking.ask->member() == 0) {
+    if (index_of(*asking.ask) == 0) {
       asking.dispatch->failed(std::move(*asking.ask), gone, clock_.now());
     } else {
       asking.dispatch->succeeded(*asking.ask, clock_.now());
     }
     clock_.advance(10ms);
   }
-  EXPECT_TRUE(set.members()[0].state->health.ejected(clock_.now()));
+  EXPECT_TRUE(member(0).state->health.ejected(clock_.now()));
   EXPECT_FALSE(is_asked());
   clock_.advance(1s);
-  set.checked(0, cluster::CheckResult::kWell, clock_.now());
+  check(0, cluster::CheckResult::kWell);
   EXPECT_TRUE(is_asked()) << "and not when its thirty seconds are over";
 }
 
 TEST_F(AskTest, ACheckThatSucceedsAgainLetsTheBreakerProbe) {
-  EndpointSet& set = dispatcher_->endpoints();
-  for (int i = 0; i < 5; ++i) set.breaker(0).try_acquire(clock_.now())->failure(clock_.now());
+  for (int i = 0; i < 5; ++i) breaker(0).try_acquire(clock_.now())->failure(clock_.now());
   clock_.advance(200ms);
-  EXPECT_FALSE(set.breaker(0).admits(clock_.now()));
-  set.checked(0, cluster::CheckResult::kWell, clock_.now());
-  EXPECT_FALSE(set.breaker(0).admits(clock_.now())) << "its checks were well all along";
-  set.checked(0, cluster::CheckResult::kUnwell, clock_.now());
-  set.checked(0, cluster::CheckResult::kWell, clock_.now());
-  EXPECT_TRUE(set.breaker(0).admits(clock_.now()));
+  EXPECT_FALSE(breaker(0).admits(clock_.now()));
+  check(0, cluster::CheckResult::kWell);
+  EXPECT_FALSE(breaker(0).admits(clock_.now())) << "its checks were well all along";
+  check(0, cluster::CheckResult::kUnwell);
+  check(0, cluster::CheckResult::kWell);
+  EXPECT_TRUE(breaker(0).admits(clock_.now()));
 }
 
 TEST_F(AskTest, WhileEveryBreakerIsOpenOneRequestAtATimeAsks) {
-  EndpointSet& set = dispatcher_->endpoints();
   for (std::size_t member = 0; member < config_.endpoints.size(); ++member)
-    for (int i = 0; i < 5; ++i) set.breaker(member).try_acquire(clock_.now())->failure(clock_.now());
+    for (int i = 0; i < 5; ++i) breaker(member).try_acquire(clock_.now())->failure(clock_.now());
   clock_.advance(200ms);
   auto first = begin();
   ASSERT_TRUE(first.ask) << "rather than nobody for thirty seconds";
@@ -378,20 +381,19 @@ TEST_F(AskTest, WhileEveryBreakerIsOpenOneRequestAtATimeAsks) {
   auto second = begin();
   ASSERT_TRUE(second.ask) << "at once";
   second.dispatch->succeeded(*second.ask, clock_.now());
-  EXPECT_EQ(set.breaker(second.ask->member()).state(), State::kClosed);
+  EXPECT_EQ(second.ask->member().record->breaker.state(), State::kClosed);
   auto third = begin();
   ASSERT_TRUE(third.ask);
-  EXPECT_EQ(third.ask->member(), second.ask->member())
-      << "the other one's breaker is nobody's last resort now";
+  EXPECT_EQ(third.ask->id(), second.ask->id()) << "the other one's breaker is nobody's last resort now";
 }
 
 TEST_F(AskTest, OneClosedBreakerKeepsRequestsFromTheOpenOnes) {
   EndpointSet& set = dispatcher_->endpoints();
-  for (int i = 0; i < 5; ++i) set.breaker(0).try_acquire(clock_.now())->failure(clock_.now());
+  for (int i = 0; i < 5; ++i) breaker(0).try_acquire(clock_.now())->failure(clock_.now());
   clock_.advance(200ms);
-  EXPECT_FALSE(set.probe_alone(0, clock_.now()));
-  set.set_enabled(config_.endpoints[1].url, false);
-  EXPECT_TRUE(set.probe_alone(0, clock_.now())) << "a drained one can take nothing";
+  EXPECT_FALSE(set.probe_alone(*roster_.list(), 0, clock_.now()));
+  set.set_enabled(member(1).name(), false);
+  EXPECT_TRUE(set.probe_alone(*roster_.list(), 0, clock_.now())) << "a drained one can take nothing";
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ namespace {
 constexpr std::uint64_t kCountMask = (1ULL << 16U) - 1;
 }  // namespace
 
-void CircuitBreaker::Attempt::success(MonotonicTime now) {
+void CircuitBreaker::Permission::success(MonotonicTime now) {
   if (breaker_ == nullptr || std::exchange(succeeded_, true)) return;
   at_ = now;
   if (probe_) {
@@ -19,7 +19,7 @@ void CircuitBreaker::Attempt::success(MonotonicTime now) {
   }
 }
 
-void CircuitBreaker::Attempt::failure(MonotonicTime now) {
+void CircuitBreaker::Permission::failure(MonotonicTime now) {
   CircuitBreaker* breaker = std::exchange(breaker_, nullptr);
   if (breaker == nullptr) return;
   const bool proven = succeeded_ && now - at_ > breaker->window();
@@ -142,16 +142,16 @@ bool CircuitBreaker::admits(MonotonicTime now) {
   return seen == State::kOpen && now > MonotonicTime{Duration(opened_.load())} + sleep_window();
 }
 
-std::optional<CircuitBreaker::Attempt> CircuitBreaker::try_acquire(MonotonicTime now) {
+std::optional<CircuitBreaker::Permission> CircuitBreaker::try_acquire(MonotonicTime now) {
   if (!admits(now)) return std::nullopt;
-  if (state() == State::kClosed) return Attempt(*this, false);
+  if (state() == State::kClosed) return Permission(*this, false);
   return try_probe();
 }
 
-std::optional<CircuitBreaker::Attempt> CircuitBreaker::try_probe() {
+std::optional<CircuitBreaker::Permission> CircuitBreaker::try_probe() {
   State open = State::kOpen;
   if (!state_.compare_exchange_strong(open, State::kHalfOpen, std::memory_order_acq_rel)) return std::nullopt;
-  return Attempt(*this, true);
+  return Permission(*this, true);
 }
 
 void CircuitBreaker::expect_return(MonotonicTime now) {

@@ -31,22 +31,22 @@ class CircuitBreaker {
   enum class State : std::uint8_t { kClosed, kOpen, kHalfOpen };
 
   /// Permission for one request. Its end, on every path, tells the breaker what came of it.
-  class Attempt {
+  class Permission {
    public:
-    Attempt(CircuitBreaker& breaker, bool probe) : breaker_(&breaker), probe_(probe) {}
-    Attempt(Attempt&& other) noexcept
+    Permission(CircuitBreaker& breaker, bool probe) : breaker_(&breaker), probe_(probe) {}
+    Permission(Permission&& other) noexcept
         : breaker_(std::exchange(other.breaker_, nullptr)),
           probe_(other.probe_),
           succeeded_(other.succeeded_),
           at_(other.at_) {}
-    Attempt& operator=(Attempt&& other) noexcept {
+    Permission& operator=(Permission&& other) noexcept {
       std::swap(breaker_, other.breaker_);
       std::swap(probe_, other.probe_);
       std::swap(succeeded_, other.succeeded_);
       std::swap(at_, other.at_);
       return *this;
     }
-    ~Attempt() {
+    ~Permission() {
       if (breaker_ != nullptr && !succeeded_) breaker_->neutral(probe_);
     }
     /// The first token arrived. Not counted at the stream's end: a server's death ends many streams at once,
@@ -69,9 +69,9 @@ class CircuitBreaker {
   void configure(const BreakerConfig& config);
 
   /// Nothing: the endpoint must not be asked.
-  std::optional<Attempt> try_acquire(MonotonicTime now);
+  std::optional<Permission> try_acquire(MonotonicTime now);
   /// The probe, however recently the breaker opened: for when no other endpoint can be asked.
-  std::optional<Attempt> try_probe();
+  std::optional<Permission> try_probe();
   /// A health check has seen that the endpoint is back: the next request is the probe.
   void expect_return(MonotonicTime now);
   /// Whether `try_acquire` would admit a request; takes no probe.

@@ -195,7 +195,7 @@ TEST_F(CircuitBreakerTest, AFailureTakesItsSuccessBack) {
 }
 
 TEST_F(CircuitBreakerTest, ASuccessThatLeftTheWindowIsNotTakenBack) {
-  std::vector<CircuitBreaker::Attempt> streams;
+  std::vector<CircuitBreaker::Permission> streams;
   for (int i = 0; i < 20; ++i) {
     streams.push_back(std::move(*breaker.try_acquire(now)));
     streams.back().success(now);

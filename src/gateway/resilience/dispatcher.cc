@@ -13,16 +13,13 @@ namespace {
 constexpr std::uint32_t kMinRetries = 3;  // that a budget always allows
 }
 
-Dispatcher::Dispatcher(std::string name, const Surroundings& surroundings,
-                       const std::vector<Endpoint*>& endpoints,
-                       std::vector<std::shared_ptr<EndpointRecord>> records,
-                       std::shared_ptr<WaitingLine> line)
+Dispatcher::Dispatcher(std::string name, const Surroundings& surroundings, std::shared_ptr<WaitingLine> line)
     : name_(std::move(name)),
       config_(surroundings.config),
       metrics_(surroundings.metrics),
       clock_(surroundings.clock),
       log_(surroundings.log),
-      endpoints_(config_, endpoints, std::move(records), std::move(line)),
+      endpoints_(config_, std::move(line)),
       budget_(config_.retry.budget_percent, kMinRetries) {}
 
 Dispatch::Dispatch(Dispatcher& dispatcher, Dispatcher::Loop& loop, const InferenceRequest& request)
@@ -32,21 +29,23 @@ Dispatch::Dispatch(Dispatcher& dispatcher, Dispatcher::Loop& loop, const Inferen
       attempts_allowed_(dispatcher.config_.retry.max_attempts),
       streamed_(request.wire.stream),
       request_(request) {
-  if (loop_.balancer->wants_prefix()) prefix_ = prefix_digests(std::get<GenerateRequest>(request.work));
+  const GenerateRequest* work = request.generation();
+  if (work != nullptr && loop_.balancer->wants_prefix()) prefix_ = prefix_digests(*work);
 }
 
-/// Whether `index` may be asked. Sets `full` when nothing but being full speaks against it.
-bool Dispatch::may_ask(std::size_t index, MonotonicTime now, bool& full) const {
-  return dispatcher_.endpoints_.breaker(index).admits(now) && may_take(index, full);
+/// Whether the member in `slot` may be asked. Sets `full` when nothing but being full speaks against it.
+bool Dispatch::may_ask(std::size_t slot, MonotonicTime now, bool& full) const {
+  EndpointRecord* const record = list().owners[slot].record;
+  return record != nullptr && record->breaker.admits(now) && may_take(slot, full);
 }
 
 /// The same without asking its circuit breaker.
-bool Dispatch::may_take(std::size_t index, bool& full) const {
-  const Member& member = dispatcher_.endpoints_.members()[index];
+bool Dispatch::may_take(std::size_t slot, bool& full) const {
+  const Member& member = list().members[slot];
   if (!member.state->enabled.load(std::memory_order_relaxed) ||
-      std::ranges::find(tried_, index) != tried_.end())
+      std::ranges::find(tried_, member.id) != tried_.end())
     return false;
-  if (required_ != Continuation::kNone && member.endpoint.continuation(*rest_) < required_) return false;
+  if (required_ != Continuation::kNone && member.endpoint->continuation(*rest_) < required_) return false;
   const bool busy = member.full();
   full |= busy;
   return !busy;
@@ -58,15 +57,16 @@ std::optional<std::size_t> Dispatch::pick(MonotonicTime now, bool& full) {
   EndpointSet& set = dispatcher_.endpoints_;
   set.look(loop_.outlook, now);
   const EndpointSet::Outlook& outlook = loop_.outlook;
+  const Members members = list().members;
   const auto pick_among = [&](const auto& wanted) {
-    return loop_.balancer->pick(
-        set.members(), [&](std::size_t i) { return wanted(set.members()[i]) && may_ask(i, now, full); },
-        {.prefix = prefix_, .now = now});
+    return loop_.balancer->pick(members,
+                                [&](std::size_t i) { return wanted(members[i]) && may_ask(i, now, full); },
+                                {.prefix = prefix_, .now = now});
   };
   std::optional<std::size_t> picked;
   if (outlook.panic && outlook.any_well) {
     picked = pick_among([](const Member& m) { return !m.backup && !m.state->health.absent(); });
-    if (picked && !set.available(set.members()[*picked], now)) dispatcher_.metrics_.panics.add();
+    if (picked && !set.available(members[*picked], now)) dispatcher_.metrics_.panics.add();
   } else if (outlook.any_well) {
     picked = pick_among([&](const Member& m) { return !m.backup && set.available(m, now); });
   }
@@ -106,23 +106,24 @@ Dispatch::Step Dispatch::next(MonotonicTime now) {
 /// sleep window is over: an endpoint may be well again.
 std::optional<Ask> Dispatch::probe(MonotonicTime now) {
   EndpointSet& set = dispatcher_.endpoints_;
+  const Members members = list().members;
   bool full = false;
   std::optional<std::size_t> picked;
   for (const bool available : {true, false}) {
     if (picked) break;
     picked = loop_.balancer->pick(
-        set.members(),
-        [&](std::size_t i) { return set.available(set.members()[i], now) == available && may_take(i, full); },
+        members,
+        [&](std::size_t i) { return set.available(members[i], now) == available && may_take(i, full); },
         {.prefix = prefix_, .now = now});
   }
   if (!picked) return std::nullopt;
-  auto place = EndpointSet::Place::take(set, *picked);
+  auto place = EndpointSet::Place::take(set, members[*picked]);
   if (!place) return std::nullopt;
-  auto attempt = set.probe_alone(*picked, now);
-  if (!attempt) return std::nullopt;
-  tried_.push_back(*picked);
+  auto permission = set.probe_alone(list(), *picked, now);
+  if (!permission) return std::nullopt;
+  tried_.push_back(members[*picked].id);
   ++attempts_;
-  return Ask(*this, *picked, std::move(*attempt), std::move(*place), now);
+  return Ask(*this, *list().owners[*picked].member, std::move(*place), std::move(*permission), now);
 }
 
 bool Dispatch::has_budget() {
@@ -131,15 +132,17 @@ bool Dispatch::has_budget() {
   return static_cast<bool>(retry_);
 }
 
-/// Nothing when another loop took the place, or the probe, since `member` was picked.
-std::optional<Ask> Dispatch::take(std::size_t member, MonotonicTime now) {
+/// Nothing when another loop took the place, or the probe, since the member in `slot` was picked.
+std::optional<Ask> Dispatch::take(std::size_t slot, MonotonicTime now) {
+  const Member& member = list().members[slot];
+  const MemberList::Owner& owner = list().owners[slot];
   auto place = EndpointSet::Place::take(dispatcher_.endpoints_, member);
   if (!place) return std::nullopt;  // full since it was picked; the next pick sees that
-  tried_.push_back(member);
-  auto attempt = dispatcher_.endpoints_.breaker(member).try_acquire(now);
-  if (!attempt) return std::nullopt;  // another request is its probe
+  tried_.push_back(member.id);
+  auto permission = owner.record->breaker.try_acquire(now);
+  if (!permission) return std::nullopt;  // another request is its probe
   ++attempts_;
-  return Ask(*this, member, std::move(*attempt), std::move(*place), now);
+  return Ask(*this, *owner.member, std::move(*place), std::move(*permission), now);
 }
 
 /// Every endpoint has been tried: another round after a pause, or none.
@@ -176,23 +179,29 @@ void Dispatch::succeeded(Ask& ask, MonotonicTime now) {
 /// Logs failures of endpoints only; other errors reach the client and the access log.
 void Dispatch::tell(const Ask& ask, const Error& error) {
   if (dispatcher_.log_ == nullptr || !is_failure(outcome_of(error))) return;
-  dispatcher_.log_->info("attempt failed",
-                         {{"model", dispatcher_.name_},
-                          {"request_id", request_.id},
-                          {"endpoint", dispatcher_.endpoints_.members()[ask.member()].name()},
-                          {"attempt", ask.number_},
-                          {"error", error.log_message()}});
+  dispatcher_.log_->info("attempt failed", {{"model", dispatcher_.name_},
+                                            {"request_id", request_.id},
+                                            {"endpoint", ask.member().name()},
+                                            {"attempt", ask.number_},
+                                            {"error", error.log_message()}});
 }
 
 void Dispatch::failed(Ask ask, const Error& error, MonotonicTime now) {
   ask.fails(error, now);
   // The next attempt replaces this one. Once a request, so that load is not multiplied.
   if (is_lost(error) && !std::exchange(replaced_, true)) replaces_ = true;
+  const bool unasked = error.origin == Origin::kLocal && error.code == ErrorCode::kInvalidArgument;
+  if (unasked) {
+    // No server was asked, since this one's protocol cannot say the request; the next attempt is the first.
+    replaces_ = true;
+    ++attempts_allowed_;
+  }
   if (again_after(error) == Again::kAnywhere) {
     again_ = true;
     not_before_ = std::max<Duration>(not_before_, error.retry_after.value_or(std::chrono::seconds(0)));
   }
-  last_ = error;
+  // What a server said when it was asked is nearer to the truth: an outage is no fault of the request.
+  if (!unasked || !last_) last_ = error;
 }
 
 void Dispatch::outpaced(Ask ask, Duration patience, MonotonicTime now) {
@@ -201,10 +210,9 @@ void Dispatch::outpaced(Ask ask, Duration patience, MonotonicTime now) {
 
 void Dispatch::broke(Ask ask, const Error& error, bool got_on, MonotonicTime now) {
   const bool early = now - ask.began() < dispatcher_.config_.breaker.window;
-  const std::size_t member = ask.member();
+  tried_ = {ask.id()};
   ask.fails(error, now);
   if (error.origin == Origin::kClient) return;
-  tried_ = {member};
   again_ = false;
   const std::uint32_t most = dispatcher_.config_.retry.max_attempts;
   if (got_on && (!early || ++early_breaks_ <= most)) {
@@ -241,7 +249,7 @@ Error Dispatch::nobody_left() {
       .origin = Origin::kEndpoint,
       .retry = Retry::kElsewhere,
       .message = fmt::format("none of the {} endpoints of \"{}\" can take the request now; try again shortly",
-                             dispatcher_.endpoints_.members().size(), dispatcher_.name_),
+                             list().size(), dispatcher_.name_),
       .reason = "no_endpoint",
       .retry_after = std::max(std::chrono::seconds(1), said)};
 }

@@ -41,9 +41,7 @@ class Dispatcher {
     const Clock& clock;              ///< for verdicts given by destructors, which get no time
     observe::Logger* log = nullptr;  ///< gets a line for each failed attempt; null: none
   };
-  Dispatcher(std::string name, const Surroundings& surroundings, const std::vector<Endpoint*>& endpoints,
-             std::vector<std::shared_ptr<EndpointRecord>> records,
-             std::shared_ptr<WaitingLine> line = nullptr);
+  Dispatcher(std::string name, const Surroundings& surroundings, std::shared_ptr<WaitingLine> line = nullptr);
 
   EndpointSet& endpoints() { return endpoints_; }
   const EndpointSet& endpoints() const { return endpoints_; }
@@ -108,13 +106,15 @@ class Dispatch {
 
  private:
   friend class gateway::Ask;
+  /// What this loop has last seen; of requests that have asked, never null.
+  const MemberList& list() const { return *loop_.outlook.list; }
   MonotonicTime now() const { return dispatcher_.clock_.now(); }
   void tell(const Ask& ask, const Error& error);
   std::optional<std::size_t> pick(MonotonicTime now, bool& full);
-  std::optional<Ask> take(std::size_t member, MonotonicTime now);
+  std::optional<Ask> take(std::size_t slot, MonotonicTime now);
   bool has_budget();
-  bool may_ask(std::size_t member, MonotonicTime now, bool& full) const;
-  bool may_take(std::size_t member, bool& full) const;
+  bool may_ask(std::size_t slot, MonotonicTime now, bool& full) const;
+  bool may_take(std::size_t slot, bool& full) const;
   // Rare: inlined, its frame would be a part of every request's.
   [[gnu::noinline]] std::optional<Ask> probe(MonotonicTime now);
   Step again_or_nobody(MonotonicTime now);
@@ -125,7 +125,7 @@ class Dispatch {
   RetryBudget::Token active_;
   RetryBudget::Token retry_;
   std::vector<std::uint64_t> prefix_;
-  boost::container::small_vector<std::size_t, 4> tried_;
+  boost::container::small_vector<MemberId, 4> tried_;
   std::uint32_t attempts_ = 0;
   std::uint32_t attempts_allowed_;
   std::uint32_t rounds_ = 0;

@@ -1,5 +1,7 @@
 #include "gateway/resilience/endpoint_record.h"
 
+#include <fmt/format.h>
+
 #include <functional>
 #include <utility>
 
@@ -12,9 +14,10 @@ static_assert(kOutcomeNames.size() == kOutcomes);
 
 }  // namespace
 
-EndpointRecord::EndpointRecord(observe::MetricRegistry& registry, const std::string& model, std::string shown,
-                               const BreakerConfig& breaker_config)
-    : state(std::move(shown)),
+EndpointRecord::EndpointRecord(observe::MetricRegistry& registry, const std::string& model, MemberId its_id,
+                               std::string shown, const BreakerConfig& breaker_config)
+    : id(its_id),
+      state(std::move(shown)),
       breaker(breaker_config),
       ejections(registry.counter("autoglm_endpoint_ejections_total",
                                  "How often an endpoint was left out because requests to it failed.",
@@ -40,15 +43,32 @@ EndpointRecord::EndpointRecord(observe::MetricRegistry& registry, const std::str
         [this] { return static_cast<double>(breaker.state()); });
 }
 
-std::shared_ptr<EndpointRecord> EndpointRecords::of(const std::string& url, const std::string& shown,
-                                                    const BreakerConfig& breaker) {
-  auto& record = records_[url];
-  if (!record) record = std::make_shared<EndpointRecord>(registry_, model_, shown, breaker);
+/// The name for people: without the query, which may hold a key, and as short as it can be among the others.
+std::string EndpointRecords::name_for(const http::Url& api) const {
+  std::string name = api.authority();
+  if (names_.contains(name)) name += api.path();
+  if (!names_.contains(name)) return name;
+  std::size_t number = 2;
+  while (names_.contains(fmt::format("{}#{}", name, number))) ++number;
+  return fmt::format("{}#{}", name, number);
+}
+
+std::shared_ptr<EndpointRecord> EndpointRecords::of(const http::Url& api, const BreakerConfig& breaker) {
+  auto& record = records_[address_of(api)];
+  if (record) return record;
+  std::string name = name_for(api);
+  names_.insert(name);
+  ++last_id_.value;
+  record = std::make_shared<EndpointRecord>(registry_, model_, last_id_, std::move(name), breaker);
   return record;
 }
 
 void EndpointRecords::sweep() {
-  std::erase_if(records_, [](const auto& entry) { return entry.second.use_count() == 1; });
+  std::erase_if(records_, [this](const auto& entry) {
+    if (entry.second.use_count() > 1) return false;
+    names_.erase(entry.second->state.name);
+    return true;
+  });
 }
 
 }  // namespace autoglm::gateway

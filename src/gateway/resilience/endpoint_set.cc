@@ -5,36 +5,30 @@
 
 namespace autoglm::gateway {
 
-EndpointSet::EndpointSet(const PoolConfig& config, const std::vector<Endpoint*>& endpoints,
-                         std::vector<std::shared_ptr<EndpointRecord>> records,
-                         std::shared_ptr<WaitingLine> line)
-    : config_(config),
-      records_(std::move(records)),
-      line_(line ? std::move(line) : std::make_shared<WaitingLine>(config.queue.size)) {
-  for (std::size_t i = 0; i < endpoints.size(); ++i) {
-    const EndpointConfig& endpoint = config.endpoints[i];
-    members_.push_back({.state = {records_[i], &records_[i]->state},
-                        .endpoint = *endpoints[i],
-                        .weight = endpoint.weight,
-                        .backup = endpoint.backup,
-                        .max_connections = endpoint.max_connections,
-                        .slow_start = config.health.slow_start,
-                        .failure_limit = {.max_fails = endpoint.max_fails, .window = endpoint.fail_timeout}});
-  }
+EndpointSet::EndpointSet(const PoolConfig& config, std::shared_ptr<WaitingLine> line)
+    : config_(config), line_(line ? std::move(line) : std::make_shared<WaitingLine>(config.queue.size)) {}
+
+void EndpointSet::set(std::shared_ptr<const MemberList> list) {
+  list_.set(std::move(list));
+  changed();
 }
 
 void EndpointSet::take_effect() {
   line_->set_limit(config_.queue.size);
-  for (const auto& record : records_) record->breaker.configure(config_.breaker);
+  const auto list = list_.get();
+  for (const std::uint32_t slot : list->order) list->owners[slot].record->breaker.configure(config_.breaker);
 }
 
 void EndpointSet::look(Outlook& outlook, MonotonicTime now) const {
   const std::uint64_t version = version_.load(std::memory_order_acquire);
   if (outlook.version == version && now < outlook.until) return;
-  outlook = {.version = version, .until = MonotonicTime::max()};
+  // The version first: a list that is newer than it costs another look, and no change is missed.
+  if (outlook.version != version) outlook.list = list_.get();
+  outlook = {.list = std::move(outlook.list), .version = version, .until = MonotonicTime::max()};
   std::uint64_t enabled = 0;
   std::uint64_t well = 0;
-  for (const Member& member : members_) {
+  for (const Member& member : outlook.list->members) {
+    if (member.endpoint == nullptr) continue;
     const auto& health = member.state->health;
     if (health.ejected(now)) outlook.until = std::min(outlook.until, health.ejected_until());
     const bool is_available = available(member, now);
@@ -49,45 +43,49 @@ void EndpointSet::look(Outlook& outlook, MonotonicTime now) const {
   outlook.panic = well * 100 < enabled * config_.health.panic_percent;
 }
 
-bool EndpointSet::checked(std::size_t member, cluster::CheckResult result, MonotonicTime now) {
-  cluster::EndpointHealth& health = members_[member].state->health;
+bool EndpointSet::checked(EndpointRecord& record, cluster::CheckResult result, MonotonicTime now) {
+  cluster::EndpointHealth& health = record.state.health;
   const bool news = health.checked(result, config_.health, now);
-  if (health.came_back()) breaker(member).expect_return(now);
+  if (health.came_back()) record.breaker.expect_return(now);
   if (news) changed();
   return news;
 }
 
 /// The last endpoint is never ejected: without it, an error would be certain.
-bool EndpointSet::failed(std::size_t member, cluster::EndpointHealth::Failures ended, MonotonicTime now) {
-  cluster::EndpointHealth& health = members_[member].state->health;
-  const Duration time = health.failed(config_.ejection, members_[member].failure_limit, now, ended);
+bool EndpointSet::failed(const PoolMember& member, const MemberList& list,
+                         cluster::EndpointHealth::Failures ended, MonotonicTime now) {
+  cluster::EndpointHealth& health = member.record->state.health;
+  const Duration time = health.failed(config_.ejection, member.failure_limit(), now, ended);
   if (time == Duration::zero()) return false;
   {
     const std::lock_guard lock(ejecting_);
     if (health.ejected(now)) return false;
     const auto out = static_cast<std::uint64_t>(std::ranges::count_if(
-        members_, [now](const Member& other) { return other.state->health.ejected(now); }));
-    if (out + 1 == members_.size() || (out + 1) * 100 > members_.size() * config_.ejection.max_percent)
-      return false;
+        list.members, [now](const Member& other) { return other.state->health.ejected(now); }));
+    if (out + 1 >= list.size() || (out + 1) * 100 > list.size() * config_.ejection.max_percent) return false;
     health.eject(time, now);
   }
-  records_[member]->ejections.add();
+  member.record->ejections.add();
   changed();
   return true;
 }
 
-std::optional<CircuitBreaker::Attempt> EndpointSet::probe_alone(std::size_t member, MonotonicTime now) {
+std::optional<CircuitBreaker::Permission> EndpointSet::probe_alone(const MemberList& list, std::size_t slot,
+                                                                   MonotonicTime now) {
   const std::lock_guard lock(probing_);
-  for (std::size_t i = 0; i < members_.size(); ++i) {
-    if (!members_[i].state->enabled.load(std::memory_order_relaxed)) continue;
-    if (breaker(i).admits(now) || breaker(i).state() != CircuitBreaker::State::kOpen) return std::nullopt;
+  for (const std::uint32_t each : list.order) {
+    if (!list.members[each].state->enabled.load(std::memory_order_relaxed)) continue;
+    CircuitBreaker& breaker = list.owners[each].record->breaker;
+    if (breaker.admits(now) || breaker.state() != CircuitBreaker::State::kOpen) return std::nullopt;
   }
-  return breaker(member).try_probe();
+  return list.owners[slot].record->breaker.try_probe();
 }
 
 bool EndpointSet::set_enabled(std::string_view name, bool enabled) {
+  const auto list = list_.get();
   bool found = false;
-  for (const Member& member : members_) {
+  for (const std::uint32_t slot : list->order) {
+    const Member& member = list->members[slot];
     if (member.name() != name) continue;
     member.state->enabled.store(enabled);
     found = true;
@@ -102,8 +100,8 @@ void EndpointSet::changed() {
   line_->wake_all();
 }
 
-void EndpointSet::leave(std::size_t member) {
-  members_[member].state->in_flight.fetch_sub(1);
+void EndpointSet::leave(cluster::MemberState& state) {
+  state.in_flight.fetch_sub(1);
   line_->wake_one();  // one atomic read when no request waits
 }
 

@@ -1,11 +1,14 @@
 #pragma once
 
-#include "gateway/endpoint/http_clients.h"
-#include "gateway/endpoint/http_endpoint.h"
-#include "gateway/resilience/attempt.h"
+#include "cluster/health/health_watch.h"
+#include "cluster/membership/membership.h"
+#include "gateway/endpoint/endpoint_factory.h"
 #include "gateway/resilience/dispatcher.h"
+#include "gateway/resilience/opening.h"
 #include "gateway/resilience/pool_config.h"
 #include "gateway/resilience/pool_metrics.h"
+#include "gateway/resilience/roster.h"
+#include "http/shared_limits.h"
 #include "observe/log/logger.h"
 #include "runtime/task.h"
 
@@ -18,13 +21,15 @@
 
 namespace autoglm::gateway {
 
-/// Several servers of one model as one endpoint: asks them as its dispatcher decides, waits for places,
-/// watches their health, and continues a broken stream on another server that can resume it. Serves all
-/// loops; created and destroyed by its owner, on none of them.
-class ModelPool final : public Endpoint {
+/// Several endpoints of one model as one endpoint: asks them as its dispatcher decides, waits for places, and
+/// continues a broken stream on another endpoint that can resume it. Its members are those of the membership
+/// that was applied last; what stays is not disturbed, and a member that left goes on with its answers.
+/// Serves all loops; created and destroyed by its owner, on none of them.
+class ModelPool final : public Endpoint, public cluster::MembershipSink {
  public:
   struct Dependencies {
-    HttpClients& clients;
+    std::unique_ptr<EndpointFactory> factory;  ///< of its members
+    http::BodyMemory* answer_memory;           ///< for what is kept to resume from; null: without bound
     observe::MetricRegistry& metrics;
     observe::Logger& log;
     BalancerFactory balancer;
@@ -40,36 +45,51 @@ class ModelPool final : public Endpoint {
     CircuitBreaker::State breaker;
     ServerKind kind;
     Duration ejected_for;
-    const std::optional<Result<void>>& last_check;  ///< none: not checked yet
+    std::optional<Result<void>> last_check;  ///< none: not checked yet
     bool ours() const { return kind == ServerKind::kOurs; }
   };
 
-  /// `config` has been validated. Errors: a certificate that cannot be read.
+  /// `config` has been validated; its endpoints are the first membership. Errors: a certificate that cannot
+  /// be read.
   static Result<std::unique_ptr<ModelPool>> create(std::string name, PoolConfig config,
                                                    Dependencies dependencies);
   ~ModelPool() override;
 
   Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request,
                                                       const CallContext& context) override;
-  Task<Result<TokenizeResult>> tokenize(TokenizeRequest request, const CallContext& context) override;
-  Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) override;
+  Task<Result<UnaryAnswer>> call(UnaryRequest request, const CallContext& context) override;
   bool passes_through() const override { return true; }
-  bool judges_bodies() const override { return true; }
+  bool judges_bodies() const override;
   bool passes(std::string_view path) const override;
   ModelCard card() const override;
   EndpointStatus status() const override;
   LoadReport load() const override;
 
   /// Applies its configuration to what it shares with the pool before it.
-  void take_effect() { dispatcher_->endpoints().take_effect(); }
+  void take_effect() { dispatcher_.endpoints().take_effect(); }
   /// Checks the health of every member for as long as the task lives; on the control loop.
-  Task<void> watch();
+  Task<void> watch() { return watch_.run(); }
+
+  /// `prepare` and `adopt` in one.
+  Result<void> apply(const cluster::Membership& membership) override;
+  /// The change that leads to `membership`; changes nothing. Control loop, as the two below.
+  Result<Roster::Change> prepare(const cluster::Membership& membership) {
+    return roster_.prepare(membership);
+  }
+  /// Makes a change that was prepared from the present members. Requests see it from their next look on.
+  void adopt(Roster::Change change);
+  /// Forgets the members that left and have no answer under way, nor a loop that has not looked since.
+  void sweep();
+  /// On each loop, after a change, so that one without requests does not keep what has left.
+  void refresh() { dispatcher_.endpoints().look(loop().outlook, loop_time()); }
 
   const std::string& name() const { return name_; }
+  /// Without its endpoints: see `members`.
   const PoolConfig& config() const { return config_; }
-  /// On the control loop.
+  /// On the control loop; valid until the next change.
   std::vector<MemberView> members() const;
-  std::size_t waiting() { return dispatcher_->endpoints().line().size(); }
+  const cluster::HealthWatch& health_watch() const { return watch_; }
+  std::size_t waiting() { return dispatcher_.endpoints().line().size(); }
   /// Takes a member out, or back in, by hand. False: no member has that name.
   bool set_enabled(std::string_view member, bool enabled);
 
@@ -77,18 +97,17 @@ class ModelPool final : public Endpoint {
   friend class PooledStream;
 
   ModelPool(std::string name, PoolConfig config, Dependencies dependencies);
-  Result<void> make_endpoints();
   Task<Result<Opened>> open(InferenceRequestPtr request, const CallContext& context, Dispatch& dispatch);
-  Task<Result<Opened>> open_at(std::size_t member, InferenceRequestPtr request, CallContext context);
+  Task<Result<Opened>> open_at(const PoolMember& member, InferenceRequestPtr request, CallContext context);
   // Rare: inlined, their frames would be a part of every request's.
   [[gnu::noinline]] Task<Result<Dispatch::Step>> wait_for_place(Dispatch& dispatch, Deadline deadline,
                                                                 std::uint64_t& number);
   [[gnu::noinline]] Task<Result<std::unique_ptr<EventStream>>> fall_back(InferenceRequestPtr request,
                                                                          const CallContext& context,
                                                                          Error error);
-  Attempt::Limits limits(bool streamed, Deadline whole_due, const CallContext& context);
+  Opening::Limits limits(bool streamed, Deadline whole_due, const CallContext& context);
   std::optional<Duration> hedge_after();
-  Task<void> watch_member(std::size_t member, Random random);
+  void begin_checks(const PoolMember& member, Duration delay);
   Dispatcher::Loop& loop() { return loops_[EventLoop::current().index()]; }
 
   const std::string name_;
@@ -98,11 +117,15 @@ class ModelPool final : public Endpoint {
   const Duration idle_timeout_;
   const Duration whole_timeout_;
   PoolMetrics metrics_;
-  std::vector<std::unique_ptr<HttpEndpoint>> endpoints_;
-  std::vector<std::optional<Result<void>>> last_checks_;  // of each; control loop
   LoopClock clock_;
-  std::unique_ptr<Dispatcher> dispatcher_;
+  Roster roster_;
+  cluster::HealthWatch watch_;
+  Dispatcher dispatcher_;
   std::vector<Dispatcher::Loop> loops_;
+  std::vector<std::shared_ptr<const void>> retired_;  // lists and members, perhaps still used by loops
 };
+
+/// What a pool's configuration says of its servers.
+HttpEndpointSettings endpoint_settings(const PoolConfig& config);
 
 }  // namespace autoglm::gateway

@@ -21,10 +21,10 @@ class PoolSubject : public EndpointSubject {
  public:
   /// `kind` is the kind of the servers; the second is asked when the first cannot be.
   PoolSubject(EventLoop& loop, ServerKind kind, bool stream, std::string static_answer = {},
-              HedgeConfig hedge = {}, std::uint32_t attempts = 3)
+              HedgeConfig hedge = {}, std::uint32_t attempts = 3, Protocol protocol = Protocol::kCompletions)
       : loop_(loop),
         servers_{ModelServer(loop), ModelServer(loop)},
-        request_(request_for_words(Protocol::kCompletions, stream)) {
+        request_(request_for_words(protocol, stream)) {
     clients_.reserve(loop);
     clients_.share(memory_, nullptr);
     run_task(loop, [](PoolSubject& self) -> Task<void> {
@@ -34,8 +34,7 @@ class PoolSubject : public EndpointSubject {
     PoolConfig config;
     for (const ModelServer& server : servers_) {
       config.endpoints.push_back({.url = server.url(), .backup = &server != &servers_.front()});
-      const std::string authority = http::Url::parse(server.url()).value().authority();
-      known_.push_back(records_.of(server.url(), authority, config.breaker));
+      known_.push_back(records_.of(http::Url::parse(server.url()).value(), config.breaker));
       known_.back()->kind->store(kind);
     }
     config.breaker.request_volume = 1'000'000;
@@ -44,8 +43,10 @@ class PoolSubject : public EndpointSubject {
     config.static_answer = std::move(static_answer);
     config.hedge = hedge;
     config.fallback = {"another"};
+    auto factory = std::make_unique<HttpEndpointFactory>(endpoint_settings(config), clients_);
     pool_ = ModelPool::create("m", std::move(config),
-                              {.clients = clients_,
+                              {.factory = std::move(factory),
+                               .answer_memory = memory_.get(),
                                .metrics = metrics_,
                                .log = *log_,
                                .balancer = make_round_robin,
@@ -113,10 +114,12 @@ class WholeSubject final : public PoolSubject {
 };
 
 /// The first server breaks off each answer; the stream then behaves as the second server does.
-template <ServerKind kKind>
+template <ServerKind kKind, Protocol kProtocol = Protocol::kCompletions, bool kStream = true>
 class ResumedSubject final : public PoolSubject {
  public:
-  explicit ResumedSubject(EventLoop& loop) : PoolSubject(loop, kKind, true) { break_first(); }
+  explicit ResumedSubject(EventLoop& loop) : PoolSubject(loop, kKind, kStream, {}, {}, 3, kProtocol) {
+    break_first();
+  }
   bool behave(Manner manner) override {
     PoolSubject::behave(manner);
     break_first();
@@ -130,10 +133,10 @@ class ResumedSubject final : public PoolSubject {
 };
 
 /// Each word comes from another server than the one before.
-template <ServerKind kKind>
+template <ServerKind kKind, Protocol kProtocol = Protocol::kCompletions>
 class OftenResumedSubject final : public PoolSubject {
  public:
-  explicit OftenResumedSubject(EventLoop& loop) : PoolSubject(loop, kKind, true, {}, {}, 8) {
+  explicit OftenResumedSubject(EventLoop& loop) : PoolSubject(loop, kKind, true, {}, {}, 8, kProtocol) {
     for (ModelServer& server : servers_) server.curt = true;
   }
   bool behave(Manner manner) override { return manner == Manner::kWell; }
@@ -188,21 +191,33 @@ class StaticSubject final : public PoolSubject {
 using Resumed = ResumedSubject<ServerKind::kOurs>;
 using Continued = ResumedSubject<ServerKind::kOther>;
 using OftenResumed = OftenResumedSubject<ServerKind::kOurs>;
+using Translated = ResumedSubject<ServerKind::kOurs, Protocol::kNone>;
+using TranslatedWhole = ResumedSubject<ServerKind::kOurs, Protocol::kNone, false>;
+using TranslatedText = ResumedSubject<ServerKind::kOther, Protocol::kNone>;
+using OftenTranslated = OftenResumedSubject<ServerKind::kOurs, Protocol::kNone>;
+using OftenTranslatedText = OftenResumedSubject<ServerKind::kOther, Protocol::kNone>;
 using OftenContinued = OftenResumedSubject<ServerKind::kOther>;
 
 INSTANTIATE_TEST_SUITE_P(
     Pool, EndpointConformance,
-    ::testing::Values(endpoint_of<StreamedSubject>("Streamed"), endpoint_of<WholeSubject>("Whole"),
-                      endpoint_of<Resumed>("Resumed"), endpoint_of<Continued>("Continued"),
-                      endpoint_of<OftenResumed>("OftenResumed"),
-                      endpoint_of<OftenContinued>("OftenContinued"), endpoint_of<HedgedSubject>("Hedged"),
-                      endpoint_of<FallbackSubject>("Fallback"), endpoint_of<StaticSubject>("Static")),
+    ::testing::Values(
+        endpoint_of<StreamedSubject>("Streamed"), endpoint_of<WholeSubject>("Whole"),
+        endpoint_of<Resumed>("Resumed"), endpoint_of<Continued>("Continued"),
+        endpoint_of<OftenResumed>("OftenResumed"), endpoint_of<OftenContinued>("OftenContinued"),
+        endpoint_of<Translated>("Translated"), endpoint_of<TranslatedWhole>("TranslatedWhole"),
+        endpoint_of<TranslatedText>("TranslatedText"), endpoint_of<OftenTranslated>("OftenTranslated"),
+        endpoint_of<OftenTranslatedText>("OftenTranslatedText"), endpoint_of<HedgedSubject>("Hedged"),
+        endpoint_of<FallbackSubject>("Fallback"), endpoint_of<StaticSubject>("Static")),
     kImplementationName);
 INSTANTIATE_TEST_SUITE_P(
     Pool, EventStreamConformance,
     ::testing::Values(stream_of<StreamedSubject>("Streamed"), stream_of<WholeSubject>("Whole"),
                       stream_of<Resumed>("Resumed"), stream_of<Continued>("Continued"),
                       stream_of<OftenResumed>("OftenResumed"), stream_of<OftenContinued>("OftenContinued"),
+                      stream_of<Translated>("Translated"), stream_of<TranslatedWhole>("TranslatedWhole"),
+                      stream_of<TranslatedText>("TranslatedText"),
+                      stream_of<OftenTranslated>("OftenTranslated"),
+                      stream_of<OftenTranslatedText>("OftenTranslatedText"),
                       stream_of<HedgedSubject>("Hedged"), stream_of<FallbackSubject>("Fallback"),
                       stream_of<StaticSubject>("Static")),
     kImplementationName);

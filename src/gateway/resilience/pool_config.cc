@@ -3,7 +3,6 @@
 #include "gateway/resilience/pool_warnings.h"
 #include "http/head_parser.h"
 #include "http/message.h"
-#include "http/url.h"
 #include "runtime/tls.h"
 
 #include <fmt/format.h>
@@ -20,8 +19,8 @@ namespace autoglm::gateway {
 
 namespace {
 
-config::Descriptor<EndpointTlsConfig> describe_tls() {
-  using C = EndpointTlsConfig;
+config::Descriptor<cluster::EndpointTls> describe_tls() {
+  using C = cluster::EndpointTls;
   return config::Descriptor<C>("tls", "How an https address is trusted, and how it trusts us.")
       .field("ca", &C::ca, {.doc = "A PEM file of the authorities to trust. Unset: the system's."})
       .field("certificate", &C::certificate,
@@ -67,14 +66,20 @@ std::string why_no_header(std::string_view name, std::string_view value) {
   return fmt::format("must not have {}, which the gateway writes itself", name);
 }
 
-config::Descriptor<EndpointConfig> describe_endpoint() {
-  using C = EndpointConfig;
+config::Descriptor<cluster::EndpointSpec> describe_endpoint() {
+  using C = cluster::EndpointSpec;
   return config::Descriptor<C>("endpoint", "A server that answers for the model, one of several.")
       .field("url", &C::url,
-             {.doc = "Where its OpenAI API is, `/v1` included.",
+             {.doc = "Where its API is: OpenAI's with `/v1`, others by the server's address alone.",
               .example = "http://10.0.0.11:8000/v1",
               .min = 1,
+              .address = true,
               .required = true})
+      .field(
+          "protocol", &C::protocol,
+          {.doc = "What it speaks. `openai`: vLLM, SGLang, llama-server, most clouds, and other instances of "
+                  "this program. Requests of clients that speak something else are translated. `grpc` is "
+                  "not there yet."})
       .field("weight", &C::weight, {.doc = "Its share, beside the others'.", .min = 1, .max = 1'000'000})
       .field("backup", &C::backup, {.doc = "Asked only when no other can be."})
       .field("max_connections", &C::max_connections,
@@ -84,14 +89,24 @@ config::Descriptor<EndpointConfig> describe_endpoint() {
                      "`ejection` and `breaker` alone decide.",
               .max = 1'000'000})
       .field("fail_timeout", &C::fail_timeout, {.doc = "See `max_fails`.", .min = 0.001, .max = 86'400})
-      .field("api_key", &C::api_key,
-             {.doc = "Sent as `Authorization: Bearer`.", .example = "${env:KEY}", .secret = true})
+      .field(
+          "api_key", &C::api_key,
+          {.doc = "Sent as `Authorization: Bearer`; as `x-api-key` to Anthropic's servers, as `api-key` to "
+                  "Azure's.",
+           .example = "${env:KEY}",
+           .secret = true})
       .field("model", &C::model, {.doc = "Its own name for the model, where that differs."})
       .field("headers", &C::headers, {.doc = "Further headers of every request to it.", .secret = true})
       .section("tls", &C::tls, describe_tls())
       .check([](const C& c) {
         std::vector<config::Violation> wrong;
-        if (const auto url = api_url(c); !url) wrong.push_back({"url", url.error().message});
+        if (c.protocol == cluster::EndpointProtocol::kGrpc) {
+          wrong.push_back(
+              {"protocol",
+               "is grpc, which is not yet there for endpoints: use the server's HTTP address, with "
+               "`protocol: openai` for Open-AutoGLM, or `triton` and `kserve` for those servers"});
+        }
+        if (const auto url = cluster::api_url(c); !url) wrong.push_back({"url", url.error().message});
         for (const auto& [name, value] : c.headers) {
           if (auto why = why_no_header(name, value); !why.empty())
             wrong.push_back({"headers", std::move(why)});
@@ -182,16 +197,6 @@ config::Descriptor<TimeoutsConfig> describe_timeouts() {
 
 }  // namespace
 
-Result<http::Url> api_url(const EndpointConfig& endpoint) {
-  auto url = http::Url::parse(endpoint.url);
-  if (!url) return url;
-  std::string_view path = url->path();
-  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
-  const std::string_view query = url->query();
-  url->target = std::string(path) + (query.empty() ? "" : "?" + std::string(query));
-  return url;
-}
-
 config::Descriptor<PoolConfig> describe_pool() {
   using C = PoolConfig;
   return config::Descriptor<C>("pool", "Several servers that answer for one model.")
@@ -230,7 +235,7 @@ config::Descriptor<PoolConfig> describe_pool() {
         std::vector<config::Violation> wrong;
         std::set<std::string> urls;
         for (std::size_t i = 0; i < c.endpoints.size(); ++i) {
-          const auto url = api_url(c.endpoints[i]);
+          const auto url = cluster::api_url(c.endpoints[i]);
           if (!urls.insert(url->origin() + url->target).second) {
             wrong.push_back({"endpoints[" + std::to_string(i) + "].url",
                              "is an endpoint of this model already; give that one more weight instead"});
@@ -245,7 +250,7 @@ config::Descriptor<PoolConfig> describe_pool() {
             wrong.push_back({"pass[" + std::to_string(i) + "]",
                              "must be a path below /v1/, such as embeddings or audio/transcriptions"});
         }
-        if (!c.endpoints.empty() && std::ranges::all_of(c.endpoints, &EndpointConfig::backup))
+        if (!c.endpoints.empty() && std::ranges::all_of(c.endpoints, &cluster::EndpointSpec::backup))
           wrong.push_back({"endpoints", "are all backups; one at least must not be"});
         return wrong;
       })

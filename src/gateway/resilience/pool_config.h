@@ -1,45 +1,17 @@
 #pragma once
 
 #include "cluster/health/health_config.h"
+#include "cluster/membership/endpoint_spec.h"
 #include "config/descriptor.h"
 #include "gateway/resilience/circuit_breaker.h"
-#include "http/url.h"
 
 #include <array>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace autoglm::gateway {
-
-/// `models[].endpoints[].tls`: of an https address. Empty: the system's authorities, no certificate of ours.
-struct EndpointTlsConfig {
-  std::string ca;           ///< PEM file
-  std::string certificate;  ///< PEM file, ours; with `key`
-  std::string key;
-  std::string server_name;  ///< expected in the certificate; empty: the address's host
-  bool verify = true;
-
-  bool operator==(const EndpointTlsConfig&) const = default;
-};
-
-/// One of `models[].endpoints`.
-struct EndpointConfig {
-  std::string url;
-  std::uint32_t weight = 1;
-  bool backup = false;
-  std::uint32_t max_connections = 0;
-  std::uint32_t max_fails = 0;
-  Duration fail_timeout = std::chrono::seconds(10);
-  std::string api_key;
-  std::string model;
-  std::map<std::string, std::string> headers;
-  EndpointTlsConfig tls;
-
-  bool operator==(const EndpointConfig&) const = default;
-};
 
 enum class Balance : std::uint8_t {
   kRoundRobin,
@@ -96,7 +68,7 @@ struct TimeoutsConfig {
 
 /// A model's endpoints, and how they are used.
 struct PoolConfig {
-  std::vector<EndpointConfig> endpoints;
+  std::vector<cluster::EndpointSpec> endpoints;
   Balance balance = Balance::kLeastLoad;
   cluster::HealthConfig health;
   cluster::EjectionConfig ejection;
@@ -112,9 +84,6 @@ struct PoolConfig {
 
   bool operator==(const PoolConfig&) const = default;
 };
-
-/// The address of its API, without slashes at the end. Errors: what is wrong with `url`.
-Result<http::Url> api_url(const EndpointConfig& endpoint);
 
 config::Descriptor<PoolConfig> describe_pool();
 

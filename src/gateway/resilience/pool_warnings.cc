@@ -107,20 +107,28 @@ bool is_public(std::string_view host) {
 
 }  // namespace
 
-Warnings endpoint_warnings(const EndpointConfig& config, const config::Node& written) {
+Warnings endpoint_warnings(const cluster::EndpointSpec& config, const config::Node& written) {
   Warnings warnings;
-  const auto url = api_url(config);
+  const auto url = cluster::api_url(config);
   const std::string_view path = url->path();
-  if (path == "/") {
+  const bool openai = config.protocol == cluster::EndpointProtocol::kOpenAi;
+  if (path == "/" && openai) {
     warnings.push_back(
         {"url", fmt::format("has no path, so that {0}/chat/completions will be asked; most servers "
                             "have their API at {0}/v1",
                             url->origin())});
-  } else if (path.ends_with("/completions") || path.ends_with("/models")) {
+  } else if (openai && (path.ends_with("/completions") || path.ends_with("/models"))) {
     warnings.push_back(
         {"url", fmt::format("is one call of the API; give the address that all calls begin with, "
                             "such as {}/v1",
                             url->origin())});
+  }
+  if (!openai && (path.contains("/deployments/") || path.ends_with("/messages") || path.ends_with("/api") ||
+                  path.ends_with("/v2"))) {
+    warnings.push_back(
+        {"url", fmt::format("has the path {}, which calls of this `protocol` begin with anyway; give "
+                            "the server's address alone, such as {}",
+                            path, url->origin())});
   }
   if (has(written, "api_key") && config.api_key.empty())
     warnings.push_back({"api_key", "is empty, and none is sent; set the variable, or remove this key"});

@@ -37,6 +37,13 @@ std::vector<std::string> of_endpoint(const std::string& text) {
   return out;
 }
 
+TEST(PoolWarnings, AnAddressIsAsItsProtocolHasIt) {
+  EXPECT_THAT(of_endpoint("{ url: \"http://10.0.0.1\", protocol: ollama }"), IsEmpty());
+  EXPECT_THAT(of_endpoint("{ url: \"http://10.0.0.1\" }"), ElementsAre(HasSubstr("/v1")));
+  EXPECT_THAT(of_endpoint("{ url: \"http://10.0.0.1/openai/deployments/x\", protocol: azure }"),
+              ElementsAre(HasSubstr("has the path /openai/deployments/x")));
+}
+
 TEST(PoolWarnings, ADefaultSurprisesNobody) {
   EXPECT_THAT(warnings("", 1), IsEmpty());
   EXPECT_THAT(warnings("", 3), IsEmpty());

@@ -15,14 +15,17 @@ PooledStream::PooledStream(ModelPool& pool, InferenceRequestPtr request, CallCon
       request_(std::move(request)),
       context_(std::move(context)),
       dispatch_(std::move(dispatch)),
-      tokens_(std::get<GenerateRequest>(request_->work).choices()),
-      memory_(pool.dependencies_.clients.answer_memory()) {
-  const auto& work = std::get<GenerateRequest>(request_->work);
-  for (std::size_t i = 0; i < work.resume.size(); ++i) tokens_[i] = work.resume[i];  // resumed by the caller
-  exact_ = !request_->wire.opaque;
-  const bool may_continue = pool_.config_.continue_text && request_->wire.stream && exact_ &&
-                            work.resume.empty() && request_->wire.protocol != WireBody::Protocol::kGenerate;
-  if (may_continue && openai::is_plain_text(work)) text_.emplace();
+      memory_(pool.dependencies_.answer_memory) {
+  const GenerateRequest* work = request_->generation();
+  exact_ = work != nullptr;
+  if (work != nullptr) {
+    tokens_ = work->resume;  // by the caller
+    tokens_.resize(work->choices());
+    const bool by_events = request_->wire.stream || request_->wire.protocol == WireBody::Protocol::kNone;
+    const bool may_continue = pool_.config_.continue_text && by_events && work->resume.empty() &&
+                              request_->wire.protocol != WireBody::Protocol::kGenerate;
+    if (may_continue && openai::is_plain_text(*work)) text_.emplace();
+  }
   // The caller's deadline was for the first events; the rest has the pool's timeouts.
   if (request_->wire.stream) context_.deadline = Deadline::never();
   adopt(std::move(opened));
@@ -31,23 +34,34 @@ PooledStream::PooledStream(ModelPool& pool, InferenceRequestPtr request, CallCon
 void PooledStream::adopt(Opened opened) {
   ask_ = std::move(opened.ask);
   inner_ = std::move(opened.stream);
+  member_ = ask_->shared_member();
   first_ = std::move(opened.first);
   broken_.reset();
   got_on_ = false;
   exact_ = exact_ && inner_->tells_tokens();
   if (!origin_.answer) origin_.answer = inner_->head();
   idle_ = Deadline::after(pool_.idle_timeout_);
-  origin_.endpoint = pool_.dispatcher_->endpoints().members()[ask_->member()].name();
+  origin_.endpoint = member_->name();
   origin_.attempts = dispatch_->attempts();
 }
 
-/// Notes what the client has now, and drops the ends of choices that it was told before a resume.
-void PooledStream::note(EventBatch& batch) {
-  if (resumed_ && batch.raw.empty()) {
-    std::erase_if(batch.events, [](const TokenEvent& event) {
-      return event.finish && event.tokens.empty() && event.text.empty();
-    });
+/// Drops the ends of choices that the client was told before a resume, and notes those that it is told now.
+void PooledStream::note_translated(EventBatch& batch) {
+  translated_ = true;
+  const GenerateRequest* work = request_->generation();
+  if (work == nullptr) return;
+  ended_.resize(work->choices());
+  std::erase_if(batch.events, [&](const TokenEvent& event) {
+    return event.choice >= ended_.size() || (resumed_ && event.finish && ended_[event.choice]);
+  });
+  for (const TokenEvent& event : batch.events) {
+    if (event.finish) ended_[event.choice] = true;
   }
+}
+
+/// Notes what the client has now.
+void PooledStream::note(EventBatch& batch) {
+  if (batch.raw.empty() && !batch.events.empty()) note_translated(batch);
   for (const TokenEvent& event : batch.events) {
     got_on_ |=
         !event.text.empty() || !event.reasoning.empty() || !event.tool_calls.empty() || !event.tokens.empty();
@@ -74,7 +88,10 @@ void PooledStream::bound_kept() {
 
 void PooledStream::note_text(EventBatch& batch) {
   if (text_->continued) {
-    batch.raw = openai::continue_frames(batch.raw, *text_->identity, text_->offset);
+    if (!batch.raw.empty()) {
+      batch.raw = openai::continue_frames(batch.raw, *text_->identity, text_->offset);
+      if (batch.raw.empty()) batch.events.clear();  // they only opened an answer
+    }
     if (batch.usage) {  // what was said before the break was part of the second prompt
       batch.usage->prompt_tokens -= std::min(batch.usage->prompt_tokens, text_->offset);
       batch.usage->completion_tokens += text_->offset;
@@ -93,14 +110,18 @@ void PooledStream::note_text(EventBatch& batch) {
 
 /// Whether nothing is left to ask for: the answer has ended, or has as many tokens as it may.
 bool PooledStream::has_all_text() const {
-  const auto& stop = std::get<GenerateRequest>(request_->work).stop;
+  const StopConditions& stop = request_->generation()->stop;
   return text_->ended || (text_->whole && stop.max_tokens && text_->tokens >= *stop.max_tokens);
 }
 
 /// The frames that are missing of an answer that has all its text.
 EventBatch PooledStream::text_end() const {
   EventBatch batch;
-  batch.raw = openai::end_frames(*text_->identity, request_->wire.protocol, !text_->ended);
+  if (!translated_) {
+    batch.raw = openai::end_frames(*text_->identity, request_->wire.protocol, !text_->ended);
+  } else if (!text_->ended) {
+    batch.events.push_back({.finish = FinishReason::kLength});
+  }
   batch.usage = Usage{.completion_tokens = text_->tokens};
   return batch;
 }
@@ -108,7 +129,9 @@ EventBatch PooledStream::text_end() const {
 /// What is left of the request, for an endpoint that continues it.
 InferenceRequestPtr PooledStream::remainder(Continuation from) const {
   auto copy = std::make_shared<InferenceRequest>(*request_);
-  auto& work = std::get<GenerateRequest>(copy->work);
+  // What the client's codec began is not gone on with in an endpoint's own frames.
+  if (translated_) copy->wire = {.stream = request_->wire.stream};
+  GenerateRequest& work = *copy->generation();
   if (from == Continuation::kExact) {
     work.resume = tokens_;
   } else {
@@ -190,8 +213,8 @@ Task<Result<EventBatch>> PooledStream::next() {
       if (batch->last()) {
         over_ = true;
         ask_.reset();
-      } else if (batch->raw.empty()) {
-        if (batch->events.empty() || request_->wire.stream) continue;
+      } else if (batch->raw.empty() && batch->events.empty()) {
+        continue;
       }
       co_return batch;
     }

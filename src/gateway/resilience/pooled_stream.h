@@ -53,6 +53,8 @@ class PooledStream final : public EventStream {
   InferenceRequestPtr remainder(Continuation from) const;
   void note(EventBatch& batch);
   void note_text(EventBatch& batch);
+  // Rare beside passing.
+  [[gnu::noinline]] void note_translated(EventBatch& batch);
   void bound_kept();
   bool has_all_text() const;
   EventBatch text_end() const;
@@ -61,8 +63,9 @@ class PooledStream final : public EventStream {
   InferenceRequestPtr request_;
   CallContext context_;
   std::unique_ptr<Dispatch> dispatch_;
-  std::optional<Ask> ask_;              // until it has its verdict
-  std::unique_ptr<EventStream> inner_;  // null: broke off
+  std::optional<Ask> ask_;                    // until it has its verdict
+  std::shared_ptr<const PoolMember> member_;  // whose stream `inner_` is; perhaps in no list any more
+  std::unique_ptr<EventStream> inner_;        // null: broke off
   std::optional<EventBatch> first_;
   std::optional<Error> broken_;  // why
   Deadline idle_;
@@ -70,6 +73,8 @@ class PooledStream final : public EventStream {
   bool over_ = false;  // no further batch will come
   bool resumed_ = false;
   bool got_on_ = false;                       // something was said since inner_ was opened
+  bool translated_ = false;                   // the client's codec writes what is sent
+  std::vector<bool> ended_;                   // choices of a translated answer whose end was sent
   bool exact_ = true;                         // tokens_ has all that was sent
   std::vector<std::vector<TokenId>> tokens_;  // of each choice, sent so far; empty once not exact_
   std::size_t tokens_kept_ = 0;

@@ -12,8 +12,10 @@ Outcome outcome_of(const Error& error) {
 
 Again again_after(const Error& error) {
   if (error.retry != Retry::kElsewhere) return Again::kNowhere;
-  // The endpoint is not there, is set up wrongly, or has been silent for long already.
+  // The endpoint is not there, is set up wrongly, cannot be told the request in its protocol, or has been
+  // silent for long already.
   const bool in_vain = error.reason == "connect_failed" || error.reason == kEndpointMisconfigured ||
+                       error.code == ErrorCode::kInvalidArgument ||
                        error.code == ErrorCode::kDeadlineExceeded;
   return in_vain ? Again::kElsewhere : Again::kAnywhere;
 }

@@ -30,8 +30,9 @@ class Balancer {
  public:
   virtual ~Balancer() = default;
 
-  /// The index of a member that is eligible now, whatever an earlier pick saw: other loops change members at
-  /// any moment. `members` is the same list in every call. nullopt when no member is eligible, and only then.
+  /// The slot of a member that is eligible now, whatever an earlier pick saw: other loops change members at
+  /// any moment. `members` may differ from call to call in a few slots, and in length: what stays keeps its
+  /// slot and its id. An empty slot is never eligible. nullopt when no member is eligible, and only then.
   virtual std::optional<std::size_t> pick(Members members, const Eligible& eligible,
                                           const RoutingFacts& facts) = 0;
   /// Whether it reads `RoutingFacts::prefix`, which costs a pass over the prompt.

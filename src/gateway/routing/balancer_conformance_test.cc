@@ -29,8 +29,8 @@ class BalancerConformance : public ::testing::TestWithParam<Policy> {
  protected:
   void add(std::size_t count, std::uint32_t weight = 1, std::uint32_t most = 0) {
     for (std::size_t i = 0; i < count; ++i) {
-      members_.push_back({.state = std::make_shared<MemberState>(std::to_string(members_.size())),
-                          .endpoint = endpoint_,
+      members_.push_back({.state = std::make_shared<cluster::MemberState>(std::to_string(members_.size())),
+                          .endpoint = &endpoint_,
                           .weight = weight,
                           .max_connections = most});
     }
@@ -114,7 +114,7 @@ TEST_P(BalancerConformance, MembersComeAndGoBetweenAnyTwoPicks) {
     const auto balancer = GetParam().make(1);
     Random random(7);
     for (std::uint64_t number = 0; number < 3000; ++number) {
-      MemberState& some = *members_[random.below(count)].state;
+      cluster::MemberState& some = *members_[random.below(count)].state;
       some.enabled = random.below(3) != 0;
       some.in_flight = static_cast<std::uint32_t>(random.below(100));
       some.reported = static_cast<std::uint32_t>(random.below(100));
@@ -127,6 +127,33 @@ TEST_P(BalancerConformance, MembersComeAndGoBetweenAnyTwoPicks) {
       now_ += std::chrono::milliseconds(static_cast<int>(random.below(2000)));
       expect_eligible(pick(*balancer, number));
     }
+  }
+}
+
+TEST_P(BalancerConformance, TheListGrowsAndShrinksBetweenAnyTwoPicks) {
+  const auto balancer = GetParam().make(1);
+  const auto nobody = std::make_shared<cluster::MemberState>("");
+  nobody->enabled = false;
+  Random random(5);
+  std::uint64_t ids = 0;
+  const auto newcomer = [&] {
+    return Member{.state = std::make_shared<cluster::MemberState>(std::to_string(ids)),
+                  .endpoint = &endpoint_,
+                  .id = {++ids}};
+  };
+  for (std::uint64_t number = 0; number < 5000; ++number) {
+    const std::uint64_t dice = random.below(10);
+    if (dice < 3) {
+      for (std::size_t more = random.below(20); more > 0; --more) members_.push_back(newcomer());
+    } else if (dice < 5 && !members_.empty()) {
+      members_.resize(random.below(members_.size() + 1), newcomer());
+    } else if (dice < 8 && !members_.empty()) {  // one leaves, and perhaps another takes its slot
+      Member& some = members_[random.below(members_.size())];
+      some = dice == 7 ? newcomer() : Member{.state = nobody, .endpoint = nullptr};
+    }
+    if (members_.size() > 200) members_.resize(3, newcomer());
+    expect_eligible(pick(*balancer, number));
+    ASSERT_FALSE(HasFailure()) << number;
   }
 }
 

@@ -20,8 +20,9 @@ class BalancerTest : public ::testing::Test {
   void add(std::uint32_t weight = 1, std::uint32_t in_flight = 0) {
     endpoints_.push_back(std::make_unique<FakeEndpoint>("m"));
     const std::string name(1, static_cast<char>('a' + members.size()));
-    members.push_back(
-        {.state = std::make_shared<MemberState>(name), .endpoint = *endpoints_.back(), .weight = weight});
+    members.push_back({.state = std::make_shared<cluster::MemberState>(name),
+                       .endpoint = endpoints_.back().get(),
+                       .weight = weight});
     members.back().state->in_flight = in_flight;
   }
   std::optional<std::size_t> pick(Balancer& balancer, std::span<const std::uint64_t> prefix = {}) {
@@ -191,6 +192,35 @@ TEST_F(BalancerTest, PrefixAffinityBelievesWhoSaysToHaveReadIt) {
   PrefixAffinityBalancer without(key);
   members[most].state->enabled = false;
   EXPECT_EQ(pick(without, prompt), half);
+}
+
+TEST_F(BalancerTest, PrefixAffinityForgetsAMemberWhoseSlotAnotherTook) {
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    add();
+    members.back().id = {i + 1};
+  }
+  PrefixAffinityBalancer balancer;
+  const std::vector<std::uint64_t> prompt = {11, 12, 13};
+  const std::size_t home = pick(balancer, prompt).value();
+  members[home].state->enabled = false;
+  const std::size_t stand_in = pick(balancer, prompt).value();
+  members[home].state->enabled = true;
+  members[(stand_in + 1) % 8 == home ? (stand_in + 2) % 8 : (stand_in + 1) % 8].id = {98};
+  EXPECT_EQ(pick(balancer, prompt), stand_in) << "another slot's change is not its own";
+  members[stand_in].id = {99};
+  EXPECT_EQ(pick(balancer, prompt), home) << "the new one has read nothing";
+}
+
+TEST_F(BalancerTest, LeastConnectionsKeepsItsPicksExactWhileTheListChanges) {
+  for (int i = 0; i < 6; ++i) add(1, 5);
+  LeastConnectionsBalancer balancer;
+  members[2].state->in_flight = 1;
+  EXPECT_EQ(pick(balancer), 2U);
+  for (int i = 0; i < 20; ++i) add(1, 5);
+  members[25].state->in_flight = 0;
+  EXPECT_EQ(pick(balancer), 25U);
+  members.resize(4, members.front());
+  EXPECT_EQ(pick(balancer), 2U) << "who is behind the end is not picked";
 }
 
 TEST_F(BalancerTest, PrefixAffinityMakesNoHotSpot) {

@@ -52,19 +52,29 @@ void Lightest::take_turn(const Member& member, std::size_t index, MonotonicTime 
   play(index);
 }
 
+/// Makes room for members that were added, and forgets those behind the list's end.
+void Lightest::fit(Members members, const Eligible& eligible, const RoutingFacts& facts) {
+  for (std::size_t i = members.size(); i < fitted_; ++i) {
+    known_[i] = {};
+    play(i);
+  }
+  const std::size_t leaves = std::bit_ceil(std::max<std::size_t>(members.size(), 2));
+  if (leaves > known_.size()) {
+    known_.resize(leaves);
+    winners_.assign(leaves, 0);
+    for (std::size_t i = 0; i < leaves; ++i) play(i);
+  }
+  for (std::size_t i = fitted_; i < members.size(); ++i) look(members, eligible, facts, i);
+  fitted_ = members.size();
+}
+
 std::optional<std::size_t> Lightest::pick(Members members, const Eligible& eligible,
                                           const RoutingFacts& facts) {
   if (members.empty()) return std::nullopt;
   const auto look_at_all = [&] {
     for (std::size_t i = 0; i < members.size(); ++i) look(members, eligible, facts, i);
   };
-  if (winners_.empty()) {
-    const std::size_t leaves = std::bit_ceil(std::max<std::size_t>(members.size(), 2));
-    known_.resize(leaves);
-    winners_.resize(leaves);
-    for (std::size_t i = 0; i < leaves; ++i) play(i);
-    look_at_all();
-  }
+  if (fitted_ != members.size()) fit(members, eligible, facts);
   const bool exact = members.size() <= kExact;
   for (std::size_t i = 0; i < (exact ? members.size() : kLookedAt); ++i) {
     next_ = next_ + 1 < members.size() ? next_ + 1 : 0;

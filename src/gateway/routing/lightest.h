@@ -31,6 +31,7 @@ class Lightest {
     double turn = 0;     // when it is due among equals: its picks, each worth one share
     bool operator==(const Known&) const = default;
   };
+  void fit(Members members, const Eligible& eligible, const RoutingFacts& facts);
   bool before(std::size_t left, std::size_t right) const;
   bool look(Members members, const Eligible& eligible, const RoutingFacts& facts, std::size_t member);
   void play(std::size_t member);
@@ -40,6 +41,7 @@ class Lightest {
   Load load_;
   std::vector<Known> known_;
   std::vector<std::uint32_t> winners_;  // of a binary tree's inner nodes; the leaves are known_
+  std::size_t fitted_ = 0;              // to so many members
   std::size_t next_ = 0;                // the member to be looked at next
   double turn_ = 0;                     // of the member that was picked last
 };

@@ -1,39 +1,28 @@
 #pragma once
 
-#include "cluster/health/endpoint_health.h"
+#include "base/strong_id.h"
+#include "cluster/membership/member_state.h"
 #include "inference/endpoint.h"
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <utility>
 
 namespace autoglm::gateway {
 
-/// What is known of an endpoint, for as long as any configuration names it. Shared by all loops.
-struct MemberState {
-  explicit MemberState(std::string shown) : name(std::move(shown)) {}
+/// Tells the endpoints of a model apart: an address has its own, which no other ever gets.
+using MemberId = StrongId<struct MemberIdTag>;
 
-  // First the fields that each pick reads, of many members: what a pick costs is its cache misses.
-  std::atomic<std::uint32_t> in_flight{0};  ///< requests of ours that it works on
-  std::atomic<bool> enabled{true};          ///< false: drained by the operator
-  /// Sequences that it runs and queues, by its last report, and our requests in flight at that report.
-  std::atomic<std::uint32_t> reported{0};
-  std::atomic<std::uint32_t> in_flight_at_report{0};
-  cluster::EndpointHealth health;
-  const std::string name;  ///< for logs, metrics and headers
-};
-
-/// One endpoint of a pool, as balancers see it: its configuration and its state.
+/// One endpoint of a pool, as balancers see it: its configuration and its state. A slot of a pool's list may
+/// be empty: it has no endpoint, and a state that is never enabled.
 struct Member {
-  std::shared_ptr<MemberState> state;
-  Endpoint& endpoint;  ///< must outlive the pool
+  std::shared_ptr<cluster::MemberState> state;
+  Endpoint* endpoint;  ///< lives as long as `state`; null: an empty slot
+  MemberId id = {};
   std::uint32_t weight = 1;
   bool backup = false;                     ///< asked only when no other can be
   std::uint32_t max_connections = 0;       ///< 0: unlimited
   Duration slow_start = Duration::zero();  ///< after it came back
-  cluster::FailureLimit failure_limit;
 
   const std::string& name() const { return state->name; }
   std::uint32_t in_flight() const { return state->in_flight.load(std::memory_order_relaxed); }

@@ -51,13 +51,13 @@ Task<Result<std::unique_ptr<EventStream>>> FakeEndpoint::generate(InferenceReque
   co_return std::make_unique<Stream>(*this);
 }
 
-Task<Result<TokenizeResult>> FakeEndpoint::tokenize(TokenizeRequest /*request*/,
-                                                    const CallContext& /*context*/) {
-  co_return TokenizeResult{.tokens = {1, 2, 3}, .context_length = card_.context_length};
-}
-
-Task<Result<std::string>> FakeEndpoint::detokenize(std::vector<TokenId> tokens) {
-  co_return std::string(tokens.size(), 'x');
+Task<Result<UnaryAnswer>> FakeEndpoint::call(UnaryRequest request, const CallContext& /*context*/) {
+  if (hang_calls) co_await sleep_for(std::chrono::hours(1));
+  if (std::holds_alternative<TokenizeRequest>(request))
+    co_return TokenizeResult{.tokens = {1, 2, 3}, .context_length = card_.context_length};
+  if (const auto* tokens = std::get_if<DetokenizeRequest>(&request))
+    co_return DetokenizeResult{std::string(tokens->tokens.size(), 'x')};
+  co_return fail(Error{.code = ErrorCode::kUnimplemented, .message = "a fake has no tokenizer to describe"});
 }
 
 }  // namespace autoglm

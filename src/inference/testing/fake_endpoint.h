@@ -20,6 +20,7 @@ class FakeEndpoint final : public Endpoint {
   std::optional<Error> refuse_with;
   std::vector<std::string> words = {"Hello", " world"};
   bool hang_after_words = false;
+  bool hang_calls = false;  ///< of requests that have no stream
   std::optional<Error> fail_after_words;
   LoadReport current_load;
   std::shared_ptr<const PrefixSet> current_prefixes;
@@ -34,8 +35,8 @@ class FakeEndpoint final : public Endpoint {
 
   Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request,
                                                       const CallContext& context) override;
-  Task<Result<TokenizeResult>> tokenize(TokenizeRequest request, const CallContext& context) override;
-  Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) override;
+  /// Three tokens for any text, an 'x' for each token.
+  Task<Result<UnaryAnswer>> call(UnaryRequest request, const CallContext& context) override;
   Continuation continuation(const InferenceRequest&) const override { return current_continuation; }
   ModelCard card() const override { return card_; }
   EndpointStatus status() const override { return current_status; }

@@ -1,6 +1,5 @@
 #include "observe/log/logger.h"
 
-#include "base/assert.h"
 #include "observe/log/line.h"
 #include "observe/log/log_writer.h"
 
@@ -39,7 +38,11 @@ Result<std::unique_ptr<Logger>> Logger::create(Options options) {
   if (!file) return fail(file.error());
   auto state = std::make_unique<State>();
   try {
-    state->writer = std::make_unique<LogWriter>(std::move(*file), options.queue_lines);
+    state->writer = std::make_unique<LogWriter>(std::move(*file), options.queue_lines,
+                                                LineStyle{.format = options.format,
+                                                          .colours = options.colours,
+                                                          .service_name = options.service_name,
+                                                          .process_trace_id = options.process_trace_id});
   } catch (const std::exception& exception) {  // no thread available
     return fail(ErrorCode::kUnavailable, std::string("cannot start the log's thread: ") + exception.what());
   }
@@ -48,40 +51,41 @@ Result<std::unique_ptr<Logger>> Logger::create(Options options) {
 
 void Logger::log(LogLevel level, std::string_view message, Fields fields, std::string_view trace_id) {
   if (!enabled(level)) return;
-  state_->by_level[static_cast<std::size_t>(level)].fetch_add(1, std::memory_order_relaxed);
-  if (trace_id.empty()) trace_id = options_.process_trace_id;
-  if (trace_id.empty()) state_->without_trace_id.fetch_add(1, std::memory_order_relaxed);
-  const LogLine line{.time = std::chrono::system_clock::now(),
-                     .level = level,
-                     .service_name = options_.service_name,
-                     .message = message,
-                     .trace_id = trace_id,
-                     .fields = fields,
-                     .colours = options_.colours};
-  thread_local std::string buffer;
-  buffer.clear();
-  if (options_.format == LogFormat::kJson) {
-    append_json_line(buffer, line);
-  } else {
-    append_text_line(buffer, line);
-  }
-  state_->writer->add(buffer);
+  if (trace_id.empty() && options_.process_trace_id.empty())
+    state_->without_trace_id.fetch_add(1, std::memory_order_relaxed);
+  add(level, [&](NotedLine& line) { line.fields(message, fields, trace_id); });
 }
 
 void Logger::words(LogLevel level, std::string_view words) {
-  AUTOGLM_ASSERT(options_.format == LogFormat::kText, "JSON has fields, and no words of its own");
   if (!enabled(level)) return;
-  state_->by_level[static_cast<std::size_t>(level)].fetch_add(1, std::memory_order_relaxed);
+  add(level, [&](NotedLine& line) { line.words(words); });
+}
+
+/// Adds the line that `write` makes, on this thread.
+template <class Write>
+void Logger::add(LogLevel level, const Write& write) {
+  count(level);
   thread_local std::string buffer;
   buffer.clear();
-  append_words(buffer, std::chrono::system_clock::now(), words, options_.colours);
+  NotedLine line(state_->writer->style(), std::chrono::system_clock::now(), level, buffer);
+  write(line);
   state_->writer->add(buffer);
+}
+
+void Logger::note(LogLevel level, NoteLayout layout, std::span<const std::string_view> facts) noexcept {
+  if (!enabled(level)) return;
+  count(level);
+  state_->writer->add({.layout = layout, .time = std::chrono::system_clock::now(), .level = level}, facts);
+}
+
+void Logger::count(LogLevel level) {
+  state_->by_level[static_cast<std::size_t>(level)].fetch_add(1, std::memory_order_relaxed);
 }
 
 bool Logger::relay(std::string_view line) {
   const auto level = level_of(line, options_.format);
   if (!level) return false;
-  state_->by_level[static_cast<std::size_t>(*level)].fetch_add(1, std::memory_order_relaxed);
+  count(*level);
   state_->writer->add(line);
   return true;
 }

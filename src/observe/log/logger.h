@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -38,9 +39,16 @@ struct LogField {
   Value value;
 };
 
+class NotedLine;
+/// Lays out a line from `facts`, the bytes that `Logger::note` was given. Called once, on the log's thread,
+/// at any later time: it may use `facts` and constants only.
+using NoteLayout = void (*)(std::string_view facts, NotedLine& line);
+
 /// Writes lines of `timestamp level service_name message trace_id` and further fields, to a file or to
-/// standard error, on its own thread. A caller formats its line and hands it over; when the bounded queue is
-/// full, the line is dropped and counted: logging never makes a request wait for a disk. Thread-safe.
+/// standard error, on its own thread. A caller hands over its line, or with `note` the facts of a line; when
+/// the bounded queue is full, the line is dropped and counted: logging never makes a request wait for a disk.
+/// A process that ends without its destructors loses what it logged within the last milliseconds.
+/// Thread-safe.
 class Logger {
  public:
   struct Options {
@@ -86,6 +94,10 @@ class Logger {
   /// cannot break the line or change what a terminal shows, except as intended. Only when `format()` is text.
   void words(LogLevel level, std::string_view words);
 
+  /// A line with a trace id that `layout` lays out later, from the bytes of `facts` in their order: its
+  /// caller pays for the copy of these bytes only. For lines that every request has.
+  void note(LogLevel level, NoteLayout layout, std::span<const std::string_view> facts) noexcept;
+
   /// Writes a line, unchanged, that the logger of another of our processes has made in the same format.
   /// False: `line` is not such a line.
   bool relay(std::string_view line);
@@ -102,6 +114,9 @@ class Logger {
  private:
   struct State;
   explicit Logger(Options options, std::unique_ptr<State> state);
+  template <class Write>
+  void add(LogLevel level, const Write& write);
+  void count(LogLevel level);
 
   Options options_;
   std::atomic<LogLevel> level_;

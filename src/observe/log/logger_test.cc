@@ -1,6 +1,7 @@
 #include "observe/log/logger.h"
 
 #include "observe/log/line.h"
+#include "observe/log/noted_line.h"
 
 #include <gtest/gtest.h>
 #include <boost/json/parse.hpp>
@@ -173,6 +174,56 @@ TEST(Logger, DropsAndCountsInsteadOfWaiting) {
   drain.join();
   std::fclose(reader);
   std::filesystem::remove(pipe);
+}
+
+TEST(Logger, LaysOutNotesLaterAndInOrder) {
+  const std::string file = temporary("logger-notes-");
+  {
+    const auto logger = Logger::create({.file = file}).value();
+    const auto layout = [](std::string_view facts, NotedLine& line) {
+      line.fields("noted", {{"i", facts}}, "trace");
+    };
+    for (int i = 0; i < 1000; ++i) {
+      std::string facts = std::to_string(i);
+      const std::string_view parts[] = {std::string_view(facts).substr(0, 1),
+                                        std::string_view(facts).substr(1)};
+      logger->note(LogLevel::kInfo, layout, parts);
+      facts.assign(facts.size(), '#');
+      logger->info("said", {{"i", std::to_string(i)}});
+      logger->note(LogLevel::kDebug, layout, parts);
+    }
+    EXPECT_EQ(logger->counts().by_level[static_cast<std::size_t>(LogLevel::kInfo)], 2000U);
+    EXPECT_EQ(logger->counts().dropped, 0U);
+  }
+  const auto lines = lines_of(file);
+  ASSERT_EQ(lines.size(), 2000U);
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    EXPECT_NE(lines[i].find(i % 2 == 0 ? "noted" : "said"), std::string::npos) << lines[i];
+    EXPECT_NE(lines[i].find("\"i\":\"" + std::to_string(i / 2) + '"'), std::string::npos) << lines[i];
+  }
+  std::filesystem::remove(file);
+}
+
+TEST(Logger, ALineWithoutMemoryIsLostAlone) {
+  const std::string file = temporary("logger-memory-");
+  {
+    const auto logger = Logger::create({.format = LogFormat::kText, .file = file}).value();
+    logger->info("before");
+    logger->note(LogLevel::kInfo,
+                 [](std::string_view /*facts*/, NotedLine& line) {
+                   line.words("the beginning");
+                   throw std::bad_alloc();
+                 },
+                 {});
+    logger->info("after");
+    while (logger->counts().dropped == 0) std::this_thread::yield();
+    EXPECT_EQ(logger->counts().dropped, 1U);
+  }
+  const auto lines = lines_of(file);
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_TRUE(lines[0].ends_with("before"));
+  EXPECT_TRUE(lines[1].ends_with("after"));
+  std::filesystem::remove(file);
 }
 
 TEST(Logger, FiltersByLevelAndCountsMissingTraceIds) {

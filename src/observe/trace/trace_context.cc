@@ -10,6 +10,9 @@ namespace {
 
 constexpr std::string_view kDigits = "0123456789abcdef";
 constexpr std::size_t kTraceparentLength = 55;  // of version 00
+// What the specification asks everybody to carry at least.
+constexpr std::size_t kMostMembers = 32;
+constexpr std::size_t kLongestState = 512;
 
 /// Writes two digits per byte; returns the end.
 char* put_hex(char* at, std::span<const std::uint8_t> bytes) {
@@ -69,6 +72,17 @@ std::optional<TraceContext> TraceContext::parse(std::string_view text) {
   if (all_zero(context.trace_id) || all_zero(context.span_id)) return std::nullopt;
   context.flags = flags[0];
   return context;
+}
+
+void TraceContext::keep_state(std::string_view tracestate) {
+  std::size_t end = 0;
+  for (std::size_t members = 0; members < kMostMembers && end < tracestate.size(); ++members) {
+    const std::size_t comma = tracestate.find(',', end == 0 ? 0 : end + 1);
+    const std::size_t member_end = std::min(comma, tracestate.size());
+    if (member_end > kLongestState) break;
+    end = member_end;
+  }
+  state = tracestate.substr(0, end);
 }
 
 TraceContext TraceContext::begin(Random& random) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts the official client into FOLDER, as the lockfile pins it. Done already: milliseconds.
+# Puts the official clients into FOLDER, as the lockfile pins them. Done already: milliseconds.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 folder="$1"
@@ -9,6 +9,6 @@ cp "$here/package.json" "$here/package-lock.json" "$folder/"
 npm ci --prefix "$folder" --no-audit --no-fund --prefer-offline >"$folder/npm.log" 2>&1 || {
   rm -f "$folder/package-lock.json"
   tail -n 5 "$folder/npm.log" >&2
-  echo "npm could not install the openai client: is the registry reachable (npm ping)?" >&2
+  echo "npm could not install the clients: is the registry reachable (npm ping)?" >&2
   exit 1
 }

@@ -206,6 +206,25 @@ const scenarios = {
       (e) => assert.equal(e.param, "top_logprobs"));
   },
 
+  async embeddings() {
+    const input = ["one", "another", "one"];  // the client asks for base64 and unpacks it
+    const { data, usage, model } = await client.embeddings.create({ model: "bge-small", input });
+    assert.equal(model, "bge-small");
+    assert.deepEqual(data.map((each) => each.index), [0, 1, 2]);
+    assert.equal(data[0].embedding.length, 64);
+    assert.ok(usage.prompt_tokens > 2 && usage.total_tokens === usage.prompt_tokens);
+    const numbers = await client.embeddings.create({ model: "bge-small", input, encoding_format: "float" });
+    for (const [i, value] of numbers.data[1].embedding.entries())
+      assert.ok(Math.abs(value - data[1].embedding[i]) < 1e-5);
+    const short = await client.embeddings.create({ model: "bge-small", input: "one", dimensions: 16 });
+    assert.equal(short.data[0].embedding.length, 16);
+    assert.ok(Math.abs(Math.hypot(...short.data[0].embedding) - 1) < 1e-4);
+    await rejects(client.embeddings.create({ model: "bge-small", input: "one", dimensions: 1000 }), OpenAI.BadRequestError,
+      (e) => assert.equal(e.param, "dimensions"));
+    await rejects(client.embeddings.create({ model: "bge-small", input: "" }), OpenAI.BadRequestError,
+      (e) => assert.equal(e.param, "input"));
+  },
+
   async abort() {
     const stream = await client.completions.create(
       { model: "tiny", prompt: "Hello", max_tokens: 3000, stream: true, ignore_eos: true });

@@ -24,7 +24,7 @@ class ChatRefusal : public ::testing::Test {
     return rendered ? Error() : rendered.error();
   }
   Result<RenderedChat> rendered_by(const ChatPrompt& chat, const OutputFormat& format = {}) const {
-    return backend_->render_chat(chat, format);
+    return backend_.chat->render(chat, format);
   }
   static ChatPrompt asking(std::size_t tools, const std::string& name = "f") {
     ChatPrompt chat;
@@ -35,7 +35,7 @@ class ChatRefusal : public ::testing::Test {
   }
 
  private:
-  std::unique_ptr<Backend> backend_ =
+  Backend backend_ =
       load_llama_backend(
           {.path = AUTOGLM_TINY_MODEL, .context = 256, .cache_cells = 256, .max_batch = 64, .threads = 1},
           [](double) { return true; })
@@ -141,7 +141,7 @@ TEST(ChatRenderer, AChatWithoutASystemMessageGetsTheDefault) {
     ChatPrompt chat;
     chat.messages.push_back({.role = role, .content = "Sing."});
     chat.messages.push_back({.role = "user", .content = "hello"});
-    return backend.value()->render_chat(chat, {}).value().text;
+    return backend.value().chat->render(chat, {}).value().text;
   };
   const std::string plain = rendered("", "user");
   EXPECT_EQ(plain.find("Be brief."), std::string::npos);
@@ -151,7 +151,7 @@ TEST(ChatRenderer, AChatWithoutASystemMessageGetsTheDefault) {
   EXPECT_EQ(rendered("Be brief.", "developer"), rendered("", "developer"));
 }
 
-std::unique_ptr<Backend> load(LlamaOptions options) {
+Backend load(LlamaOptions options) {
   options.cache_cells = 256;
   options.max_batch = 64;
   auto backend = load_llama_backend(options, [](double) { return true; });
@@ -162,19 +162,18 @@ std::unique_ptr<Backend> load(LlamaOptions options) {
 std::string hello(const Backend& backend) {
   ChatPrompt chat;
   chat.messages.push_back({.role = "user", .content = "hello"});
-  return backend.render_chat(chat, {}).value().text;
+  return backend.chat->render(chat, {}).value().text;
 }
 
 constexpr const char* kChatMl = "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n";
 
 TEST(ChatRenderer, WritesChatsAsItIsConfigured) {
-  EXPECT_EQ(hello(*load({.path = AUTOGLM_TINY_MODEL, .context = 256, .chat_template = "chatml"})), kChatMl);
-  EXPECT_EQ(hello(*load({.path = AUTOGLM_TINY_MODEL, .context = 256, .chat_template = "vicuna"})),
+  EXPECT_EQ(hello(load({.path = AUTOGLM_TINY_MODEL, .context = 256, .chat_template = "chatml"})), kChatMl);
+  EXPECT_EQ(hello(load({.path = AUTOGLM_TINY_MODEL, .context = 256, .chat_template = "vicuna"})),
             "USER: hello\nASSISTANT:");
   const std::string file = testing::TempDir() + "chat.jinja";
   std::ofstream(file) << "{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}";
-  EXPECT_EQ(hello(*load({.path = AUTOGLM_TINY_MODEL, .context = 256, .chat_template = file})),
-            "[user] hello");
+  EXPECT_EQ(hello(load({.path = AUTOGLM_TINY_MODEL, .context = 256, .chat_template = file})), "[user] hello");
   const auto refused = load_llama_backend({.path = AUTOGLM_TINY_MODEL, .chat_template = "/nowhere"},
                                           [](double) { return true; });
   ASSERT_FALSE(refused);
@@ -186,28 +185,27 @@ TEST(ChatRenderer, ChatsInChatMlWhereAFileHasNoTemplateAndSaysSo) {
   const std::string path = testing::TempDir() + "untold.gguf";
   ASSERT_TRUE(write_with_metadata(AUTOGLM_TINY_MODEL, path, {{"tokenizer.chat_template", std::string()}}));
   const auto backend = load({.path = path, .context = 256});
-  EXPECT_EQ(hello(*backend), kChatMl);
-  ASSERT_EQ(backend->facts().notes.size(), 1U);
-  EXPECT_NE(backend->facts().notes[0].find("ChatML"), std::string::npos);
-  EXPECT_TRUE(load({.path = AUTOGLM_TINY_MODEL, .context = 256})->facts().notes.empty());
+  EXPECT_EQ(hello(backend), kChatMl);
+  ASSERT_EQ(backend.facts.notes.size(), 1U);
+  EXPECT_NE(backend.facts.notes[0].find("ChatML"), std::string::npos);
+  EXPECT_TRUE(load({.path = AUTOGLM_TINY_MODEL, .context = 256}).facts.notes.empty());
 }
 
 TEST(LlamaBackend, SaysWhenItsContextIsMoreThanTheModels) {
   const auto backend = load({.path = AUTOGLM_TINY_MODEL, .context = 1'000'000});
-  ASSERT_EQ(backend->facts().notes.size(), 1U);
-  EXPECT_NE(backend->facts().notes[0].find("1000000 tokens, and the model was trained for"),
-            std::string::npos)
-      << backend->facts().notes[0];
+  ASSERT_EQ(backend.facts.notes.size(), 1U);
+  EXPECT_NE(backend.facts.notes[0].find("1000000 tokens, and the model was trained for"), std::string::npos)
+      << backend.facts.notes[0];
 }
 
 TEST(LlamaBackend, FillsInTheMiddleWhereTheVocabularyCan) {
-  EXPECT_FALSE(load({.path = AUTOGLM_TINY_MODEL, .context = 256})->facts().infill);
+  EXPECT_FALSE(load({.path = AUTOGLM_TINY_MODEL, .context = 256}).vocabulary->facts().infill);
   const std::string path = testing::TempDir() + "infill.gguf";
   ASSERT_TRUE(write_with_metadata(AUTOGLM_TINY_MODEL, path,
                                   {{"tokenizer.ggml.fim_pre_token_id", std::uint32_t{5}},
                                    {"tokenizer.ggml.fim_suf_token_id", std::uint32_t{6}},
                                    {"tokenizer.ggml.fim_mid_token_id", std::uint32_t{7}}}));
-  const auto infill = load({.path = path, .context = 256})->facts().infill;
+  const auto infill = load({.path = path, .context = 256}).vocabulary->facts().infill;
   ASSERT_TRUE(infill);
   EXPECT_EQ(infill->prefix, 5);
   EXPECT_EQ(infill->suffix, 6);
@@ -216,13 +214,15 @@ TEST(LlamaBackend, FillsInTheMiddleWhereTheVocabularyCan) {
 
 TEST(LlamaBackend, TellsOfItsTokenizer) {
   const auto backend = load({.path = AUTOGLM_TINY_MODEL, .context = 256});
-  const auto info = boost::json::parse(backend->facts().tokenizer_info).as_object();
+  const auto info = boost::json::parse(backend.facts.tokenizer_info).as_object();
   EXPECT_EQ(info.at("model_max_length"), 256);
-  EXPECT_EQ(info.at("vocab_size"), backend->facts().vocabulary_size);
+  EXPECT_EQ(info.at("vocab_size"), backend.vocabulary->facts().size);
   EXPECT_TRUE(info.at("chat_template").is_string());
   for (const auto& [id, token] : info.at("added_tokens_decoder").as_object()) {
-    EXPECT_EQ(backend->written(std::stoi(std::string(id))), token.at("content").as_string());
-    EXPECT_EQ(backend->tokenize(std::string(token.at("content").as_string()), false, true).value().size(),
+    EXPECT_EQ(backend.vocabulary->written(std::stoi(std::string(id))), token.at("content").as_string());
+    EXPECT_EQ(backend.vocabulary->tokenize(std::string(token.at("content").as_string()), false, true)
+                  .value()
+                  .size(),
               1U);
   }
   EXPECT_GT(info.at("added_tokens_decoder").as_object().size(), 0U);

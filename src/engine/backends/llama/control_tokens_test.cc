@@ -266,14 +266,15 @@ TEST(TextMarks, SeeThroughEscapesOfJson) {
 }
 
 TEST(ControlTokens, OfAChatAreCountedByTheEngineToo) {
-  const auto backend = load_llama_backend(
+  const auto loaded = load_llama_backend(
       {.path = AUTOGLM_TINY_MODEL, .context = 256, .cache_cells = 256, .max_batch = 64, .threads = 1},
       [](double) { return true; });
+  const ModelView model{.vocabulary = loaded->vocabulary, .chat = loaded->chat, .context_length = 256};
   const TinyVocabulary tiny;
   const auto controls = [&](const std::string& content) {
     ChatPrompt chat;
     chat.messages.push_back({.role = "user", .content = content});
-    const auto tokens = tokens_of(**backend, Prompt(chat), true);
+    const auto tokens = tokens_of(model, Prompt(chat), true);
     EXPECT_TRUE(tokens);
     return controls_in(tiny.tree().vocab(), *tokens);
   };

@@ -1,7 +1,8 @@
 #pragma once
 
-#include "engine/backends/backend.h"
+#include "base/result.h"
 #include "engine/backends/llama/token_tree.h"
+#include "engine/backends/token_constraint.h"
 
 #include <string>
 #include <vector>

@@ -13,7 +13,7 @@
 namespace autoglm::engine {
 namespace {
 
-std::unique_ptr<Backend> make_llama() {
+Backend make_llama() {
   const LlamaOptions options{.path = AUTOGLM_TINY_MODEL,
                              .context = 256,
                              .cache_cells = 256,
@@ -27,19 +27,19 @@ TEST(GrammarConstraint, AMaskLeavesJustWhatIsAllowedTokenByToken) {
   const auto backend = make_llama();
   const std::string schema = R"({"type": "object", "properties": {"né": {"type": "string", "maxLength": 5},
       "number": {"type": "number"}}, "required": ["né", "number"]})";
-  const auto vocabulary = static_cast<TokenId>(backend->facts().vocabulary_size);
+  const auto vocabulary = static_cast<TokenId>(backend.vocabulary->facts().size);
   for (const OutputFormat& format : {OutputFormat{OutputFormat::Kind::kJsonSchema, schema},
                                      OutputFormat{OutputFormat::Kind::kGrammar, "root ::= <[70]> | [^<]*"}}) {
-    const auto constraint = backend->make_constraint(format).value();
+    const auto constraint = backend.chat->constrain(format).value();
     const bool json = format.kind == OutputFormat::Kind::kJsonSchema;
     const auto answer =
-        backend->tokenize(json ? R"({"né": "aé", "number": 10.5})" : "any text", false, false);
+        backend.vocabulary->tokenize(json ? R"({"né": "aé", "number": 10.5})" : "any text", false, false);
     for (std::size_t done = 0; done <= answer->size(); ++done) {
       std::vector<float> logits(static_cast<std::size_t>(vocabulary), 2.0F);
       constraint->mask(logits);
       for (TokenId token = 0; token < vocabulary; ++token) {
         ASSERT_EQ(logits[static_cast<std::size_t>(token)] == 2.0F, constraint->allows(token))
-            << backend->piece(token) << " behind " << done << " tokens";
+            << backend.vocabulary->piece(token) << " behind " << done << " tokens";
       }
       if (done < answer->size()) constraint->accept((*answer)[done]);
     }
@@ -82,30 +82,30 @@ TEST(GrammarConstraint, WhatWouldNeverEndIsRefused) {
       {std::string("root ::= \"a\"\0 | \"b\"", 19), "contains a NUL"},
   };
   for (const auto& [grammar, says] : cases) {
-    const auto made = backend->make_constraint({OutputFormat::Kind::kGrammar, grammar});
+    const auto made = backend.chat->constrain({OutputFormat::Kind::kGrammar, grammar});
     ASSERT_FALSE(made) << grammar.substr(0, 80);
     EXPECT_EQ(made.error().param, "grammar");
     EXPECT_NE(made.error().message.find(says), std::string::npos) << made.error().message;
   }
   // The search for left recursion revisited known rules, twice as often with every rule.
   EXPECT_TRUE(
-      backend->make_constraint({OutputFormat::Kind::kGrammar, rules(60, "r{0} ::= r{1} | r{1}", "\"a\"")}));
+      backend.chat->constrain({OutputFormat::Kind::kGrammar, rules(60, "r{0} ::= r{1} | r{1}", "\"a\"")}));
 }
 
 TEST(GrammarConstraint, ADeadEndAllowsNothingAndStaysOne) {
   const auto backend = make_llama();
-  const std::vector<TokenId> a = backend->tokenize("a", false, false).value();
+  const std::vector<TokenId> a = backend.vocabulary->tokenize("a", false, false).value();
   ASSERT_EQ(a.size(), 1U);
   // A token that the vocabulary does not have; and a grammar with too many ways to continue after a letter.
   std::string wide = R"(root ::= "a" ("b")";
   for (int i = 0; i < 5000; ++i) wide += fmt::format(R"( | "b{}")", i);
   wide += ")";
   for (const std::string& grammar : {std::string("root ::= [a] <[999999]>"), wide}) {
-    auto constraint = backend->make_constraint({OutputFormat::Kind::kGrammar, grammar}).value();
+    auto constraint = backend.chat->constrain({OutputFormat::Kind::kGrammar, grammar}).value();
     EXPECT_EQ(constraint->allows(a[0]), grammar != wide);
     constraint->accept(a[0]);
     for (int again = 0; again < 2; ++again) {
-      std::vector<float> logits(backend->facts().vocabulary_size, 1.0F);
+      std::vector<float> logits(backend.vocabulary->facts().size, 1.0F);
       EXPECT_FALSE(constraint->mask(logits)) << grammar.substr(0, 40);
       EXPECT_EQ(std::ranges::count(logits, 1.0F), 0);
       EXPECT_FALSE(constraint->allows(a[0]));
@@ -115,7 +115,7 @@ TEST(GrammarConstraint, ADeadEndAllowsNothingAndStaysOne) {
 }
 
 TEST(GrammarConstraint, SaysWhereASchemaIsNone) {
-  const auto made = make_llama()->make_constraint(
+  const auto made = make_llama().chat->constrain(
       {OutputFormat::Kind::kJsonSchema, R"({"properties": {"a": {"enum": []}}})"});
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().message,
@@ -124,7 +124,7 @@ TEST(GrammarConstraint, SaysWhereASchemaIsNone) {
 }
 
 TEST(GrammarConstraint, SaysThatANumberOfAPatternIsTooLarge) {
-  const auto made = make_llama()->make_constraint(
+  const auto made = make_llama().chat->constrain(
       {OutputFormat::Kind::kJsonSchema, R"({"type": "string", "pattern": "^a{99999999999}$"})"});
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().message.find("stoi"), std::string::npos) << made.error().message;

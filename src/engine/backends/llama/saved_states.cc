@@ -10,9 +10,7 @@ void SavedStates::save(const KvOperation& operation) {
   std::vector<Piece>& pieces = states_[operation.state];
   const auto end = static_cast<llama_pos>(operation.end);
   for (auto begin = static_cast<llama_pos>(operation.begin); begin < end;) {
-    Piece piece{.begin = begin,
-                .end = std::min(end, begin + static_cast<llama_pos>(KvOperation::kPiece)),
-                .bytes = {}};
+    Piece piece{.begin = begin, .end = std::min(end, begin + static_cast<llama_pos>(kPiece)), .bytes = {}};
     llama_memory_seq_cp(memory, operation.from, spare_, piece.begin, piece.end);
     piece.bytes.resize(llama_state_seq_get_size(context_, spare_));
     llama_state_seq_get_data(context_, piece.bytes.data(), piece.bytes.size(), spare_);

@@ -14,11 +14,13 @@ namespace autoglm::engine {
 /// so that pieces still in the cache need not be restored with the rest. Belongs to the engine's thread.
 class SavedStates {
  public:
+  static constexpr std::uint32_t kPiece = 64;  ///< cells that are kept together
+
   /// `spare` is a sequence id that is not used otherwise.
   SavedStates(llama_context* context, llama_seq_id spare) : context_(context), spare_(spare) {}
 
   void save(const KvOperation& operation);
-  /// Briefly needs up to `KvOperation::kPiece` cells more than it restores.
+  /// Briefly needs up to `kPiece` cells more than it restores.
   void restore(const KvOperation& operation);
   void drop(std::uint64_t state) { states_.erase(state); }
 

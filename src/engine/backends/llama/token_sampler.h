@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/backends/backend.h"
+#include "engine/token_sampler.h"
 
 namespace autoglm::engine {
 

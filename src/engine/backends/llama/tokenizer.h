@@ -10,7 +10,7 @@ struct llama_vocab;
 
 namespace autoglm::engine {
 
-/// `text` as tokens of `vocab`; see Backend::tokenize for the flags. Thread-safe. Memory and time are
+/// `text` as tokens of `vocab`; see Vocabulary::tokenize for the flags. Thread-safe. Memory and time are
 /// proportional to the text's length, whatever the text is. Errors: kInvalidArgument, with the reason, for
 /// text that llama.cpp cannot tokenize.
 Result<std::vector<TokenId>> tokenize(const llama_vocab* vocab, std::string_view text, bool add_special,

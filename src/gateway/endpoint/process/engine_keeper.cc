@@ -170,6 +170,7 @@ Duration EngineKeeper::mourn(const Life& life, const RestartPolicy::Restart& res
   Now after{.served = before->served, .restart_at = died_at_ + restart.after};
   after.report.context_length = before->report.context_length;
   after.report.has_chat_template = before->report.has_chat_template;
+  after.report.task = before->report.task;
   if (life.could_not_load || (failed_ && before->report.status.state == State::kFailed)) {
     after.report.status = before->report.status;
   } else if (failed_) {

@@ -22,7 +22,7 @@ constexpr Duration kSooner = milliseconds(20);
 // The keeper learns of the process's end a moment after its callers.
 constexpr Duration kUntilNoticed = milliseconds(2);
 constexpr Duration kUntilItShows = milliseconds(500);
-constexpr Duration kTokenizeTime = seconds(30);  // for calls without their own deadline
+constexpr Duration kCallTime = seconds(30);  // for calls without their own deadline
 constexpr Duration kMetricsTime = seconds(1);
 // Other families describe the process, and this server has them, too.
 constexpr std::array<std::string_view, 2> kEngineFamilies = {"vllm:", "autoglm_engine_"};
@@ -43,12 +43,12 @@ Task<bool> died_with(const EngineProcessView& process, const Error& error) {
 }
 
 /// One of the waiting requests.
-class Place {
+class WaitingCall {
  public:
-  explicit Place(std::atomic<std::uint32_t>& count) : count_(count), number_(count.fetch_add(1) + 1) {}
-  ~Place() { count_.fetch_sub(1); }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
+  explicit WaitingCall(std::atomic<std::uint32_t>& count) : count_(count), number_(count.fetch_add(1) + 1) {}
+  ~WaitingCall() { count_.fetch_sub(1); }
+  WaitingCall(const WaitingCall&) = delete;
+  WaitingCall& operator=(const WaitingCall&) = delete;
   std::uint32_t number() const { return number_; }
 
  private:
@@ -129,14 +129,14 @@ Error EngineProcess::not_back(const EngineKeeper::Now& now) const {
 }
 
 Task<Result<std::shared_ptr<EngineProcessView>>> EngineProcess::process(Deadline deadline) {
-  std::optional<Place> place;
+  std::optional<WaitingCall> waiting;
   while (true) {
     const auto now = keeper_.now();
     if (now->up && !now->process->gone()) co_return now->process;
     // A first load may be a long download: only an engine that was up before is waited for.
     if (now->report.status.state == State::kFailed || !now->served) co_return fail(not_up(*now));
     if (now->restart_at > deadline.at() || deadline.passed()) co_return fail(not_back(*now));
-    if (!place && place.emplace(waiting_).number() > options_.max_waiting) {
+    if (!waiting && waiting.emplace(waiting_).number() > options_.max_waiting) {
       Error full = not_back(*now);
       full.code = ErrorCode::kResourceExhausted;
       full.message = fmt::format("{} requests wait for \"{}\" already; try again shortly",
@@ -165,28 +165,12 @@ Task<Result<std::unique_ptr<EventStream>>> EngineProcess::generate(InferenceRequ
   }
 }
 
-Task<Result<TokenizeResult>> EngineProcess::tokenize(TokenizeRequest request, const CallContext& context) {
-  auto live = co_await process(Deadline::after(kTokenizeTime));
+Task<Result<UnaryAnswer>> EngineProcess::call(UnaryRequest request, const CallContext& context) {
+  auto live = co_await process(earlier(Deadline::after(kCallTime), context.deadline));
   if (!live) co_return fail(live.error());
-  auto result = co_await (*live)->endpoint.tokenize(std::move(request), context);
-  if (!result && co_await died_with(**live, result.error())) co_return fail(died());
-  co_return result;
-}
-
-Task<Result<std::string>> EngineProcess::detokenize(std::vector<TokenId> tokens) {
-  auto live = co_await process(Deadline::after(kTokenizeTime));
-  if (!live) co_return fail(live.error());
-  auto result = co_await (*live)->endpoint.detokenize(std::move(tokens));
-  if (!result && co_await died_with(**live, result.error())) co_return fail(died());
-  co_return result;
-}
-
-Task<Result<std::string>> EngineProcess::tokenizer_info() {
-  auto live = co_await process(Deadline::after(kTokenizeTime));
-  if (!live) co_return fail(live.error());
-  auto result = co_await (*live)->endpoint.tokenizer_info();
-  if (!result && co_await died_with(**live, result.error())) co_return fail(died());
-  co_return result;
+  auto answer = co_await (*live)->endpoint.call(std::move(request), context);
+  if (!answer && co_await died_with(**live, answer.error())) co_return fail(died());
+  co_return answer;
 }
 
 Continuation EngineProcess::continuation(const InferenceRequest& request) const {
@@ -201,6 +185,7 @@ ModelCard EngineProcess::card() const {
           .context_length = now->report.context_length,
           .created = created_,
           .has_chat_template = now->report.has_chat_template,
+          .task = now->report.task,
           .sampling = now->report.sampling,
           .system_message = now->report.system_message};
 }

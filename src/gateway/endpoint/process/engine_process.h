@@ -26,9 +26,7 @@ class EngineProcess final : public Endpoint {
 
   Task<Result<std::unique_ptr<EventStream>>> generate(InferenceRequestPtr request,
                                                       const CallContext& context) override;
-  Task<Result<TokenizeResult>> tokenize(TokenizeRequest request, const CallContext& context) override;
-  Task<Result<std::string>> detokenize(std::vector<TokenId> tokens) override;
-  Task<Result<std::string>> tokenizer_info() override;
+  Task<Result<UnaryAnswer>> call(UnaryRequest request, const CallContext& context) override;
   bool passes_through() const override { return true; }
   Continuation continuation(const InferenceRequest& request) const override;
   ModelCard card() const override;

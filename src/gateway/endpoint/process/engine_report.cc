@@ -39,6 +39,17 @@ Result<void> read_state(const JsonValue& value, State& state) {
   return fail(value.wrong("a state"));
 }
 
+Result<void> read_task(const JsonValue& value, ModelTask& task) {
+  const auto word = value.as_string();
+  if (!word) return fail(word.error());
+  for (const ModelTask known : {ModelTask::kGenerate, ModelTask::kEmbed, ModelTask::kRank}) {
+    if (*word != to_string(known)) continue;
+    task = known;
+    return {};
+  }
+  return fail(value.wrong("generate, embed or rank"));
+}
+
 template <class T, class Read>
 Result<void> assign(Result<T> read, Read& target) {
   if (!read) return fail(read.error());
@@ -65,6 +76,7 @@ Result<void> read_member(std::string_view key, const JsonValue& value, EngineRep
   if (key == "context_length")
     return assign(value.as_integer(0, std::numeric_limits<std::uint32_t>::max()), report.context_length);
   if (key == "has_chat_template") return assign(value.as_bool(), report.has_chat_template);
+  if (key == "task") return read_task(value, report.task);
   if (key == "sampling") return read_sampling(value, report.sampling);
   if (key == "system_message") return assign(value.as_string(), report.system_message);
   if (key == "load") load = value.as_json();
@@ -80,6 +92,7 @@ EngineReport EngineReport::of(const Endpoint& engine) {
   return {.status = std::move(status),
           .context_length = card.context_length,
           .has_chat_template = card.has_chat_template,
+          .task = card.task,
           .sampling = std::move(card.sampling),
           .system_message = std::move(card.system_message),
           .load = engine.load(),
@@ -98,11 +111,11 @@ std::string write_report(const EngineReport& report) {
     sampling += fmt::format(R"({}"{}":[{},{}])", sampling.empty() ? "" : ",", number.name, number.value,
                             json_string(number.source));
   return fmt::format(
-      R"({{"state":"{}","progress":{:.3f},"detail":{},"context_length":{},"has_chat_template":{},)"
+      R"({{"state":"{}","progress":{:.3f},"detail":{},"context_length":{},"has_chat_template":{},"task":"{}",)"
       R"("sampling":{{{}}},"system_message":{},"load":{}}})",
       to_string(report.status.state), report.status.progress, json_string(report.status.detail),
-      report.context_length, report.has_chat_template, sampling, json_string(report.system_message),
-      protocol::vllm::load_body({&load, 1}));
+      report.context_length, report.has_chat_template, to_string(report.task), sampling,
+      json_string(report.system_message), protocol::vllm::load_body({&load, 1}));
 }
 
 Result<EngineReport> read_report(std::string_view text) {

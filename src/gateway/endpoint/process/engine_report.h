@@ -15,6 +15,7 @@ struct EngineReport {
   EndpointStatus status;
   std::uint32_t context_length = 0;
   bool has_chat_template = false;
+  ModelTask task = ModelTask::kGenerate;
   std::vector<SamplingDefault> sampling;
   std::string system_message;
   LoadReport load;

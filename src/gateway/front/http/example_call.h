@@ -10,8 +10,9 @@ namespace autoglm::gateway {
 /// The question in example calls.
 inline constexpr std::string_view kExampleQuestion = "What is the capital of France?";
 
-/// A call of `model` for a shell to try: a chat, or a completion where the model is known to
-/// have no chat template. `base_url` is "http://127.0.0.1:8080". `model.name` empty: the call names none.
+/// A call of `model` for a shell to try: what it is for; of one that generates a chat, or a completion where
+/// it is known to have no chat template. `base_url` is "http://127.0.0.1:8080". `model.name` empty: the call
+/// names none.
 std::string example_call(std::string_view base_url, const ModelCard& model, bool can_chat);
 
 /// `text` as one word of a shell.

@@ -3,6 +3,7 @@
 #include "gateway/front/http/generation_routes.h"
 #include "gateway/front/http/health_routes.h"
 #include "gateway/front/http/model_routes.h"
+#include "gateway/front/http/responses_routes.h"
 #include "http/testing/handler_conformance.h"
 #include "inference/testing/fake_endpoint.h"
 
@@ -19,23 +20,35 @@ class FrontSubject final : public http::HandlerSubject {
   FrontSubject() {
     std::vector<Route> routes = generation_routes(
         pipeline_, {.ignored_fields = metrics_.counter("ignored", ""), .answer_memory = memory_});
-    for (auto& route : model_routes(models_, "1")) routes.push_back(std::move(route));
+    for (auto& route : responses_routes(
+             pipeline_, {.ignored_fields = metrics_.counter("ignored", ""), .answer_memory = memory_},
+             std::make_shared<ResponseStore>(ResponseStore::Limits())))
+      routes.push_back(std::move(route));
+    for (auto& route : model_routes(pipeline_, "1")) routes.push_back(std::move(route));
     for (auto& route : health_routes(models_, readiness_)) routes.push_back(std::move(route));
     front_ = std::make_unique<HttpFront>(std::move(routes), readiness_, metrics_, *log_);
   }
 
   http::Handler& handler() override { return *front_; }
   std::vector<std::string> requests() const override {
-    return {get("/health"),
-            get("/nowhere"),
-            get("/v1/completions"),
-            get("/v1/models"),
-            post("/v1/completions", R"({"prompt":"Hi"})"),
-            post("/v1/chat/completions", R"({"messages":[{"role":"user","content":"Hi"}],"stream":true})"),
-            post("/generate", R"({"prompt":"Hi","stream":true})"),
-            post("/tokenize", R"({"prompt":"Hi"})"),
-            post("/v1/completions", R"({"prompt":7})"),
-            post("/v1/completions", "no JSON")};
+    return {
+        get("/health"),
+        get("/nowhere"),
+        get("/v1/completions"),
+        get("/v1/models"),
+        post("/v1/completions", R"({"prompt":"Hi"})"),
+        post("/v1/chat/completions", R"({"messages":[{"role":"user","content":"Hi"}],"stream":true})"),
+        post("/generate", R"({"prompt":"Hi","stream":true})"),
+        post("/tokenize", R"({"prompt":"Hi"})"),
+        post("/v1/messages", R"({"max_tokens":9,"messages":[{"role":"user","content":"Hi"}]})"),
+        post("/v1/messages", R"({"max_tokens":9,"stream":true,"messages":[{"role":"user","content":"Hi"}]})"),
+        post("/v1/messages/count_tokens", R"({"messages":[{"role":"user","content":"Hi"}]})"),
+        post("/v1/responses", R"({"input":"Hi"})"),
+        post("/v1/responses", R"({"input":"Hi","stream":true})"),
+        get("/v1/responses/resp_id"),
+        post("/v1/responses", R"({"input":7})"),
+        post("/v1/completions", R"({"prompt":7})"),
+        post("/v1/completions", "no JSON")};
   }
   bool idle() override { return endpoint_.open_streams == 0 && memory_->used() == 0; }
 

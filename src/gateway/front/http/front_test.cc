@@ -34,7 +34,7 @@ class HttpFrontTest : public ::testing::Test {
         generation_routes(pipeline_, {.ignored_fields = registry_.counter("autoglm_ignored_fields_total", ""),
                                       .answer_memory = memory_,
                                       .pool = &pool_});
-    for (auto& route : model_routes(models_, "1.2.3", &pool_)) routes.push_back(std::move(route));
+    for (auto& route : model_routes(pipeline_, "1.2.3", &pool_)) routes.push_back(std::move(route));
     for (auto& route : health_routes(models_, readiness_)) routes.push_back(std::move(route));
     for (auto& route : metrics_routes(registry_, models_)) routes.push_back(std::move(route));
     for (auto& route : welcome_routes(models_, readiness_, {.version = "1.2.3"}))
@@ -120,7 +120,7 @@ TEST_F(HttpFrontTest, LongBodiesAreReadBesideTheLoop) {
   }());
   EXPECT_EQ(completion.status, 200);
   EXPECT_EQ(tokens.status, 200);
-  const auto& work = std::get<GenerateRequest>(endpoint_.requests.back()->work);
+  const auto& work = *endpoint_.requests.back()->generation();
   EXPECT_EQ(std::get<TextPrompt>(work.prompts.front()).text, text);
 }
 
@@ -148,7 +148,8 @@ TEST_F(HttpFrontTest, ATenantIsWhoHasProvenItElseWhoeverHasAKey) {
   call("POST", "/v1/completions", body, key);
   call("POST", "/v1/completions", body, "X-Api-Key: k\r\n");
   call("POST", "/v1/completions", body);
-  EXPECT_EQ(endpoint_.tenants, (std::vector<std::string>{"spiffe://example/a", "Bearer k", "k", ""}));
+  EXPECT_EQ(endpoint_.tenants,
+            (std::vector<std::string>{"certificate:spiffe://example/a", "key:Bearer k", "key:k", ""}));
 }
 
 TEST_F(HttpFrontTest, StreamsAChat) {
@@ -373,6 +374,23 @@ TEST_F(HttpFrontTest, NamesAByteOrderMark) {
     EXPECT_EQ(answer.status, 400);
     EXPECT_NE(answer.body.find("byte order mark"), std::string::npos) << answer.body;
   }
+}
+
+TEST_F(HttpFrontTest, AsksForAKeyWhereThereAreAny) {
+  LiveKeys keys;
+  front_->ask_for_keys(keys);
+  EXPECT_EQ(call("GET", "/v1/models").status, 200) << "no keys are configured yet";
+  keys.set(*KeyRing::make(std::vector<KeyConfig>{{.name = "alice", .key = "sk-alice", .tenant = "a"}}));
+  const auto none = call("POST", "/v1/completions", R"({"prompt":"Hi"})");
+  EXPECT_EQ(none.status, 401);
+  EXPECT_EQ(none.headers.at("WWW-Authenticate"), "Bearer");
+  EXPECT_NE(none.body.find("missing_api_key"), std::string::npos) << none.body;
+  EXPECT_TRUE(endpoint_.requests.empty());
+  EXPECT_EQ(call("POST", "/v1/completions", R"({"prompt":"Hi"})", "x-api-key: sk-alice\r\n").status, 200);
+  EXPECT_EQ(endpoint_.tenants.at(0), "tenant:a");
+  for (const char* open : {"/health", "/livez", "/readyz", "/metrics"})
+    EXPECT_EQ(call("GET", open).status, 200) << open;
+  EXPECT_EQ(registry_.counter("autoglm_keys_refused_total", "").value(), 1U);
 }
 
 }  // namespace

@@ -1,26 +1,23 @@
 #pragma once
 
+#include "gateway/front/call/generation_call.h"
 #include "gateway/front/http/route.h"
 #include "gateway/pipeline.h"
-#include "http/shared_limits.h"
-#include "observe/metrics/registry.h"
-#include "runtime/blocking_pool.h"
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace autoglm::gateway {
 
-/// What the routes that generate text share.
-struct GenerationSettings {
-  observe::Counter& ignored_fields;                           ///< counts unknown members of bodies
-  std::shared_ptr<http::BodyMemory> answer_memory = nullptr;  ///< bounds whole answers; null: nothing does
-  BlockingPool* pool = nullptr;  ///< reads long bodies; null: the request's loop reads them
-  std::string fingerprint = {};  ///< what answers say of the program that made them
-};
+/// A codec at a path; `error_body` is its protocol's.
+Route generation_route(std::string_view path, std::string_view example,
+                       std::shared_ptr<const protocol::Codec> codec, const Pipeline& pipeline,
+                       std::shared_ptr<const GenerationSettings> settings,
+                       std::string (*error_body)(const Error&) = protocol::openai::error_body);
 
-/// The routes that generate text: each a codec at a path.
+/// The routes by which models are asked: each a codec at a path.
 std::vector<Route> generation_routes(const Pipeline& pipeline, GenerationSettings settings);
 
 }  // namespace autoglm::gateway

@@ -28,36 +28,23 @@ std::string_view to_string(State state) {
   return "failed";
 }
 
-/// The state of the whole, and of each model, for people and probes: 200 or 503.
-std::pair<int, std::string> health(const LiveDirectory& live, const Readiness& readiness) {
-  const auto snapshot = live.now();
-  const ModelDirectory& models = *snapshot;
-  std::string list;
+/// The state of the whole, in a word.
+std::string_view overall(const ModelDirectory& models, const Readiness& readiness) {
   std::size_t loading = 0;
   std::size_t failed = 0;
   for (const auto& entry : models.entries()) {
-    const EndpointStatus status = entry.endpoint->status();
-    loading += status.state == State::kLoading ? 1 : 0;
-    failed += status.state == State::kFailed ? 1 : 0;
-    list += list.empty() ? R"({"name":)" : R"(,{"name":)";
-    append_json_string(list, entry.name);
-    list += fmt::format(R"(,"status":"{}","progress":{:.2f})", to_string(status.state), status.progress);
-    if (!status.detail.empty()) {
-      list += R"(,"detail":)";
-      append_json_string(list, status.detail);
-    }
-    list += '}';
+    const State state = entry.endpoint->status().state;
+    loading += state == State::kLoading ? 1 : 0;
+    failed += state == State::kFailed ? 1 : 0;
   }
+  if (readiness.leaving()) return "draining";
+  if (loading > 0) return "loading";
+  if (failed == 0) return "ok";
   // One model of several that failed is no reason to take the others away.
-  const bool none_left = failed > 0 && failed == models.entries().size();
-  const std::string_view word = readiness.leaving() ? "draining"
-                                : loading > 0       ? "loading"
-                                : none_left         ? "failed"
-                                : failed > 0        ? "degraded"
-                                                    : "ok";
-  const bool ready = word == "ok" || word == "degraded";
-  return {ready ? 200 : 503, fmt::format(R"({{"status":"{}","models":[{}]}})", word, list)};
+  return failed == models.entries().size() ? "failed" : "degraded";
 }
+
+bool takes_requests(std::string_view word) { return word == "ok" || word == "degraded"; }
 
 Task<void> send(http::ResponseWriter& response, RequestRecord& record, int status, std::string_view type,
                 std::string body) {
@@ -86,6 +73,29 @@ Task<void> show_metrics(const observe::MetricRegistry& metrics, const LiveDirect
 
 }  // namespace
 
+std::pair<int, std::string> health(const LiveDirectory& live, const Readiness& readiness) {
+  const auto snapshot = live.now();
+  const ModelDirectory& models = *snapshot;
+  std::string list;
+  for (const auto& entry : models.entries()) {
+    const EndpointStatus status = entry.endpoint->status();
+    list += list.empty() ? R"({"name":)" : R"(,{"name":)";
+    append_json_string(list, entry.name);
+    list += fmt::format(R"(,"status":"{}","progress":{:.2f})", to_string(status.state), status.progress);
+    if (!status.detail.empty()) {
+      list += R"(,"detail":)";
+      append_json_string(list, status.detail);
+    }
+    list += '}';
+  }
+  const std::string_view word = overall(models, readiness);
+  return {takes_requests(word) ? 200 : 503, fmt::format(R"({{"status":"{}","models":[{}]}})", word, list)};
+}
+
+bool is_ready(const LiveDirectory& models, const Readiness& readiness) {
+  return takes_requests(overall(*models.now(), readiness));
+}
+
 std::vector<Route> health_routes(const LiveDirectory& models, const Readiness& readiness) {
   using http::Request;
   using http::ResponseWriter;
@@ -94,20 +104,23 @@ std::vector<Route> health_routes(const LiveDirectory& models, const Readiness& r
     return send(response, record, status, "application/json", std::move(body));
   };
   return {
-      {"GET", "/health", "", ready},
-      {"GET", "/readyz", "", ready},
-      {"GET", "/livez", "",
-       [](Request&, ResponseWriter& response, RequestRecord& record) {
-         return send(response, record, 200, "text/plain", "ok\n");
-       }},
+      opened(described("The state of the server and its models", {"GET", "/health", "", ready})),
+      opened(described("Whether requests are welcome", {"GET", "/readyz", "", ready})),
+      opened(described("Whether the process runs",
+                       {"GET", "/livez", "",
+                        [](Request&, ResponseWriter& response, RequestRecord& record) {
+                          return send(response, record, 200, "text/plain", "ok\n");
+                        }})),
   };
 }
 
 std::vector<Route> metrics_routes(const observe::MetricRegistry& metrics, const LiveDirectory& models) {
-  return {{"GET", "/metrics", "",
-           [&metrics, &models](http::Request&, http::ResponseWriter& response, RequestRecord& record) {
-             return show_metrics(metrics, models, response, record);
-           }}};
+  return {opened(
+      described("Metrics for Prometheus",
+                {"GET", "/metrics", "",
+                 [&metrics, &models](http::Request&, http::ResponseWriter& response, RequestRecord& record) {
+                   return show_metrics(metrics, models, response, record);
+                 }}))};
 }
 
 }  // namespace autoglm::gateway

@@ -5,9 +5,16 @@
 #include "gateway/model_directory.h"
 #include "observe/metrics/registry.h"
 
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace autoglm::gateway {
+
+/// What /readyz says: whether load balancers shall send requests here.
+bool is_ready(const LiveDirectory& models, const Readiness& readiness);
+/// The state of the whole, and of each model, for people and probes: 200 or 503, and the document.
+std::pair<int, std::string> health(const LiveDirectory& models, const Readiness& readiness);
 
 /// /health, /livez, /readyz.
 std::vector<Route> health_routes(const LiveDirectory& models, const Readiness& readiness);

@@ -28,11 +28,12 @@ Task<void> show_load(const LiveDirectory& models, const std::optional<PrefixKey>
 }  // namespace
 
 std::vector<Route> load_routes(const LiveDirectory& models, std::optional<PrefixKey> key) {
-  return {{"GET", "/load", "",
-           [&models, key = std::move(key)](http::Request&, http::ResponseWriter& response,
-                                           RequestRecord& record) {
-             return show_load(models, key, response, record);
-           }}};
+  return {described("How busy each model is",
+                    {"GET", "/load", "",
+                     [&models, key = std::move(key)](http::Request&, http::ResponseWriter& response,
+                                                     RequestRecord& record) {
+                       return show_load(models, key, response, record);
+                     }})};
 }
 
 }  // namespace autoglm::gateway

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "gateway/front/http/route.h"
-#include "gateway/model_directory.h"
+#include "gateway/pipeline.h"
 #include "runtime/blocking_pool.h"
 
 #include <string>
@@ -10,7 +10,6 @@
 namespace autoglm::gateway {
 
 /// /tokenize, /detokenize, /tokenizer_info, /v1/models, /version. `pool` as in GenerationSettings.
-std::vector<Route> model_routes(const LiveDirectory& models, std::string version,
-                                BlockingPool* pool = nullptr);
+std::vector<Route> model_routes(const Pipeline& pipeline, std::string version, BlockingPool* pool = nullptr);
 
 }  // namespace autoglm::gateway

@@ -1,9 +1,8 @@
 #include "gateway/front/http/passing_routes.h"
 
+#include "gateway/front/call/long_body.h"
 #include "gateway/front/http/caller.h"
-#include "gateway/front/http/long_body.h"
 #include "gateway/protocol/openai/outline.h"
-#include "runtime/event_loop.h"
 
 #include <fmt/format.h>
 
@@ -18,32 +17,6 @@ namespace {
 constexpr std::string_view kBelow = "/v1/";
 
 std::string_view path_below(const http::Request& request) { return request.path.substr(kBelow.size()); }
-
-const ModelDirectory& models_of(const Pipeline& pipeline) {
-  return *pipeline.models().of_loop(EventLoop::current().index());
-}
-
-/// The model that the request names, else the first that has the path.
-Result<std::string> model_of(const ModelDirectory& models, std::string_view path, const std::string& named) {
-  if (!named.empty()) {
-    const auto found = models.find(named);
-    if (!found) return fail(found.error());
-    if ((*found)->endpoint->passes(path)) return named;
-    return fail(Error{.code = ErrorCode::kNotFound,
-                      .origin = Origin::kClient,
-                      .message = fmt::format("the model \"{}\" has nothing at {}{}; see models[].pass", named,
-                                             kBelow, path),
-                      .param = "model",
-                      .reason = "unknown_path"});
-  }
-  for (const auto& entry : models.entries()) {
-    if (entry.endpoint->passes(path)) return entry.name;
-  }
-  return fail(Error{.code = ErrorCode::kNotFound,
-                    .origin = Origin::kClient,
-                    .message = fmt::format("no model has anything at {}{}", kBelow, path),
-                    .reason = "unknown_path"});
-}
 
 /// The client's headers that an endpoint gets: about the body, the wanted answer, and options of the API.
 std::vector<std::pair<std::string, std::string>> heard(const http::HeaderView& headers) {
@@ -125,30 +98,26 @@ Task<void> pass(const Pipeline& pipeline, BlockingPool* pool, http::Request& req
     co_return;
   }
   auto& facts = *read;
-  auto model = model_of(models_of(pipeline), path, facts.model);
+  auto model = pipeline.model_at(path, facts.model);
   if (!model) {
     co_await send_error(response, model.error(), record);
     co_return;
   }
   record.model = *model;
   const bool names_model = !facts.model.empty();
-  auto passed =
-      std::make_unique<InferenceRequest>(InferenceRequest{.id = record.id,
-                                                          .model = std::move(*model),
-                                                          .work = GenerateRequest{},
-                                                          .wire = {.protocol = WireBody::Protocol::kPassed,
-                                                                   .stream = facts.stream,
-                                                                   .bytes = std::move(request.body),
-                                                                   .names_model = names_model,
-                                                                   .query = std::string(request.query),
-                                                                   .opaque = true,
-                                                                   .method = std::string(request.method),
-                                                                   .path = std::string(path),
-                                                                   .headers = heard(request.headers)},
-                                                          .created = std::time(nullptr)});
-  auto answer = co_await pipeline.generate(
-      std::move(passed),
-      {.deadline = deadline_of(request), .tenant = tenant_of(request), .span = record.span});
+  auto passed = std::make_unique<InferenceRequest>(
+      InferenceRequest{.id = record.id,
+                       .model = std::move(*model),
+                       .work = OpaqueRequest{.method = std::string(request.method),
+                                             .path = std::string(path),
+                                             .headers = heard(request.headers)},
+                       .wire = {.protocol = WireBody::Protocol::kPassed,
+                                .stream = facts.stream,
+                                .bytes = std::move(request.body),
+                                .names_model = names_model,
+                                .query = std::string(request.query)},
+                       .created = std::time(nullptr)});
+  auto answer = co_await pipeline.generate(std::move(passed), context_of(request, record));
   if (!answer) {
     co_await send_error(response, answer.error(), record);
     co_return;
@@ -163,12 +132,7 @@ std::vector<Route> passing_routes(const Pipeline& pipeline, BlockingPool* pool) 
            [&pipeline, pool](http::Request& request, http::ResponseWriter& response, RequestRecord& record) {
              return pass(pipeline, pool, request, response, record);
            },
-           [&pipeline](const http::Request& request) {
-             for (const auto& entry : models_of(pipeline).entries()) {
-               if (entry.endpoint->passes(path_below(request))) return true;
-             }
-             return false;
-           }}};
+           [&pipeline](const http::Request& request) { return pipeline.has_model_at(path_below(request)); }}};
 }
 
 }  // namespace autoglm::gateway

@@ -1,70 +1,34 @@
 #pragma once
 
 #include "base/clock.h"
-#include "http/message.h"
-#include "http/server.h"
-#include "http/shared_limits.h"
-#include "inference/events.h"
-#include "observe/log/logger.h"
-#include "observe/metrics/registry.h"
-#include "observe/trace/trace_context.h"
+#include "base/error.h"
+#include "gateway/front/call/call_record.h"
 
-#include <array>
-#include <atomic>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
 namespace autoglm::gateway {
 
-/// The front's metrics, kept so that a request takes no lock: one counter a route and status, looked up once.
-/// Thread-safe.
-class FrontMetrics {
- public:
-  explicit FrontMetrics(observe::MetricRegistry& registry) : registry_(registry) {}
+/// The facts of one request, for the access log and the metrics: those of its call, and what the front says
+/// of it at its beginning and end. Its views are valid as long as the request. Belongs to the request's loop.
+struct RequestRecord : CallRecord {
+  std::string_view method;
+  std::string_view path;
+  std::string_view protocol;
+  std::string_view peer;
+  std::string_view client_identity;
+  MonotonicTime began;
+  std::uint64_t bytes = 0;  ///< sent to the client, heads included
+  /// Why the client may not go on, for a route that says it itself; rare, and so no part of each record.
+  std::shared_ptr<const Error> refusal = nullptr;
 
-  struct Route {
-    std::string name;
-    std::array<std::atomic<observe::Counter*>, 600> by_status{};
-    std::atomic<observe::Histogram*> seconds{nullptr};
-  };
-  void record(Route& route, int status, Duration took);
-
- private:
-  observe::MetricRegistry& registry_;
-};
-
-/// The facts of one request, which its destructor writes to the access log and the metrics, however the
-/// request ends: also when the client leaves in the middle.
-class RequestRecord {
- public:
-  RequestRecord(const http::Request& request, const http::ResponseWriter& response, FrontMetrics& metrics,
-                FrontMetrics::Route& route, observe::Logger& log,
-                observe::LogLevel level = observe::LogLevel::kInfo);
-  ~RequestRecord();
-  RequestRecord(const RequestRecord&) = delete;
-  RequestRecord& operator=(const RequestRecord&) = delete;
-
-  std::string id;
-  observe::TraceContext span;
-  std::string trace_id;
-  int status = 0;         ///< 0: never answered, the client went away (499 in the log)
-  bool complete = false;  ///< a stream reached its end
-  std::string model;
-  std::string endpoint;  ///< of a pool: the endpoint that answered
-  std::uint32_t attempts = 0;
-  std::string error;  ///< what the client was told
-  Usage usage;
-  Duration first_token{0};
-  http::BodyMemory::Share unpacked;  ///< for a body that came packed
-
- private:
-  const http::Request& request_;
-  const http::ResponseWriter& response_;
-  FrontMetrics& metrics_;
-  FrontMetrics::Route& route_;
-  observe::Logger& log_;
-  observe::LogLevel level_;
-  MonotonicTime began_;
+  /// The status that logs and metrics show.
+  int shown_status() const {
+    const bool gone = status == 0 || (status == 200 && !complete);
+    return gone && error.empty() ? 499 : status;
+  }
 };
 
 }  // namespace autoglm::gateway

@@ -2,6 +2,9 @@
 
 #include "base/json_string.h"
 #include "gateway/protocol/json/members.h"
+#include "gateway/protocol/json/value.h"
+
+#include <simdjson.h>
 
 #include <vector>
 
@@ -45,6 +48,15 @@ std::string_view member_value(std::string_view object, std::string_view key) {
     if (found != "null") value = found;
   });
   return value;
+}
+
+std::optional<std::string> compact_object(std::string_view text) {
+  if (!visit_json_object(text, [](std::string_view, const JsonValue&) { return Result<void>(); })) return {};
+  std::string compact(text.size() + simdjson::SIMDJSON_PADDING, '\0');
+  std::size_t size = 0;
+  if (simdjson::minify(text.data(), text.size(), compact.data(), size) != simdjson::SUCCESS) return {};
+  compact.resize(size);
+  return compact;
 }
 
 }  // namespace autoglm::protocol

@@ -22,4 +22,7 @@ std::string edit_members(std::string_view object, std::span<const JsonEdit> edit
 /// last that is not null, as codecs read them. `object` as above.
 std::string_view member_value(std::string_view object, std::string_view key);
 
+/// `text` without white space, if it is one JSON object.
+std::optional<std::string> compact_object(std::string_view text);
+
 }  // namespace autoglm::protocol

@@ -16,12 +16,15 @@ void append_usage(std::string& out, const Usage& usage) {
       usage.cached_tokens);
 }
 
-void append_finish(std::string& out, const std::optional<FinishReason>& finish) {
+void append_finish(std::string& out, const std::optional<FinishReason>& finish, std::string_view stop) {
   if (finish) {
     fmt::format_to(std::back_inserter(out), R"("finish_reason":"{}")", to_string(*finish));
   } else {
     out += R"("finish_reason":null)";
   }
+  if (!finish || stop.empty()) return;
+  out += R"(,"stop_reason":)";
+  append_json_string(out, stop);
 }
 
 std::string answer_head(const AnswerFacts& facts, AnswerShape shape, bool stream) {

@@ -15,8 +15,8 @@ std::string answer_head(const AnswerFacts& facts, AnswerShape shape, bool stream
 /// The value of "usage".
 void append_usage(std::string& out, const Usage& usage);
 
-/// `"finish_reason":…`, null until the choice ends.
-void append_finish(std::string& out, const std::optional<FinishReason>& finish);
+/// `"finish_reason":…`, null until the choice ends, and vLLM's `"stop_reason"` if a stop string ended it.
+void append_finish(std::string& out, const std::optional<FinishReason>& finish, std::string_view stop);
 
 /// `"function":{…}`, with the name where the delta has one.
 void append_tool_call(std::string& out, const ToolCallDelta& call);

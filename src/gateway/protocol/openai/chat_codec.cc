@@ -4,6 +4,7 @@
 #include "gateway/protocol/openai/format_fields.h"
 #include "gateway/protocol/openai/generate_fields.h"
 #include "gateway/protocol/openai/other_fields.h"
+#include "gateway/protocol/openai/outline.h"
 #include "gateway/protocol/openai/text_encoder.h"
 
 #include "base/json_string.h"
@@ -155,6 +156,10 @@ Result<DecodedCall> ChatCodec::decode(std::string_view bytes) const {
   if (auto settled = settle(body); !settled) return fail(settled.error());
   body.work.prompts.front() = std::move(body.chat);
   return make_call(std::move(body), AnswerShape::kChat, *unknown);
+}
+
+Result<DecodedCall> ChatCodec::outline(std::string_view body) const {
+  return openai::outline(*this, WireBody::Protocol::kChat, body);
 }
 
 }  // namespace autoglm::protocol::openai

@@ -16,19 +16,19 @@ TEST(ChatCodec, ReadsMessagesInAllTheirShapes) {
     {"role":"assistant","content":null},
     {"role":"assistant"}], "max_completion_tokens": 9, "tools": [], "response_format": {"type":"text"}})");
   ASSERT_TRUE(call) << call.error().message;
-  const auto& messages = std::get<ChatPrompt>(call->work.prompts.front()).messages;
+  const auto& messages = std::get<ChatPrompt>(call->generation()->prompts.front()).messages;
   ASSERT_EQ(messages.size(), 4U);
   EXPECT_EQ(messages[0].role, "system");
   EXPECT_EQ(messages[1].content, "Hel\nlo");
   EXPECT_EQ(messages[1].name, "ann");
   EXPECT_EQ(messages[2].content, "");
-  EXPECT_EQ(call->work.stop.max_tokens, 9U);
+  EXPECT_EQ(call->generation()->stop.max_tokens, 9U);
 }
 
 TEST(ChatCodec, RunsToTheEndOfTheContextByDefault) {
   const auto call = ChatCodec().decode(R"({"messages":[{"role":"user","content":"x"}]})");
   ASSERT_TRUE(call);
-  EXPECT_FALSE(call->work.stop.max_tokens.has_value());
+  EXPECT_FALSE(call->generation()->stop.max_tokens.has_value());
 }
 
 TEST(ChatCodec, NamesTheMessageThatIsWrong) {
@@ -82,8 +82,8 @@ TEST(ChatCodec, NamesTheMessageThatIsWrong) {
   };
   for (const Case& c : cases) {
     const auto call = ChatCodec().decode(c.body);
-    ASSERT_TRUE(!call || call->work.refusal) << c.body;
-    const Error& error = call ? *call->work.refusal : call.error();
+    ASSERT_TRUE(!call || call->generation()->refusal) << c.body;
+    const Error& error = call ? *call->generation()->refusal : call.error();
     EXPECT_EQ(error.param, c.param) << error.message;
   }
 }
@@ -95,7 +95,7 @@ TEST(ChatCodec, AToolThatIsNamedIsCalledOnce) {
         R"("parallel_tool_calls":true,"tool_choice":)" +
         choice + "}");
     EXPECT_TRUE(call);
-    return std::get<ChatPrompt>(call->work.prompts.front()).parallel_tool_calls;
+    return std::get<ChatPrompt>(call->generation()->prompts.front()).parallel_tool_calls;
   };
   EXPECT_FALSE(parallel(R"({"type":"function","function":{"name":"f"}})"));
   EXPECT_TRUE(parallel(R"("required")"));
@@ -115,7 +115,7 @@ TEST(ChatCodec, ReadsToolsFormatsAndCallsOfTheAssistant) {
     "chat_template_kwargs": {"enable_thinking": false}, "logprobs": true, "min_tokens": 3, "stop_token_ids": [5]})");
   ASSERT_TRUE(call) << call.error().message;
   EXPECT_EQ(call->unknown_fields, 0U);
-  const auto& chat = std::get<ChatPrompt>(call->work.prompts.front());
+  const auto& chat = std::get<ChatPrompt>(call->generation()->prompts.front());
   EXPECT_EQ(chat.messages[1].reasoning, "hm");
   EXPECT_EQ(chat.messages[1].tool_calls.at(0).arguments, R"({"a":1})");
   EXPECT_EQ(chat.messages[2].tool_call_id, "c1");
@@ -124,11 +124,11 @@ TEST(ChatCodec, ReadsToolsFormatsAndCallsOfTheAssistant) {
   EXPECT_EQ(chat.tool_use, ToolUse::kRequired);
   EXPECT_FALSE(chat.parallel_tool_calls);
   EXPECT_EQ(chat.template_arguments.at("enable_thinking"), "false");
-  EXPECT_EQ(call->work.format.kind, OutputFormat::Kind::kJsonSchema);
-  EXPECT_EQ(call->work.format.definition, R"({"type":"object"})");
-  EXPECT_EQ(call->work.top_logprobs, 0U);
-  EXPECT_EQ(call->work.stop.min_tokens, 3U);
-  EXPECT_EQ(call->work.stop.stop_tokens, std::vector<TokenId>{5});
+  EXPECT_EQ(call->generation()->format.kind, OutputFormat::Kind::kJsonSchema);
+  EXPECT_EQ(call->generation()->format.definition, R"({"type":"object"})");
+  EXPECT_EQ(call->generation()->top_logprobs, 0U);
+  EXPECT_EQ(call->generation()->stop.min_tokens, 3U);
+  EXPECT_EQ(call->generation()->stop.stop_tokens, std::vector<TokenId>{5});
 }
 
 TEST(ChatCodec, WritesToolCallsAndReasoning) {
@@ -176,8 +176,8 @@ TEST(ChatCodec, TakesOlderAndNewerWords) {
       {"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"g"}}]}},
     "reasoning_effort":"none"})");
   ASSERT_TRUE(call) << call.error().message;
-  EXPECT_FALSE(call->work.refusal);
-  const auto& chat = std::get<ChatPrompt>(call->work.prompts.front());
+  EXPECT_FALSE(call->generation()->refusal);
+  const auto& chat = std::get<ChatPrompt>(call->generation()->prompts.front());
   EXPECT_EQ(chat.messages[0].tool_calls.at(0).name, "f");
   EXPECT_EQ(chat.messages[1].role, "tool");
   EXPECT_EQ(chat.messages[2].content, "No.");
@@ -195,7 +195,7 @@ TEST(ChatCodec, LeavesToTheTemplateWhatItIsToldItself) {
       ChatCodec().decode(R"({"messages":[{"role":"user","content":"x"}],"reasoning_effort":"none",)"
                          R"("chat_template_kwargs":{"reasoning_effort":"low","enable_thinking":true}})");
   ASSERT_TRUE(call) << call.error().message;
-  const auto& arguments = std::get<ChatPrompt>(call->work.prompts.front()).template_arguments;
+  const auto& arguments = std::get<ChatPrompt>(call->generation()->prompts.front()).template_arguments;
   EXPECT_EQ(arguments.at("reasoning_effort"), R"("low")");
   EXPECT_EQ(arguments.at("enable_thinking"), "true");
 }
@@ -249,6 +249,25 @@ TEST(ChatCodec, StreamsLogprobsWithWhatTheirTokensSay) {
   EXPECT_NE(out.find(R"("delta":{"content":"Hi"},"logprobs":{"content":[{"token":"Hi","logprob":-0.5,)"),
             std::string::npos)
       << out;
+}
+
+TEST(ChatCodec, SaysWhichOfTheClientsStopStringsItWas) {
+  for (const char* stream : {"true", "false"}) {
+    const auto ended_by = [stream](const std::string& stop) {
+      const auto call =
+          ChatCodec().decode(R"({"messages":[{"role":"user","content":"x"}],"stop":["END","."],"stream":)" +
+                             std::string(stream) + "}");
+      const auto encoder = call->make_encoder(kFacts);
+      std::string out;
+      encoder->events({.events = {{.text = "Hi", .finish = FinishReason::kStop, .stop = stop}}}, out);
+      encoder->end({}, out);
+      return out;
+    };
+    EXPECT_NE(ended_by("END").find(R"("finish_reason":"stop","stop_reason":"END")"), std::string::npos);
+    EXPECT_EQ(ended_by("").find("stop_reason"), std::string::npos);
+    EXPECT_EQ(ended_by("<|im_end|>").find("stop_reason"), std::string::npos)
+        << "the template's, not the client's";
+  }
 }
 
 }  // namespace

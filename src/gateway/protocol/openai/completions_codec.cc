@@ -3,6 +3,7 @@
 #include "gateway/protocol/openai/format_fields.h"
 #include "gateway/protocol/openai/generate_fields.h"
 #include "gateway/protocol/openai/other_fields.h"
+#include "gateway/protocol/openai/outline.h"
 #include "gateway/protocol/openai/prompt_fields.h"
 #include "gateway/protocol/openai/text_encoder.h"
 
@@ -38,6 +39,10 @@ Result<DecodedCall> CompletionsCodec::decode(std::string_view bytes) const {
   if (auto settled = settle_prompts(body); !settled) return fail(settled.error());
   if (auto settled = settle_fields(body, kDefaultMaxTokens); !settled) return fail(settled.error());
   return make_call(std::move(body), AnswerShape::kCompletion, *unknown);
+}
+
+Result<DecodedCall> CompletionsCodec::outline(std::string_view body) const {
+  return openai::outline(*this, WireBody::Protocol::kCompletions, body);
 }
 
 }  // namespace autoglm::protocol::openai

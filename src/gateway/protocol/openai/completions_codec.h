@@ -1,6 +1,7 @@
 #pragma once
 
 #include "gateway/protocol/codec.h"
+#include "gateway/protocol/openai/error.h"
 
 namespace autoglm::protocol::openai {
 
@@ -8,6 +9,8 @@ namespace autoglm::protocol::openai {
 class CompletionsCodec final : public Codec {
  public:
   Result<DecodedCall> decode(std::string_view body) const override;
+  Result<DecodedCall> outline(std::string_view body) const override;
+  std::string error_body(const Error& error) const override { return openai::error_body(error); }
 };
 
 }  // namespace autoglm::protocol::openai

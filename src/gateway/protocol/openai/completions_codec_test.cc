@@ -15,8 +15,8 @@ const AnswerFacts kFacts{.id = "1", .model = "m", .created = 1700000000};
 Error error_of(std::string_view body) {
   const auto call = CompletionsCodec().decode(body);
   if (call) {
-    EXPECT_TRUE(call->work.refusal) << "accepted: " << body;
-    return call->work.refusal.value_or(Error());
+    EXPECT_TRUE(call->generation()->refusal) << "accepted: " << body;
+    return call->generation()->refusal.value_or(Error());
   }
   EXPECT_EQ(call.error().code, ErrorCode::kInvalidArgument) << body;
   return call.error();
@@ -38,12 +38,12 @@ TEST(CompletionsCodec, ReadsEveryField) {
     "stream_options": {"include_usage": true}, "user": "u", "something_new": {"x": [1]}})");
   ASSERT_TRUE(call) << call.error().message;
   EXPECT_EQ(call->model, "m");
-  EXPECT_EQ(std::get<TextPrompt>(call->work.prompts.front()).text, "Hi");
-  EXPECT_EQ(call->work.stop.max_tokens, 5U);
-  EXPECT_EQ(call->work.stop.stop, (std::vector<std::string>{"a", "b"}));
-  EXPECT_TRUE(call->work.stop.ignore_eos);
-  EXPECT_EQ(call->work.n, 3U);
-  const SamplingRequest& sampling = call->work.sampling;
+  EXPECT_EQ(std::get<TextPrompt>(call->generation()->prompts.front()).text, "Hi");
+  EXPECT_EQ(call->generation()->stop.max_tokens, 5U);
+  EXPECT_EQ(call->generation()->stop.stop, (std::vector<std::string>{"a", "b"}));
+  EXPECT_TRUE(call->generation()->stop.ignore_eos);
+  EXPECT_EQ(call->generation()->n, 3U);
+  const SamplingRequest& sampling = call->generation()->sampling;
   EXPECT_EQ(sampling.temperature, 0.5);
   EXPECT_EQ(sampling.top_p, 0.9);
   EXPECT_EQ(sampling.top_k, 40);
@@ -61,48 +61,47 @@ TEST(CompletionsCodec, HasOpenAiDefaults) {
   const auto call =
       CompletionsCodec().decode(R"({"prompt":"Hi","temperature":null,"logprobs":null,"best_of":1})");
   ASSERT_TRUE(call) << call.error().message;
-  EXPECT_EQ(call->work.stop.max_tokens, 16U);
+  EXPECT_EQ(call->generation()->stop.max_tokens, 16U);
   // Absent parameters are left to the model's defaults.
-  EXPECT_EQ(static_cast<const SamplingNumbers&>(call->work.sampling), SamplingNumbers());
-  EXPECT_EQ(call->work.n, 1U);
+  EXPECT_EQ(static_cast<const SamplingNumbers&>(call->generation()->sampling), SamplingNumbers());
+  EXPECT_EQ(call->generation()->n, 1U);
   EXPECT_FALSE(call->stream);
-  EXPECT_FALSE(call->work.sampling.seed.has_value());
+  EXPECT_FALSE(call->generation()->sampling.seed.has_value());
   EXPECT_TRUE(call->model.empty());
 }
 
 TEST(CompletionsCodec, TakesTokensAndAListOfOneString) {
-  EXPECT_EQ(
-      std::get<TokenPrompt>(CompletionsCodec().decode(R"({"prompt":[1,2,3]})")->work.prompts.front()).tokens,
-      (std::vector<TokenId>{1, 2, 3}));
-  EXPECT_EQ(
-      std::get<TextPrompt>(CompletionsCodec().decode(R"({"prompt":["Hi"]})")->work.prompts.front()).text,
-      "Hi");
+  const auto tokens = CompletionsCodec().decode(R"({"prompt":[1,2,3]})");
+  EXPECT_EQ(std::get<TokenPrompt>(tokens->generation()->prompts.front()).tokens,
+            (std::vector<TokenId>{1, 2, 3}));
+  const auto text = CompletionsCodec().decode(R"({"prompt":["Hi"]})");
+  EXPECT_EQ(std::get<TextPrompt>(text->generation()->prompts.front()).text, "Hi");
 }
 
 TEST(CompletionsCodec, TakesListsOfPromptsOfBothKinds) {
   const auto call = CompletionsCodec().decode(R"({"prompt":["a",[1,2],"b"],"n":2})");
   ASSERT_TRUE(call) << call.error().message;
-  ASSERT_EQ(call->work.prompts.size(), 3U);
-  EXPECT_EQ(std::get<TextPrompt>(call->work.prompts[0]).text, "a");
-  EXPECT_EQ(std::get<TokenPrompt>(call->work.prompts[1]).tokens, (std::vector<TokenId>{1, 2}));
-  EXPECT_EQ(std::get<TextPrompt>(call->work.prompts[2]).text, "b");
-  EXPECT_EQ(call->work.choices(), 6U);
+  ASSERT_EQ(call->generation()->prompts.size(), 3U);
+  EXPECT_EQ(std::get<TextPrompt>(call->generation()->prompts[0]).text, "a");
+  EXPECT_EQ(std::get<TokenPrompt>(call->generation()->prompts[1]).tokens, (std::vector<TokenId>{1, 2}));
+  EXPECT_EQ(std::get<TextPrompt>(call->generation()->prompts[2]).text, "b");
+  EXPECT_EQ(call->generation()->choices(), 6U);
 }
 
 TEST(CompletionsCodec, TakesWhatOthersHaveGenerated) {
   const auto one = CompletionsCodec().decode(R"({"prompt":"x","resume":{"token_ids":[5,6],"created":77}})");
   ASSERT_TRUE(one) << one.error().message;
-  EXPECT_EQ(one->work.resume, (std::vector<std::vector<TokenId>>{{5, 6}}));
+  EXPECT_EQ(one->generation()->resume, (std::vector<std::vector<TokenId>>{{5, 6}}));
   EXPECT_EQ(one->created, 77);
   const auto two = CompletionsCodec().decode(R"({"prompt":"x","n":2,"resume":{"token_ids":[[5,6],[]]}})");
   ASSERT_TRUE(two) << two.error().message;
-  EXPECT_EQ(two->work.resume, (std::vector<std::vector<TokenId>>{{5, 6}, {}}));
+  EXPECT_EQ(two->generation()->resume, (std::vector<std::vector<TokenId>>{{5, 6}, {}}));
 }
 
 TEST(CompletionsCodec, ShowsTheLikeliestOfBestOf) {
   auto call = CompletionsCodec().decode(R"({"prompt":"x","best_of":3,"n":2})");
   ASSERT_TRUE(call) << call.error().message;
-  EXPECT_EQ(call->work.n, 3U);
+  EXPECT_EQ(call->generation()->n, 3U);
   const auto encoder = call->make_encoder({.id = "1", .model = "m"});
   std::string out;
   EventBatch batch;
@@ -239,7 +238,7 @@ TEST(CompletionsCodec, ListsAreSoLongAndNoLonger) {
       return fmt::format(R"({{{}"{}":[{}]}})", prompt, c.field, list);
     };
     const auto call = CompletionsCodec().decode(body(c.most));
-    EXPECT_TRUE(call && !call->work.refusal) << c.field;
+    EXPECT_TRUE(call && !call->generation()->refusal) << c.field;
     const Error error = error_of(body(c.most + 1));
     EXPECT_EQ(error.param, c.field);
     EXPECT_NE(error.message.find(fmt::format("at most {}", c.most)), std::string::npos) << error.message;
@@ -276,21 +275,25 @@ TEST(CompletionsCodec, ReadsFormatsByAllTheirNames) {
   for (const Case& c : cases) {
     const auto call = CompletionsCodec().decode(std::string(R"({"prompt":"x",)") + c.members + "}");
     ASSERT_TRUE(call) << c.members << call.error().message;
-    EXPECT_FALSE(call->work.refusal) << c.members;
-    EXPECT_EQ(call->work.format.kind, c.kind) << c.members;
-    EXPECT_EQ(call->work.format.definition, c.definition) << c.members;
-    EXPECT_EQ(call->work.format.field(), c.field) << c.members;
+    EXPECT_FALSE(call->generation()->refusal) << c.members;
+    EXPECT_EQ(call->generation()->format.kind, c.kind) << c.members;
+    EXPECT_EQ(call->generation()->format.definition, c.definition) << c.members;
+    EXPECT_EQ(call->generation()->format.field(), c.field) << c.members;
   }
 }
 
 TEST(CompletionsCodec, TakesTheNewestNameOfALimit) {
   const auto limit = [](const char* members) {
-    return CompletionsCodec().decode(std::string(R"({"prompt":"x")") + members + "}")->work.stop.max_tokens;
+    return CompletionsCodec()
+        .decode(std::string(R"({"prompt":"x")") + members + "}")
+        ->generation()
+        ->stop.max_tokens;
   };
   EXPECT_EQ(limit(R"(,"max_completion_tokens":3,"max_tokens":5,"n_predict":7)"), 3U);
   EXPECT_EQ(limit(R"(,"n_predict":7,"max_tokens":5,"max_completion_tokens":3)"), 3U);
   EXPECT_EQ(limit(R"(,"n_predict":7,"max_tokens":5)"), 5U);
   EXPECT_EQ(limit(R"(,"n_predict":7)"), 7U);
+  EXPECT_EQ(limit(R"(,"n_predict":0)"), 0U);
   EXPECT_EQ(limit(R"(,"n_predict":-1)"), std::nullopt);
   EXPECT_EQ(limit(""), 16U);
 }
@@ -300,7 +303,7 @@ TEST(CompletionsCodec, TakesWhatLlamaServerAndVllmCallTheirs) {
       R"({"prompt":"x","logit_bias":[[5,1.5],[6,false]],"top_p":0,"repeat_penalty":1.1,"n_probs":2,"suffix":"y",)"
       R"("parse_special":false,"truncate_prompt_tokens":9,"truncation_side":"right"})");
   ASSERT_TRUE(call) << call.error().message;
-  const GenerateRequest& work = call->work;
+  const GenerateRequest& work = *call->generation();
   EXPECT_EQ(work.sampling.logit_bias, (std::vector<std::pair<TokenId, float>>{{5, 1.5F}, {6, -INFINITY}}));
   EXPECT_EQ(work.sampling.top_p, 0.0);
   EXPECT_EQ(work.sampling.repetition_penalty, 1.1);

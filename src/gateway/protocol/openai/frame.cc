@@ -1,5 +1,6 @@
 #include "gateway/protocol/openai/frame.h"
 
+#include "gateway/protocol/openai/decoded_choice.h"
 #include "gateway/protocol/openai/said_error.h"
 
 #include <fmt/format.h>
@@ -107,6 +108,7 @@ TokenEvent event_of(const element& choice, bool& has_tokens) {
     event.finish = reason == "length"       ? FinishReason::kLength
                    : reason == "tool_calls" ? FinishReason::kToolCalls
                                             : FinishReason::kStop;
+    event.stop = text_at(choice, "stop_reason");  // vLLM's and ours
   }
   return event;
 }
@@ -155,7 +157,7 @@ Error no_choice() { return bad_stream("the endpoint sent an answer without any c
 
 }  // namespace
 
-Result<Frame> read_frame(std::string_view json) {
+Result<Frame> read_frame(std::string_view json, bool decodes) {
   const auto document = parse(json, "the endpoint sent an event that is no JSON object");
   if (!document) return fail(document.error());
   Frame frame;
@@ -167,6 +169,9 @@ Result<Frame> read_frame(std::string_view json) {
         return fail(bad_stream("the endpoint sent choices without end"));
       frame.events.push_back(event_of(choice, frame.has_tokens));
       frame.says |= says_more(choice);
+      if (!decodes) continue;
+      if (auto decoded = decode_choice(choice, frame.events.back()); !decoded)
+        return fail(std::move(decoded).error());
     }
   }
   element part;
@@ -199,6 +204,25 @@ Result<Usage> read_answer(std::string_view json) {
       return fail(std::move(*error));
   }
   if (!has_choice) return fail(no_choice());
+  return usage;
+}
+
+Result<Usage> read_listed(std::string_view json) {
+  constexpr const char* kNone = "the endpoint sent an answer that is no JSON object";
+  simdjson::dom::parser large;
+  const auto document = json.size() <= kSmall ? parse(json, kNone) : parse(large, json, kNone);
+  if (!document) return fail(document.error());
+  simdjson::dom::array list;
+  if ((*document)["data"].get(list) != simdjson::SUCCESS &&
+      (*document)["results"].get(list) != simdjson::SUCCESS) {
+    if (auto error = error_in(*document, "the endpoint answered with an error"))
+      return fail(std::move(*error));
+    return fail(bad_stream("the endpoint sent an answer without any result"));
+  }
+  element said;
+  if ((*document)["usage"].get(said) != simdjson::SUCCESS) return Usage{};
+  Usage usage = usage_of(said);
+  if (usage.prompt_tokens == 0) usage.prompt_tokens = number_at(said, "total_tokens");
   return usage;
 }
 
@@ -235,6 +259,8 @@ std::string_view next_frame(std::string_view bytes, std::size_t begin, std::size
 }
 
 std::optional<std::string_view> frame_data(std::string_view frame, std::string& joined) {
+  // Of the event before, when a line feed came after what looked like the end: a lone carriage return.
+  while (frame.starts_with('\n') || frame.starts_with('\r')) frame.remove_prefix(1);
   if (frame.starts_with(kByteOrderMark)) frame.remove_prefix(kByteOrderMark.size());
   std::optional<std::string_view> data;
   bool several = false;

@@ -21,11 +21,14 @@ struct Frame {
   std::optional<Error> error;  ///< the frame is an error, in any form that servers use
 };
 
-/// Reads `json`, a chunk of OpenAI's. Errors: kBadGateway when it is none.
-Result<Frame> read_frame(std::string_view json);
+/// Reads `json`, a chunk of OpenAI's. `decodes`: whole, with tool calls and logprobs, to be written in
+/// another protocol. Errors: kBadGateway when it is none.
+Result<Frame> read_frame(std::string_view json, bool decodes = false);
 /// The usage that a whole answer tells. Errors: what the server says instead of an answer, such as an error
 /// object; kBadGateway when it has no choice, or is no JSON object.
 Result<Usage> read_answer(std::string_view json);
+/// The same of an answer to /embeddings, /rerank or /score: a list in place of choices.
+Result<Usage> read_listed(std::string_view json);
 /// The same of an answer to vLLM's /generate, which tells no usage.
 Result<void> read_generated(std::string_view json);
 

@@ -298,5 +298,17 @@ TEST(Frame, TellsUsageInAComment) {
   EXPECT_FALSE(read_usage_comment(": keep-alive\n\n"));
 }
 
+TEST(Frame, TellsTheStopStringThatEndedAChoice) {
+  const auto frame =
+      read_frame(R"({"choices":[{"index":0,"delta":{},"finish_reason":"stop","stop_reason":"END"}]})");
+  ASSERT_TRUE(frame);
+  EXPECT_EQ(frame->events.at(0).stop, "END");
+  // vLLM's is a number when it was a token.
+  const auto token =
+      read_frame(R"({"choices":[{"index":0,"delta":{},"finish_reason":"stop","stop_reason":7}]})");
+  ASSERT_TRUE(token);
+  EXPECT_EQ(token->events.at(0).stop, "");
+}
+
 }  // namespace
 }  // namespace autoglm::protocol::openai

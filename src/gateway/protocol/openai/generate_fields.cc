@@ -364,7 +364,9 @@ Result<void> settle_fields(GenerateBody& body, std::optional<std::uint32_t> max_
                               fmt::format("resume.token_ids must have a list for each of {} choices, got {}",
                                           body.work.choices(), resume.size())));
   }
-  if (body.work.stop.max_tokens == 0U && !body.work.echo && !body.work.prompt_logprobs) {
+  // By llama-server's word, none may be asked for.
+  const bool only_reads = body.n_predict == 0 && !body.max_tokens && !body.max_completion_tokens;
+  if (body.work.stop.max_tokens == 0U && !only_reads && !body.work.echo && !body.work.prompt_logprobs) {
     return fail(invalid_field(
         "max_tokens",
         "max_tokens must be at least 1, unless echo or prompt_logprobs ask for the prompt, got 0"));

@@ -87,7 +87,7 @@ std::string text_of(const SamplingRequest& sampling) {
 
 /// All that a body has asked for, and how it is answered.
 std::string text_of(DecodedCall& call) {
-  const GenerateRequest& work = call.work;
+  const GenerateRequest& work = *call.generation();
   std::string out = fmt::format("{} {} {}", call.model, call.stream, call.priority);
   for (const Prompt& prompt : work.prompts) out += text_of(prompt);
   out += text_of(work.sampling);
@@ -124,13 +124,13 @@ void check(const Row& row, const std::string& route) {
   auto with = decode(route, fmt::format("{},\"{}\":{}", beside, row.field, row.value));
   if (row.fate == "refused") {
     const std::string param =
-        with ? (with->work.refusal ? with->work.refusal->param : "") : with.error().param;
+        with ? (with->generation()->refusal ? with->generation()->refusal->param : "") : with.error().param;
     EXPECT_EQ(param.substr(0, row.field.size()), row.field);
     return;
   }
   ASSERT_TRUE(without) << without.error().message;
   ASSERT_TRUE(with) << with.error().message;
-  EXPECT_FALSE(with->work.refusal) << with->work.refusal->message;
+  EXPECT_FALSE(with->generation()->refusal) << with->generation()->refusal->message;
   EXPECT_EQ(with->unknown_fields, 0U);
   if (row.fate == "ignored") {
     EXPECT_EQ(text_of(*with), text_of(*without));

@@ -58,8 +58,8 @@ void append_ranked(std::string& out, const TokenLogprob& token) {
 
 }  // namespace
 
-void append_chat_logprobs(std::string& out, const std::vector<GeneratedLogprob>& logprobs) {
-  out += R"({"content":[)";
+void append_logprob_list(std::string& out, const std::vector<GeneratedLogprob>& logprobs) {
+  out += '[';
   for (std::size_t i = 0; i < logprobs.size(); ++i) {
     if (i > 0) out += ',';
     append_token(out, logprobs[i].chosen);
@@ -71,7 +71,13 @@ void append_chat_logprobs(std::string& out, const std::vector<GeneratedLogprob>&
     }
     out += "]}";
   }
-  out += R"(],"refusal":null})";
+  out += ']';
+}
+
+void append_chat_logprobs(std::string& out, const std::vector<GeneratedLogprob>& logprobs) {
+  out += R"({"content":)";
+  append_logprob_list(out, logprobs);
+  out += R"(,"refusal":null})";
 }
 
 void append_completion_logprobs(std::string& out, const std::vector<GeneratedLogprob>& logprobs) {

@@ -7,6 +7,8 @@
 
 namespace autoglm::protocol::openai {
 
+/// `[{token, logprob, bytes, top_logprobs}]`.
+void append_logprob_list(std::string& out, const std::vector<GeneratedLogprob>& logprobs);
 /// Chat's form: `{"content":[{token, logprob, bytes, top_logprobs}]}`.
 void append_chat_logprobs(std::string& out, const std::vector<GeneratedLogprob>& logprobs);
 

@@ -13,6 +13,7 @@ void describe(const ModelCard& card, std::string& out) {
                      json_string(card.name), card.created);
   if (!card.root.empty()) out += fmt::format(R"(,"root":{})", json_string(card.root));
   if (card.context_length > 0) out += fmt::format(R"(,"max_model_len":{})", card.context_length);
+  if (card.task != ModelTask::kGenerate) out += fmt::format(R"(,"task":"{}")", to_string(card.task));
   if (!card.sampling.empty()) {
     std::string defaults;
     for (const SamplingDefault& number : card.sampling) {

@@ -29,6 +29,9 @@ constexpr auto kOutlineFields =
     std::to_array<JsonField<Outline>>({{"model", read_outline_model}, {"stream", read_outline_stream}});
 
 std::string_view stand_in(WireBody::Protocol protocol, bool stream) {
+  if (protocol == WireBody::Protocol::kEmbeddings) return R"({"input":"-"})";
+  if (protocol == WireBody::Protocol::kRerank) return R"({"query":"","documents":[""]})";
+  if (protocol == WireBody::Protocol::kScore) return R"({"text_1":"","text_2":""})";
   if (protocol == WireBody::Protocol::kChat) {
     return stream ? R"({"messages":[{"role":"user","content":""}],"stream":true})"
                   : R"({"messages":[{"role":"user","content":""}]})";
@@ -44,7 +47,7 @@ Result<DecodedCall> outline(const Codec& codec, WireBody::Protocol protocol, std
   auto call = codec.decode(stand_in(protocol, said.stream));
   if (!call) return call;
   call->model = std::move(said.model);
-  call->opaque = true;
+  call->work = OpaqueRequest();
   return call;
 }
 

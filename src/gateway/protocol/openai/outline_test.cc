@@ -20,22 +20,21 @@ TEST(Outline, KnowsTheModelAndWhetherItStreamsOfWhatNobodyHereUnderstands) {
       R"({"model":"m","stream":true,"temperature":3,"messages":[{"role":"user","content":[)"
       R"({"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}},{"type":"their_own"}]}]})";
   EXPECT_FALSE(ChatCodec().decode(kBody));
-  const auto chat = outline(ChatCodec(), Protocol::kChat, kBody);
+  const auto chat = ChatCodec().outline(kBody);
   ASSERT_TRUE(chat);
   EXPECT_EQ(chat->model, "m");
   EXPECT_TRUE(chat->stream);
-  EXPECT_TRUE(chat->opaque);
+  EXPECT_TRUE(std::holds_alternative<OpaqueRequest>(chat->work));
   EXPECT_EQ(chat->protocol, Protocol::kChat);
-  const auto completion =
-      outline(CompletionsCodec(), Protocol::kCompletions, R"({"prompt":{"their":"own"}})");
+  const auto completion = CompletionsCodec().outline(R"({"prompt":{"their":"own"}})");
   ASSERT_TRUE(completion);
   EXPECT_EQ(completion->model, "");
   EXPECT_FALSE(completion->stream);
-  EXPECT_TRUE(outline(vllm::GenerateCodec(), Protocol::kGenerate, R"({"prompt":"a","temperature":3})"));
+  EXPECT_TRUE(vllm::GenerateCodec().outline(R"({"prompt":"a","temperature":3})"));
 }
 
 TEST(Outline, ItsEncoderTakesChoicesThatNobodyHereKnowsOf) {
-  auto chat = outline(ChatCodec(), Protocol::kChat, R"({"n":[3],"stream":true})");
+  auto chat = ChatCodec().outline(R"({"n":[3],"stream":true})");
   ASSERT_TRUE(chat);
   const auto encoder = chat->make_encoder({.id = "1", .model = "m"});
   constexpr std::uint32_t kFar = 4'000'000'000;
@@ -48,7 +47,7 @@ TEST(Outline, ItsEncoderTakesChoicesThatNobodyHereKnowsOf) {
 
 TEST(Outline, RefusesWhatTheGatewayItselfMustKnow) {
   for (const char* body : {"", "[]", R"({"stream":"yes"})", R"({"model":7})"})
-    EXPECT_FALSE(outline(ChatCodec(), Protocol::kChat, body)) << body;
+    EXPECT_FALSE(ChatCodec().outline(body)) << body;
 }
 
 TEST(ReadPassed, FindsTheModelInJsonAndInForms) {

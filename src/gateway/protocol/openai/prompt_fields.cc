@@ -9,7 +9,7 @@ namespace autoglm::protocol::openai {
 
 namespace {
 
-constexpr std::size_t kMaxPrompts = 256;
+constexpr std::size_t kMostPrompts = 256;
 constexpr std::int64_t kMaxTokenId = std::numeric_limits<TokenId>::max();
 
 Result<void> read_created(const JsonValue& value, GenerateBody& body) {
@@ -51,7 +51,10 @@ Result<void> read_resume(const JsonValue& value, GenerateBody& body) {
 
 Result<void> read_prompts(const JsonValue& value, GenerateBody& body) {
   body.has_prompt = true;
-  auto& prompts = body.work.prompts;
+  return read_prompt_list(value, kMostPrompts, body.work.prompts);
+}
+
+Result<void> read_prompt_list(const JsonValue& value, std::size_t most, std::vector<Prompt>& prompts) {
   prompts.clear();
   if (value.is_string()) {
     prompts.emplace_back(TextPrompt{*value.as_string()});
@@ -73,9 +76,9 @@ Result<void> read_prompts(const JsonValue& value, GenerateBody& body) {
       if (!token) return fail(item.wrong("a token id or a prompt"));
       tokens.tokens.push_back(static_cast<TokenId>(*token));
     }
-    if (prompts.size() <= kMaxPrompts) return {};
-    return fail(
-        invalid_field(value.path(), fmt::format("{} takes at most {} prompts", value.path(), kMaxPrompts)));
+    if (prompts.size() <= most) return {};
+    return fail(invalid_field(value.path(),
+                              fmt::format("{} takes at most {} {}s", value.path(), most, value.path())));
   });
   if (!visited) return visited;
   if (prompts.empty()) prompts.emplace_back(std::move(tokens));

@@ -3,6 +3,7 @@
 #include "base/json_string.h"
 #include "gateway/protocol/openai/answer_json.h"
 #include "gateway/protocol/openai/error.h"
+#include "gateway/protocol/openai/frame.h"
 #include "gateway/protocol/openai/logprob_json.h"
 
 #include <fmt/format.h>
@@ -29,7 +30,13 @@ struct AnswerOptions {
   bool prompt_logprobs = false;
   bool echo = false;
   bool return_tokens = false;
-  std::vector<bool> begun;  ///< choices that another server has begun
+  std::vector<bool> begun;        ///< choices that another server has begun
+  std::vector<std::string> stop;  ///< the client's stop strings
+
+  /// The stop string that ended a choice, if it is one of the client's.
+  std::string_view shown(const std::string& ended_by) const {
+    return std::ranges::find(stop, ended_by) == stop.end() ? std::string_view() : std::string_view(ended_by);
+  }
 };
 
 /// The whole answer as one document.
@@ -57,7 +64,9 @@ class DocumentEncoder final : public AnswerEncoder {
         call.name += delta.name;
         call.arguments += delta.arguments;
       }
-      if (event.finish) choice.finish = event.finish;
+      if (!event.finish) continue;
+      choice.finish = event.finish;
+      choice.stop = event.stop;
     }
   }
 
@@ -94,6 +103,7 @@ class DocumentEncoder final : public AnswerEncoder {
     std::vector<GeneratedLogprob> logprobs;
     std::vector<GeneratedLogprob> prompt;
     std::optional<FinishReason> finish;
+    std::string stop;
 
     double mean_logprob() const {
       double sum = 0;
@@ -148,7 +158,7 @@ class DocumentEncoder final : public AnswerEncoder {
       append_token_ids(out, choice.tokens);
       out += ',';
     }
-    append_finish(out, choice.finish);
+    append_finish(out, choice.finish, options_.shown(choice.stop));
   }
 
   static void append_message(std::string& out, const Choice& choice) {
@@ -182,13 +192,16 @@ class DocumentEncoder final : public AnswerEncoder {
 class StreamEncoder final : public AnswerEncoder {
  public:
   StreamEncoder(const AnswerFacts& facts, AnswerShape shape, const AnswerOptions& options)
-      : shape_(shape), options_(options), choices_(options.choices) {
+      : shape_(shape), options_(options), tells_usage_(facts.tells_usage), choices_(options.choices) {
     head_ = "data: " + answer_head(facts, shape, true) + R"(,"choices":[)";
     tail_ = options.include_usage ? "],\"usage\":null}\n\n" : "]}\n\n";
     for (std::size_t i = 0; i < options.begun.size(); ++i) choices_[i].begun = options.begun[i];
   }
 
   std::string_view content_type() const override { return "text/event-stream; charset=utf-8"; }
+  // Not followed by an empty line: some clients take that for an event without data, when an earlier one had
+  // an id.
+  std::string_view keep_alive() const override { return ": keep-alive\n"; }
 
   void events(const EventBatch& batch, std::string& out) override {
     for (const TokenEvent& event : batch.events) {
@@ -206,6 +219,7 @@ class StreamEncoder final : public AnswerEncoder {
   }
 
   void end(const Usage& usage, std::string& out) override {
+    if (tells_usage_) out += usage_comment(usage);
     if (options_.include_usage) {
       begin_frame(out);
       out += R"(],"usage":)";
@@ -238,7 +252,7 @@ class StreamEncoder final : public AnswerEncoder {
       append_token_ids(out, event.tokens);
       out += ',';
     }
-    append_finish(out, event.finish);
+    append_finish(out, event.finish, options_.shown(event.stop));
     out += '}';
     out += tail_;
   }
@@ -315,13 +329,14 @@ class StreamEncoder final : public AnswerEncoder {
       append_token_ids(out, event.tokens);
       out += ',';
     }
-    append_finish(out, last ? event.finish : std::nullopt);
+    append_finish(out, last ? event.finish : std::nullopt, options_.shown(event.stop));
     out += '}';
     out += tail_;
   }
 
   AnswerShape shape_;
   AnswerOptions options_;
+  bool tells_usage_;
   std::string head_;
   std::string tail_;
   std::vector<Choice> choices_;
@@ -341,7 +356,8 @@ DecodedCall make_call(GenerateBody body, AnswerShape shape, std::uint32_t unknow
                         .prompt_logprobs = body.prompt_logprobs,
                         .echo = work.echo,
                         .return_tokens = body.return_tokens,
-                        .begun = {}};
+                        .begun = {},
+                        .stop = work.stop.stop};
   for (const auto& tokens : work.resume) options.begun.push_back(!tokens.empty());
   const bool stream = body.stream;
   return DecodedCall{

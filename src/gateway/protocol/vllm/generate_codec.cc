@@ -5,6 +5,7 @@
 #include "gateway/protocol/openai/format_fields.h"
 #include "gateway/protocol/openai/generate_fields.h"
 #include "gateway/protocol/openai/other_fields.h"
+#include "gateway/protocol/openai/outline.h"
 #include "gateway/protocol/openai/prompt_fields.h"
 
 #include <array>
@@ -121,6 +122,10 @@ Result<DecodedCall> GenerateCodec::decode(std::string_view bytes) const {
                                          const AnswerFacts& /*facts*/) -> std::unique_ptr<AnswerEncoder> {
                        return std::make_unique<TextsEncoder>(beginnings, stream, delimiter);
                      }};
+}
+
+Result<DecodedCall> GenerateCodec::outline(std::string_view body) const {
+  return openai::outline(*this, WireBody::Protocol::kGenerate, body);
 }
 
 }  // namespace autoglm::protocol::vllm

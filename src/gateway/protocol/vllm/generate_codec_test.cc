@@ -10,7 +10,7 @@ namespace {
 TEST(GenerateCodec, StreamsTheWholeTextSoFarEndedByNul) {
   auto call = GenerateCodec().decode(R"({"prompt":"Once","stream":true,"n":2})");
   ASSERT_TRUE(call) << call.error().message;
-  EXPECT_EQ(call->work.stop.max_tokens, 16U);
+  EXPECT_EQ(call->generation()->stop.max_tokens, 16U);
   const auto encoder = call->make_encoder({});
   std::string out;
   encoder->events({.events = {{.choice = 0, .text = " up"}, {.choice = 1, .text = " \"a\""}}}, out);

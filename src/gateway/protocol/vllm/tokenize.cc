@@ -128,7 +128,7 @@ Result<void> read_ids(const JsonValue& value, std::vector<TokenId>& tokens) {
 
 Result<void> read_tokens(const JsonValue& value, DetokenizeBody& body) {
   body.has_tokens = true;
-  return read_ids(value, body.call.tokens);
+  return read_ids(value, body.call.work.tokens);
 }
 
 constexpr auto kDetokenizeFields = std::to_array<JsonField<DetokenizeBody>>(
@@ -242,17 +242,17 @@ std::string detokenize_call(std::span<const TokenId> tokens) {
   return fmt::format(R"({{"tokens":[{}]}})", fmt::join(tokens, ","));
 }
 
-Result<std::string> read_detokenize_result(std::string_view body) {
-  std::string text;
+Result<DetokenizeResult> read_detokenize_result(std::string_view body) {
+  DetokenizeResult result;
   auto read = visit_json_object(body, [&](std::string_view key, const JsonValue& value) -> Result<void> {
     if (key != "prompt") return {};
     auto prompt = value.as_string();
     if (!prompt) return fail(prompt.error());
-    text = std::move(*prompt);
+    result.text = std::move(*prompt);
     return {};
   });
   if (!read) return fail(read.error());
-  return text;
+  return result;
 }
 
 }  // namespace autoglm::protocol::vllm

@@ -1,12 +1,11 @@
 #pragma once
 
 #include "base/result.h"
-#include "inference/endpoint.h"
+#include "inference/unary_request.h"
 
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace autoglm::protocol::vllm {
 
@@ -25,7 +24,7 @@ std::string tokenize_body(const TokenizeResult& result, bool with_pieces = false
 /// POST /detokenize: {"model"?, "tokens"}.
 struct DetokenizeCall {
   std::string model;
-  std::vector<TokenId> tokens;
+  DetokenizeRequest work;
 };
 Result<DetokenizeCall> decode_detokenize(std::string_view body);
 /// {"prompt": text}.
@@ -36,6 +35,6 @@ std::string detokenize_body(std::string_view text);
 std::string tokenize_call(const TokenizeRequest& request);
 Result<TokenizeResult> read_tokenize_result(std::string_view body);
 std::string detokenize_call(std::span<const TokenId> tokens);
-Result<std::string> read_detokenize_result(std::string_view body);
+Result<DetokenizeResult> read_detokenize_result(std::string_view body);
 
 }  // namespace autoglm::protocol::vllm

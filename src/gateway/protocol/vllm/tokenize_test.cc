@@ -30,7 +30,7 @@ TEST(Tokenize, WritesCountLengthAndTokens) {
 TEST(Detokenize, ReadsTokensAndWritesText) {
   const auto call = decode_detokenize(R"({"tokens":[5,6]})");
   ASSERT_TRUE(call);
-  EXPECT_EQ(call->tokens, (std::vector<TokenId>{5, 6}));
+  EXPECT_EQ(call->work.tokens, (std::vector<TokenId>{5, 6}));
   EXPECT_EQ(detokenize_body("a\"b"), R"({"prompt":"a\"b"})");
   EXPECT_FALSE(decode_detokenize(R"({"tokens":["a"]})"));
   EXPECT_FALSE(decode_detokenize("{}"));
@@ -126,8 +126,8 @@ TEST(Tokenize, ReadsWhatItWrites) {
   ASSERT_TRUE(result);
   EXPECT_EQ(result->tokens, (std::vector<TokenId>{1, 2, 3}));
   EXPECT_EQ(result->context_length, 2048U);
-  EXPECT_EQ(decode_detokenize(detokenize_call(result->tokens))->tokens, result->tokens);
-  EXPECT_EQ(read_detokenize_result(detokenize_body("a\"b")).value(), "a\"b");
+  EXPECT_EQ(decode_detokenize(detokenize_call(result->tokens))->work.tokens, result->tokens);
+  EXPECT_EQ(read_detokenize_result(detokenize_body("a\"b")).value().text, "a\"b");
   EXPECT_FALSE(read_tokenize_result("nothing"));
 }
 

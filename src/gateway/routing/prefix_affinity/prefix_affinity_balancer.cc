@@ -34,7 +34,8 @@ std::optional<std::size_t> PrefixAffinityBalancer::reader_of(Members members, co
   std::optional<std::size_t> best;
   std::size_t longest = 0;
   for (std::size_t i = 0; i < members.size(); ++i) {
-    const auto read = members[i].endpoint.prefixes();
+    if (members[i].endpoint == nullptr) continue;
+    const auto read = members[i].endpoint->prefixes();
     if (!read || !eligible(i)) continue;
     for (std::size_t blocks = landmarks.size(); blocks > longest; --blocks) {
       if (!read->contains(landmarks[blocks - 1])) continue;
@@ -49,8 +50,9 @@ std::optional<std::size_t> PrefixAffinityBalancer::owner(Members members, const 
                                                          const RoutingFacts& facts) const {
   for (const std::uint64_t digest : std::views::reverse(facts.prefix)) {
     const auto found = known_.find(digest);
-    if (found != known_.end() && found->second.member < members.size() && eligible(found->second.member))
-      return found->second.member;
+    if (found == known_.end()) continue;
+    const auto& [slot, member, use] = found->second;
+    if (slot < members.size() && members[slot].id == member && eligible(slot)) return slot;
   }
   if (const auto reader = reader_of(members, eligible, facts)) return reader;
   // Rendezvous hashing: the member with the highest draw for this beginning.
@@ -66,7 +68,8 @@ std::optional<std::size_t> PrefixAffinityBalancer::owner(Members members, const 
   return best;
 }
 
-void PrefixAffinityBalancer::remember(std::span<const std::uint64_t> prefix, std::size_t member) {
+void PrefixAffinityBalancer::remember(std::span<const std::uint64_t> prefix, std::size_t slot,
+                                      MemberId member) {
   for (const std::uint64_t digest : prefix) {
     const auto [entry, added] = known_.try_emplace(digest);
     if (added) {
@@ -74,6 +77,7 @@ void PrefixAffinityBalancer::remember(std::span<const std::uint64_t> prefix, std
     } else {
       uses_.splice(uses_.begin(), uses_, entry->second.use);
     }
+    entry->second.slot = slot;
     entry->second.member = member;
   }
   while (uses_.size() > kRemembered) {
@@ -88,7 +92,7 @@ std::optional<std::size_t> PrefixAffinityBalancer::pick(Members members, const E
   std::optional<std::size_t> chosen = owner(members, eligible, facts);
   if (!chosen) return std::nullopt;
   if (!has_room(members, eligible, *chosen, facts.now)) chosen = lightest_.pick(members, eligible, facts);
-  remember(facts.prefix, *chosen);
+  remember(facts.prefix, *chosen, members[*chosen].id);
   return chosen;
 }
 

@@ -26,14 +26,15 @@ class PrefixAffinityBalancer final : public Balancer {
 
  private:
   struct Known {
-    std::size_t member;
+    std::size_t slot;
+    MemberId member;  // the slot's, when it was picked
     std::list<std::uint64_t>::iterator use;
   };
   std::optional<std::size_t> owner(Members members, const Eligible& eligible,
                                    const RoutingFacts& facts) const;
   std::optional<std::size_t> reader_of(Members members, const Eligible& eligible,
                                        const RoutingFacts& facts) const;
-  void remember(std::span<const std::uint64_t> prefix, std::size_t member);
+  void remember(std::span<const std::uint64_t> prefix, std::size_t slot, MemberId member);
 
   std::optional<PrefixKey> key_;
   LeastLoadBalancer lightest_;

@@ -2,6 +2,7 @@
 
 #include "http/server.h"
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -22,6 +23,8 @@ class RecordingWriter final : public http::ResponseWriter {
     co_return {};
   }
   Task<Result<void>> write(std::string_view bytes) override {
+    if (on_write) on_write();
+    if (writes == takes) co_return fail(ErrorCode::kCancelled, "gone");
     body += bytes;
     ++writes;
     co_return {};
@@ -33,6 +36,9 @@ class RecordingWriter final : public http::ResponseWriter {
   void add_header(std::string_view name, std::string_view value) override {
     headers[std::string(name)] = value;
   }
+  void add_trailer(std::string_view name, std::string_view value) override {
+    trailers[std::string(name)] = value;
+  }
   bool started() const override { return begun; }
   std::uint64_t bytes_sent() const override { return body.size(); }
 
@@ -40,7 +46,10 @@ class RecordingWriter final : public http::ResponseWriter {
   std::string type;
   std::string body;
   std::map<std::string, std::string> headers;
+  std::map<std::string, std::string> trailers;
   int writes = 0;
+  int takes = -1;                  ///< writes, then they fail; -1: they never do
+  std::function<void()> on_write;  ///< called before each
   bool begun = false;
   bool finished = false;
 };

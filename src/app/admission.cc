@@ -1,0 +1,61 @@
+#include "app/admission.h"
+
+#include "gateway/admission/keys/caller_rights.h"
+#include "gateway/admission/usage/budget_check.h"
+
+#include <chrono>
+#include <utility>
+
+namespace autoglm::app {
+
+Result<std::unique_ptr<Admission>> Admission::create(const AdmissionConfig& config,
+                                                     observe::MetricRegistry& metrics, observe::Logger& log) {
+  std::unique_ptr<Admission> made(new Admission());
+  if (config.journal) {
+    auto journal = journal::Journal::open(config.journal->options(), log, metrics);
+    if (!journal) return fail(std::move(journal).error());
+    made->journal_ = std::move(*journal);
+  }
+  const auto add = [&checks = made->checks_]<class Check>(std::unique_ptr<Check> check) {
+    Check* added = check.get();
+    checks.push_back(std::move(check));
+    return added;
+  };
+  add(std::make_unique<gateway::CallerRights>());
+  made->budgets_ = add(std::make_unique<gateway::BudgetCheck>(made->totals_));
+  made->ledger_ = add(std::make_unique<gateway::UsageLedger>(
+      gateway::UsageLedger::Options{.on_failure = config.journal ? config.journal->on_failure
+                                                                 : journal::OnFailure::kServe},
+      made->totals_, made->journal_.get(), metrics));
+  made->limits_ = add(std::make_unique<gateway::LimitCheck>(metrics));
+  // The last one: a call that waits for its place has all else that it needs.
+  made->groups_ = add(std::make_unique<gateway::GroupCheck>(config.groups, metrics));
+  if (auto restored = made->restore(log); !restored) return fail(std::move(restored).error());
+  made->apply(config);
+  return made;
+}
+
+Result<void> Admission::restore(observe::Logger& log) {
+  if (!journal_) return {};
+  const auto restored = ledger_->restore();
+  if (!restored) return fail(restored.error());
+  log.info("usage restored from the journal",
+           {{"records", restored->records}, {"unreadable", restored->unreadable}});
+  return {};
+}
+
+void Admission::apply(const AdmissionConfig& config) {
+  keys_.set(*gateway::KeyRing::make(config.keys));
+  limits_->apply(config.limits, std::chrono::steady_clock::now());
+  groups_->apply(config.groups);
+  ledger_->apply(*gateway::PriceTable::make(config.prices));
+  auto budgets = std::make_shared<gateway::Budgets>();
+  for (const gateway::KeyConfig& key : config.keys)
+    if (key.budget) budgets->keys.emplace(key.name, *key.budget);
+  for (const TenantConfig& tenant : config.tenants)
+    if (tenant.budget) budgets->tenants.emplace(tenant.name, *tenant.budget);
+  budgets_->apply(std::move(budgets));
+  is_asked_ = journal_ || !config.keys.empty() || !config.limits.empty() || !config.prices.empty();
+}
+
+}  // namespace autoglm::app

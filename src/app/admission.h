@@ -1,0 +1,51 @@
+#pragma once
+
+#include "app/admission_config.h"
+#include "gateway/admission/groups/group_check.h"
+#include "gateway/admission/keys/key_ring.h"
+#include "gateway/admission/limits/limit_check.h"
+#include "gateway/admission/usage/usage_ledger.h"
+#include "gateway/pipeline.h"
+#include "journal/journal.h"
+#include "observe/log/logger.h"
+#include "observe/metrics/registry.h"
+
+#include <memory>
+#include <string>
+
+namespace autoglm::app {
+
+/// What is asked of clients, and what is written down of their calls. It outlives the pipeline that has its
+/// checks, and it is destroyed before the loops. Follows the configuration, from the control thread.
+class Admission {
+ public:
+  /// Opens the journal and reads it. Errors: those of Journal::open and of its replay.
+  static Result<std::unique_ptr<Admission>> create(const AdmissionConfig& config,
+                                                   observe::MetricRegistry& metrics, observe::Logger& log);
+
+  /// What every call passes before an endpoint works for it, in this order. Once.
+  gateway::Pipeline::Checks take_checks() { return std::move(checks_); }
+  void apply(const AdmissionConfig& config);
+
+  const gateway::LiveKeys& keys() const { return keys_; }
+  const gateway::UsageTotals& totals() const { return totals_; }
+  /// Whether anything is asked of calls, or written down of them, as is configured now.
+  bool is_asked() const { return is_asked_; }
+  std::string currency() const { return ledger_->prices()->currency(); }
+
+ private:
+  Admission() = default;
+  Result<void> restore(observe::Logger& log);
+
+  gateway::LiveKeys keys_;
+  gateway::UsageTotals totals_;
+  std::unique_ptr<journal::Journal> journal_;  // null: there is none
+  gateway::Pipeline::Checks checks_;
+  gateway::BudgetCheck* budgets_ = nullptr;  // of the checks, as are these
+  gateway::UsageLedger* ledger_ = nullptr;
+  gateway::LimitCheck* limits_ = nullptr;
+  gateway::GroupCheck* groups_ = nullptr;
+  bool is_asked_ = false;
+};
+
+}  // namespace autoglm::app

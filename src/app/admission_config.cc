@@ -1,0 +1,101 @@
+#include "app/admission_config.h"
+
+#include "gateway/admission/keys/key_ring.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+#include <string_view>
+
+namespace autoglm::app {
+
+namespace {
+
+/// Names of a section's elements that stand there twice.
+template <class Element>
+void check_names(std::string_view section, const std::vector<Element>& elements,
+                 std::vector<config::Violation>& wrong) {
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    if (!names.insert(elements[i].name).second)
+      wrong.push_back(
+          {fmt::format("{}[{}].name", section, i), "another one is called \"" + elements[i].name + "\""});
+  }
+}
+
+bool has_budget_of_a_month(const AdmissionConfig& config) {
+  const auto of_a_month = [](const auto& each) {
+    return each.budget && each.budget->per == gateway::BudgetPeriod::kMonth;
+  };
+  return std::ranges::any_of(config.keys, of_a_month) || std::ranges::any_of(config.tenants, of_a_month);
+}
+
+std::vector<config::Violation> check_admission(const AdmissionConfig& config) {
+  std::vector<config::Violation> wrong;
+  check_names("keys", config.keys, wrong);
+  check_names("tenants", config.tenants, wrong);
+  check_names("limits", config.limits, wrong);
+  check_names("groups", config.groups, wrong);
+  for (std::size_t i = 0; i < config.keys.size(); ++i) {
+    // A group may be a name alone, for limits per group.
+    const std::string& group = config.keys[i].group;
+    const bool is_known =
+        std::ranges::find(config.groups, group, &gateway::GroupConfig::name) != config.groups.end();
+    if (!group.empty() && !config.groups.empty() && !is_known)
+      wrong.push_back({fmt::format("keys[{}].group", i), "names no group of `groups`: \"" + group + "\""});
+    const auto& limits = config.keys[i].limits;
+    for (std::size_t k = 0; k < limits.size(); ++k) {
+      const std::string path = fmt::format("keys[{}].limits[{}]", i, k);
+      const auto limit = std::ranges::find(config.limits, limits[k], &gateway::LimitConfig::name);
+      if (limit == config.limits.end()) {
+        wrong.push_back({path, "names no limit of `limits`: \"" + limits[k] + "\""});
+      } else if (limit->per == gateway::LimitScope::kModel || limit->per == gateway::LimitScope::kGlobal) {
+        wrong.push_back({path, "holds for all keys anyway: it is per model or global"});
+      }
+    }
+  }
+  for (std::size_t i = 0; i < config.tenants.size(); ++i) {
+    const std::string& name = config.tenants[i].name;
+    const bool has_keys = std::ranges::any_of(config.keys, [&](const gateway::KeyConfig& key) {
+      return (key.tenant.empty() ? key.name : key.tenant) == name;
+    });
+    if (!has_keys)
+      wrong.push_back({fmt::format("tenants[{}].name", i), "no key belongs to a tenant \"" + name + "\""});
+  }
+  for (config::Violation& each : gateway::check_prices(config.prices)) wrong.push_back(std::move(each));
+  if (config.journal && config.journal->retention < std::chrono::hours(24 * 31) &&
+      has_budget_of_a_month(config)) {
+    wrong.push_back(
+        {"journal.retention",
+         "is shorter than a month: a restart would forget a part of a monthly budget; write 31d or more"});
+  }
+  if (const auto ring = gateway::KeyRing::make(config.keys); !ring)
+    wrong.push_back({"keys", "two of them: `key` " + ring.error().message});
+  return wrong;
+}
+
+config::Descriptor<TenantConfig> describe_tenant() {
+  using C = TenantConfig;
+  return config::Descriptor<C>("tenant", "What holds for all keys of a tenant together.")
+      .field("name", &C::name,
+             {.doc = "As `keys[].tenant` has it.", .example = "a", .min = 1, .required = true})
+      .section("budget", &C::budget, gateway::describe_budget());
+}
+
+}  // namespace
+
+config::Descriptor<AdmissionConfig> describe_admission() {
+  using C = AdmissionConfig;
+  return config::Descriptor<C>("admission", "Who may ask, how much, and what is written down of it.")
+      .section("keys", &C::keys, gateway::describe_key(), {.live = true, .identity = "name"})
+      .section("tenants", &C::tenants, describe_tenant(), {.live = true, .identity = "name"})
+      .section("limits", &C::limits, gateway::describe_limit(), {.live = true, .identity = "name"})
+      .section("groups", &C::groups, gateway::describe_group(), {.live = true, .identity = "name"})
+      .section("prices", &C::prices, gateway::describe_price(), {.live = true, .identity = "model"})
+      .section("journal", &C::journal, journal::describe_journal())
+      .check(check_admission);
+}
+
+}  // namespace autoglm::app

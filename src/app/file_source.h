@@ -1,0 +1,38 @@
+#pragma once
+
+#include "app/watched_file.h"
+#include "base/result.h"
+#include "config/sources.h"
+
+#include <expected>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace autoglm::app {
+
+/// The configuration's file. Its text is read when it is opened, and again when it has changed and is whole.
+class FileSource final : public config::YamlSource {
+ public:
+  /// Errors: why the file cannot be read, as a line.
+  static std::expected<std::shared_ptr<FileSource>, std::string> open(const std::string& path,
+                                                                      const config::Environment& environment);
+
+  /// A text that was taken later is also refused when it looks like a part of a file.
+  bool read(const config::Section& root, config::Node& tree, config::Diagnostics& problems) const override;
+  bool changed(MonotonicTime now) override;
+  /// For an announced change: takes the text when two looks `between` apart have found the same. Errors: it
+  /// cannot be read; it kept changing for `patience`.
+  Task<Result<void>> look_again(Duration between, Duration patience);
+  /// This is the file's text from now on.
+  void take(std::string text);
+
+ private:
+  FileSource(const std::string& path, config::Environment environment)
+      : YamlSource(path, {}, std::move(environment)), file_(path) {}
+
+  WatchedFile file_;
+  bool may_be_cut_ = false;
+};
+
+}  // namespace autoglm::app

@@ -1,0 +1,66 @@
+#include "gateway/admission/token_estimate.h"
+
+#include <algorithm>
+#include <string_view>
+#include <variant>
+
+namespace autoglm::gateway {
+
+namespace {
+
+constexpr std::uint64_t kAsciiBytes = 3;  // of a token; four are usual in English, fewer in code
+constexpr std::uint64_t kOfText = 2;      // the tokens that begin and end a text
+constexpr std::uint64_t kOfMessage = 4;   // a template's words around each message
+
+std::uint64_t tokens_of(std::string_view text) {
+  std::uint64_t ascii = 0;
+  std::uint64_t characters = 0;
+  for (const char each : text) {
+    const auto byte = static_cast<unsigned char>(each);
+    ascii += static_cast<std::uint64_t>(byte < 0x80);
+    characters += static_cast<std::uint64_t>(byte >= 0xc0);
+  }
+  return (ascii + kAsciiBytes - 1) / kAsciiBytes + characters;
+}
+
+std::uint64_t tokens_of(const ChatPrompt& chat) {
+  std::uint64_t sum = kOfText;
+  for (const ChatMessage& message : chat.messages) {
+    sum += kOfMessage + tokens_of(message.content) + tokens_of(message.reasoning);
+    for (const ToolCall& call : message.tool_calls) sum += tokens_of(call.name) + tokens_of(call.arguments);
+  }
+  for (const Tool& tool : chat.tools)
+    sum += kOfMessage + tokens_of(tool.name) + tokens_of(tool.description) + tokens_of(tool.parameters);
+  return sum;
+}
+
+std::uint64_t tokens_of(const Prompt& prompt) {
+  if (const auto* text = std::get_if<TextPrompt>(&prompt))
+    return kOfText + tokens_of(text->text) + tokens_of(text->suffix);
+  if (const auto* tokens = std::get_if<TokenPrompt>(&prompt)) return tokens->tokens.size();
+  return tokens_of(std::get<ChatPrompt>(prompt));
+}
+
+}  // namespace
+
+TokenEstimate estimate_tokens(const InferenceRequest& request, std::uint32_t assumed_output) {
+  TokenEstimate estimate;
+  if (const GenerateRequest* work = request.generation()) {
+    for (const Prompt& prompt : work->prompts) estimate.prompt += tokens_of(prompt);
+    const std::uint64_t each = work->stop.max_tokens.value_or(assumed_output);
+    estimate.completion = each * work->choices();
+  } else if (const auto* embed = std::get_if<EmbedRequest>(&request.work)) {
+    for (const Prompt& input : embed->inputs) estimate.prompt += tokens_of(input);
+  } else if (const auto* score = std::get_if<ScoreRequest>(&request.work)) {
+    for (const std::string& document : score->documents) estimate.prompt += kOfText + tokens_of(document);
+    std::uint64_t queries = 0;
+    for (const std::string& query : score->queries) queries += tokens_of(query);
+    // One query is read again with each document.
+    estimate.prompt += score->queries.size() == 1 ? queries * score->documents.size() : queries;
+  } else if (request.wire.protocol != WireBody::Protocol::kPassed) {  // which may be a sound
+    estimate = {.prompt = tokens_of(request.wire.bytes), .completion = assumed_output};
+  }
+  return estimate;
+}
+
+}  // namespace autoglm::gateway

@@ -1,0 +1,47 @@
+#include "gateway/front/http/recognition.h"
+
+#include <string_view>
+
+namespace autoglm::gateway {
+
+namespace {
+
+std::optional<std::string_view> key_of(const http::Request& request) {
+  constexpr std::string_view kScheme = "Bearer ";
+  const auto authorization = request.headers.find("authorization");
+  if (authorization && http::equals_ignoring_case(authorization->substr(0, kScheme.size()), kScheme)) {
+    const std::size_t begin = authorization->find_first_not_of(' ', kScheme.size());
+    if (begin != std::string_view::npos) return authorization->substr(begin);
+  }
+  for (const std::string_view name : {"x-api-key", "api-key"})
+    if (const auto value = request.headers.find(name)) return *value;
+  return std::nullopt;
+}
+
+Error no_such_key(bool shown) {
+  return Error{
+      .code = ErrorCode::kUnauthenticated,
+      .origin = Origin::kClient,
+      .message = shown ? "this server does not know the key that the request shows"
+                       : "this server asks for a key: send it as Authorization: Bearer KEY, or as x-api-key",
+      .reason = shown ? "invalid_api_key" : "missing_api_key"};
+}
+
+}  // namespace
+
+std::optional<Error> recognize(const LiveKeys& keys, const http::Request& request, RequestRecord& record) {
+  const auto ring = keys.get();
+  if (!ring || ring->empty()) return std::nullopt;
+  const auto key = key_of(request);
+  record.caller = key ? ring->find(*key) : nullptr;
+  if (!record.caller) return no_such_key(key.has_value());
+  record.priority = record.caller->priority;
+  const auto asked = request.headers.find("x-priority");
+  if (!asked) return std::nullopt;
+  if (asked->size() != 1 || asked->front() < '0' || asked->front() > '9')
+    return invalid_field("x-priority", "the header x-priority must be 0 to 9, and 9 is first");
+  record.priority = static_cast<std::uint8_t>(asked->front() - '0');
+  return std::nullopt;
+}
+
+}  // namespace autoglm::gateway

@@ -1,0 +1,12 @@
+// A streamed answer of an endpoint, as the client codec reads it.
+#include "gateway/protocol/ollama/client_codec.h"
+
+#include "answer_reader.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace autoglm;
+  const protocol::ollama::OllamaClient codec;
+  fuzzing::check_answer(codec, fuzzing::asked(GenerateRequest{.prompts = {TextPrompt{"a"}}, .n = 2}),
+                        fuzzing::text_of(data, size));
+  return 0;
+}
