@@ -27,10 +27,9 @@ class Metrics(ServerTest):
         for admin in (False, True):
             def idle(admin=admin):  # an engine in another process reports only at intervals
                 (load,) = self.server.get("/load", admin=admin).json()["models"]
-                return load if load["prefixes"] and load["running"] == 0 else None
+                return load if load["prefixes"] and load["running"] == load["waiting"] == 0 else None
             load = wait_for(idle, "a report of what was read")
             self.assertEqual(load["model"], "tiny")
-            self.assertEqual(load["waiting"], 0)
             self.assertGreater(load["max_running"], 0)
             self.assertGreater(load["step_time_us"], 0)
 
