@@ -3,10 +3,24 @@
 #include "base/utf8.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
 namespace autoglm::gateway {
+
+namespace {
+
+Error not_allowed(const Caller& caller, std::string_view model) {
+  return Error{.code = ErrorCode::kPermissionDenied,
+               .origin = Origin::kClient,
+               .message = fmt::format("the key \"{}\" may not use the model \"{}\"; it may use: {}",
+                                      caller.key, model, fmt::join(caller.models, ", ")),
+               .param = "model",
+               .reason = "model_not_allowed"};
+}
+
+}  // namespace
 
 const ModelDirectory::Entry* ModelDirectory::named(std::string_view name) const {
   for (const Entry& entry : entries_) {
@@ -18,16 +32,23 @@ const ModelDirectory::Entry* ModelDirectory::named(std::string_view name) const 
   return nullptr;
 }
 
-Result<const ModelDirectory::Entry*> ModelDirectory::find(std::string_view name) const {
+const ModelDirectory::Entry* ModelDirectory::find_any(std::string_view name) const {
   constexpr std::string_view kLatest = ":latest";
   if (name.empty() && !entries_.empty()) return &entries_.front();
   if (const Entry* entry = named(name)) return entry;
   // Ollama's clients name a model with and without this tag.
-  if (const Entry* entry = name.ends_with(kLatest) ? named(name.substr(0, name.size() - kLatest.size()))
-                                                   : named(std::string(name).append(kLatest)))
-    return entry;
+  return name.ends_with(kLatest) ? named(name.substr(0, name.size() - kLatest.size()))
+                                 : named(std::string(name).append(kLatest));
+}
+
+Result<const ModelDirectory::Entry*> ModelDirectory::find(std::string_view name, const Caller* caller) const {
+  if (const Entry* entry = find_any(name)) {
+    if (caller == nullptr || caller->may_use(entry->name)) return entry;
+    return fail(not_allowed(*caller, entry->name));
+  }
   std::string known;
   for (const Entry& entry : entries_) {
+    if (caller != nullptr && !caller->may_use(entry.name)) continue;
     known += (known.empty() ? "" : ", ") + entry.name;
     for (const std::string& alias : entry.aliases) known += ", " + alias;
   }

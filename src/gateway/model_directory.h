@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "inference/caller.h"
 #include "inference/endpoint.h"
 
 #include <cstddef>
@@ -36,8 +37,9 @@ class ModelDirectory {
   explicit ModelDirectory(std::vector<Entry> entries) : entries_(std::move(entries)) {}
 
   /// By the name a client sends; empty: the default. A name is also found without its tag ":latest", or with
-  /// it. Errors: kNotFound that lists the known names.
-  Result<const Entry*> find(std::string_view name) const;
+  /// it. `caller`: null: one who may use all models. Errors: kNotFound that lists the names that the caller
+  /// may use; kPermissionDenied: the model is there, and not for this caller.
+  Result<const Entry*> find(std::string_view name, const Caller* caller = nullptr) const;
 
   std::span<const Entry> entries() const { return entries_; }
   /// A card for each name, aliases included.
@@ -45,6 +47,7 @@ class ModelDirectory {
 
  private:
   const Entry* named(std::string_view name) const;
+  const Entry* find_any(std::string_view name) const;
 
   std::vector<Entry> entries_;
 };

@@ -26,5 +26,21 @@ TEST(ModelDirectory, AModelIsFoundWithAndWithoutTheTagLatest) {
   EXPECT_EQ(name(":latest"), "none");
 }
 
+TEST(ModelDirectory, KeepsCallersToTheirModels) {
+  FakeEndpoint endpoint("m");
+  const ModelDirectory models({{.name = "alpha", .endpoint = unowned(endpoint), .aliases = {"gpt"}},
+                               {.name = "beta", .endpoint = unowned(endpoint), .aliases = {"claude"}}});
+  const Caller caller{.key = "k", .models = {"alpha"}};
+  EXPECT_TRUE(models.find("alpha", &caller));
+  EXPECT_TRUE(models.find("gpt", &caller));
+  EXPECT_EQ(models.find("claude", &caller).error().reason, "model_not_allowed");
+  const Error unknown = models.find("gamma", &caller).error();
+  EXPECT_EQ(unknown.code, ErrorCode::kNotFound);
+  EXPECT_TRUE(unknown.message.contains("alpha, gpt")) << unknown.message;
+  EXPECT_FALSE(unknown.message.contains("beta")) << unknown.message;
+  const Caller other{.key = "o", .models = {"beta"}};
+  EXPECT_EQ(models.find("", &other).error().reason, "model_not_allowed") << "the default is another one's";
+}
+
 }  // namespace
 }  // namespace autoglm::gateway

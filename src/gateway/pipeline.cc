@@ -5,6 +5,7 @@
 #include "runtime/race.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <optional>
@@ -13,9 +14,6 @@
 namespace autoglm::gateway {
 
 namespace {
-
-constexpr std::uint32_t kAssumedOutput =
-    256;  // of an answer that nobody counted and the request did not bound
 
 /// The error of a call whose time is up; names the setting that would allow more.
 Error timed_out(const CallTimeouts& timeouts, bool streamed, bool begun, bool total) {
@@ -112,6 +110,16 @@ Error nothing_there(std::string message, std::string param) {
                .reason = "unknown_path"};
 }
 
+Error model_not_named(const Caller& caller) {
+  return Error{.code = ErrorCode::kPermissionDenied,
+               .origin = Origin::kClient,
+               .message = fmt::format("the key \"{}\" may use only some models: name one in the body's field "
+                                      "model; it may use: {}",
+                                      caller.key, fmt::join(caller.models, ", ")),
+               .param = "model",
+               .reason = "model_not_named"};
+}
+
 /// The time that the caller allows, where that is less.
 CallTimeouts shortened(CallTimeouts timeouts, Deadline callers) {
   if (callers.is_never()) return timeouts;
@@ -132,7 +140,7 @@ Task<Result<Pipeline::Answer>> Pipeline::generate(std::unique_ptr<InferenceReque
   // 1. The model that the name stands for now; the answer keeps it to its end, whatever is configured
   // meanwhile.
   const std::shared_ptr<const ModelDirectory> models = models_.of_loop(EventLoop::current().index());
-  const auto found = models->find(request->model);
+  const auto found = models->find(request->model, context.caller.get());
   if (!found) co_return fail(found.error());
   const std::shared_ptr<Endpoint>& endpoint = (*found)->endpoint;
 
@@ -147,12 +155,14 @@ Task<Result<Pipeline::Answer>> Pipeline::generate(std::unique_ptr<InferenceReque
   // 3. Whether it may go on.
   CallPermits permits;
   if (has_checks()) {
+    const TokenEstimate tokens = estimate_tokens(*request);
     auto admitted = co_await with_deadline(
-        context.deadline, admit({.model = (*found)->name, .request = request.get(), .context = context}),
+        context.deadline,
+        admit({.model = (*found)->name, .request = request.get(), .tokens = tokens, .context = context}),
         "admission");
     if (!admitted) co_return fail(std::move(admitted).error());
     permits.take(std::move(*admitted));
-    if (!permits.empty()) permits.begin(estimate_tokens(*request, kAssumedOutput));
+    if (!permits.empty()) permits.begin(tokens);
   }
 
   // 4. The endpoint does the work.
@@ -195,7 +205,7 @@ Task<Result<Pipeline::Answer>> Pipeline::generate(std::unique_ptr<InferenceReque
 Task<Result<UnaryAnswer>> Pipeline::answer(std::string model, UnaryRequest request,
                                            CallContext context) const {
   const std::shared_ptr<const ModelDirectory> models = models_.of_loop(EventLoop::current().index());
-  const auto found = models->find(model);
+  const auto found = models->find(model, context.caller.get());
   if (!found) co_return fail(found.error());
   const CallTimeouts timeouts = shortened((*found)->timeouts, context.deadline);
   context.deadline = earlier(context.deadline, Deadline::after(timeouts.request));
@@ -238,9 +248,9 @@ std::vector<ModelCard> Pipeline::cards(const Caller* caller) const {
   return all;
 }
 
-Result<ModelCard> Pipeline::card(const std::string& name) const {
+Result<ModelCard> Pipeline::card(const std::string& name, const Caller* caller) const {
   const auto models = models_.now();
-  const auto found = models->find(name);
+  const auto found = models->find(name, caller);
   if (!found) return fail(found.error());
   ModelCard card = (*found)->endpoint->card();
   card.name = name;
@@ -253,15 +263,17 @@ bool Pipeline::judged_elsewhere(std::string_view model) const {
   return found && (*found)->endpoint->judges_bodies();
 }
 
-Result<std::string> Pipeline::model_at(std::string_view path, const std::string& named) const {
+Result<std::string> Pipeline::model_at(std::string_view path, const std::string& named,
+                                       const Caller* caller) const {
   const ModelDirectory& models = of_this_loop();
   if (!named.empty()) {
-    const auto found = models.find(named);
+    const auto found = models.find(named, caller);
     if (!found) return fail(found.error());
     if ((*found)->endpoint->passes(path)) return named;
     return fail(nothing_there(
         fmt::format("the model \"{}\" has nothing at /v1/{}; see models[].pass", named, path), "model"));
   }
+  if (caller != nullptr && !caller->may_use_all()) return fail(model_not_named(*caller));
   for (const auto& entry : models.entries()) {
     if (entry.endpoint->passes(path)) return entry.name;
   }

@@ -54,14 +54,15 @@ class Pipeline {
   std::vector<ModelCard> cards() const { return models_.now()->cards(); }
   /// Those that `caller` may use; all for a null one.
   std::vector<ModelCard> cards(const Caller* caller) const;
-  /// Errors: kNotFound.
-  Result<ModelCard> card(const std::string& name) const;
+  /// Errors: those of ModelDirectory::find.
+  Result<ModelCard> card(const std::string& name, const Caller* caller) const;
 
   /// Whether the endpoints of `model`, and not this process, judge what is wrong with a body.
   bool judged_elsewhere(std::string_view model) const;
   /// The model that takes requests to `path` (below /v1/), a path that this process does not know: the one
-  /// that the request names, else the first. Errors: kNotFound.
-  Result<std::string> model_at(std::string_view path, const std::string& named) const;
+  /// that the request names, else the first. A caller who may use only some models must name one: what
+  /// nobody here reads may name another to the endpoint. Errors: kNotFound, kPermissionDenied.
+  Result<std::string> model_at(std::string_view path, const std::string& named, const Caller* caller) const;
   /// Whether any model does.
   bool has_model_at(std::string_view path) const;
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,6 +19,8 @@ struct Caller {
   std::uint8_t priority = 0;                ///< 0 … 9: the highest that a call may have, and what it has
   std::vector<std::string> limits = {};     ///< the limits that hold for it; empty: all
 
+  /// Whatever models there are.
+  bool may_use_all() const { return std::ranges::contains(models, "*"); }
   bool may_use(std::string_view model) const {
     for (const std::string& pattern : models) {
       const std::string_view name(pattern);

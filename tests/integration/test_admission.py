@@ -72,6 +72,14 @@ class Keys(unittest.TestCase):
             self.assertEqual(refused.json()["error"]["code"], "model_not_allowed")
             self.assertEqual(server.post("/tokenize", {"prompt": "Hi"}, headers=BOB).status, 403)
             self.assertEqual([card["id"] for card in server.get("/v1/models", headers=BOB).json()["data"]], [])
+            for path in ["/v1/models/tiny", "/v2/models/tiny", "/v2/models/tiny/ready", "/props", "/slots"]:
+                self.assertEqual(server.get(path, headers=BOB).status, 403, path)
+                self.assertEqual(server.get(path, headers=ALICE).status, 200, path)
+            self.assertEqual(server.post("/api/show", {"model": "tiny"}, headers=BOB).status, 403)
+            self.assertEqual(server.get("/api/ps", headers=BOB).json()["models"], [])
+            unknown = server.get("/v1/models/unknown", headers=BOB)
+            self.assertEqual(unknown.status, 404)
+            self.assertNotIn("tiny", unknown.json()["error"]["message"])
             self.assertEqual([card["id"] for card in server.get("/v1/models", headers=ALICE).json()["data"]], ["tiny"])
             self.assertEqual(server.complete({**ALICE, "x-priority": "6"}).status, 403)
             self.assertEqual(server.complete({**ALICE, "x-priority": "5"}).status, 200)
@@ -248,6 +256,21 @@ class BeforeOthers(unittest.TestCase):
             for _, headers, _ in foreign.requests:
                 self.assertEqual(headers["authorization"], "Bearer ours")
                 self.assertNotIn("sk-alice", str(headers))
+
+    def test_a_key_of_some_models_reaches_no_other_by_a_passed_path(self):
+        def form(head):
+            return f"--b\r\n{head}\r\n\r\ntiny\r\n--b--\r\n"
+        with Foreign() as foreign, AdmittingServer(models=[pool(foreign.url, health={"interval": "1h"}, **{"pass": ["images"]})]) as front:
+            for code, body, content_type in [
+                ("model_not_allowed", json.dumps({"model": "tiny"}), "application/json"),
+                ("model_not_named", json.dumps({"input": "x"}), "application/json"),
+                ("model_not_named", "no JSON", "text/plain"),
+                ("model_not_allowed", form('Content-Disposition: form-data; name="model"'), "multipart/form-data; boundary=b"),
+                ("model_not_allowed", form("content-disposition: form-data; name=model"), "multipart/form-data; boundary=b"),
+            ]:
+                answer = front.call("POST", "/v1/images", body, headers={**BOB, "Content-Type": content_type})
+                self.assertEqual((answer.status, answer.json()["error"]["code"]), (403, code), body)
+            self.assertEqual(foreign.requests, [])
 
     def test_an_endpoint_that_fails_costs_the_client_nothing(self):
         with Foreign(lambda *_: (500, {}, b"{}")) as foreign, AdmittingServer(

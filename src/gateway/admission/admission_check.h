@@ -2,6 +2,7 @@
 
 #include "base/result.h"
 #include "gateway/admission/rate/rate_state.h"
+#include "gateway/admission/token_estimate.h"
 #include "inference/call_context.h"
 #include "inference/events.h"
 #include "inference/request.h"
@@ -17,6 +18,7 @@ namespace autoglm::gateway {
 struct AdmissionFacts {
   std::string_view model;                     ///< as resolved
   const InferenceRequest* request = nullptr;  ///< null: a call without a stream, such as tokenizing
+  TokenEstimate tokens = {};                  ///< of the request
   const CallContext& context;
 };
 

@@ -34,7 +34,7 @@ RateReport CallPermits::report() const {
 void CallPermits::begin(const TokenEstimate& estimate) {
   begun_ = true;
   used_.prompt_tokens = bounded(estimate.prompt);
-  completion_estimate_ = estimate.completion;
+  completion_estimate_ = estimate.completion();
 }
 
 void CallPermits::note(const EventBatch& batch) {

@@ -19,7 +19,7 @@ Usage settled(const std::vector<EventBatch>& batches) {
   {
     CallPermits permits;
     permits.add(std::make_unique<Noting>(notes));
-    permits.begin({.prompt = 100, .completion = 50});
+    permits.begin({.prompt = 100, .bounded = 50});
     for (const EventBatch& batch : batches) permits.note(batch);
   }
   EXPECT_EQ(notes.size(), 1U);

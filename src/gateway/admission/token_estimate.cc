@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::uint64_t kAsciiBytes = 3;  // of a token; four are usual in English, fewer in code
 constexpr std::uint64_t kOfText = 2;      // the tokens that begin and end a text
+constexpr std::uint64_t kOfData = 1024;   // what most models make of an image
 constexpr std::uint64_t kOfMessage = 4;   // a template's words around each message
 
 std::uint64_t tokens_of(std::string_view text) {
@@ -21,6 +22,21 @@ std::uint64_t tokens_of(std::string_view text) {
     characters += static_cast<std::uint64_t>(byte >= 0xc0);
   }
   return (ascii + kAsciiBytes - 1) / kAsciiBytes + characters;
+}
+
+/// Of a body that only an endpoint understands. What stands in it as data (an image, a sound) is no text.
+std::uint64_t tokens_of_body(std::string_view body) {
+  constexpr std::string_view kData = "\"data:";
+  std::uint64_t sum = 0;
+  while (true) {
+    const std::size_t begin = body.find(kData);
+    sum += tokens_of(body.substr(0, begin));
+    if (begin == std::string_view::npos) return sum;
+    sum += kOfData;
+    const std::size_t end = body.find('"', begin + kData.size());
+    if (end == std::string_view::npos) return sum;
+    body.remove_prefix(end);
+  }
 }
 
 std::uint64_t tokens_of(const ChatPrompt& chat) {
@@ -43,12 +59,15 @@ std::uint64_t tokens_of(const Prompt& prompt) {
 
 }  // namespace
 
-TokenEstimate estimate_tokens(const InferenceRequest& request, std::uint32_t assumed_output) {
+TokenEstimate estimate_tokens(const InferenceRequest& request) {
   TokenEstimate estimate;
   if (const GenerateRequest* work = request.generation()) {
     for (const Prompt& prompt : work->prompts) estimate.prompt += tokens_of(prompt);
-    const std::uint64_t each = work->stop.max_tokens.value_or(assumed_output);
-    estimate.completion = each * work->choices();
+    if (const auto most = work->stop.max_tokens) {
+      estimate.bounded = std::uint64_t{*most} * work->choices();
+    } else {
+      estimate.unbounded = work->choices();
+    }
   } else if (const auto* embed = std::get_if<EmbedRequest>(&request.work)) {
     for (const Prompt& input : embed->inputs) estimate.prompt += tokens_of(input);
   } else if (const auto* score = std::get_if<ScoreRequest>(&request.work)) {
@@ -58,7 +77,7 @@ TokenEstimate estimate_tokens(const InferenceRequest& request, std::uint32_t ass
     // One query is read again with each document.
     estimate.prompt += score->queries.size() == 1 ? queries * score->documents.size() : queries;
   } else if (request.wire.protocol != WireBody::Protocol::kPassed) {  // which may be a sound
-    estimate = {.prompt = tokens_of(request.wire.bytes), .completion = assumed_output};
+    estimate = {.prompt = tokens_of_body(request.wire.bytes), .unbounded = 1};
   }
   return estimate;
 }

@@ -1,7 +1,6 @@
 #include "gateway/admission/groups/group_check.h"
 
 #include "gateway/admission/groups/bulkhead.h"
-#include "gateway/admission/token_estimate.h"
 #include "runtime/loop_time.h"
 
 #include <array>
@@ -14,7 +13,6 @@ namespace autoglm::gateway {
 
 namespace {
 
-constexpr std::uint32_t kAssumedOutput = 256;
 constexpr std::array kWaitSeconds = {0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0};
 constexpr std::array kReasons = {"group_full", "group_timeout", "deadline_too_near"};
 
@@ -77,8 +75,7 @@ Task<Result<std::unique_ptr<Permit>>> GroupCheck::admit(const AdmissionFacts& fa
   std::shared_ptr<Group> group;
   if (context.caller && !context.caller->group.empty()) group = find(context.caller->group);
   if (!group) co_return std::unique_ptr<Permit>();
-  const std::uint64_t cost =
-      facts.request == nullptr ? 1 : estimate_tokens(*facts.request, kAssumedOutput).total();
+  const std::uint64_t cost = facts.request == nullptr ? 1 : facts.tokens.total();
   auto place =
       co_await group->bulkhead.enter(context.caller->tenant, context.priority, cost, context.deadline);
   if (!place) {

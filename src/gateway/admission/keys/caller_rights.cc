@@ -1,21 +1,12 @@
 #include "gateway/admission/keys/caller_rights.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 namespace autoglm::gateway {
 
 Task<Result<std::unique_ptr<Permit>>> CallerRights::admit(const AdmissionFacts& facts) {
   const Caller* caller = facts.context.caller.get();
   if (caller == nullptr) co_return nullptr;
-  if (!caller->may_use(facts.model)) {
-    co_return fail(Error{.code = ErrorCode::kPermissionDenied,
-                         .origin = Origin::kClient,
-                         .message = fmt::format("the key \"{}\" may not use the model \"{}\"; it may use: {}",
-                                                caller->key, facts.model, fmt::join(caller->models, ", ")),
-                         .param = "model",
-                         .reason = "model_not_allowed"});
-  }
   if (facts.context.priority > caller->priority) {
     co_return fail(
         Error{.code = ErrorCode::kPermissionDenied,

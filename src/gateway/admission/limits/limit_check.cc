@@ -1,7 +1,6 @@
 #include "gateway/admission/limits/limit_check.h"
 
 #include "gateway/admission/limits/rate_headers.h"
-#include "gateway/admission/token_estimate.h"
 #include "runtime/event_loop.h"
 #include "runtime/race.h"
 
@@ -213,8 +212,7 @@ Task<Result<std::unique_ptr<Permit>>> LimitCheck::admit(const AdmissionFacts& fa
     if (!limit->holds_for(facts)) continue;
     const std::uint64_t amount =
         limit->config.counts_tokens()
-            ? std::max<std::uint64_t>(estimate_tokens(*facts.request, limit->config.assumed_output).total(),
-                                      1)
+            ? std::max<std::uint64_t>(facts.tokens.total(limit->config.assumed_output), 1)
             : 1;
     std::string subject = limit->subject_of(facts, salt_);
     if (limit->config.is_rate()) {

@@ -34,7 +34,10 @@ class LimitCheckTest : public ::testing::Test {
     CallContext context;
     context.caller = std::move(who);
     const InferenceRequest asked = request(max_tokens);
-    return run_task(loop_, check_.admit({.model = model, .request = &asked, .context = context}));
+    return run_task(
+        loop_,
+        check_.admit(
+            {.model = model, .request = &asked, .tokens = estimate_tokens(asked), .context = context}));
   }
 
   observe::MetricRegistry metrics_;
@@ -180,7 +183,8 @@ TEST_F(LimitCheckTest, ACallThatWaitsForItsTurnGivesItBackWhenItLeaves) {
     CallContext context;
     context.caller = caller("a");
     const InferenceRequest asked = request(1);
-    const AdmissionFacts facts{.model = "m", .request = &asked, .context = context};
+    const AdmissionFacts facts{
+        .model = "m", .request = &asked, .tokens = estimate_tokens(asked), .context = context};
     const auto gave_up = run_task(loop_, [](LimitCheck& check, const AdmissionFacts& each) -> Task<Admitted> {
       co_return co_await with_deadline(Deadline::after(5ms), check.admit(each), "its turn");
     }(check_, facts));
@@ -197,7 +201,9 @@ TEST_F(LimitCheckTest, ACallWhoseTurnComesTooLateIsRefusedAtOnce) {
   context.caller = caller("a");
   context.deadline = Deadline::after(30s);
   const InferenceRequest asked = request(1);
-  const auto refused = run_task(loop_, check_.admit({.model = "m", .request = &asked, .context = context}));
+  const auto refused = run_task(
+      loop_,
+      check_.admit({.model = "m", .request = &asked, .tokens = estimate_tokens(asked), .context = context}));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
   EXPECT_GT(refused.error().retry_after->count(), 3600);
@@ -214,7 +220,10 @@ TEST_F(LimitCheckTest, IsExactForAllLoopsTogether) {
         CallContext context;
         const InferenceRequest asked = request(10);
         for (int i = 0; i < 200; ++i) {
-          auto permit = run_task(loop, check_.admit({.model = "m", .request = &asked, .context = context}));
+          auto permit = run_task(
+              loop,
+              check_.admit(
+                  {.model = "m", .request = &asked, .tokens = estimate_tokens(asked), .context = context}));
           if (!permit) continue;
           (*permit)->settle({.completion_tokens = 10});
           ++admitted;

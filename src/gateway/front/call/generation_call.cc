@@ -159,7 +159,7 @@ std::unique_ptr<protocol::AnswerEncoder> GenerationCall::make_encoder(const Begi
 
 /// The answer to a request that only asks whether the model is there.
 Task<void> GenerationCall::answer_nothing(protocol::DecodedCall call) {
-  const auto card = pipeline_.card(call.model);
+  const auto card = pipeline_.card(call.model, record_.caller.get());
   if (!card) {
     co_await refuse(card.error());
     co_return;

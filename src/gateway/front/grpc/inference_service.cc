@@ -70,7 +70,7 @@ Task<Result<v1::ModelsResponse>> models(const Pipeline& pipeline, const v1::Mode
       describe(card, *response.add_models());
     co_return response;
   }
-  const auto card = pipeline.card(request.model());
+  const auto card = pipeline.card(request.model(), rpc.record().caller.get());
   if (!card) co_return fail(card.error());
   describe(*card, *response.add_models());
   co_return response;

@@ -66,21 +66,23 @@ Task<Result<void>> stream_infer(Rpc& rpc, const ServiceParts& parts) {
 }
 
 Task<Result<kserve::ModelReadyResponse>> model_ready(const Pipeline& pipeline,
-                                                     kserve::ModelReadyRequest request) {
+                                                     kserve::ModelReadyRequest request,
+                                                     const Caller* caller) {
   if (auto checked = codec::check_version(request.version()); !checked)
     co_return fail(std::move(checked).error());
   kserve::ModelReadyResponse response;
   const auto models = pipeline.models().now();
-  const auto found = models->find(request.name());
+  const auto found = models->find(request.name(), caller);
   response.set_ready(found && (*found)->endpoint->status().state == EndpointStatus::State::kReady);
   co_return response;
 }
 
 Task<Result<kserve::ModelMetadataResponse>> model_metadata(const Pipeline& pipeline,
-                                                           kserve::ModelMetadataRequest request) {
+                                                           kserve::ModelMetadataRequest request,
+                                                           const Caller* caller) {
   if (auto checked = codec::check_version(request.version()); !checked)
     co_return fail(std::move(checked).error());
-  const auto card = pipeline.card(request.name());
+  const auto card = pipeline.card(request.name(), caller);
   if (!card) co_return fail(card.error());
   kserve::ModelMetadataResponse response;
   response.set_name(card->name);
@@ -128,8 +130,8 @@ std::vector<Method> kserve_methods(const ServiceParts& parts) {
   const Pipeline& pipeline = parts.pipeline;
   std::vector<Method> methods = states(parts);
   methods.push_back(unary<kserve::ModelReadyRequest, kserve::ModelReadyResponse>(
-      "/inference.GRPCInferenceService/ModelReady", [&pipeline](kserve::ModelReadyRequest request, Rpc&) {
-        return model_ready(pipeline, std::move(request));
+      "/inference.GRPCInferenceService/ModelReady", [&pipeline](kserve::ModelReadyRequest request, Rpc& rpc) {
+        return model_ready(pipeline, std::move(request), rpc.record().caller.get());
       }));
   methods.push_back(unary<kserve::ServerMetadataRequest, kserve::ServerMetadataResponse>(
       "/inference.GRPCInferenceService/ServerMetadata",
@@ -137,8 +139,8 @@ std::vector<Method> kserve_methods(const ServiceParts& parts) {
           -> Task<Result<kserve::ServerMetadataResponse>> { co_return server_metadata(version); }));
   methods.push_back(unary<kserve::ModelMetadataRequest, kserve::ModelMetadataResponse>(
       "/inference.GRPCInferenceService/ModelMetadata",
-      [&pipeline](kserve::ModelMetadataRequest request, Rpc&) {
-        return model_metadata(pipeline, std::move(request));
+      [&pipeline](kserve::ModelMetadataRequest request, Rpc& rpc) {
+        return model_metadata(pipeline, std::move(request), rpc.record().caller.get());
       }));
   methods.push_back(generation("/inference.GRPCInferenceService/ModelInfer",
                                std::make_shared<codec::InferCodec>(false), pipeline, parts.settings));

@@ -127,7 +127,7 @@ Task<void> generate(const Pipeline& pipeline, const GenerationSettings& settings
 Task<void> describe(const Pipeline& pipeline, const Request& request, ResponseWriter& response,
                     RequestRecord& record) {
   const auto name = model_in(kModelPath, request.path);
-  const auto card = name ? pipeline.card(*name) : Result<ModelCard>(fail(name.error()));
+  const auto card = name ? pipeline.card(*name, record.caller.get()) : Result<ModelCard>(fail(name.error()));
   if (!card) {
     co_await say_kserve(response, record, card.error());
   } else {
@@ -146,7 +146,8 @@ Task<void> tell_ready(const Pipeline& pipeline, const Request& request, Response
                       RequestRecord& record) {
   const auto name = model_in(kReady, request.path);
   const auto models = pipeline.models().now();
-  const auto found = name ? models->find(*name) : Result<const ModelDirectory::Entry*>(fail(name.error()));
+  const auto found = name ? models->find(*name, record.caller.get())
+                          : Result<const ModelDirectory::Entry*>(fail(name.error()));
   if (!found) {
     co_await say_kserve(response, record, found.error());
   } else if ((*found)->endpoint->status().state != EndpointStatus::State::kReady) {

@@ -34,10 +34,10 @@ struct Shown {
   std::shared_ptr<Endpoint> endpoint;
   ModelCard card;
 };
-Result<Shown> shown_of(const Pipeline& pipeline, const Request& request) {
+Result<Shown> shown_of(const Pipeline& pipeline, const Request& request, const RequestRecord& record) {
   const std::string name = parameter(request, "model");
   const auto models = pipeline.models().now();
-  const auto found = models->find(name);
+  const auto found = models->find(name, record.caller.get());
   if (!found) return fail(found.error());
   Shown shown{(*found)->endpoint, (*found)->endpoint->card()};
   shown.card.name = (*found)->name;
@@ -46,7 +46,7 @@ Result<Shown> shown_of(const Pipeline& pipeline, const Request& request) {
 
 Task<void> show_props(const Pipeline& pipeline, const std::string& build, const Request& request,
                       ResponseWriter& response, RequestRecord& record) {
-  const auto shown = shown_of(pipeline, request);
+  const auto shown = shown_of(pipeline, request, record);
   if (!shown) {
     co_await send_error(response, shown.error(), record, llama::error_body(shown.error()));
     co_return;
@@ -61,7 +61,7 @@ Task<void> show_props(const Pipeline& pipeline, const std::string& build, const 
 
 Task<void> show_slots(const Pipeline& pipeline, const Request& request, ResponseWriter& response,
                       RequestRecord& record) {
-  const auto shown = shown_of(pipeline, request);
+  const auto shown = shown_of(pipeline, request, record);
   if (!shown) {
     co_await send_error(response, shown.error(), record, llama::error_body(shown.error()));
     co_return;

@@ -18,7 +18,7 @@ Task<void> show_model(const Pipeline& pipeline, const http::Request& request, ht
   // Names may hold slashes, which clients send encoded or not.
   constexpr std::string_view kPrefix = "/v1/models/";
   const auto name = http::percent_decode(request.path.substr(kPrefix.size()));
-  const auto card = pipeline.card(name.value_or(std::string(request.path)));
+  const auto card = pipeline.card(name.value_or(std::string(request.path)), record.caller.get());
   if (!card) {
     co_await send_error(response, card.error(), record);
     co_return;

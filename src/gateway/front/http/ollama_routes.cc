@@ -28,7 +28,7 @@ Task<void> say_ollama(ResponseWriter& response, RequestRecord& record, Error err
 
 Task<void> show(const Pipeline& pipeline, Request& request, ResponseWriter& response, RequestRecord& record) {
   const auto name = ollama::read_model_name(request.body);
-  const auto card = name ? pipeline.card(*name) : Result<ModelCard>(fail(name.error()));
+  const auto card = name ? pipeline.card(*name, record.caller.get()) : Result<ModelCard>(fail(name.error()));
   if (!card) {
     co_await say_ollama(response, record, card.error());
     co_return;
@@ -45,7 +45,7 @@ Task<void> pull(const Pipeline& pipeline, const Request& request, ResponseWriter
   const auto name = ollama::read_model_name(request.body);
   if (!name) {
     co_await say_ollama(response, record, name.error());
-  } else if (pipeline.card(*name)) {
+  } else if (pipeline.card(*name, record.caller.get())) {
     co_await send_json(response, record, "{\"status\":\"success\"}\n");
   } else {
     co_await say_ollama(response, record, ollama::managed_elsewhere());
@@ -56,6 +56,7 @@ Task<void> list_ready(const Pipeline& pipeline, ResponseWriter& response, Reques
   std::vector<ModelCard> ready;
   const auto models = pipeline.models().now();
   for (const auto& entry : models->entries()) {
+    if (record.caller && !record.caller->may_use(entry.name)) continue;
     if (entry.endpoint->status().state != EndpointStatus::State::kReady) continue;
     ready.push_back(entry.endpoint->card());
     ready.back().name = entry.name;

@@ -67,9 +67,11 @@ Task<void> send_answer(EventStream& events, bool streamed, http::ResponseWriter&
 
 Task<Result<protocol::openai::PassedFacts>> read_elsewhere(BlockingPool& pool, http::Request& request) {
   const std::string type(request.headers.find("content-type").value_or(""));
-  co_return co_await read_on_pool(pool, request.body, tenant_of(request), [type](const std::string& body) {
+  auto read = co_await read_on_pool(pool, request.body, tenant_of(request), [type](const std::string& body) {
     return protocol::openai::read_passed(type, body);
   });
+  if (!read) co_return fail(std::move(read).error());
+  co_return std::move(*read);
 }
 
 /// The answer to a TRACE is the request as the server got it, with our key; a CONNECT asks for a tunnel.
@@ -98,7 +100,7 @@ Task<void> pass(const Pipeline& pipeline, BlockingPool* pool, http::Request& req
     co_return;
   }
   auto& facts = *read;
-  auto model = pipeline.model_at(path, facts.model);
+  auto model = pipeline.model_at(path, facts.model, record.caller.get());
   if (!model) {
     co_await send_error(response, model.error(), record);
     co_return;

@@ -31,6 +31,7 @@ Task<void> show_page(const LiveDirectory& live, const Readiness& readiness, cons
                      .has_metrics = settings.metrics};
   const auto models = live.now();
   for (const auto& entry : models->entries()) {
+    if (record.caller && !record.caller->may_use(entry.name)) continue;
     facts.models.push_back({.card = entry.endpoint->card(), .status = entry.endpoint->status()});
     facts.models.back().card.name = entry.name;
   }

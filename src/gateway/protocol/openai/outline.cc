@@ -2,8 +2,10 @@
 
 #include "gateway/protocol/json/fields.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
+#include <vector>
 
 namespace autoglm::protocol::openai {
 
@@ -39,6 +41,49 @@ std::string_view stand_in(WireBody::Protocol protocol, bool stream) {
   return stream ? R"({"prompt":"","stream":true})" : R"({"prompt":""})";
 }
 
+bool is_letter_of(char a, char b) { return a == b || (a >= 'A' && a <= 'Z' && a - 'A' + 'a' == b); }
+
+/// Whether `text` begins with `lower`, which has no capitals.
+bool begins_with(std::string_view text, std::string_view lower) {
+  return text.size() >= lower.size() && std::ranges::equal(text.substr(0, lower.size()), lower, is_letter_of);
+}
+
+/// Whether the line is a part's head that says name="model", in any of the ways that servers read.
+bool is_head_of_model(std::string_view line) {
+  constexpr std::string_view kHead = "content-disposition:";
+  if (!begins_with(line, kHead)) return false;
+  for (std::size_t at = kHead.size(); (at = line.find(';', at)) != std::string_view::npos;) {
+    at = std::min(line.find_first_not_of(" \t", at + 1), line.size());
+    const std::string_view rest = line.substr(at);
+    for (const std::string_view said : {"name=\"model\"", "name=model", "name*=utf-8''model"}) {
+      if (!begins_with(rest, said)) continue;
+      if (rest.size() == said.size() || std::string_view("; \t\r").contains(rest[said.size()])) return true;
+    }
+  }
+  return false;
+}
+
+/// The values of the form's fields named "model", as parts of `body`.
+std::vector<std::string_view> form_models(std::string_view content_type, std::string_view body) {
+  std::vector<std::string_view> values;
+  if (!begins_with(content_type, "multipart/form-data")) return values;
+  // Moves from line to line, so that a body is scanned once, whatever it repeats.
+  for (std::size_t at = 0; (at = body.find('\n', at)) != std::string_view::npos;) {
+    ++at;
+    const std::size_t line_end = body.find('\n', at);
+    if (line_end == std::string_view::npos) break;
+    if (!is_head_of_model(body.substr(at, line_end - at))) continue;
+    const std::size_t head_end = body.find("\r\n\r\n", line_end - 1);
+    if (head_end == std::string_view::npos) break;
+    const std::size_t begin = head_end + 4;
+    const std::size_t end = body.find("\r\n", begin);
+    if (end == std::string_view::npos) break;  // no later line ends either
+    values.push_back(body.substr(begin, end - begin));
+    at = end;
+  }
+  return values;
+}
+
 }  // namespace
 
 Result<DecodedCall> outline(const Codec& codec, WireBody::Protocol protocol, std::string_view body) {
@@ -52,30 +97,21 @@ Result<DecodedCall> outline(const Codec& codec, WireBody::Protocol protocol, std
 }
 
 std::optional<std::string_view> form_model(std::string_view content_type, std::string_view body) {
-  if (!content_type.starts_with("multipart/form-data")) return std::nullopt;
-  constexpr std::string_view kHead = "\r\nContent-Disposition: form-data";
-  // Moves from line to line, so that a body is scanned once, whatever it repeats.
-  for (std::size_t at = 0; (at = body.find(kHead, at)) != std::string_view::npos; at += kHead.size()) {
-    const std::size_t line_end = std::min(body.find("\r\n", at + kHead.size()), body.size());
-    const std::string_view line = body.substr(at, line_end - at);
-    // In a part's head, and not at the end of a longer name.
-    if (!line.contains(R"( name="model")") && !line.contains(R"(;name="model")")) continue;
-    const std::size_t head_end = body.find("\r\n\r\n", line_end);
-    if (head_end == std::string_view::npos) break;
-    const std::size_t begin = head_end + 4;
-    const std::size_t end = body.find("\r\n", begin);
-    if (end == std::string_view::npos) break;  // no later line ends either
-    return body.substr(begin, end - begin);
-  }
-  return std::nullopt;
+  const auto values = form_models(content_type, body);
+  return values.empty() ? std::nullopt : std::optional(values.front());
 }
 
-PassedFacts read_passed(std::string_view content_type, std::string_view body) {
-  if (const auto model = form_model(content_type, body)) return {.model = std::string(*model)};
+Result<PassedFacts> read_passed(std::string_view content_type, std::string_view body) {
+  if (const auto models = form_models(content_type, body); !models.empty()) {
+    // Which one counts is up to each server, and this one decides by it whether the client may go on.
+    if (std::ranges::any_of(models, [&](std::string_view each) { return each != models.front(); }))
+      return fail(invalid_field("model", "the form has several fields named model: send one"));
+    return PassedFacts{.model = std::string(models.front())};
+  }
   Outline said;
   // A body that is no JSON, or whose members of these names have other types, says nothing to us.
-  if (!read_fields(body, said, kOutlineFields)) return {};
-  return {.model = std::move(said.model), .stream = said.stream};
+  if (!read_fields(body, said, kOutlineFields)) return PassedFacts();
+  return PassedFacts{.model = std::move(said.model), .stream = said.stream};
 }
 
 }  // namespace autoglm::protocol::openai

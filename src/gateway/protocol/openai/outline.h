@@ -19,8 +19,9 @@ struct PassedFacts {
   std::string model;
   bool stream = false;
 };
-PassedFacts read_passed(std::string_view content_type, std::string_view body);
-/// The value of the form's field "model", as a part of `body`; nothing: `body` is no such form.
+/// Errors: kInvalidArgument for a form that names several models.
+Result<PassedFacts> read_passed(std::string_view content_type, std::string_view body);
+/// The value of the form's first field "model", as a part of `body`; nothing: `body` is no such form.
 std::optional<std::string_view> form_model(std::string_view content_type, std::string_view body);
 
 }  // namespace autoglm::protocol::openai

@@ -51,16 +51,40 @@ TEST(Outline, RefusesWhatTheGatewayItselfMustKnow) {
 }
 
 TEST(ReadPassed, FindsTheModelInJsonAndInForms) {
-  EXPECT_EQ(read_passed("application/json", R"({"input":"x","model":"e"})").model, "e");
-  EXPECT_TRUE(read_passed("application/json", R"({"model":"e","stream":true})").stream);
-  EXPECT_EQ(read_passed("application/json", "no JSON").model, "");
-  EXPECT_EQ(read_passed("", "").model, "");
+  EXPECT_EQ(read_passed("application/json", R"({"input":"x","model":"e"})")->model, "e");
+  EXPECT_TRUE(read_passed("application/json", R"({"model":"e","stream":true})")->stream);
+  EXPECT_EQ(read_passed("application/json", "no JSON")->model, "");
+  EXPECT_EQ(read_passed("", "")->model, "");
   const std::string form =
       "--b\r\nContent-Disposition: form-data; name=\"file\"; "
       "filename=\"a\"\r\n\r\nname=\"model\"\r\n\r\nno\r\n"
       "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper\r\n--b--\r\n";
-  EXPECT_EQ(read_passed("multipart/form-data; boundary=b", form).model, "whisper");
+  EXPECT_EQ(read_passed("multipart/form-data; boundary=b", form)->model, "whisper");
   EXPECT_EQ(form_model("application/json", form), std::nullopt);
+}
+
+// A key that may use some models only could name another in a way that the server behind reads, and we did
+// not.
+TEST(ReadPassed, FindsTheModelHoweverTheFormSpellsItsHead) {
+  const auto form = [](const std::string& head) { return "--b\r\n" + head + "\r\n\r\nx\r\n--b--\r\n"; };
+  for (const char* head :
+       {"content-disposition: form-data; name=\"model\"", "CONTENT-DISPOSITION:form-data;name=model",
+        "Content-Disposition: form-data; filename=a; Name=model",
+        "Content-Type: text/plain\r\nContent-Disposition: form-data; name=\"model\"; a=b",
+        "Content-Disposition: form-data; name*=utf-8''model"})
+    EXPECT_EQ(read_passed("Multipart/Form-Data; boundary=b", form(head))->model, "x") << head;
+  for (const char* head : {"content-disposition: form-data; name=\"models\"", "X: form-data; name=model",
+                           "Content-Disposition: form-data; filename=\"name=model\""})
+    EXPECT_EQ(read_passed("multipart/form-data; boundary=b", form(head))->model, "") << head;
+}
+
+TEST(ReadPassed, RefusesAFormThatNamesTwoModels) {
+  const std::string one = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\na\r\n";
+  const std::string other = "--b\r\nContent-Disposition: form-data; name=model\r\n\r\nb\r\n";
+  EXPECT_EQ(read_passed("multipart/form-data; boundary=b", one + one + "--b--\r\n")->model, "a");
+  const auto refused = read_passed("multipart/form-data; boundary=b", one + other + "--b--\r\n");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().param, "model");
 }
 
 // Looked for again behind each of its lines, the end of this one took eleven seconds.
