@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+from admission import admission
 from connections import idle, slow_readers
 from defaults import default_rows, defaults, threads
 from endpoints import endpoints
@@ -275,4 +276,4 @@ def soak(_pairs):
 
 
 CASES = {case.__name__: case for case in (
-    defaults, generate, threads, prefix, conversations, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, endpoints, slow_endpoint, streams, affinity, tls, http2, idle, slow_readers, hostile, isolation, soak)}
+    defaults, generate, threads, prefix, conversations, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, admission, endpoints, slow_endpoint, streams, affinity, tls, http2, idle, slow_readers, hostile, isolation, soak)}

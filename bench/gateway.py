@@ -100,8 +100,8 @@ backend b
 class Gateway(Process):
     name = "Open-AutoGLM"
 
-    def __init__(self, ports, cpu, tls=None, server=None, models=None, **pool):
-        """`ports`: ports of 127.0.0.1, or addresses with their port. `models` replaces them."""
+    def __init__(self, ports, cpu, tls=None, server=None, models=None, sections=None, **pool):
+        """`ports`: ports of 127.0.0.1, or addresses with their port. `models` replaces them. `sections`: more of the file's."""
         self.tls = tls
         port = free_port()
         self.folder = tempfile.TemporaryDirectory(prefix="bench-gateway-")
@@ -113,13 +113,15 @@ class Gateway(Process):
                 "models": models or [{"name": "m", "balance": "least_connections", **pool,
                                      "endpoints": [{"url": f"http://{p if ':' in str(p) else f'127.0.0.1:{p}'}/v1"} for p in ports]}],
                 "telemetry": {"log": {"file": os.path.join(self.folder.name, "log")}},
+                **(sections or {}),
             }, file)
         super().__init__(["taskset", "-c", str(cpu), BINARY, "serve", "--config", path], port)
 
 
-def wrk(port, cpu, seconds, connections=64):
+def wrk(port, cpu, seconds, connections=64, headers=None):
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(WRK)
+        script.writelines(f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}\n" for name, value in (headers or {}).items())
         script.flush()
         out = subprocess.run(["taskset", "-c", str(cpu), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", script.name,
                               f"http://127.0.0.1:{port}"], capture_output=True, text=True, check=True).stdout
@@ -129,9 +131,9 @@ def wrk(port, cpu, seconds, connections=64):
     return {"requests": int(requests), "requests/s": int(requests) * 1e6 / int(duration), "p50 ms": float(p50) / 1e3, "p99 ms": float(p99) / 1e3}
 
 
-def load(server, cpu, seconds):
+def load(server, cpu, seconds, headers=None):
     before = server.cpu_seconds()
-    result = wrk(server.port, cpu, seconds)
+    result = wrk(server.port, cpu, seconds, headers=headers)
     result["CPU µs a request"] = (server.cpu_seconds() - before) * 1e6 / result["requests"]
     return result
 

@@ -60,6 +60,7 @@ class TimedStream final : public EventStream {
     auto batch = co_await with_deadline(deadline_, inner_->next(), "the next token");
     if (!permits_.empty()) {
       if (batch) {
+        note_fallback();
         permits_.note(*batch);
         if (batch->last()) {
           last_ = std::move(*batch);
@@ -81,6 +82,16 @@ class TimedStream final : public EventStream {
   const StreamOrigin* origin() const override { return inner_ ? inner_->origin() : nullptr; }
 
  private:
+  void note_fallback() {
+    const StreamOrigin* const origin = inner_->origin();
+    if (origin == nullptr || origin->fallback.empty()) return;
+    if (origin->attempts == 0) {
+      permits_.forget();  // the configured text is nobody's work
+    } else {
+      permits_.served_by(origin->fallback);
+    }
+  }
+
   /// Hands on the last batch when the permits allow it. The batch is kept meanwhile: the caller may give up
   /// the wait and call `next` again.
   [[gnu::noinline]] Task<Result<EventBatch>> end() {

@@ -76,8 +76,8 @@ struct EventBatch {
 /// Where an answer comes from, for headers and logs.
 struct StreamOrigin {
   std::string endpoint;
-  std::uint32_t attempts = 1;
-  std::string fallback;  ///< the model that answers in place of the one that was asked
+  std::uint32_t attempts = 1;  ///< 0: no endpoint has answered, the configured text does
+  std::string fallback;        ///< the model that answers in place of the one that was asked
   std::shared_ptr<const EndpointAnswer> answer;  ///< its head: status, type and fields; null: there is none
 };
 

@@ -1,5 +1,7 @@
 #include "runtime/blocking_pool.h"
 
+#include "runtime/idle_hook.h"
+
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
@@ -62,11 +64,21 @@ struct BlockingPool::Queue {
 };
 
 void BlockingPool::Queue::work() {
+  IdleTurn idle;
   std::unique_lock lock(mutex);
   while (true) {
     std::optional<Job> job;
-    ready.wait(lock, [&] { return closed || (job = take()).has_value(); });
+    const auto has_work = [&] { return closed || (job = take()).has_value(); };
+    if (const Duration most = idle.bounded(Duration::max()); most == Duration::max()) {
+      ready.wait(lock, has_work);
+    } else if (!ready.wait_for(lock, most, has_work)) {
+      lock.unlock();
+      idle.rest();
+      lock.lock();
+      continue;
+    }
     if (closed) return;
+    idle.work();
     running_long += job->is_long ? 1U : 0U;
     lock.unlock();
     job->function();

@@ -210,12 +210,15 @@ void EventLoop::poll() {
     if (!core_->sleeping) timeout = Duration::zero();
   }
   std::array<epoll_event, kEvents> events;
-  const int count = wait_for_events(core_->epoll, events, timeout);
+  const Duration bounded = core_->idle.bounded(timeout);
+  const int count = wait_for_events(core_->epoll, events, bounded);
   if (timeout != Duration::zero()) {
     const std::lock_guard lock(core_->mutex);
     core_->sleeping = false;
   }
   // No coroutine runs here, so no Descriptor that the kernel has reported is destroyed before it is marked.
+  if (count != 0 || bounded == Duration::zero()) core_->idle.work();
+  if (count == 0 && bounded == IdleTurn::kAfter && bounded < timeout) core_->idle.rest();
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
     if (event.data.ptr != nullptr) static_cast<Descriptor*>(event.data.ptr)->mark(event.events);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "runtime/event_loop.h"
+#include "runtime/idle_hook.h"
 #include "runtime/timer_queue.h"
 
 #include <boost/intrusive/list.hpp>
@@ -33,6 +34,7 @@ struct EventLoop::Core {
   bool yielded = false;  // a waiter lets sockets and timers go first
 
   TimerQueue timers;
+  IdleTurn idle;
 
   // Touched by other threads.
   std::mutex mutex;

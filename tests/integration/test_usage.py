@@ -11,7 +11,8 @@ import subprocess
 import tempfile
 import unittest
 
-from server import BINARY, Server, environment, wait_for
+from gateway_fixture import pool
+from server import BINARY, TINY_MODEL, Server, environment, wait_for
 from test_admission import ALICE, BOB, KEYS, AdmittingServer
 
 OPEN_KEYS = [{**key, "models": ["*"]} for key in KEYS]
@@ -52,6 +53,17 @@ class Usage(unittest.TestCase):
             self.assertEqual([(row["tenant"], row["model"], row["requests"], row["currency"]) for row in rows],
                              [("a", "tiny", "2", "USD"), ("b", "tiny", "1", "USD")])
             self.assertEqual(server.get("/usage").status, 404, "it is for the operator")
+
+    def test_a_fallback_is_priced_as_the_model_that_answers_and_a_static_answer_is_free(self):
+        gone = "http://127.0.0.1:1"
+        models = [pool(gone, name="a", fallback=["tiny"], health={"interval": "1h"}), pool(gone, name="b", static_answer="Busy.", health={"interval": "1h"}),
+                  {"name": "tiny", "engine": {"path": TINY_MODEL, "threads": 1}}]
+        with RecordingServer(models=models) as server:
+            usage = server.complete(ALICE, 7, model="a").json()["usage"]
+            self.assertEqual(server.complete(ALICE, 7, model="b").json()["choices"][0]["text"], "Busy.")
+            (row,) = server.used("model")
+            self.assertEqual((row["model"], row["requests"], row["completion_tokens"]), ("tiny", 1, usage["completion_tokens"]))
+            self.assertGreater(row["cost"], 0, "the one that was asked has no price")
 
     def test_a_stream_that_is_left_is_written_down_once_as_cut(self):
         with RecordingServer(self.folder, engine={"context": 4096}) as server:

@@ -43,6 +43,8 @@ class Permit {
  public:
   virtual ~Permit() = default;
 
+  /// Another model than the one that was asked answers, perhaps a third one later. Before `settle`.
+  virtual void served_by(std::string_view /*model*/) {}
   /// Says what the call has used, once, before the permit is destroyed. A call that no endpoint worked for
   /// has used nothing, and does not say so.
   virtual void settle(const Usage& /*used*/) {}

@@ -37,6 +37,10 @@ void CallPermits::begin(const TokenEstimate& estimate) {
   completion_estimate_ = estimate.completion();
 }
 
+void CallPermits::served_by(std::string_view model) {
+  for (const auto& permit : permits_) permit->served_by(model);
+}
+
 void CallPermits::note(const EventBatch& batch) {
   for (const TokenEvent& event : batch.events) {
     const bool has_text = !event.text.empty() || !event.reasoning.empty() || !event.tool_calls.empty();

@@ -28,6 +28,8 @@ class CallPermits {
   /// An endpoint begins to work for the call. Of what nobody counts later, the estimate counts: of the prompt
   /// when the client leaves or the endpoint reports no usage, of the answer when that shows no text either.
   void begin(const TokenEstimate& estimate);
+  /// A fallback answers; see Permit::served_by.
+  void served_by(std::string_view model);
   /// The next part of the answer.
   void note(const EventBatch& batch);
   /// No endpoint worked for the call after all.

@@ -38,6 +38,7 @@ class UsageLedger::UsagePermit final : public Permit {
     }
   }
 
+  void served_by(std::string_view model) override { record_.model = recorded_text(model); }
   void settle(const Usage& used) override {
     settled_ = true;
     record_.time = std::chrono::floor<std::chrono::milliseconds>(ledger_.options_.now());

@@ -1,3 +1,5 @@
+#include "runtime/idle_hook.h"
+
 #include <mimalloc.h>
 
 #include <cstddef>
@@ -13,6 +15,14 @@ void* or_throw(void* memory) {
     throw std::bad_alloc();
   return memory;
 }
+
+// Each thread has a heap of its own, and what is free in it goes back to the system only when that thread
+// allocates again: a pool's thread that has read one long body would keep its memory for as long as it
+// sleeps.
+[[maybe_unused]] const bool returns_memory = [] {
+  autoglm::set_idle_hook([] { mi_collect(true); });
+  return true;
+}();
 
 }  // namespace
 
