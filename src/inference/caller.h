@@ -20,7 +20,7 @@ struct Caller {
   std::vector<std::string> limits = {};     ///< the limits that hold for it; empty: all
 
   /// Whatever models there are.
-  bool may_use_all() const { return std::ranges::contains(models, "*"); }
+  bool may_use_all() const { return std::ranges::find(models, "*") != models.end(); }
   bool may_use(std::string_view model) const {
     for (const std::string& pattern : models) {
       const std::string_view name(pattern);

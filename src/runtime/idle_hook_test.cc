@@ -18,7 +18,7 @@ class IdleHookTest : public ::testing::Test {
     calls_ = 0;
     set_idle_hook([] {
       ++calls_;
-      if (rests_ != nullptr) rests_->release();
+      if (auto* const rested = rests_.load()) rested->release();
     });
     rests_ = &called_;
   }

@@ -31,7 +31,11 @@ CallContext from(std::string group, std::string tenant = "t", std::uint8_t prior
 /// A call that keeps its permit until it is destroyed.
 struct Call {
   Call(GroupCheck& check, CallContext its, const InferenceRequest* request = nullptr)
-      : context(std::move(its)), facts{.model = "m", .request = request, .context = context} {
+      : context(std::move(its)),
+        facts{.model = "m",
+              .request = request,
+              .tokens = request == nullptr ? TokenEstimate() : estimate_tokens(*request),
+              .context = context} {
     scope.spawn(come(check));
   }
   Task<void> come(GroupCheck& check) { outcome = co_await check.admit(facts); }
