@@ -1,6 +1,7 @@
 #include "gateway/admission/token_estimate.h"
 
 #include <algorithm>
+#include <limits>
 #include <string_view>
 #include <variant>
 
@@ -16,10 +17,19 @@ constexpr std::uint64_t kOfMessage = 4;   // a template's words around each mess
 std::uint64_t tokens_of(std::string_view text) {
   std::uint64_t ascii = 0;
   std::uint64_t characters = 0;
-  for (const char each : text) {
-    const auto byte = static_cast<unsigned char>(each);
-    ascii += static_cast<std::uint64_t>(byte < 0x80);
-    characters += static_cast<std::uint64_t>(byte >= 0xc0);
+  while (!text.empty()) {
+    // Counted in bytes, of which the compiler makes a vector: a prompt may have megabytes.
+    const std::string_view block = text.substr(0, std::numeric_limits<std::uint8_t>::max());
+    std::uint8_t ascii_here = 0;
+    std::uint8_t begun_here = 0;
+    for (const char each : block) {
+      const auto byte = static_cast<std::uint8_t>(each);
+      ascii_here = static_cast<std::uint8_t>(ascii_here + (byte < 0x80 ? 1 : 0));
+      begun_here = static_cast<std::uint8_t>(begun_here + (byte >= 0xc0 ? 1 : 0));
+    }
+    ascii += ascii_here;
+    characters += begun_here;
+    text.remove_prefix(block.size());
   }
   return (ascii + kAsciiBytes - 1) / kAsciiBytes + characters;
 }

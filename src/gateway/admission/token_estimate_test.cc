@@ -43,6 +43,13 @@ TEST(TokenEstimate, EmbeddingsAndScoresHaveNoAnswer) {
   EXPECT_EQ(estimate_tokens({.work = score}).total(), 8U) << "the query is read with each document";
 }
 
+TEST(TokenEstimate, LongTextsAreCountedWhole) {
+  std::string text(1000, 'a');
+  for (int i = 0; i < 600; ++i) text += "\u4f60";
+  text += std::string(500, 'b');
+  EXPECT_EQ(estimate_tokens(generation({.prompts = {TextPrompt{text}}})).prompt, 2U + 500U + 600U);
+}
+
 TEST(TokenEstimate, AnImageInsideABodyIsNoText) {
   const std::string image = R"({"url":"data:image/png;base64,)" + std::string(1'000'000, 'A') + R"("})";
   InferenceRequest request{

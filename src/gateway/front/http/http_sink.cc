@@ -14,7 +14,8 @@ void HttpSink::tell_origin(const Pipeline::Answer& answer, bool streamed) {
     if (auto load = protocol::vllm::load_header(*format, answer.endpoint->load()))
       response_.add_header("endpoint-load-metrics", *load);
   }
-  for (const auto& [name, value] : rate_headers(answer.rates)) response_.add_header(name, value);
+  add_rate_headers(answer.rates,
+                   [&](std::string_view name, std::string_view value) { response_.add_header(name, value); });
   if (const StreamOrigin* origin = answer.events->origin()) say_origin(response_, *origin, streamed);
 }
 
