@@ -9,6 +9,7 @@
 namespace autoglm::app {
 
 Result<std::unique_ptr<Admission>> Admission::create(const AdmissionConfig& config,
+                                                     const std::vector<gateway::BulkheadConfig>& models,
                                                      observe::MetricRegistry& metrics, observe::Logger& log) {
   std::unique_ptr<Admission> made(new Admission());
   if (config.journal) {
@@ -28,10 +29,11 @@ Result<std::unique_ptr<Admission>> Admission::create(const AdmissionConfig& conf
                                                                  : journal::OnFailure::kServe},
       made->totals_, made->journal_.get(), metrics));
   made->limits_ = add(std::make_unique<gateway::LimitCheck>(metrics));
-  // The last one: a call that waits for its place has all else that it needs.
+  // The last ones: a call that waits for its place has all else that it needs.
   made->groups_ = add(std::make_unique<gateway::GroupCheck>(config.groups, metrics));
+  made->models_ = add(std::make_unique<gateway::ModelCheck>(metrics));
   if (auto restored = made->restore(log); !restored) return fail(std::move(restored).error());
-  made->apply(config);
+  made->apply(config, models);
   return made;
 }
 
@@ -44,10 +46,12 @@ Result<void> Admission::restore(observe::Logger& log) {
   return {};
 }
 
-void Admission::apply(const AdmissionConfig& config) {
+void Admission::apply(const AdmissionConfig& config, const std::vector<gateway::BulkheadConfig>& models) {
   keys_.set(*gateway::KeyRing::make(config.keys));
   limits_->apply(config.limits, std::chrono::steady_clock::now());
   groups_->apply(config.groups);
+  shares_->set(gateway::shares_of(config.groups));
+  models_->apply(models);
   ledger_->apply(*gateway::PriceTable::make(config.prices));
   auto budgets = std::make_shared<gateway::Budgets>();
   for (const gateway::KeyConfig& key : config.keys)
@@ -55,7 +59,8 @@ void Admission::apply(const AdmissionConfig& config) {
   for (const TenantConfig& tenant : config.tenants)
     if (tenant.budget) budgets->tenants.emplace(tenant.name, *tenant.budget);
   budgets_->apply(std::move(budgets));
-  is_asked_ = journal_ || !config.keys.empty() || !config.limits.empty() || !config.prices.empty();
+  is_asked_ = journal_ || !config.keys.empty() || !config.limits.empty() || !config.prices.empty() ||
+              models_->limits_any();
 }
 
 }  // namespace autoglm::app

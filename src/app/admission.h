@@ -4,14 +4,17 @@
 #include "gateway/admission/groups/group_check.h"
 #include "gateway/admission/keys/key_ring.h"
 #include "gateway/admission/limits/limit_check.h"
+#include "gateway/admission/models/model_check.h"
 #include "gateway/admission/usage/usage_ledger.h"
 #include "gateway/pipeline.h"
+#include "inference/group_shares.h"
 #include "journal/journal.h"
 #include "observe/log/logger.h"
 #include "observe/metrics/registry.h"
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace autoglm::app {
 
@@ -21,14 +24,17 @@ class Admission {
  public:
   /// Opens the journal and reads it. Errors: those of Journal::open and of its replay.
   static Result<std::unique_ptr<Admission>> create(const AdmissionConfig& config,
+                                                   const std::vector<gateway::BulkheadConfig>& models,
                                                    observe::MetricRegistry& metrics, observe::Logger& log);
 
   /// What every call passes before an endpoint works for it, in this order. Once.
   gateway::Pipeline::Checks take_checks() { return std::move(checks_); }
-  void apply(const AdmissionConfig& config);
+  void apply(const AdmissionConfig& config, const std::vector<gateway::BulkheadConfig>& models);
 
   const gateway::LiveKeys& keys() const { return keys_; }
   const gateway::UsageTotals& totals() const { return totals_; }
+  /// For engines, which may outlive this.
+  std::shared_ptr<const LiveGroupShares> shares() const { return shares_; }
   /// Whether anything is asked of calls, or written down of them, as is configured now.
   bool is_asked() const { return is_asked_; }
   std::string currency() const { return ledger_->prices()->currency(); }
@@ -38,6 +44,7 @@ class Admission {
   Result<void> restore(observe::Logger& log);
 
   gateway::LiveKeys keys_;
+  std::shared_ptr<LiveGroupShares> shares_ = std::make_shared<LiveGroupShares>();
   gateway::UsageTotals totals_;
   std::unique_ptr<journal::Journal> journal_;  // null: there is none
   gateway::Pipeline::Checks checks_;
@@ -45,6 +52,7 @@ class Admission {
   gateway::UsageLedger* ledger_ = nullptr;
   gateway::LimitCheck* limits_ = nullptr;
   gateway::GroupCheck* groups_ = nullptr;
+  gateway::ModelCheck* models_ = nullptr;
   bool is_asked_ = false;
 };
 

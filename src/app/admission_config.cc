@@ -64,6 +64,7 @@ std::vector<config::Violation> check_admission(const AdmissionConfig& config) {
     if (!has_keys)
       wrong.push_back({fmt::format("tenants[{}].name", i), "no key belongs to a tenant \"" + name + "\""});
   }
+  for (config::Violation& each : gateway::check_shares(config.groups)) wrong.push_back(std::move(each));
   for (config::Violation& each : gateway::check_prices(config.prices)) wrong.push_back(std::move(each));
   if (config.journal && config.journal->retention < std::chrono::hours(24 * 31) &&
       has_budget_of_a_month(config)) {

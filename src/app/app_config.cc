@@ -21,6 +21,19 @@ config::Descriptor<ModelConfig> describe_model() {
              {.doc = "What else clients may call it. Answers have its name.",
               .example = "[gpt-4o-mini, default]"})
       .section("engine", &C::engine, engine::describe_engine())
+      .field(
+          "concurrent", &C::concurrent,
+          {.doc =
+               "Requests of the model at a time; further ones wait in its `queue`, by priority, and tenants "
+               "in turn by tokens. With `concurrency: adaptive` the most that is tried. 0: no limit.",
+           .example = "64",
+           .max = 1'000'000})
+      .field(
+          "concurrency", &C::concurrency,
+          {.doc =
+               "`fixed`: as `concurrent` says. `adaptive`: as many as the time to the first token per token "
+               "of prompt shows to be worked on at once, so that the others queue up here, where they can "
+               "be ordered."})
       .include(&C::pool, gateway::describe_pool())
       .check([](const C& c) {
         std::vector<config::Violation> wrong;
@@ -123,6 +136,19 @@ std::vector<config::Violation> check_app(const AppConfig& config) {
 }
 
 }  // namespace
+
+std::vector<gateway::BulkheadConfig> bulkheads_of(const std::vector<ModelConfig>& models) {
+  std::vector<gateway::BulkheadConfig> bulkheads;
+  for (const ModelConfig& model : models) {
+    const bool adaptive = model.concurrency == Concurrency::kAdaptive;
+    if (model.concurrent == 0 && !adaptive) continue;
+    bulkheads.push_back({.name = model.name,
+                         .concurrent = model.concurrent,
+                         .queue = {.size = model.pool.queue.size, .timeout = model.pool.queue.timeout},
+                         .adaptive = adaptive});
+  }
+  return bulkheads;
+}
 
 config::Descriptor<AppConfig> describe_app() {
   using C = AppConfig;

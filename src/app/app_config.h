@@ -4,6 +4,7 @@
 #include "app/server_config.h"
 #include "config/descriptor.h"
 #include "engine/engine_config.h"
+#include "gateway/admission/groups/bulkhead_config.h"
 #include "gateway/resilience/pool_config.h"
 #include "observe/log/log_config.h"
 
@@ -17,11 +18,22 @@
 
 namespace autoglm::app {
 
+/// Where the number of a model's requests at a time comes from.
+enum class Concurrency : std::uint8_t {
+  kFixed,     ///< it is configured
+  kAdaptive,  ///< it is found out
+};
+inline std::array<config::EnumName<Concurrency>, 2> enum_names(Concurrency) {
+  return {{{"fixed", Concurrency::kFixed}, {"adaptive", Concurrency::kAdaptive}}};
+}
+
 /// One of `models:`: an engine in this process, or a pool of servers elsewhere.
 struct ModelConfig {
   std::string name;
   std::vector<std::string> aliases;
   std::optional<engine::EngineConfig> engine;
+  std::uint32_t concurrent = 0;  ///< requests at a time; 0: no limit
+  Concurrency concurrency = Concurrency::kFixed;
   gateway::PoolConfig pool;
 
   bool is_pool() const { return !pool.endpoints.empty(); }
@@ -58,6 +70,9 @@ struct AppConfig {
   ResponsesConfig responses;
   AdmissionConfig admission;
 };
+
+/// The models with a limit on their requests at a time; the configuration is resolved.
+std::vector<gateway::BulkheadConfig> bulkheads_of(const std::vector<ModelConfig>& models);
 
 /// Describes every key. Schema, reference and `validate` are made from it.
 config::Descriptor<AppConfig> describe_app();

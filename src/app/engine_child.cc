@@ -62,6 +62,7 @@ class EngineChild {
   gateway::EngineChildConfig config_;
   std::unique_ptr<observe::Logger> log_;
   observe::MetricRegistry metrics_;
+  std::shared_ptr<LiveGroupShares> shares_ = std::make_shared<LiveGroupShares>();
   EventLoop loop_;
   std::shared_ptr<engine::Engine> engine_;
   std::optional<BlockingPool> pool_;
@@ -85,7 +86,8 @@ void EngineChild::open() {
           .log = *log_,
           .load = model_loader(config_.engine, config_.compute_threads,
                                {.cache = config_.cache, .environment = process_environment()}, *log_),
-          .samplers = sampler_factory()});
+          .samplers = sampler_factory(),
+          .shares = shares_});
   models_.emplace(1,
                   std::make_shared<const gateway::ModelDirectory>(
                       std::vector<gateway::ModelDirectory::Entry>{{config_.name, engine_, no_timeouts()}}));
@@ -94,6 +96,7 @@ void EngineChild::open() {
   front_.emplace(public_routes(*pipeline_, readiness_, metrics_, Shown(),
                                std::make_shared<http::BodyMemory>(ServerConfig().answer_memory), *pool_),
                  readiness_, metrics_, *log_, observe::LogLevel::kDebug);
+  front_->serve_server(*shares_);
   auto listener = std::make_unique<HandoverListener>(loop_, ChildProcess::kHandover, [this] {
     // Nothing is lost, and a loading model may take long to notice that it is not wanted any more.
     if (engine_->status().state == EndpointStatus::State::kLoading) ::_exit(0);

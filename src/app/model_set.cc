@@ -34,7 +34,9 @@ gateway::CallTimeouts timeouts_of(const ModelConfig& model, Duration request_tim
 bool is_same_pool(const ModelConfig& before, ModelConfig after) {
   if (!before.is_pool() || !after.is_pool()) return false;
   after.pool.endpoints = before.pool.endpoints;
-  after.aliases = before.aliases;  // the directory's
+  after.aliases = before.aliases;        // the directory's
+  after.concurrent = before.concurrent;  // the admission's, as is this
+  after.concurrency = before.concurrency;
   return before == after;
 }
 
@@ -173,7 +175,8 @@ Result<std::shared_ptr<Endpoint>> ModelSet::make_engine(const ModelConfig& model
                                    .log = dependencies_.log,
                                    .load = model_loader(*model.engine, dependencies_.compute_threads,
                                                         dependencies_.sources, dependencies_.log),
-                                   .samplers = sampler_factory()});
+                                   .samplers = sampler_factory(),
+                                   .shares = dependencies_.shares});
 }
 
 Result<std::shared_ptr<Endpoint>> ModelSet::make_engine_process(const ModelConfig& model) {
@@ -191,7 +194,8 @@ Result<std::shared_ptr<Endpoint>> ModelSet::make_engine_process(const ModelConfi
       gateway::EngineProcess::Options{
           .process = {.model = model.name,
                       .arguments = {"open-autoglm", std::string(gateway::kEngineCommand), model.name},
-                      .input = gateway::write_engine_child_config(child)},
+                      .input = gateway::write_engine_child_config(child),
+                      .shares = dependencies_.shares},
           .source = without_secrets(model.engine->path),
           .max_waiting = model.engine->max_sequences + model.engine->max_waiting},
       clients_, dependencies_.metrics, dependencies_.log);

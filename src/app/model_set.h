@@ -7,6 +7,7 @@
 #include "gateway/model_directory.h"
 #include "gateway/resilience/model_pool.h"
 #include "inference/endpoint.h"
+#include "inference/group_shares.h"
 #include "observe/log/log_config.h"
 #include "runtime/scope.h"
 #include "runtime/worker_pool.h"
@@ -43,6 +44,7 @@ class ModelSet {
     ModelSources sources;
     std::optional<PrefixKey> prefix_key;  ///< for reports of Open-AutoGLM servers about what they have read
     std::shared_ptr<http::BodyMemory> answer_memory;
+    std::shared_ptr<const LiveGroupShares> shares;  ///< of engines
   };
 
   explicit ModelSet(Dependencies dependencies)

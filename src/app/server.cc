@@ -108,7 +108,8 @@ Result<std::unique_ptr<Server>> Server::create(LiveConfig live) {
   state->process_metrics = process_metrics(state->metrics, *state->log);
   state->log_warnings();
   if (auto made = state->make_tls(); !made) return fail(made.error());
-  auto admission = Admission::create(state->config.admission, state->metrics, *state->log);
+  auto admission = Admission::create(state->config.admission, bulkheads_of(state->config.models),
+                                     state->metrics, *state->log);
   if (!admission) return fail(std::move(admission).error());
   state->admission = std::move(*admission);
   state->make_models(budget);
@@ -173,7 +174,8 @@ void Server::State::make_models(const CpuBudget& budget) {
                                                              .trace_id = trace_id,
                                                              .sources = live.sources(),
                                                              .prefix_key = prefix_key(config.server),
-                                                             .answer_memory = answer_memory});
+                                                             .answer_memory = answer_memory,
+                                                             .shares = admission->shares()});
   pipeline = std::make_unique<gateway::Pipeline>(models->directory(), admission->take_checks());
   pipeline->use_checks(admission->is_asked());
   const Shown shown{.metrics = config.telemetry.metrics,
@@ -232,7 +234,7 @@ Result<std::vector<std::string>> Server::State::read_and_apply() {
     return fail(applied.error());
   for (auto& [listener, prepared] : certificates) listener->adopt(std::move(prepared));
   config = std::move(next);
-  admission->apply(config.admission);
+  admission->apply(config.admission, bulkheads_of(config.models));
   pipeline->use_checks(admission->is_asked());
   live.set(std::move(*fresh));
   log_warnings();

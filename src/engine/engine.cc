@@ -138,7 +138,7 @@ void Engine::serve_text(const Backend& backend) {
                               .sequences = facts.sequence_ids,
                               .keep_prefixes = config_.prefix_cache && facts.shares_prefixes,
                               .restore_slack = facts.restore_slack}},
-                      *inbox_, load_, metrics_);
+                      *inbox_, load_, metrics_, dependencies_.shares.get());
   progress_.store(1);
   state_.store(State::kReady);
   dependencies_.log.info("model loaded", {{"model", name_},
@@ -302,6 +302,7 @@ Task<Result<std::unique_ptr<EventStream>>> Engine::generate(InferenceRequestPtr 
                                           .deadline = context.deadline.at(),
                                           .priority = context.priority,
                                           .tenant = hash(context.tenant),
+                                          .group = context.caller ? context.caller->group : std::string(),
                                           .salt = work->cache_salt.empty() ? 0 : hash(work->cache_salt)});
   if (!sent) co_return fail(queue_full(config_.max_sequences + config_.max_waiting));
   places->keep();

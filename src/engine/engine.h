@@ -10,6 +10,7 @@
 #include "engine/sampling_defaults.h"
 #include "engine/token_sampler.h"
 #include "inference/endpoint.h"
+#include "inference/group_shares.h"
 #include "observe/log/logger.h"
 #include "observe/metrics/registry.h"
 #include "runtime/blocking_pool.h"
@@ -35,6 +36,7 @@ class Engine final : public Endpoint {
     observe::Logger& log;
     BackendLoader load;
     SamplerFactory samplers;
+    std::shared_ptr<const LiveGroupShares> shares = nullptr;  ///< null: no group owns a part
   };
 
   /// `name` is the model's name to clients; the model card shows `config.path` as its source.

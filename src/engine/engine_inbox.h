@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -36,6 +37,7 @@ struct Submission {
   MonotonicTime deadline = MonotonicTime::max();
   std::uint8_t priority = 0;
   std::uint64_t tenant = 0;  ///< a hash
+  std::string group = {};    ///< the caller's; empty: none
   std::uint64_t salt = 0;    ///< a hash; only requests with the same salt share prefixes
 };
 /// A request of an embedding model, tokenized and checked.

@@ -63,7 +63,9 @@ EngineMetrics::EngineMetrics(MetricRegistry& registry, const std::string& model,
       request_latency(registry.histogram("vllm:e2e_request_latency_seconds", "From arrival to the end.",
                                          kRequest, {{"model_name", model}})),
       step_time(registry.histogram("autoglm_engine_step_seconds", "One step of the engine.", kStep,
-                                   {{"model_name", model}})) {
+                                   {{"model_name", model}})),
+      registry_(registry),
+      model_(model) {
   const auto gauge = [&](const char* name, const char* help, std::function<double()> read) {
     gauges_.push_back(registry.callback(MetricRegistry::Kind::kGauge, name, help, {{"model_name", model}},
                                         std::move(read)));
@@ -78,6 +80,13 @@ EngineMetrics::EngineMetrics(MetricRegistry& registry, const std::string& model,
         [&load] { return load.threads.load(); });
   gauge("autoglm_engine_prefill_backlog_tokens", "Prompt tokens not yet computed.",
         [&load] { return static_cast<double>(load.prefill_backlog_tokens.load()); });
+}
+
+observe::Counter& EngineMetrics::group_tokens(const std::string& group) {
+  return registry_.counter("autoglm_engine_group_tokens_total",
+                           "Tokens of prompts and answers that were computed for a group that owns a share; "
+                           "without a group's name, for all others.",
+                           {{"model_name", model_}, {"group", group}});
 }
 
 }  // namespace autoglm::engine

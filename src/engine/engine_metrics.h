@@ -18,6 +18,9 @@ class EngineMetrics {
   /// `load` must outlive this object.
   EngineMetrics(observe::MetricRegistry& registry, const std::string& model_name, const EngineLoad& load);
 
+  /// Of the tokens computed for a group; empty: for all others.
+  observe::Counter& group_tokens(const std::string& group);
+
   observe::Counter& prompt_tokens;
   observe::Counter& generation_tokens;
   observe::Counter& preemptions;
@@ -36,6 +39,8 @@ class EngineMetrics {
   observe::Histogram& step_time;
 
  private:
+  observe::MetricRegistry& registry_;
+  std::string model_;
   std::vector<std::shared_ptr<void>> gauges_;
 };
 

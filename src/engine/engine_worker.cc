@@ -13,14 +13,15 @@ namespace autoglm::engine {
 
 EngineWorker::EngineWorker(Stepper& stepper, const Vocabulary& vocabulary, SamplerFactory samplers,
                            const SchedulerLimits& limits, EngineInbox& inbox, EngineLoad& load,
-                           EngineMetrics& metrics)
+                           EngineMetrics& metrics, const LiveGroupShares* shares)
     : stepper_(stepper),
       vocabulary_(vocabulary),
       make_sampler_(std::move(samplers)),
       inbox_(inbox),
       load_(load),
       metrics_(metrics),
-      scheduler_(limits) {}
+      scheduler_(limits),
+      groups_(shares, metrics) {}
 
 EngineWorker::~EngineWorker() = default;
 
@@ -40,6 +41,7 @@ void EngineWorker::run() {
         failures_in_a_row_ = 0;
         scheduler_.complete(planned, {.wall = now - before, .cpu = process_cpu_time() - cpu_before}, now);
         metrics_.step_time.observe(to_seconds(now - before));
+        groups_.count(planned);
         choose_tokens(planned, now);
       } else {
         scheduler_.revert(planned);
@@ -62,6 +64,7 @@ void EngineWorker::take_messages(bool may_wait) {
   } else {
     inbox_.mailbox.take_all(messages_);
   }
+  groups_.follow(scheduler_);  // before requests of new groups begin
   for (EngineMessage& message : messages_) {
     if (auto* submission = std::get_if<Submission>(&message)) {
       start(std::move(*submission));
@@ -97,11 +100,10 @@ void EngineWorker::start(Submission submission) {
     if (!generations_.contains(id)) return;  // Its last choice had ended before: the generation is gone.
     Choice& choice = *generation.choices[i];
     if (from.choices[i].finished) {
-      outbox_.add(from.delivery,
-                  {.choice = i,
-                   .index = choice.text.tokens(),
-                   .finish = from.choices[i].finished,
-                   .stop = choice.text.stop()});
+      outbox_.add(from.delivery, {.choice = i,
+                                  .index = choice.text.tokens(),
+                                  .finish = from.choices[i].finished,
+                                  .stop = choice.text.stop()});
       finish_choice(choice, now);
     } else if (resumed || i % work.n == 0) {
       choice.siblings = resumed ? 1 : work.n;
@@ -121,6 +123,7 @@ void EngineWorker::enqueue(Choice& choice) {
                   .slots = choice.siblings,
                   .priority = submission.priority,
                   .tenant = submission.tenant,
+                  .group = scheduler_.shares().find(submission.group),
                   // To report logprobs the prompt must be computed: no shared prefix will do, nor one of
                   // another prompt of the same request.
                   .salt = reports_prompt ? ~choice.key.value : submission.salt,

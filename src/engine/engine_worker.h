@@ -2,6 +2,7 @@
 
 #include "engine/backends/stepper.h"
 #include "engine/backends/vocabulary.h"
+#include "engine/engine_groups.h"
 #include "engine/engine_inbox.h"
 #include "engine/engine_load.h"
 #include "engine/engine_metrics.h"
@@ -16,11 +17,12 @@
 namespace autoglm::engine {
 
 /// The engine's thread: takes messages, plans a step, lets the stepper compute it, chooses tokens, sends them
-/// off. Created, run and destroyed on that thread.
+/// off. Created, run and destroyed on that thread. `shares`: null: no group owns a part.
 class EngineWorker {
  public:
   EngineWorker(Stepper& stepper, const Vocabulary& vocabulary, SamplerFactory samplers,
-               const SchedulerLimits& limits, EngineInbox& inbox, EngineLoad& load, EngineMetrics& metrics);
+               const SchedulerLimits& limits, EngineInbox& inbox, EngineLoad& load, EngineMetrics& metrics,
+               const LiveGroupShares* shares);
   ~EngineWorker();
 
   /// Runs until the mailbox is closed; requests still running then end with an error.
@@ -60,6 +62,7 @@ class EngineWorker {
   EngineLoad& load_;
   EngineMetrics& metrics_;
   Scheduler scheduler_;
+  EngineGroups groups_;
   Outbox outbox_;
 
   std::map<GenerationId, std::unique_ptr<Generation>> generations_;

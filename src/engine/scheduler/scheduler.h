@@ -2,6 +2,7 @@
 
 #include "engine/kv/kv_cache.h"
 #include "engine/scheduler/fair_queue.h"
+#include "engine/scheduler/shares/share_book.h"
 #include "engine/scheduler/step_cost.h"
 #include "engine/scheduler/step_threads.h"
 
@@ -33,17 +34,16 @@ struct SequenceSpec {
   SequenceKey key;
   const std::vector<TokenId>* tokens = nullptr;  ///< prompt and answer; the owner keeps it and appends to it
   std::uint32_t slots = 1;                       ///< sequences that it will fork into, itself included
-  std::uint8_t priority = 0;                     ///< 0 … 9
+  std::uint8_t priority = 0;                     ///< 0 … 9, within its group
   std::uint64_t tenant = 0;
+  GroupIndex group = kNoGroup;
   std::uint64_t salt = 0;                   ///< prefixes are shared only among equal salts
   std::uint32_t max_rows = kUnlimitedRows;  ///< per step
   MonotonicTime arrived;
   MonotonicTime deadline = MonotonicTime::max();
 };
 
-/// Decides what the next step computes. Pure: the time is passed in and only lists are changed, so it can be
-/// simulated by the million. Belongs to one thread.
-///
+/// Decides what the next step computes. Pure; the time is passed in. Belongs to one thread.
 /// A sequence is a list of tokens, of which some are in the cache ("computed"). The missing tokens are its
 /// work: one token for a sequence that generates, many for a prompt or for a sequence that was preempted.
 /// Rules, in order:
@@ -55,10 +55,14 @@ struct SequenceSpec {
 ///  3. A step takes the missing token of every generating sequence, and then prompt tokens, by priority and
 ///     age, as many as fit the time that steps are measured to take. Streams stand still, for a while, for
 ///     prompts of a higher priority, and while more prompts are read than streams run.
+/// This holds within a group. Among groups that own shares (ShareBook) turns decide on sequences and prompts;
+/// a group below its share takes sequences from those above; no stream stands still for another group's
+/// prompts, which take no more of a step's time than the streams' shares leave.
 class Scheduler {
  public:
   struct Slice {
     SequenceKey sequence;
+    GroupIndex group = kNoGroup;
     std::int32_t slot = 0;    ///< the stepper's sequence id
     std::uint32_t first = 0;  ///< index of the first token to compute
     std::uint32_t count = 0;
@@ -86,14 +90,17 @@ class Scheduler {
 
   explicit Scheduler(const SchedulerLimits& limits);
 
+  /// Holds at once, also for sequences that wait. Sequences of a group that is gone share nothing any more.
+  void change_shares(const std::vector<GroupShare>& groups);
+  const ShareBook& shares() const { return shares_; }
+
   /// Adds a sequence of at least one token; it must fit the cache, and its slots must fit max_sequences.
   void add(const SequenceSpec& spec);
   /// Ends a sequence in any state.
   void remove(SequenceKey key);
   /// Records one more token, already in the sequence's list, for a sequence whose slice completed.
   void append(SequenceKey key);
-  /// `child` continues from `parent`'s cells and takes one of its slots. Allowed only directly after a
-  /// completed slice.
+  /// `child` goes on from `parent`'s cells and takes one of its slots. Only directly after a completed slice.
   void fork(SequenceKey parent, SequenceKey child, const std::vector<TokenId>* tokens);
   /// A paused sequence keeps its cells and gets no work.
   void set_paused(SequenceKey key, bool paused);
@@ -105,7 +112,7 @@ class Scheduler {
   void revert(const Step& step);
 
   std::size_t running() const { return running_.size(); }
-  std::size_t waiting() const { return queue_.size(); }
+  std::size_t waiting() const { return waiting_.size(); }
   const KvCache& cache() const { return cache_; }
   std::uint64_t missing_prompt_tokens() const;
   std::uint64_t saved_tokens() const { return saved_tokens_; }
@@ -119,7 +126,8 @@ class Scheduler {
  private:
   struct Sequence {
     SequenceSpec spec;
-    std::uint64_t order = 0;  // of arrival
+    std::uint64_t order = 0;   // of arrival
+    std::uint32_t prompt = 0;  // tokens that it came with
     KvCache::Lease lease;
     std::uint64_t state = 0;         // saved at the last preemption; 0: none
     std::uint32_t saved_tokens = 0;  // in `state`
@@ -128,6 +136,7 @@ class Scheduler {
 
     std::uint32_t size() const { return static_cast<std::uint32_t>(spec.tokens->size()); }
     std::uint32_t missing() const { return size() - lease.computed; }
+    std::uint32_t answered() const { return size() - prompt; }
     bool generates() const { return !paused && missing() == 1; }
   };
   /// Why a waiting sequence is passed over: `blocker` is computing tokens that it needs, too.
@@ -152,13 +161,21 @@ class Scheduler {
   void share_saved_tokens() {
     if (limits_.kv.keep_prefixes) cache_.spill(limits_.saved_tokens - saved_tokens_, operations_);
   }
-  std::optional<std::size_t> least_important() const;
+  std::optional<std::size_t> least_important(std::optional<GroupIndex> group,
+                                             std::uint32_t most_slots = kUnlimitedRows) const;
+  bool has_groups() const { return shares_.size() > 1; }
+  std::vector<GroupLoad> loads() const;
+  std::optional<QueueEntry> next_waiting(MonotonicTime now, const Step& step);
+  std::optional<std::size_t> victim_for(const QueueEntry& entry) const;
   void relieve(Step& step);
   void admit(MonotonicTime now, Step& step);
   bool try_admit(SequenceKey key, MonotonicTime now, Step& step);
   bool waits_for_prefix(SequenceKey key);
   std::vector<Sequence*> readers();
+  void take_turns(std::vector<Sequence*>& readers) const;
   bool is_starting(const std::vector<Sequence*>& readers) const;
+  Duration step_time_beside_streams(const Step& step, const std::vector<Sequence*>& readers) const;
+  void note_unserved(const Step& step);
   std::uint32_t prefill_budget(const Step& step, const std::vector<Sequence*>& readers, Duration still) const;
   Duration add_decode(MonotonicTime now, const std::vector<Sequence*>& readers, Step& step);
   void add_prefill(MonotonicTime now, const std::vector<Sequence*>& readers, Duration still, Step& step);
@@ -167,14 +184,17 @@ class Scheduler {
   KvCache cache_;
   KvOperations operations_;  // not yet handed out
   std::vector<Sequence> running_;
-  FairQueue queue_;
-  std::unordered_map<SequenceKey, Waiting> waiting_;  // the sequences that queue_ orders
+  ShareBook shares_;
+  std::vector<FairQueue> queues_ = std::vector<FairQueue>(1);  // by group
+  std::vector<bool> unserved_;                                 // groups that want more than the step has
+  std::unordered_map<SequenceKey, Waiting> waiting_;           // the sequences that queues_ order
   std::uint64_t arrivals_ = 0;
   std::uint64_t states_ = 0;        // number of states saved so far
   std::uint64_t saved_tokens_ = 0;  // at present
   StepCost cost_;
   StepThreads threads_;
   std::uint32_t decode_rows_ = 0;  // of the last step that had any
+  double usual_answer_ = 0;        // tokens of an answer, on average
 };
 
 }  // namespace autoglm::engine

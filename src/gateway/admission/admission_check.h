@@ -45,6 +45,8 @@ class Permit {
 
   /// Another model than the one that was asked answers, perhaps a third one later. Before `settle`.
   virtual void served_by(std::string_view /*model*/) {}
+  /// The answer's first token, or its end, has come. At most once.
+  virtual void first_token() {}
   /// Says what the call has used, once, before the permit is destroyed. A call that no endpoint worked for
   /// has used nothing, and does not say so.
   virtual void settle(const Usage& /*used*/) {}

@@ -42,6 +42,10 @@ void CallPermits::served_by(std::string_view model) {
 }
 
 void CallPermits::note(const EventBatch& batch) {
+  if (!answers_ && (!batch.events.empty() || batch.last())) {
+    answers_ = true;
+    for (const auto& permit : permits_) permit->first_token();
+  }
   for (const TokenEvent& event : batch.events) {
     const bool has_text = !event.text.empty() || !event.reasoning.empty() || !event.tool_calls.empty();
     used_.completion_tokens += event.tokens.empty() ? static_cast<std::uint32_t>(has_text)

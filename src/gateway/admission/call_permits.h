@@ -44,6 +44,7 @@ class CallPermits {
   Usage used_;
   std::uint64_t completion_estimate_ = 0;
   bool begun_ = false;
+  bool answers_ = false;  // the answer has begun
 };
 
 }  // namespace autoglm::gateway

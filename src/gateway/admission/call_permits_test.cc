@@ -51,5 +51,23 @@ TEST(CallPermits, AClientThatLeavesIsTakenToHaveHadItsPromptRead) {
   EXPECT_EQ(settled({text()}).completion_tokens, 1U);
 }
 
+TEST(CallPermits, TellOfTheFirstTokenOnce) {
+  struct Counting final : Permit {
+    explicit Counting(int& times) : count(times) {}
+    void first_token() override { ++count; }
+    int& count;
+  };
+  int count = 0;
+  CallPermits permits;
+  permits.add(std::make_unique<Counting>(count));
+  permits.begin({});
+  permits.note({});
+  EXPECT_EQ(count, 0) << "a batch without events";
+  permits.note(text());
+  permits.note(text());
+  permits.note(end({}));
+  EXPECT_EQ(count, 1);
+}
+
 }  // namespace
 }  // namespace autoglm::gateway

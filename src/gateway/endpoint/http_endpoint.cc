@@ -260,6 +260,12 @@ void HttpEndpoint::tell_context(http::ClientRequest& request, const CallContext&
     request.headers.add("X-Autoglm-Timeout-Ms", std::to_string(left.count()));
   }
   request.headers.add("X-Autoglm-Tell-Usage", "1");
+  if (context.priority > 0) request.headers.add("X-Priority", std::to_string(context.priority));
+  const auto shares = options_.shares ? options_.shares->get() : nullptr;
+  if (!shares) return;
+  request.headers.add("X-Autoglm-Shares", shares->told);
+  if (context.caller && !context.caller->group.empty())
+    request.headers.add("X-Autoglm-Group", escaped_group(context.caller->group));
 }
 
 Continuation HttpEndpoint::continuation(const InferenceRequest& request, ServerKind kind) const {

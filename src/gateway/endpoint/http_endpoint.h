@@ -7,6 +7,7 @@
 #include "http/client.h"
 #include "http/url.h"
 #include "inference/endpoint.h"
+#include "inference/group_shares.h"
 
 #include <atomic>
 #include <cstdint>
@@ -34,9 +35,11 @@ struct HttpEndpointOptions {
   bool continue_text = true;                      ///< whether it may be asked to continue from text
   std::shared_ptr<const protocol::ClientCodec> codec = nullptr;  ///< what it speaks; null: OpenAI's protocol
   std::shared_ptr<Dialer> dialer;  ///< how it is reached, in place of `url`'s host
-  /// It is a part of this server: it is told a request's tenant and deadline, tells the usage of every
-  /// stream, and tokenizes for us.
+  /// It is a part of this server: it is told a request's tenant, priority and deadline, tells the usage of
+  /// every stream, and tokenizes for us.
   bool part_of_us = false;
+  /// Told to a part of this server, with each caller's group; null: no group owns a share.
+  std::shared_ptr<const LiveGroupShares> shares = nullptr;
   bool ask_tokens = true;  ///< whether an Open-AutoGLM server is asked for each step's tokens, so that
                            ///< another one can continue
   /// The kind that was found out; shared with earlier endpoints of the same address.

@@ -26,8 +26,9 @@ class RecordingHandler final : public http::Handler {
     headers.clear();
     encodings = request.headers.count("accept-encoding");
     encoding = request.headers.find("accept-encoding").value_or("");
-    for (const char* name : {"x-api-key", "x-autoglm-timeout-ms", "x-autoglm-tell-usage", "x-request-id",
-                             "x-team", "authorization"}) {
+    for (const char* name :
+         {"x-api-key", "x-autoglm-timeout-ms", "x-autoglm-tell-usage", "x-request-id", "x-team",
+          "authorization", "x-priority", "x-autoglm-shares", "x-autoglm-group"}) {
       if (const auto value = request.headers.find(name)) headers[name] = *value;
     }
     co_await response.send(200, "text/event-stream", answer);
@@ -195,6 +196,26 @@ TEST_F(HttpEndpointTest, TellsAPartOfThisServerWhoAsksAndForHowLong) {
   stream(endpoint, {.tenant = "another"});
   EXPECT_NE(handler_.headers["x-api-key"], first);
   EXPECT_FALSE(handler_.headers.contains("x-autoglm-timeout-ms"));
+}
+
+TEST_F(HttpEndpointTest, TellsAPartOfThisServerTheGroupAndWhatGroupsOwn) {
+  const auto shares = std::make_shared<LiveGroupShares>();
+  HttpEndpointOptions told = options(true);
+  told.shares = shares;
+  HttpEndpoint endpoint(told, clients_);
+  const auto caller = std::make_shared<const Caller>(Caller{.key = "k", .tenant = "t", .group = "a chat"});
+  stream(endpoint, {.priority = 7, .caller = caller});
+  EXPECT_EQ(handler_.headers["x-priority"], "7");
+  EXPECT_FALSE(handler_.headers.contains("x-autoglm-group")) << "no group owns a share";
+  shares->set({{.name = "a chat", .share = 0.5}});
+  stream(endpoint, {.caller = caller});
+  EXPECT_FALSE(handler_.headers.contains("x-priority"));
+  EXPECT_EQ(handler_.headers["x-autoglm-group"], "a%20chat");
+  EXPECT_EQ(handler_.headers["x-autoglm-shares"], "1;a%20chat=0.5/1/1;");
+  HttpEndpoint elsewhere(options(false), clients_);
+  stream(elsewhere, {.priority = 7, .caller = caller});
+  for (const char* name : {"x-priority", "x-autoglm-group", "x-autoglm-shares"})
+    EXPECT_FALSE(handler_.headers.contains(name)) << name;
 }
 
 TEST_F(HttpEndpointTest, TellsServersElsewhereNothingOfIt) {

@@ -154,8 +154,15 @@ config::Descriptor<RetryConfig> describe_retry() {
 
 config::Descriptor<QueueConfig> describe_queue() {
   using C = QueueConfig;
-  return config::Descriptor<C>("queue", "Requests that wait while every endpoint has its `max_connections`.")
-      .field("size", &C::size, {.doc = "How many may; further ones are told 503.", .max = 10'000'000})
+  return config::Descriptor<C>(
+             "queue",
+             "Requests that wait while the model has its `concurrent`, or every endpoint its "
+             "`max_connections`.")
+      .field(
+          "size", &C::size,
+          {.doc = "How many may. Beyond `concurrent`, further ones are told 429, or take the place of a less "
+                  "important one; beyond `max_connections`, they are told 503.",
+           .max = 10'000'000})
       .field("timeout", &C::timeout, {.doc = "For how long, at most.", .min = 0.001, .max = 3600});
 }
 

@@ -18,7 +18,7 @@ constexpr auto kShortestRetry = std::chrono::seconds(1);
 constexpr auto kLongestRetry = std::chrono::minutes(10);
 
 /// Nine of these make any request's level the highest, before its time in the line is over.
-Duration aging_of(const GroupConfig& config) { return config.queue.timeout / 10; }
+Duration aging_of(const BulkheadConfig& config) { return config.queue.timeout / 10; }
 
 }  // namespace
 
@@ -87,8 +87,8 @@ class Bulkhead::Stay {
   bool taken_ = false;
 };
 
-Bulkhead::Bulkhead(GroupConfig config, const Clock& clock)
-    : clock_(clock), config_(std::move(config)), line_(config_.queue.size, aging_of(config_)) {}
+Bulkhead::Bulkhead(const BulkheadKind& kind, BulkheadConfig config, const Clock& clock)
+    : kind_(kind), clock_(clock), config_(std::move(config)), line_(config_.queue.size, aging_of(config_)) {}
 
 Task<Result<Bulkhead::Place>> Bulkhead::enter(std::string tenant, std::uint8_t priority, std::uint64_t cost,
                                               Deadline deadline) {
@@ -136,7 +136,7 @@ Result<std::shared_ptr<Bulkhead::Waiting>> Bulkhead::join(const std::string& ten
   return waiting;
 }
 
-void Bulkhead::change(const GroupConfig& config) {
+void Bulkhead::change(const BulkheadConfig& config) {
   const auto guard = lock();
   if (lifted_ || config.concurrent != config_.concurrent) rate_.forget();
   lifted_ = false;
@@ -149,6 +149,13 @@ void Bulkhead::change(const GroupConfig& config) {
   for (const FairLine::Key key : line_.change(config.queue.size, aging_of(config))) shed(key);
   if (!other_time) return;
   for (const auto& [key, waiting] : waiting_) waiting->loop.post([waiting] { waiting->run(); });
+}
+
+void Bulkhead::resize(std::uint32_t concurrent) {
+  const auto guard = lock();
+  config_.concurrent = concurrent;
+  admit_waiters();
+  note_full();
 }
 
 void Bulkhead::lift() {
@@ -203,20 +210,20 @@ Error Bulkhead::refusal(const char* reason, std::string why) const {
   return Error{.code = ErrorCode::kResourceExhausted,
                .origin = Origin::kLocal,
                .retry = Retry::kLater,
-               .message = fmt::format("the group \"{}\" has its {} requests at a time, {}", config_.name,
-                                      config_.concurrent, why),
+               .message = fmt::format("the {} \"{}\" has its {} requests at a time, {}", kind_.noun,
+                                      config_.name, config_.concurrent, why),
                .reason = reason,
                .retry_after = later};
 }
 
 Error Bulkhead::full() const {
-  return refusal("group_full", fmt::format("and its queue of {} is full of others; try again later, or send "
-                                           "fewer requests at a time",
-                                           config_.queue.size));
+  return refusal(kind_.full, fmt::format("and its queue of {} is full of others; try again later, or send "
+                                         "fewer requests at a time",
+                                         config_.queue.size));
 }
 
 Error Bulkhead::too_late() const {
-  return refusal("group_timeout",
+  return refusal(kind_.timeout,
                  fmt::format("and none has ended in time for this one, which may wait for {}; try again "
                              "later, or send fewer requests at a time",
                              config::to_string(config_.queue.timeout)));
@@ -225,6 +232,11 @@ Error Bulkhead::too_late() const {
 std::size_t Bulkhead::running() const {
   const auto guard = lock();
   return running_;
+}
+
+std::size_t Bulkhead::limit() const {
+  const auto guard = lock();
+  return lifted_ ? 0 : config_.concurrent;
 }
 
 std::size_t Bulkhead::waiting() const {

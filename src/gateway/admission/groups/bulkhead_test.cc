@@ -20,7 +20,7 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 
-GroupConfig group(std::uint32_t concurrent, std::uint32_t size = 100, Duration timeout = 1h) {
+BulkheadConfig group(std::uint32_t concurrent, std::uint32_t size = 100, Duration timeout = 1h) {
   return {.name = "chat", .concurrent = concurrent, .queue = {.size = size, .timeout = timeout}};
 }
 
@@ -59,7 +59,7 @@ class BulkheadTest : public ::testing::Test {
 };
 
 TEST_F(BulkheadTest, AdmitsUpToTheLimitAndThenInTurn) {
-  Bulkhead bulkhead(group(2), clock_);
+  Bulkhead bulkhead(kGroupBulkhead, group(2), clock_);
   on_loop([&]() -> Task<void> {
     Customer &a = come(bulkhead), &b = come(bulkhead), &c = come(bulkhead), &d = come(bulkhead, 5);
     co_await turns(3);
@@ -80,7 +80,7 @@ TEST_F(BulkheadTest, AdmitsUpToTheLimitAndThenInTurn) {
 }
 
 TEST_F(BulkheadTest, RefusesWhenItsQueueIsFullAndShedsForAMoreImportantOne) {
-  Bulkhead bulkhead(group(1, 1), clock_);
+  Bulkhead bulkhead(kGroupBulkhead, group(1, 1), clock_);
   on_loop([&]() -> Task<void> {
     come(bulkhead);
     Customer &waits = come(bulkhead), &refused = come(bulkhead);
@@ -104,7 +104,7 @@ TEST_F(BulkheadTest, RefusesWhenItsQueueIsFullAndShedsForAMoreImportantOne) {
 }
 
 TEST_F(BulkheadTest, RefusesWhatIsNotAdmittedInTime) {
-  Bulkhead bulkhead(group(1, 10, 1ms), clock_);
+  Bulkhead bulkhead(kGroupBulkhead, group(1, 10, 1ms), clock_);
   on_loop([&]() -> Task<void> {
     come(bulkhead);
     auto late = co_await bulkhead.enter("t", 0, 1, Deadline::never());
@@ -121,7 +121,7 @@ TEST_F(BulkheadTest, RefusesWhatIsNotAdmittedInTime) {
 }
 
 TEST_F(BulkheadTest, AWaiterThatIsDestroyedLeavesAndPassesOnThePlaceItWasGiven) {
-  Bulkhead bulkhead(group(1), clock_);
+  Bulkhead bulkhead(kGroupBulkhead, group(1), clock_);
   on_loop([&]() -> Task<void> {
     Customer &holder = come(bulkhead), &gone = come(bulkhead), &given = come(bulkhead),
              &last = come(bulkhead);
@@ -141,7 +141,7 @@ TEST_F(BulkheadTest, AWaiterThatIsDestroyedLeavesAndPassesOnThePlaceItWasGiven) 
 }
 
 TEST_F(BulkheadTest, ATaskThatIsDestroyedAtAnyPointKeepsNothing) {
-  Bulkhead bulkhead(group(1), clock_);
+  Bulkhead bulkhead(kGroupBulkhead, group(1), clock_);
   on_loop([&]() -> Task<void> {
     for (unsigned count = 0; count < 8; ++count) {
       Customer& holder = come(bulkhead);
@@ -158,7 +158,7 @@ TEST_F(BulkheadTest, ATaskThatIsDestroyedAtAnyPointKeepsNothing) {
 }
 
 TEST_F(BulkheadTest, ALiveChangeHoldsForTheOnesThatWait) {
-  Bulkhead bulkhead(group(1), clock_);
+  Bulkhead bulkhead(kGroupBulkhead, group(1), clock_);
   on_loop([&]() -> Task<void> {
     Customer &a = come(bulkhead), &b = come(bulkhead), &c = come(bulkhead), &d = come(bulkhead, 4),
              &e = come(bulkhead);
@@ -184,7 +184,7 @@ TEST_F(BulkheadTest, ALiveChangeHoldsForTheOnesThatWait) {
 }
 
 TEST_F(BulkheadTest, MorePlacesAdmitBeforeAShorterQueueSheds) {
-  Bulkhead bulkhead(group(1), clock_);
+  Bulkhead bulkhead(kGroupBulkhead, group(1), clock_);
   on_loop([&]() -> Task<void> {
     come(bulkhead);
     Customer &a = come(bulkhead), &b = come(bulkhead);
@@ -196,7 +196,7 @@ TEST_F(BulkheadTest, MorePlacesAdmitBeforeAShorterQueueSheds) {
 }
 
 TEST_F(BulkheadTest, ALiftedGroupAdmitsAll) {
-  Bulkhead bulkhead(group(1), clock_);
+  Bulkhead bulkhead(kGroupBulkhead, group(1), clock_);
   on_loop([&]() -> Task<void> {
     come(bulkhead);
     Customer& waits = come(bulkhead);
@@ -212,7 +212,7 @@ TEST_F(BulkheadTest, ALiftedGroupAdmitsAll) {
 }
 
 TEST_F(BulkheadTest, RefusesAtOnceWhatCannotBeInTimeOnceTheEstimateIsSolid) {
-  Bulkhead bulkhead(group(1), clock_);
+  Bulkhead bulkhead(kGroupBulkhead, group(1), clock_);
   on_loop([&]() -> Task<void> {
     const auto soon = [&] { return Deadline(clock_.now() + 25s); };
     for (std::uint32_t i = 0; i < DepartureRate::kSolid; ++i) {
@@ -274,7 +274,7 @@ class Crowd {
 
 TEST(Bulkhead, OnSeveralLoopsNeverHoldsMoreThanItsLimitAndLosesNoPlace) {
   LoopClock clock;
-  Bulkhead bulkhead(group(3, 20), clock);
+  Bulkhead bulkhead(kGroupBulkhead, group(3, 20), clock);
   Crowd crowd(bulkhead);
   std::atomic<int> left{4 * Crowd::kAtOnce};
   WorkerPool workers(4);
@@ -307,7 +307,7 @@ TEST(Bulkhead, OnSeveralLoopsNeverHoldsMoreThanItsLimitAndLosesNoPlace) {
 
 TEST(Bulkhead, ThreadsThatComeAndLeaveAtOnceAreEachCountedOnce) {
   LoopClock clock;
-  Bulkhead bulkhead(group(8), clock);
+  Bulkhead bulkhead(kGroupBulkhead, group(8), clock);
   std::atomic<int> ready{0};
   std::atomic<int> refused{0};
   {
@@ -329,7 +329,7 @@ TEST(Bulkhead, ThreadsThatComeAndLeaveAtOnceAreEachCountedOnce) {
 
 TEST(Bulkhead, APlaceThatIsGivenWhileItsWaiterIsDestroyedIsNotLost) {
   LoopClock clock;
-  Bulkhead bulkhead(group(1), clock);
+  Bulkhead bulkhead(kGroupBulkhead, group(1), clock);
   WorkerPool workers(2);
   workers.start();
   std::vector<std::unique_ptr<Customer>> waiters(64);

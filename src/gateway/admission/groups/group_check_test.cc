@@ -1,6 +1,5 @@
 #include "gateway/admission/groups/group_check.h"
 
-#include "config/load.h"
 #include "runtime/scope.h"
 #include "runtime/testing/for_turns.h"
 #include "runtime/testing/run_task.h"
@@ -157,20 +156,6 @@ TEST_F(GroupCheckTest, CountsWhatItDoes) {
     EXPECT_EQ(line("autoglm_group_wait_seconds_count{group=\"chat\"}"), "1");
     co_return;
   });
-}
-
-TEST(GroupConfig, IsRead) {
-  const auto read = [](const char* text) {
-    return config::load(describe_group(), {.file_name = "f.yaml", .file_text = text, .environment = {}});
-  };
-  const auto full = read("{ name: chat, concurrent: 16, queue: { size: 7, timeout: 2s } }");
-  ASSERT_TRUE(full.has_value());
-  EXPECT_EQ(*full, (GroupConfig{.name = "chat", .concurrent = 16, .queue = {.size = 7, .timeout = 2s}}));
-  EXPECT_EQ(read("{ name: chat, concurrent: 1 }")->queue, GroupQueueConfig{});
-  EXPECT_FALSE(read("{ name: chat }").has_value()) << "the limit has no sensible default";
-  EXPECT_FALSE(read("{ name: chat, concurrent: 0 }").has_value());
-  EXPECT_FALSE(read("{ concurrent: 1 }").has_value());
-  EXPECT_TRUE(describe_group().description()->live.value_or(false));
 }
 
 }  // namespace

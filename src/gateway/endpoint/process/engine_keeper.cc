@@ -13,11 +13,13 @@ namespace {
 
 using State = EndpointStatus::State;
 
-HttpEndpointOptions options_of(std::shared_ptr<HandoverDialer> dialer) {
+HttpEndpointOptions options_of(std::shared_ptr<HandoverDialer> dialer,
+                               std::shared_ptr<const LiveGroupShares> shares) {
   return {.url = {.tls = false, .host = {"engine", 80}, .target = "/v1"},
           .connect_timeout = std::chrono::seconds(10),
           .dialer = std::move(dialer),
           .part_of_us = true,
+          .shares = std::move(shares),
           .ask_tokens = false,
           .kind = std::make_shared<std::atomic<ServerKind>>(ServerKind::kOurs)};
 }
@@ -32,8 +34,9 @@ double resident_bytes(pid_t pid) {
 
 }  // namespace
 
-EngineProcessView::EngineProcessView(std::shared_ptr<HandoverDialer> to, pid_t number, HttpClients& clients)
-    : dialer(std::move(to)), pid(number), endpoint(options_of(dialer), clients) {}
+EngineProcessView::EngineProcessView(std::shared_ptr<HandoverDialer> to, pid_t number, HttpClients& clients,
+                                     std::shared_ptr<const LiveGroupShares> shares)
+    : dialer(std::move(to)), pid(number), endpoint(options_of(dialer, std::move(shares)), clients) {}
 
 /// One process, from its start to its end.
 struct EngineKeeper::Life {
@@ -103,9 +106,10 @@ void EngineKeeper::run() {
 
 EngineKeeper::Life EngineKeeper::attend(ChildProcess& child) {
   Life life{.pid = child.pid()};
-  Now begun{.process = std::make_shared<EngineProcessView>(child.dialer(), child.pid(), clients_),
-            .served = now()->served,
-            .report = now()->report};
+  Now begun{
+      .process = std::make_shared<EngineProcessView>(child.dialer(), child.pid(), clients_, options_.shares),
+      .served = now()->served,
+      .report = now()->report};
   publish(std::move(begun));
   bool told = false;
   while (true) {

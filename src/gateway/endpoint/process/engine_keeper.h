@@ -22,7 +22,8 @@ namespace autoglm::gateway {
 /// A process that runs an engine, as its callers see it. A caller keeps the view alive, also after the
 /// process died.
 struct EngineProcessView {
-  EngineProcessView(std::shared_ptr<HandoverDialer> to, pid_t number, HttpClients& clients);
+  EngineProcessView(std::shared_ptr<HandoverDialer> to, pid_t number, HttpClients& clients,
+                    std::shared_ptr<const LiveGroupShares> shares);
 
   std::shared_ptr<HandoverDialer> dialer;
   pid_t pid;
@@ -37,9 +38,10 @@ struct EngineProcessView {
 class EngineKeeper {
  public:
   struct Options {
-    std::string model;                   ///< as clients call it
-    std::vector<std::string> arguments;  ///< the process's arguments
-    std::string input;                   ///< what it reads first from its standard input
+    std::string model;                                        ///< as clients call it
+    std::vector<std::string> arguments;                       ///< the process's arguments
+    std::string input;                                        ///< what it reads first from its standard input
+    std::shared_ptr<const LiveGroupShares> shares = nullptr;  ///< told to it with each request
   };
   EngineKeeper(Options options, HttpClients& clients, observe::MetricRegistry& metrics, observe::Logger& log);
   ~EngineKeeper();

@@ -204,6 +204,7 @@ Task<void> HttpFront::handle(http::Request& request, http::ResponseWriter& respo
     co_await send_error(response, error, record, route->error_body(error));
     co_return;
   }
+  if (shares_ != nullptr) hear_server(*shares_, request, record);
   if (keys_ != nullptr && !route->open) {
     if (auto refusal = recognize(*keys_, request, record)) {
       keys_refused_.add();

@@ -10,6 +10,7 @@
 #include "gateway/front/http/route.h"
 #include "http/server.h"
 #include "http/shared_limits.h"
+#include "inference/group_shares.h"
 #include "observe/log/logger.h"
 #include "observe/metrics/registry.h"
 
@@ -44,6 +45,8 @@ class HttpFront final : public http::Handler {
 
   /// The keys that clients must show, when there are any; they may change. Call it before any request.
   void ask_for_keys(const LiveKeys& keys) { keys_ = &keys; }
+  /// All requests come from the server that this process belongs to: see `hear_server`. Call it before any.
+  void serve_server(LiveGroupShares& shares) { shares_ = &shares; }
 
   Task<void> handle(http::Request& request, http::ResponseWriter& response) override;
   bool reads_pieces(const http::Request& request) override;
@@ -82,7 +85,8 @@ class HttpFront final : public http::Handler {
   observe::Logger& log_;
   AccessLog access_log_;
   CorsPolicy cors_;
-  const LiveKeys* keys_ = nullptr;  // null: nobody needs one
+  const LiveKeys* keys_ = nullptr;     // null: nobody needs one
+  LiveGroupShares* shares_ = nullptr;  // null: requests come from clients
   observe::Counter& keys_refused_;
   std::size_t most_unpacked_ = std::size_t{16} << 20U;
   std::shared_ptr<http::BodyMemory> body_memory_;

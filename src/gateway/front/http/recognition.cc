@@ -1,5 +1,7 @@
 #include "gateway/front/http/recognition.h"
 
+#include <memory>
+#include <string>
 #include <string_view>
 
 namespace autoglm::gateway {
@@ -27,6 +29,14 @@ Error no_such_key(bool shown) {
       .reason = shown ? "invalid_api_key" : "missing_api_key"};
 }
 
+/// The priority that the request asks for; above 9: it says none that there is.
+std::optional<std::uint8_t> asked_priority(const http::Request& request) {
+  const auto asked = request.headers.find("x-priority");
+  if (!asked) return std::nullopt;
+  const bool is_digit = asked->size() == 1 && asked->front() >= '0' && asked->front() <= '9';
+  return static_cast<std::uint8_t>(is_digit ? asked->front() - '0' : 10);
+}
+
 }  // namespace
 
 std::optional<Error> recognize(const LiveKeys& keys, const http::Request& request, RequestRecord& record) {
@@ -36,12 +46,22 @@ std::optional<Error> recognize(const LiveKeys& keys, const http::Request& reques
   record.caller = key ? ring->find(*key) : nullptr;
   if (!record.caller) return no_such_key(key.has_value());
   record.priority = record.caller->priority;
-  const auto asked = request.headers.find("x-priority");
+  const auto asked = asked_priority(request);
   if (!asked) return std::nullopt;
-  if (asked->size() != 1 || asked->front() < '0' || asked->front() > '9')
-    return invalid_field("x-priority", "the header x-priority must be 0 to 9, and 9 is first");
-  record.priority = static_cast<std::uint8_t>(asked->front() - '0');
+  if (*asked > 9) return invalid_field("x-priority", "the header x-priority must be 0 to 9, and 9 is first");
+  record.priority = *asked;
   return std::nullopt;
+}
+
+void hear_server(LiveGroupShares& shares, const http::Request& request, RequestRecord& record) {
+  if (const auto asked = asked_priority(request); asked && *asked <= 9) record.priority = *asked;
+  if (const auto told = request.headers.find("x-autoglm-shares")) shares.hear(*told);
+  const auto group = request.headers.find("x-autoglm-group");
+  if (!group) return;
+  record.caller = std::make_shared<const Caller>(
+      Caller{.key = {},
+             .tenant = std::string(request.headers.find("x-api-key").value_or("")),
+             .group = unescaped_group(*group)});
 }
 
 }  // namespace autoglm::gateway

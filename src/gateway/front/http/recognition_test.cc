@@ -78,5 +78,28 @@ TEST_F(RecognitionTest, APriorityIsADigit) {
   EXPECT_EQ(record_.priority, 3);
 }
 
+TEST(HearServer, NotesTheCallerThatTheServerSays) {
+  LiveGroupShares shares;
+  RequestRecord record;
+  const auto hear = [&](const std::string& headers) {
+    http::Request request;
+    EXPECT_TRUE(http::parse_request_head("GET / HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n", {}, request));
+    record = {};
+    hear_server(shares, request, record);
+  };
+  hear("X-Api-Key: 0123\r\n");
+  EXPECT_EQ(record.caller, nullptr);
+  EXPECT_EQ(shares.version(), 0U);
+  hear(
+      "X-Api-Key: 0123\r\nX-Priority: 7\r\nX-Autoglm-Shares: 3;chat%20=0.5/1/1;\r\nX-Autoglm-Group: "
+      "chat%20\r\n");
+  ASSERT_NE(record.caller, nullptr);
+  EXPECT_EQ(record.caller->group, "chat ");
+  EXPECT_EQ(record.caller->tenant, "0123");
+  EXPECT_EQ(record.priority, 7);
+  EXPECT_EQ(shares.version(), 3U);
+  EXPECT_EQ(shares.get()->groups[0].name, "chat ");
+}
+
 }  // namespace
 }  // namespace autoglm::gateway

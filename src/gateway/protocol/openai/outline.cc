@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -14,6 +15,7 @@ namespace {
 struct Outline {
   std::string model;
   bool stream = false;
+  std::uint8_t priority = 0;
 };
 
 Result<void> read_outline_model(const JsonValue& value, Outline& outline) {
@@ -27,8 +29,17 @@ Result<void> read_outline_stream(const JsonValue& value, Outline& outline) {
   return {};
 }
 
-constexpr auto kOutlineFields =
+Result<void> read_outline_priority(const JsonValue& value, Outline& outline) {
+  const auto priority = value.as_integer(0, 9);
+  if (!priority) return fail(priority.error());
+  outline.priority = static_cast<std::uint8_t>(*priority);
+  return {};
+}
+
+constexpr auto kPassedFields =
     std::to_array<JsonField<Outline>>({{"model", read_outline_model}, {"stream", read_outline_stream}});
+constexpr auto kOutlineFields = std::to_array<JsonField<Outline>>(
+    {{"model", read_outline_model}, {"stream", read_outline_stream}, {"priority", read_outline_priority}});
 
 std::string_view stand_in(WireBody::Protocol protocol, bool stream) {
   if (protocol == WireBody::Protocol::kEmbeddings) return R"({"input":"-"})";
@@ -93,6 +104,7 @@ Result<DecodedCall> outline(const Codec& codec, WireBody::Protocol protocol, std
   if (!call) return call;
   call->model = std::move(said.model);
   call->work = OpaqueRequest();
+  call->priority = said.priority;
   return call;
 }
 
@@ -110,7 +122,7 @@ Result<PassedFacts> read_passed(std::string_view content_type, std::string_view 
   }
   Outline said;
   // A body that is no JSON, or whose members of these names have other types, says nothing to us.
-  if (!read_fields(body, said, kOutlineFields)) return PassedFacts();
+  if (!read_fields(body, said, kPassedFields)) return PassedFacts();
   return PassedFacts{.model = std::move(said.model), .stream = said.stream};
 }
 

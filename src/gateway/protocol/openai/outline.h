@@ -9,9 +9,9 @@
 namespace autoglm::protocol::openai {
 
 /// What a gateway must know of a generation that only its servers understand (images, parts and values that
-/// are none of ours): the model, and whether it streams. The call is opaque, and its work a stand-in. `codec`
-/// is that of `protocol`; its encoder writes what the gateway may have to say itself. Errors: no JSON object,
-/// or one of the two is wrong.
+/// are none of ours): the model, whether it streams, and the priority, which a key may not allow. The call is
+/// opaque, and its work a stand-in. `codec` is that of `protocol`; its encoder writes what the gateway may
+/// have to say itself. Errors: no JSON object, or one of the three is wrong.
 Result<DecodedCall> outline(const Codec& codec, WireBody::Protocol protocol, std::string_view body);
 
 /// What a request that is passed on says of itself, in JSON or a form; empty: nothing.

@@ -46,7 +46,9 @@ TEST(Outline, ItsEncoderTakesChoicesThatNobodyHereKnowsOf) {
 }
 
 TEST(Outline, RefusesWhatTheGatewayItselfMustKnow) {
-  for (const char* body : {"", "[]", R"({"stream":"yes"})", R"({"model":7})"})
+  EXPECT_EQ(ChatCodec().outline(R"({"priority":7,"temperature":3})")->priority, 7);
+  for (const char* body : {"", "[]", R"({"stream":"yes"})", R"({"model":7})", R"({"priority":-5})",
+                           R"({"priority":10})", R"({"priority":"9"})"})
     EXPECT_FALSE(ChatCodec().outline(body)) << body;
 }
 
