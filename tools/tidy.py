@@ -22,7 +22,7 @@ FLOORS = [
     ["gateway/protocol"],
     ["cluster", "engine"],
     ["inference"],
-    ["journal"],
+    ["journal", "sqlite"],
     ["observe"],
     ["config"],
     ["http"],

@@ -102,7 +102,8 @@ std::optional<Error> check(const http::Request& request, const AdminAccess& acce
                    "server.admin_token",
                    "unknown_host");
   }
-  return request.method == "POST" ? check_change(request) : std::nullopt;
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  return reads ? std::nullopt : check_change(request);
 }
 
 Task<void> send_refusal(http::ResponseWriter& response, Error error, RequestRecord& record) {

@@ -33,9 +33,11 @@ class AdminAccessTest : public ::testing::Test {
             co_await response.send(200, "text/plain", "done");
           }};
     };
-    front_ = std::make_unique<HttpFront>(
-        for_operators({route("POST", "/reload"), route("GET", "/endpoints"), route("GET", "/livez")}, access),
-        readiness_, registry_, *log_);
+    front_ =
+        std::make_unique<HttpFront>(for_operators({route("POST", "/reload"), route("DELETE", "/keys/{name}"),
+                                                   route("GET", "/endpoints"), route("GET", "/livez")},
+                                                  access),
+                                    readiness_, registry_, *log_);
   }
 
   RecordingWriter call(const std::string& method, const std::string& path, const std::string& headers = "",
@@ -68,6 +70,7 @@ TEST_F(AdminAccessTest, TakesWhatATerminalSends) {
   EXPECT_EQ(reload("Host: localhost:8081\r\n"), 200);
   EXPECT_EQ(reload("Host: [::1]:8081\r\n"), 200);
   EXPECT_EQ(call("GET", "/endpoints").status, 200);
+  EXPECT_EQ(call("DELETE", "/keys/alice").status, 200);
 }
 
 TEST_F(AdminAccessTest, TakesNothingThatAPageOfAnotherSiteSends) {
@@ -75,6 +78,7 @@ TEST_F(AdminAccessTest, TakesNothingThatAPageOfAnotherSiteSends) {
        {"Origin: http://evil.example\r\n", "Origin: null\r\n", "Origin: http://127.0.0.1:3000\r\n",
         "Sec-Fetch-Site: cross-site\r\n", "Sec-Fetch-Site: same-site\r\n",
         "Origin: http://evil.example\r\nContent-Type: application/json\r\n"}) {
+    EXPECT_EQ(call("DELETE", "/keys/alice", headers).status, 403) << headers;
     const auto answer = call("POST", "/reload", headers);
     EXPECT_EQ(answer.status, 403) << headers;
     EXPECT_NE(answer.body.find(R"("code":"cross_site")"), std::string::npos) << answer.body;

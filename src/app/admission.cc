@@ -12,6 +12,9 @@ Result<std::unique_ptr<Admission>> Admission::create(const AdmissionConfig& conf
                                                      const std::vector<gateway::BulkheadConfig>& models,
                                                      observe::MetricRegistry& metrics, observe::Logger& log) {
   std::unique_ptr<Admission> made(new Admission());
+  auto keys = KeySources::create(config, metrics, log);
+  if (!keys) return fail(std::move(keys).error());
+  made->keys_ = std::move(*keys);
   if (config.journal) {
     auto journal = journal::Journal::open(config.journal->options(), log, metrics);
     if (!journal) return fail(std::move(journal).error());
@@ -34,6 +37,7 @@ Result<std::unique_ptr<Admission>> Admission::create(const AdmissionConfig& conf
   made->models_ = add(std::make_unique<gateway::ModelCheck>(metrics));
   if (auto restored = made->restore(log); !restored) return fail(std::move(restored).error());
   made->apply(config, models);
+  made->keys_->on_change([admission = made.get()] { admission->apply_budgets(); });
   return made;
 }
 
@@ -47,20 +51,24 @@ Result<void> Admission::restore(observe::Logger& log) {
 }
 
 void Admission::apply(const AdmissionConfig& config, const std::vector<gateway::BulkheadConfig>& models) {
-  keys_.set(*gateway::KeyRing::make(config.keys));
+  keys_->apply(config);
   limits_->apply(config.limits, std::chrono::steady_clock::now());
   groups_->apply(config.groups);
   shares_->set(gateway::shares_of(config.groups));
   models_->apply(models);
   ledger_->apply(*gateway::PriceTable::make(config.prices));
+  tenants_ = config.tenants;
+  apply_budgets();
+  is_asked_ = journal_ || keys_->asks() || !config.limits.empty() || !config.prices.empty() ||
+              models_->limits_any();
+}
+
+void Admission::apply_budgets() {
   auto budgets = std::make_shared<gateway::Budgets>();
-  for (const gateway::KeyConfig& key : config.keys)
-    if (key.budget) budgets->keys.emplace(key.name, *key.budget);
-  for (const TenantConfig& tenant : config.tenants)
+  keys_->add_budgets(*budgets);
+  for (const TenantConfig& tenant : tenants_)
     if (tenant.budget) budgets->tenants.emplace(tenant.name, *tenant.budget);
   budgets_->apply(std::move(budgets));
-  is_asked_ = journal_ || !config.keys.empty() || !config.limits.empty() || !config.prices.empty() ||
-              models_->limits_any();
 }
 
 }  // namespace autoglm::app

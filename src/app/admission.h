@@ -1,8 +1,8 @@
 #pragma once
 
 #include "app/admission_config.h"
+#include "app/key_sources.h"
 #include "gateway/admission/groups/group_check.h"
-#include "gateway/admission/keys/key_ring.h"
 #include "gateway/admission/limits/limit_check.h"
 #include "gateway/admission/models/model_check.h"
 #include "gateway/admission/usage/usage_ledger.h"
@@ -31,7 +31,9 @@ class Admission {
   gateway::Pipeline::Checks take_checks() { return std::move(checks_); }
   void apply(const AdmissionConfig& config, const std::vector<gateway::BulkheadConfig>& models);
 
-  const gateway::LiveKeys& keys() const { return keys_; }
+  /// Where keys come from; the server's own tasks run its `watch`.
+  KeySources& keys() { return *keys_; }
+  const KeySources& keys() const { return *keys_; }
   const gateway::UsageTotals& totals() const { return totals_; }
   /// For engines, which may outlive this.
   std::shared_ptr<const LiveGroupShares> shares() const { return shares_; }
@@ -42,8 +44,10 @@ class Admission {
  private:
   Admission() = default;
   Result<void> restore(observe::Logger& log);
+  void apply_budgets();
 
-  gateway::LiveKeys keys_;
+  std::unique_ptr<KeySources> keys_;
+  std::vector<TenantConfig> tenants_;
   std::shared_ptr<LiveGroupShares> shares_ = std::make_shared<LiveGroupShares>();
   gateway::UsageTotals totals_;
   std::unique_ptr<journal::Journal> journal_;  // null: there is none

@@ -32,36 +32,40 @@ bool has_budget_of_a_month(const AdmissionConfig& config) {
   return std::ranges::any_of(config.keys, of_a_month) || std::ranges::any_of(config.tenants, of_a_month);
 }
 
+/// The group and the limits that the callers at `path` have.
+void check_rights(const AdmissionConfig& config, const std::string& path, const std::string& group,
+                  const std::vector<std::string>& limits, std::vector<config::Violation>& wrong) {
+  // A group may be a name alone, for limits per group.
+  const bool is_known =
+      std::ranges::find(config.groups, group, &gateway::GroupConfig::name) != config.groups.end();
+  if (!group.empty() && !config.groups.empty() && !is_known)
+    wrong.push_back({path + ".group", "names no group of `groups`: \"" + group + "\""});
+  for (std::size_t k = 0; k < limits.size(); ++k) {
+    const std::string at = fmt::format("{}.limits[{}]", path, k);
+    const auto limit = std::ranges::find(config.limits, limits[k], &gateway::LimitConfig::name);
+    if (limit == config.limits.end()) {
+      wrong.push_back({at, "names no limit of `limits`: \"" + limits[k] + "\""});
+    } else if (limit->per == gateway::LimitScope::kModel || limit->per == gateway::LimitScope::kGlobal) {
+      wrong.push_back({at, "holds for all keys anyway: it is per model or global"});
+    }
+  }
+}
+
 std::vector<config::Violation> check_admission(const AdmissionConfig& config) {
   std::vector<config::Violation> wrong;
   check_names("keys", config.keys, wrong);
   check_names("tenants", config.tenants, wrong);
   check_names("limits", config.limits, wrong);
   check_names("groups", config.groups, wrong);
-  for (std::size_t i = 0; i < config.keys.size(); ++i) {
-    // A group may be a name alone, for limits per group.
-    const std::string& group = config.keys[i].group;
-    const bool is_known =
-        std::ranges::find(config.groups, group, &gateway::GroupConfig::name) != config.groups.end();
-    if (!group.empty() && !config.groups.empty() && !is_known)
-      wrong.push_back({fmt::format("keys[{}].group", i), "names no group of `groups`: \"" + group + "\""});
-    const auto& limits = config.keys[i].limits;
-    for (std::size_t k = 0; k < limits.size(); ++k) {
-      const std::string path = fmt::format("keys[{}].limits[{}]", i, k);
-      const auto limit = std::ranges::find(config.limits, limits[k], &gateway::LimitConfig::name);
-      if (limit == config.limits.end()) {
-        wrong.push_back({path, "names no limit of `limits`: \"" + limits[k] + "\""});
-      } else if (limit->per == gateway::LimitScope::kModel || limit->per == gateway::LimitScope::kGlobal) {
-        wrong.push_back({path, "holds for all keys anyway: it is per model or global"});
-      }
-    }
-  }
+  for (std::size_t i = 0; i < config.keys.size(); ++i)
+    check_rights(config, fmt::format("keys[{}]", i), config.keys[i].group, config.keys[i].limits, wrong);
+  if (config.jwt) check_rights(config, "jwt", config.jwt->group, config.jwt->limits, wrong);
   for (std::size_t i = 0; i < config.tenants.size(); ++i) {
     const std::string& name = config.tenants[i].name;
     const bool has_keys = std::ranges::any_of(config.keys, [&](const gateway::KeyConfig& key) {
       return (key.tenant.empty() ? key.name : key.tenant) == name;
     });
-    if (!has_keys)
+    if (!has_keys && config.has_all_callers())
       wrong.push_back({fmt::format("tenants[{}].name", i), "no key belongs to a tenant \"" + name + "\""});
   }
   for (config::Violation& each : gateway::check_shares(config.groups)) wrong.push_back(std::move(each));
@@ -85,12 +89,31 @@ config::Descriptor<TenantConfig> describe_tenant() {
       .section("budget", &C::budget, gateway::describe_budget());
 }
 
+config::Descriptor<KeyStoreConfig> describe_key_store() {
+  using C = KeyStoreConfig;
+  return config::Descriptor<C>("key_store",
+                               "Keys that are made while the server runs, by `open-autoglm keys` or on the "
+                               "admin address: an SQLite file, which has digests of the keys alone.")
+      .field("path", &C::path,
+             {.doc = "The file, on a local disk. It is made where there is none; its folder must exist.",
+              .example = "/var/lib/open-autoglm/keys.db",
+              .min = 1,
+              .required = true});
+}
+
 }  // namespace
 
 config::Descriptor<AdmissionConfig> describe_admission() {
   using C = AdmissionConfig;
   return config::Descriptor<C>("admission", "Who may ask, how much, and what is written down of it.")
       .section("keys", &C::keys, gateway::describe_key(), {.live = true, .identity = "name"})
+      .field(
+          "keys_file", &C::keys_file,
+          {.doc = "A file with further entries of `keys`, a list in YAML or JSON. It is read again when it "
+                  "changes; with a mistake in it, the keys of before stay.",
+           .example = "/run/secrets/open-autoglm-keys.yaml"})
+      .section("key_store", &C::key_store, describe_key_store())
+      .section("jwt", &C::jwt, gateway::describe_jwt(), {.live = true})
       .section("tenants", &C::tenants, describe_tenant(), {.live = true, .identity = "name"})
       .section("limits", &C::limits, gateway::describe_limit(), {.live = true, .identity = "name"})
       .section("groups", &C::groups, gateway::describe_group(), {.live = true, .identity = "name"})

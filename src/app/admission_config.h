@@ -2,6 +2,7 @@
 
 #include "config/descriptor.h"
 #include "gateway/admission/groups/group_config.h"
+#include "gateway/admission/jwt/jwt_config.h"
 #include "gateway/admission/keys/key_config.h"
 #include "gateway/admission/limits/limit_config.h"
 #include "gateway/admission/usage/budget_check.h"
@@ -22,14 +23,27 @@ struct TenantConfig {
   bool operator==(const TenantConfig&) const = default;
 };
 
+/// `key_store:`: keys that are made while the server runs.
+struct KeyStoreConfig {
+  std::string path;
+
+  bool operator==(const KeyStoreConfig&) const = default;
+};
+
 /// Who may ask, how much, and what is written down of it: sections that stand at the file's top.
 struct AdmissionConfig {
   std::vector<gateway::KeyConfig> keys;
+  std::string keys_file;
+  std::optional<KeyStoreConfig> key_store;
+  std::optional<gateway::JwtConfig> jwt;
   std::vector<TenantConfig> tenants;
   std::vector<gateway::LimitConfig> limits;
   std::vector<gateway::GroupConfig> groups;
   std::vector<gateway::PriceConfig> prices;
   std::optional<journal::JournalConfig> journal;
+
+  /// Whether `keys` are all the callers that there are.
+  bool has_all_callers() const { return keys_file.empty() && !key_store && !jwt; }
 };
 
 config::Descriptor<AdmissionConfig> describe_admission();

@@ -1,5 +1,6 @@
 #include "app/builtins.h"
 
+#include "admin/key_routes.h"
 #include "admin/usage_routes.h"
 #include "base/assert.h"
 #include "engine/backends/llama/llama_backend.h"
@@ -34,6 +35,16 @@ namespace {
 
 void append(std::vector<gateway::Route>& routes, std::vector<gateway::Route> more) {
   routes.insert(routes.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+admin::KeyDesk key_desk(const KeySources& keys) {
+  return {.store = keys.store(),
+          .others =
+              [&keys] {
+                return std::vector<admin::KeyDesk::Source>{{"config", &keys.of_config()},
+                                                           {"file", &keys.of_file()}};
+              },
+          .check = [&keys](const gateway::KeyConfig& wanted) { return keys.check(wanted); }};
 }
 
 void append_health(std::vector<gateway::Route>& routes, const gateway::LiveDirectory& models,
@@ -151,6 +162,7 @@ std::vector<gateway::Route> admin_routes(const gateway::Pipeline& pipeline, cons
   std::vector<gateway::Route> routes = gateway::model_routes(pipeline, version());
   append(routes, admin::endpoint_routes([&models] { return models.pools(); }));
   append(routes, admin::reload_routes(std::move(reload)));
+  append(routes, admin::key_routes(key_desk(admission.keys())));
   append(routes, admin::usage_routes(admission.totals(), [&admission] { return admission.currency(); }));
   append_health(routes, pipeline.models(), readiness, metrics, shown);
   return admin::for_operators(std::move(routes), access);

@@ -1,6 +1,7 @@
 #include "app/builtins.h"
 #include "app/chat/chat.h"
 #include "app/engine_child.h"
+#include "app/keys/keys_command.h"
 #include "app/live_config.h"
 #include "app/load_config.h"
 #include "app/model_commands.h"
@@ -158,6 +159,73 @@ void add_chat(CLI::App& program, app::ChatOptions& options, int& code) {
   command->final_callback([&] { code = app::chat(options, app::process_environment()); });
 }
 
+/// What all verbs of `keys` have.
+CLI::App* add_keys_verb(CLI::App& keys, app::KeysVerb verb, const char* name, const char* what,
+                        app::KeysOptions& options, int& code) {
+  CLI::App* command = keys.add_subcommand(name, what);
+  if (verb != app::KeysVerb::kList)
+    command->add_option("name", options.name, "The key's name")->required()->type_name("NAME");
+  CLI::Option* admin =
+      command->add_option("--admin", options.admin,
+                          "The admin address of the server; default http://127.0.0.1:8081, or\n"
+                          "that of OPEN_AUTOGLM_SERVER_ADMIN_LISTEN");
+  admin->type_name("URL");
+  command->add_option("--token", options.token, "Its token; default that of OPEN_AUTOGLM_SERVER_ADMIN_TOKEN")
+      ->type_name("TOKEN");
+  command->add_option("--store", options.store, "Without a server: the file of `key_store.path`")
+      ->type_name("FILE")
+      ->excludes(admin);
+  command->add_flag("--json", options.json, "Print JSON, as the admin address answers it");
+  command->final_callback(
+      [&options, &code, verb] { code = app::keys(verb, options, app::process_environment()); });
+  return command;
+}
+
+void add_key_rights(CLI::App& command, app::KeysOptions& options) {
+  command.add_option("--tenant", options.tenant, "To whom it belongs; default: NAME")->type_name("TENANT");
+  command.add_option("--group", options.group, "The group that its calls run in")->type_name("GROUP");
+  command.add_option("--models", options.models, "The models that it may use, such as a,b*; default: all")
+      ->type_name("NAMES")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command.add_option("--priority", options.priority, "Of its calls, 9 first; default 0")
+      ->type_name("N")
+      ->check(CLI::Range(0, 9));
+  command.add_option("--limits", options.limits, "The limits that hold for it; default: all")
+      ->type_name("NAMES")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command.add_option("--tokens", options.budget_tokens, "Its budget in tokens")->type_name("N");
+  command.add_option("--cost", options.budget_cost, "Its budget in the currency of `prices`")->type_name("N");
+  command.add_option("--per", options.budget_per, "The time of its budget: day or month, the default")
+      ->type_name("TIME")
+      ->check(CLI::IsMember({"day", "month"}));
+  command
+      .add_option("--expires", options.expires, "When it ends: 90d, or 2027-01-31T00:00:00Z; default: never")
+      ->type_name("WHEN");
+  command.add_option("--label", options.labels, "A note for the operator; more than once for more")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
+}
+
+void add_keys(CLI::App& program, app::KeysOptions& options, int& code) {
+  using app::KeysVerb;
+  CLI::App* keys = program.add_subcommand("keys", "Make, list and revoke the keys of a running server");
+  keys->require_subcommand(1);
+  CLI::App* create =
+      add_keys_verb(*keys, KeysVerb::kCreate, "create", "Make a key, and show it once", options, code);
+  add_key_rights(*create, options);
+  add_keys_verb(*keys, KeysVerb::kList, "list", "List the keys that are in force", options, code)
+      ->add_flag("--all", options.all, "Those that were revoked or have expired, too");
+  add_keys_verb(*keys, KeysVerb::kShow, "show", "Show what a key may do", options, code);
+  add_keys_verb(*keys, KeysVerb::kRevoke, "revoke", "End a key for good", options, code);
+  add_keys_verb(*keys, KeysVerb::kRotate, "rotate", "Give a key a new secret, and show it once", options,
+                code)
+      ->add_option("--grace", options.grace,
+                   "How long the old one is still good, such as 1h; default: not at all")
+      ->type_name("TIME");
+}
+
 /// For a better error about an unknown first word than "a subcommand is required".
 bool knows_command(const CLI::App& program, const std::string& word) {
   std::vector<std::string> names;
@@ -195,6 +263,8 @@ int main(int argc, char** argv) {
   std::string model;
   add_models(program, model, code);
   add_chat(program, talk, code);
+  app::KeysOptions key_options;
+  add_keys(program, key_options, code);
 
   if (argc < 2) {
     fmt::print("{}", program.help());

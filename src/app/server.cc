@@ -264,7 +264,7 @@ void Server::State::listen() {
   const http::ServerLimits limits = limits_of(within, workers->size(), answer_memory);
   front->bound_unpacked(limits.body_bytes, limits.body_memory);
   front->allow_pages(config.server.cors);
-  front->ask_for_keys(admission->keys());
+  front->ask_for_keys(admission->keys().live(), &admission->keys().tokens());
   workers->on_each([&](EventLoop& loop) {
     auto& server = servers[loop.index()];
     server = std::make_unique<http::Server>(address.listener(loop, loop.index()), limits, *front);
@@ -274,10 +274,13 @@ void Server::State::listen() {
 }
 
 void Server::State::announce() const {
-  print_now(listening_text({.api = address.address(),
-                            .admin = admin_address.address(),
-                            .asks_for_keys = !config.admission.keys.empty()},
-                           config.server, Paint(shows_colours(STDOUT_FILENO))));
+  const auto& tls_config = config.server.tls;
+  if (!admission->keys().asks() && (!tls_config || tls_config->client_ca.empty()))
+    log->warning("the server is open: no keys are configured, and every client may use it",
+                 {{"address", address.address().to_string()}});
+  print_now(listening_text(
+      {.api = address.address(), .admin = admin_address.address(), .asks_for_keys = admission->keys().asks()},
+      config.server, Paint(shows_colours(STDOUT_FILENO))));
 }
 
 /// Announces that the models are loaded, with a call to try.
@@ -373,6 +376,8 @@ int Server::run() {
     state.tasks.emplace();
     state.tasks->spawn(state.models->watch());
     state.tasks->spawn(state.watch_sources());
+    state.tasks->spawn(state.admission->keys().watch());
+    state.tasks->spawn(state.admission->keys().watch_issuer());
     state.tasks->spawn(state.announce_ready());
   });
   state.control.run();

@@ -80,7 +80,21 @@ def status_of(block):
         block = block[1:]
     if block[0] in STATUSES:
         return STATUSES[block[0]]
+    if block[:1] == b"\x48" and block[1] & 0x80:
+        return int(digits(block[2:2 + (block[1] & 0x7f)])[:3])
     return int(block[2:5]) if block[:2] == b"\x48\x03" else None
+
+
+def digits(packed):
+    """Decimal digits in HPACK's Huffman code: 0, 1 and 2 have five bits, the others six."""
+    bits, found = "".join(f"{byte:08b}" for byte in packed), ""
+    while len(bits) >= 5:
+        size = 5 if int(bits[:5], 2) <= 2 else 6
+        code, bits = int(bits[:size], 2), bits[size:]
+        if size == 6 and not 0x19 <= code <= 0x1f:
+            break  # padding
+        found += str(code if size == 5 else code - 0x19 + 3)
+    return found
 
 
 def outcomes(received):

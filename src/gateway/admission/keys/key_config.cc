@@ -34,10 +34,16 @@ config::Descriptor<KeyConfig> describe_key() {
              {.doc = "The limits per key, tenant and group that hold for it, by name. Unset: all.",
               .example = "[tokens, rps]"})
       .section("budget", &C::budget, describe_budget())
+      .field("expires", &C::expires,
+             {.doc = "When it ends, in RFC 3339; from then on its requests are refused. Unset: never.",
+              .example = "\"2027-12-31T23:59:59Z\""})
+      .field("labels", &C::labels, {.doc = "What the operator notes of it; no request depends on it."})
       .check([](const C& c) {
         std::vector<config::Violation> wrong;
         if (const auto ring = KeyRing::make(std::span(&c, 1)); !ring)
           wrong.push_back({ring.error().param, ring.error().message});
+        if (c.name.starts_with("jwt:"))
+          wrong.push_back({"name", "begins with jwt:, as the names of tokens' callers do"});
         if (c.models.empty())
           wrong.push_back({"models", "is empty: the key could use none; leave it out for all"});
         return wrong;

@@ -4,13 +4,14 @@
 #include "gateway/admission/usage/budget_check.h"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace autoglm::gateway {
 
-/// One of `keys:`.
+/// One of `keys:`, of `keys_file`, or of the key store, where `key` is empty.
 struct KeyConfig {
   std::string name;
   std::string key;  ///< itself, or "sha256:" and its digest in hexadecimal
@@ -20,7 +21,10 @@ struct KeyConfig {
   std::uint8_t priority = 0;
   std::vector<std::string> limits;
   std::optional<BudgetConfig> budget;
+  std::string expires;  ///< RFC 3339; empty: never
+  std::map<std::string, std::string> labels;
 
+  const std::string& tenant_name() const { return tenant.empty() ? name : tenant; }
   bool operator==(const KeyConfig&) const = default;
 };
 

@@ -7,6 +7,8 @@
 namespace autoglm::gateway {
 namespace {
 
+CallerPtr found(const KeyRing& ring, std::string_view key) { return ring.find(key, WallTime()).caller; }
+
 TEST(KeyRing, FindsACallerByItsKeyOrItsDigest) {
   const std::vector<KeyConfig> keys = {
       {.name = "alice", .key = "sk-alice-0123456789", .tenant = "a", .group = "chat", .priority = 5},
@@ -14,16 +16,16 @@ TEST(KeyRing, FindsACallerByItsKeyOrItsDigest) {
       {.name = "bob", .key = "sha256:c64d480009d96be90817e4035d00803187a2077741d43ddb04aca646dbf097c4"}};
   const auto ring = KeyRing::make(keys);
   ASSERT_TRUE(ring) << ring.error().message;
-  const CallerPtr alice = (*ring)->find("sk-alice-0123456789");
+  const CallerPtr alice = found(**ring, "sk-alice-0123456789");
   ASSERT_NE(alice, nullptr);
   EXPECT_EQ(alice->key, "alice");
   EXPECT_EQ(alice->tenant, "a");
   EXPECT_EQ(alice->group, "chat");
   EXPECT_EQ(alice->priority, 5);
-  EXPECT_EQ((*ring)->find("sk-alice-012345678"), nullptr);
-  EXPECT_EQ((*ring)->find(""), nullptr);
-  ASSERT_NE((*ring)->find("sk-bob-0123456789ab"), nullptr);
-  EXPECT_EQ((*ring)->find(keys[1].key), nullptr) << "a digest is no key";
+  EXPECT_EQ(found(**ring, "sk-alice-012345678"), nullptr);
+  EXPECT_EQ(found(**ring, ""), nullptr);
+  ASSERT_NE(found(**ring, "sk-bob-0123456789ab"), nullptr);
+  EXPECT_EQ(found(**ring, keys[1].key), nullptr) << "a digest is no key";
 }
 
 TEST(KeyRing, ADigestStandsForItsKey) {
@@ -32,8 +34,8 @@ TEST(KeyRing, ADigestStandsForItsKey) {
       {.name = "abc", .key = "sha256:BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}};
   const auto ring = KeyRing::make(keys);
   ASSERT_TRUE(ring);
-  ASSERT_NE((*ring)->find("abc"), nullptr);
-  EXPECT_EQ((*ring)->find("abc")->tenant, "abc") << "a key without a tenant is its own";
+  ASSERT_NE(found(**ring, "abc"), nullptr);
+  EXPECT_EQ(found(**ring, "abc")->tenant, "abc") << "a key without a tenant is its own";
 }
 
 TEST(KeyRing, RefusesBrokenDigestsAndTwoEntriesForOneKey) {
@@ -48,6 +50,34 @@ TEST(KeyRing, RefusesBrokenDigestsAndTwoEntriesForOneKey) {
   ASSERT_FALSE(twice);
   EXPECT_NE(twice.error().message.find("\"a\""), std::string::npos) << twice.error().message;
   EXPECT_EQ(twice.error().message.find("same-key"), std::string::npos) << "a key is never shown";
+}
+
+std::shared_ptr<const KeyLayer> layer_of(const std::vector<KeyConfig>& keys) { return *KeyLayer::make(keys); }
+
+TEST(KeyRing, ANameBelongsToTheFirstSourceThatHasIt) {
+  const auto first = layer_of({{.name = "alice", .key = "first-of-alice"}});
+  const auto second =
+      layer_of({{.name = "alice", .key = "other-of-alice"}, {.name = "bob", .key = "key-of-bob"}});
+  const KeyRing ring({first, second}, false);
+  EXPECT_NE(found(ring, "first-of-alice"), nullptr);
+  EXPECT_EQ(found(ring, "other-of-alice"), nullptr)
+      << "two holders would share one name's answers and budget";
+  EXPECT_NE(found(ring, "key-of-bob"), nullptr);
+  EXPECT_NE(found(KeyRing({second}, false), "other-of-alice"), nullptr);
+}
+
+TEST(KeyRing, AsksForKeysThatAreStillToBeMade) {
+  EXPECT_FALSE(KeyRing({}, false).asks());
+  EXPECT_FALSE(KeyRing({layer_of({})}, false).asks());
+  EXPECT_TRUE(KeyRing({layer_of({})}, true).asks());
+  EXPECT_TRUE(KeyRing({layer_of({}), layer_of({{.name = "a", .key = "key-of-a"}})}, false).asks());
+}
+
+TEST(KeyRing, RefusesATimeThatIsNone) {
+  const auto ring =
+      KeyRing::make(std::vector<KeyConfig>{{.name = "a", .key = "key-of-a", .expires = "soon"}});
+  ASSERT_FALSE(ring);
+  EXPECT_EQ(ring.error().param, "expires");
 }
 
 TEST(Caller, MayUseTheModelsThatItsPatternsName) {

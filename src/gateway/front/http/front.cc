@@ -205,8 +205,8 @@ Task<void> HttpFront::handle(http::Request& request, http::ResponseWriter& respo
     co_return;
   }
   if (shares_ != nullptr) hear_server(*shares_, request, record);
-  if (keys_ != nullptr && !route->open) {
-    if (auto refusal = recognize(*keys_, request, record)) {
+  if (recognizers_.keys != nullptr && !route->open) {
+    if (auto refusal = recognize(recognizers_, request, record, std::chrono::system_clock::now())) {
       keys_refused_.add();
       record.refusal = std::make_shared<const Error>(std::move(*refusal));
     }

@@ -1,11 +1,11 @@
 #pragma once
 
-#include "gateway/admission/keys/key_ring.h"
 #include "gateway/front/http/access_log.h"
 #include "gateway/front/http/cors.h"
 #include "gateway/front/http/front_metrics.h"
 #include "gateway/front/http/path_pattern.h"
 #include "gateway/front/http/readiness.h"
+#include "gateway/front/http/recognition.h"
 #include "gateway/front/http/request_record.h"
 #include "gateway/front/http/route.h"
 #include "http/server.h"
@@ -43,8 +43,8 @@ class HttpFront final : public http::Handler {
   /// Which pages of other sites may read answers. Call it before any request.
   void allow_pages(CorsPolicy policy) { cors_ = std::move(policy); }
 
-  /// The keys that clients must show, when there are any; they may change. Call it before any request.
-  void ask_for_keys(const LiveKeys& keys) { keys_ = &keys; }
+  /// What clients must show, when there is anything; it may change. Call it before any request.
+  void ask_for_keys(const LiveKeys& keys, TokenVerifier* tokens = nullptr) { recognizers_ = {&keys, tokens}; }
   /// All requests come from the server that this process belongs to: see `hear_server`. Call it before any.
   void serve_server(LiveGroupShares& shares) { shares_ = &shares; }
 
@@ -85,7 +85,7 @@ class HttpFront final : public http::Handler {
   observe::Logger& log_;
   AccessLog access_log_;
   CorsPolicy cors_;
-  const LiveKeys* keys_ = nullptr;     // null: nobody needs one
+  Recognizers recognizers_;
   LiveGroupShares* shares_ = nullptr;  // null: requests come from clients
   observe::Counter& keys_refused_;
   std::size_t most_unpacked_ = std::size_t{16} << 20U;

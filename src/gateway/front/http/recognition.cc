@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace autoglm::gateway {
 
@@ -18,6 +19,13 @@ std::optional<std::string_view> key_of(const http::Request& request) {
   for (const std::string_view name : {"x-api-key", "api-key"})
     if (const auto value = request.headers.find(name)) return *value;
   return std::nullopt;
+}
+
+Error expired_key() {
+  return Error{.code = ErrorCode::kUnauthenticated,
+               .origin = Origin::kClient,
+               .message = "the key that the request shows has expired; ask the operator for a new one",
+               .reason = "expired_api_key"};
 }
 
 Error no_such_key(bool shown) {
@@ -39,11 +47,19 @@ std::optional<std::uint8_t> asked_priority(const http::Request& request) {
 
 }  // namespace
 
-std::optional<Error> recognize(const LiveKeys& keys, const http::Request& request, RequestRecord& record) {
-  const auto ring = keys.get();
-  if (!ring || ring->empty()) return std::nullopt;
+std::optional<Error> recognize(const Recognizers& by, const http::Request& request, RequestRecord& record,
+                               WallTime now) {
+  const auto ring = by.keys != nullptr ? by.keys->get() : nullptr;
+  if (!ring || !ring->asks()) return std::nullopt;
   const auto key = key_of(request);
-  record.caller = key ? ring->find(*key) : nullptr;
+  KeyRing::Match match = key ? ring->find(*key, now) : KeyRing::Match();
+  if (match.is_expired) return expired_key();
+  record.caller = std::move(match.caller);
+  if (!record.caller && key && by.tokens != nullptr && looks_like_token(*key)) {
+    auto caller = by.tokens->verify(*key, now);
+    if (!caller) return std::move(caller).error();
+    record.caller = std::move(*caller);
+  }
   if (!record.caller) return no_such_key(key.has_value());
   record.priority = record.caller->priority;
   const auto asked = asked_priority(request);

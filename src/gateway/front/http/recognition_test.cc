@@ -17,7 +17,7 @@ class RecognitionTest : public ::testing::Test {
     http::Request request;
     EXPECT_TRUE(http::parse_request_head("GET / HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n", {}, request));
     record_ = {};
-    const auto refusal = recognize(keys_, request, record_);
+    const auto refusal = recognize({.keys = &keys_, .tokens = &tokens_}, request, record_, now_);
     if (!refusal) return "";
     EXPECT_EQ(refusal->message.find("sk-"), std::string::npos) << "an error repeats no key";
     return refusal->reason;
@@ -27,7 +27,18 @@ class RecognitionTest : public ::testing::Test {
         *KeyRing::make(std::vector<KeyConfig>{{.name = "alice", .key = std::move(key), .priority = 5}}));
   }
 
+  /// Knows one token.
+  struct OneToken final : TokenVerifier {
+    Result<CallerPtr> verify(std::string_view token, WallTime) override {
+      if (token == "ey.good.token")
+        return std::make_shared<const Caller>(Caller{.key = "jwt:bob", .priority = 2});
+      return fail(Error{.code = ErrorCode::kUnauthenticated, .reason = "invalid_token"});
+    }
+  };
+
   LiveKeys keys_;
+  OneToken tokens_;
+  WallTime now_ = std::chrono::sys_days(std::chrono::year(2026) / 12 / 1);
   RequestRecord record_;
 };
 
@@ -67,6 +78,36 @@ TEST_F(RecognitionTest, AKeyThatIsReplacedIsUnknownAtOnce) {
   EXPECT_EQ(asked("x-api-key: sk-alice\r\n"), "");
   only("sk-fresh");
   EXPECT_EQ(asked("x-api-key: sk-alice\r\n"), "invalid_api_key");
+}
+
+TEST_F(RecognitionTest, AKeyExpiresByTheCalendar) {
+  keys_.set(*KeyRing::make(
+      std::vector<KeyConfig>{{.name = "alice", .key = "sk-alice", .expires = "2026-12-01T00:00:01Z"}}));
+  EXPECT_EQ(asked("x-api-key: sk-alice\r\n"), "");
+  now_ += std::chrono::seconds(1);
+  EXPECT_EQ(asked("x-api-key: sk-alice\r\n"), "expired_api_key");
+  EXPECT_EQ(record_.caller, nullptr);
+  now_ += std::chrono::hours(24 * 365);
+  EXPECT_EQ(asked("x-api-key: sk-alice\r\n"), "expired_api_key");
+  EXPECT_EQ(asked("x-api-key: sk-wrong\r\n"), "invalid_api_key");
+}
+
+TEST_F(RecognitionTest, AServerWhoseKeysAreStillToBeMadeAsksForOne) {
+  keys_.set(std::make_shared<const KeyRing>(std::vector<std::shared_ptr<const KeyLayer>>(), true));
+  EXPECT_EQ(asked(""), "missing_api_key");
+  EXPECT_EQ(asked("x-api-key: sk-alice\r\n"), "invalid_api_key");
+}
+
+TEST_F(RecognitionTest, ATokenStandsForAKey) {
+  only("ey.key.with-dots");
+  EXPECT_EQ(asked("Authorization: Bearer ey.good.token\r\n"), "");
+  EXPECT_EQ(record_.caller->key, "jwt:bob");
+  EXPECT_EQ(record_.priority, 2);
+  EXPECT_EQ(asked("Authorization: Bearer ey.bad.token\r\n"), "invalid_token");
+  EXPECT_EQ(record_.caller, nullptr);
+  EXPECT_EQ(asked("Authorization: Bearer ey.key.with-dots\r\n"), "") << "a key is a key";
+  for (const char* other : {"ey.one", "ey.a.b.c", "ex.good.token", "eyNothing"})
+    EXPECT_EQ(asked(std::string("x-api-key: ") + other + "\r\n"), "invalid_api_key") << other;
 }
 
 TEST_F(RecognitionTest, APriorityIsADigit) {

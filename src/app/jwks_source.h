@@ -1,0 +1,51 @@
+#pragma once
+
+#include "app/watched_file.h"
+#include "gateway/admission/jwt/jwt_verifier.h"
+#include "http/client.h"
+#include "observe/log/logger.h"
+#include "observe/metrics/registry.h"
+#include "runtime/blocking_pool.h"
+#include "runtime/task.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace autoglm::app {
+
+/// Brings the issuer's keys to the verifier, by the configuration of now: a secret, a file that is watched,
+/// or an address that is asked at the start, now and then, and when a token names an unknown key, at most
+/// every ten seconds. What cannot be read leaves the last keys in place. Control thread.
+class JwksSource {
+ public:
+  JwksSource(observe::MetricRegistry& metrics, observe::Logger& log) : metrics_(metrics), log_(log) {}
+
+  /// Takes over the configuration; keys of another source are forgotten. Errors: the file cannot be read, or
+  /// has no keys; then nothing changes.
+  Result<void> apply(const std::optional<gateway::JwtConfig>& config);
+  /// Follows the file and the address until it is destroyed.
+  Task<void> watch();
+
+  gateway::JwtVerifier& verifier() { return verifier_; }
+
+ private:
+  Task<void> look();
+  Task<void> fetch();
+  Task<Result<std::string>> download();
+  void take(const Result<std::string>& text);
+  void count(const char* outcome);
+
+  observe::MetricRegistry& metrics_;
+  observe::Logger& log_;
+  gateway::JwtVerifier verifier_;
+  std::optional<gateway::JwtConfig> config_;
+  std::shared_ptr<const gateway::JwkSet> keys_;  // null: none were fetched yet
+  std::unique_ptr<WatchedFile> file_;
+  std::optional<MonotonicTime> asked_;  // when the address was last asked
+  bool is_failing_ = false;
+  BlockingPool names_{1, 8};
+  std::unique_ptr<http::Client> client_;
+};
+
+}  // namespace autoglm::app

@@ -1,0 +1,360 @@
+"""Keys made at run time: the command on a running server and on the file, revocation, rotation, expiry, keys_file, the admin address."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sqlite3
+import tempfile
+import unittest
+
+import http2
+from server import PATIENCE, Server, events, wait_for
+from test_life import run
+
+TOKEN = "operators-token"
+ALICE = {"name": "config-alice", "key": "sk-alice-0123456789"}
+
+
+class Store:
+    """A server with a key store, and the command beside it."""
+
+    def __init__(self, token="", keys=(), before=None, env=None, **more):
+        self.folder = tempfile.TemporaryDirectory(prefix="open-autoglm-keys-")
+        self.path = os.path.join(self.folder.name, "keys.db")
+        if before:
+            before(self)
+        self.token, self.env = token, env
+        self.admission = {"key_store": {"path": self.path}, **({"keys": list(keys)} if keys else {}), **more}
+        self.start()
+
+    def start(self):
+        admission = self.admission
+
+        class Keyed(Server):
+            def write_config(self, config):
+                super().write_config({**config, **admission})
+
+        self.server = Keyed(server={"admin_token": self.token} if self.token else None, env=self.env)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            self.server.__exit__(kind)
+        finally:
+            self.folder.cleanup()
+
+    def restart_after_kill(self):
+        self.server.process.send_signal(signal.SIGKILL)
+        self.server.process.wait(PATIENCE)
+        self.server.folder.cleanup()
+        self.start()
+
+    def admin(self, method, path, body=None, headers=None):
+        return self.server.call(method, path, body, admin=True,
+                                headers={**({"Authorization": f"Bearer {self.token}"} if self.token else {}), **(headers or {})})
+
+    def keys(self, *args, **env):
+        """The command on the running server."""
+        env = {"OPEN_AUTOGLM_SERVER_ADMIN_LISTEN": f"127.0.0.1:{self.server.admin_port}", **env}
+        if self.token:
+            env.setdefault("OPEN_AUTOGLM_SERVER_ADMIN_TOKEN", self.token)
+        return run("keys", *args, **env)
+
+    def on_file(self, *args):
+        return run("keys", *args, "--store", self.path)
+
+    def create(self, *args):
+        code, out, err = self.keys("create", *args)
+        assert code == 0, err
+        return out.strip()
+
+    def status(self, key):
+        return self.server.get("/v1/models", headers={"Authorization": f"Bearer {key}"}).status
+
+    def code(self, key):
+        answer = self.server.get("/v1/models", headers={"x-api-key": key})
+        return answer.status, answer.json().get("error", {}).get("code")
+
+
+def h2_statuses(connection, received, count):
+    """Reads until `count` answers have begun on an HTTP/2 connection; their statuses."""
+    while True:
+        found = [http2.status_of(payload) for kind, _, _, payload in http2.frames(received) if kind == http2.HEADERS]
+        if len(found) >= count:
+            return found
+        more = connection.recv(65536)
+        assert more, "the server closed the connection"
+        received += more
+
+
+class Command(unittest.TestCase):
+    def test_help_fits_a_screen(self):
+        for verb in ["create", "list", "show", "revoke", "rotate"]:
+            code, out, _ = run("keys", verb, "--help")
+            self.assertEqual(code, 0)
+            self.assertLessEqual(len(out.splitlines()), 30, verb)
+            self.assertLessEqual(max(map(len, out.splitlines())), 100, verb)
+
+    def test_a_key_lives_and_ends(self):
+        with Store(keys=[ALICE]) as store:
+            self.assertEqual(store.server.get("/v1/models").status, 401)
+            key = store.create("web", "--tenant", "shop", "--models", "tiny", "--priority", "5", "--expires", "90d", "--label", "team=search")
+            self.assertRegex(key, r"^sk-[\w-]{44}$")
+            self.assertEqual(store.status(key), 200)
+            code, out, _ = store.keys("list")
+            self.assertEqual(code, 0)
+            self.assertRegex(out, rf"web\s+shop\s+active\s+…{key[-4:]}\s+20\d\d-\S+Z\s+store\n")
+            self.assertRegex(out, r"config-alice\s+config-alice\s+active\s+-\s+never\s+config\n")
+            shown = json.loads(store.keys("show", "web", "--json")[1])
+            self.assertEqual((shown["tenant"], shown["models"], shown["priority"], shown["labels"]), ("shop", ["tiny"], 5, {"team": "search"}))
+            code, out, err = store.keys("rotate", "web", "--grace", "1h")
+            self.assertEqual(code, 0, err)
+            fresh = out.strip()
+            self.assertEqual((store.status(key), store.status(fresh)), (200, 200), "the old one has its grace")
+            self.assertEqual(store.keys("rotate", "web")[0], 0)
+            self.assertEqual((store.code(key), store.code(fresh)), ((401, "invalid_api_key"),) * 2)
+            self.assertEqual(store.keys("revoke", "web")[0], 0)
+            self.assertNotIn("web", store.keys("list")[1])
+            self.assertIn("revoked", store.keys("list", "--all")[1])
+            code, _, err = store.keys("create", "web")
+            self.assertEqual((code, "never given twice" in err), (2, True), err)
+            code, _, err = store.keys("create", "config-alice")
+            self.assertEqual((code, "the configuration has a key" in err), (2, True), err)
+            self.assertEqual(store.keys("revoke", "nobody")[0], 1)
+
+    def test_on_the_file_while_a_server_runs_and_without_one(self):
+        def make(store):
+            code, out, err = store.on_file("create", "first")
+            self.assertEqual(code, 0, err)
+            store.first = out.strip()
+
+        with Store(before=make) as store:
+            self.assertEqual(store.status(store.first), 200)
+            key = store.on_file("create", "second")[1].strip()
+            wait_for(lambda: store.status(key) == 200, "the server's look at the file")
+            self.assertEqual(store.on_file("revoke", "second")[0], 0)
+            wait_for(lambda: store.status(key) == 401, "the server's look at the file")
+            self.assertEqual(store.status(store.first), 200)
+
+    def test_errors_say_what_to_do(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "keys.db")
+            code, _, err = run("keys", "list", "--store", path)
+            self.assertEqual((code, "No such file" in err, os.path.exists(path)), (1, True, False))
+            code, _, err = run("keys", "list", "--admin", "http://127.0.0.1:1")
+            self.assertEqual((code, "--store PATH" in err), (1, True), err)
+            self.assertEqual(run("keys", "create", "a/b", "--store", path)[0], 2)
+            self.assertEqual(run("keys", "create", "a", "--expires", "soon", "--store", path)[0], 2)
+            self.assertEqual(run("keys", "create", "a", "--label", "x", "--store", path)[0], 2)
+        with Server() as server:
+            code, _, err = run("keys", "create", "a", "--admin", f"http://127.0.0.1:{server.admin_port}")
+            self.assertEqual((code, "key_store.path" in err), (1, True), err)
+
+
+class Revocation(unittest.TestCase):
+    def test_a_stream_goes_on_and_the_next_request_is_refused(self):
+        with Store() as store:
+            headers = {"Authorization": f"Bearer {store.create('web')}"}
+            connection = store.server.connect()
+            body = json.dumps({"prompt": "Hi", "max_tokens": 300, "ignore_eos": True, "stream": True})
+            connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json", **headers})
+            response = connection.getresponse()
+            self.assertEqual(response.status, 200)
+            self.assertEqual(store.keys("revoke", "web")[0], 0)
+            self.assertEqual(list(events(response))[-1], "[DONE]")
+            connection.request("GET", "/v1/models", headers=headers)
+            self.assertEqual(connection.getresponse().status, 401, "on the same connection, too")
+            connection.close()
+
+    def test_http2_connections_that_are_open(self):
+        with Store() as store, socket.create_connection(("127.0.0.1", store.server.port), timeout=PATIENCE) as connection:
+            key = store.create("web")
+
+            def ask(stream):
+                return http2.headers(http2.request(("x-api-key", key), method="GET", path="/v1/models"), stream)
+
+            received = bytearray()
+            connection.sendall(http2.hello() + ask(1))
+            self.assertEqual(h2_statuses(connection, received, 1), [200])
+            self.assertEqual(store.keys("revoke", "web")[0], 0)
+            connection.sendall(ask(3))
+            self.assertEqual(h2_statuses(connection, received, 2), [200, 401])
+
+    def test_kill_9_forgets_neither_a_key_nor_its_end(self):
+        with Store() as store:
+            kept, ended = store.create("kept"), store.create("ended")
+            self.assertEqual(store.admin("DELETE", "/keys/ended").status, 200)
+            store.restart_after_kill()
+            self.assertEqual((store.status(kept), store.status(ended)), (200, 401))
+
+
+class Expiry(unittest.TestCase):
+    def test_keys_end_by_themselves(self):
+        past = "2020-01-01T00:00:00Z"
+        with Store(keys=[{**ALICE, "expires": past}]) as store:
+            self.assertEqual(store.code(ALICE["key"]), (401, "expired_api_key"))
+            self.assertEqual(store.keys("create", "a", "--expires", past)[0], 2)
+            key = store.create("short", "--expires", "1s")
+            wait_for(lambda: store.code(key) == (401, "expired_api_key"), "the key's end")
+            self.assertRegex(store.keys("list", "--all")[1], r"short\s+short\s+expired")
+
+
+class Broken(unittest.TestCase):
+    def fails(self, says, **admission):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            json.dump({"server": {"listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0"}, "models": [], **admission}, file)
+            file.flush()
+            code, _, err = run("serve", "--config", file.name, MODEL_NAME="none")
+        self.assertEqual(code, 1, err)
+        self.assertIn(says, err)
+
+    def test_a_start_says_what_is_wrong_with_the_store(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "keys.db")
+            self.fails("its folder must exist", key_store={"path": os.path.join(folder, "none", "keys.db")})
+            with open(path, "w") as file:
+                file.write("no database at all " * 1000)
+            self.fails("put a backup in its place", key_store={"path": path})
+            os.remove(path)
+            with contextlib.closing(sqlite3.connect(path)) as other:
+                other.execute("CREATE TABLE t (x)")
+                other.commit()
+            self.fails("another program", key_store={"path": path})
+            os.remove(path)
+            self.assertEqual(run("keys", "create", "a", "--store", path)[0], 0)
+            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                self.fails("locked", key_store={"path": path})
+
+    def test_keys_stay_in_force_while_the_file_is_gone(self):
+        with Store() as store:
+            key = store.create("web")
+            os.rename(store.path, store.path + ".away")
+            wait_for(lambda: store.server.metric("autoglm_key_store_failures_total") > 0, "a look that fails")
+            self.assertEqual(store.status(key), 200)
+            self.assertEqual(store.server.metric("autoglm_key_store_up"), 0)
+            self.assertEqual(store.admin("DELETE", "/keys/web").status, 503)
+            self.assertEqual(store.status(key), 200)
+            wait_for(lambda: "the keys of before stay in force" in store.server.log(), "a line of the log")
+            os.rename(store.path + ".away", store.path)
+            wait_for(lambda: store.server.metric("autoglm_key_store_up") == 1, "a look that works")
+            self.assertEqual(store.admin("DELETE", "/keys/web").status, 200)
+            self.assertEqual(store.status(key), 401)
+
+
+class File(unittest.TestCase):
+    def test_it_is_read_again_when_it_changes(self):
+        with tempfile.TemporaryDirectory() as folder:
+            # As Kubernetes mounts a secret: the name is a link into a folder, and that is a link, too.
+            def put(version, text):
+                os.mkdir(os.path.join(folder, version))
+                with open(os.path.join(folder, version, "keys.yaml"), "w") as file:
+                    file.write(text)
+                os.symlink(version, os.path.join(folder, "..data-new"))
+                os.replace(os.path.join(folder, "..data-new"), os.path.join(folder, "..data"))
+
+            put("1", "- {name: bob, key: sk-bob-0123456789ab}\n")
+            path = os.path.join(folder, "keys.yaml")
+            os.symlink("..data/keys.yaml", path)
+            with Store(keys_file=path) as store:
+                self.assertEqual(store.status("sk-bob-0123456789ab"), 200)
+                self.assertRegex(store.keys("list")[1], r"bob\s+bob\s+active\s+-\s+never\s+file")
+                put("2", "- {name: bob, key: sk-bob-0123456789ab, prioritty: 3}\n")
+                wait_for(lambda: "keys_file was refused" in store.server.log(), "the line in the log")
+                self.assertIn(f"{path}:1:", store.server.log())
+                self.assertEqual(store.status("sk-bob-0123456789ab"), 200)
+                put("3", json.dumps([{"name": "carol", "key": "sk-carol-0123456789"}]))
+                wait_for(lambda: store.status("sk-carol-0123456789") == 200, "the new file")
+                self.assertEqual(store.status("sk-bob-0123456789ab"), 401)
+                self.assertEqual(store.admin("DELETE", "/keys/carol").status, 409)
+
+
+class Operator(unittest.TestCase):
+    def test_the_admin_address_wants_its_token(self):
+        with Store(token=TOKEN) as store:
+            for method, path in [("GET", "/keys"), ("POST", "/keys"), ("GET", "/keys/a"), ("DELETE", "/keys/a"), ("POST", "/keys/a/rotate")]:
+                answer = store.server.call(method, path, '{"name": "a"}' if method == "POST" else None, admin=True)
+                self.assertEqual((answer.status, answer.error["code"]), (401, "invalid_admin_token"), path)
+                self.assertEqual(store.admin(method, path, headers={"Authorization": f"Bearer {TOKEN}x"}).status, 401)
+            for path in ["/livez", "/readyz", "/health"]:
+                self.assertEqual(store.server.get(path, admin=True).status, 200, path)
+            code, _, err = store.keys("list", OPEN_AUTOGLM_SERVER_ADMIN_TOKEN="wrong")
+            self.assertEqual((code, "--token" in err), (1, True), err)
+            self.assertEqual(store.keys("list", "--token", TOKEN, OPEN_AUTOGLM_SERVER_ADMIN_TOKEN="wrong")[0], 0)
+
+    def test_pages_of_other_sites_make_and_revoke_nothing(self):
+        with Store() as store:
+            key = store.create("web")
+            for headers in [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}]:
+                self.assertEqual(store.admin("POST", "/keys", {"name": "evil"}, headers).status, 403)
+                self.assertEqual(store.admin("DELETE", "/keys/web", None, headers).status, 403)
+                self.assertEqual(store.admin("POST", "/keys/web/rotate", None, headers).status, 403)
+            self.assertEqual(store.admin("POST", "/keys", '{"name": "evil"}', {"Content-Type": "text/plain"}).status, 400)
+            self.assertEqual(store.status(key), 200)
+            self.assertEqual([each["name"] for each in store.admin("GET", "/keys").json()["keys"]], ["web"])
+
+    def test_a_start_says_whether_the_server_is_open(self):
+        with Server() as server:
+            wait_for(lambda: "the server is open: no keys are configured" in server.log(), "the line in the log")
+        with Store() as store:
+            store.create("web")
+            self.assertNotIn("the server is open", store.server.log())
+
+    def test_rights_that_the_configuration_has_not(self):
+        with Store(limits=[{"name": "rpd", "requests": "2/day"}], groups=[{"name": "chat", "concurrent": 2}]) as store:
+            self.assertEqual(store.keys("create", "a", "--limits", "nothing")[0], 2)
+            self.assertEqual(store.keys("create", "a", "--group", "nothing")[0], 2)
+            key = store.create("a", "--limits", "rpd", "--group", "chat")
+            ask = lambda: store.server.post("/v1/completions", {"prompt": "Hi", "max_tokens": 1}, headers={"x-api-key": key}).status
+            self.assertEqual([ask() for _ in range(3)], [200, 200, 429])
+            spender = store.create("b", "--tokens", "1", "--per", "day")
+            ask = lambda: store.server.post("/v1/completions", {"prompt": "Hi", "max_tokens": 1}, headers={"x-api-key": spender}).status
+            self.assertEqual([ask() for _ in range(2)], [200, 429], "its budget holds at once")
+
+
+class Secrets(unittest.TestCase):
+    def test_no_key_stands_in_a_log_a_metric_an_error_or_the_file(self):
+        with Store(token=TOKEN, keys=[ALICE]) as store:
+            keys = [store.create("web")]
+            keys.append(store.keys("rotate", "web")[1].strip())
+            wrong = "sk-wrong-0123456789"
+            seen = [store.server.get("/v1/models", headers={"x-api-key": key}).body for key in [*keys, wrong]]
+            seen += [store.admin("GET", path).body for path in ["/keys", "/keys/web", "/metrics", "/usage"]]
+            seen.append(store.admin("POST", "/keys", {"name": "web", "key": wrong}).body)
+            seen += [text.encode() for each in ("list", "list --all", "show web", "show web --json") for text in store.keys(*each.split())[1:]]
+            store.keys("revoke", "web")
+            seen += [store.server.log().encode(), store.server.out().encode()]
+            for name in os.listdir(store.folder.name):
+                with open(os.path.join(store.folder.name, name), "rb") as file:
+                    seen.append(file.read())
+            for secret in [*(key[3:40] for key in keys), ALICE["key"], wrong, TOKEN]:
+                for text in seen:
+                    self.assertNotIn(secret.encode(), text)
+
+    def test_wrong_keys_cost_no_memory(self):
+        count = int(os.environ.get("AUTOGLM_WRONG_KEYS", "10000"))
+        # Freed memory that AddressSanitizer holds back would count.
+        env = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"}
+        with Store(env=env) as store:
+            connection = store.server.connect()
+
+            def guess(many):
+                for i in range(many):
+                    connection.request("GET", "/v1/models", headers={"x-api-key": f"sk-guess-{i}"})
+                    response = connection.getresponse()
+                    response.read()
+                    self.assertEqual(response.status, 401)
+
+            guess(2000)
+            before = store.server.usage()
+            guess(count)
+            connection.close()
+            self.assertLess(store.server.usage()["resident"] - before["resident"], 4096)
+
+
+if __name__ == "__main__":
+    unittest.main()
