@@ -17,6 +17,7 @@ namespace autoglm::admin {
 
 namespace {
 
+using gateway::LiveUsageIndex;
 using gateway::RequestRecord;
 using gateway::Route;
 using gateway::send_error;
@@ -45,11 +46,13 @@ Error wrong(std::string_view parameter, std::string_view value, std::string_view
 }
 
 Result<void> read_by(std::string_view value, UsageQuery& query) {
-  query.by_day = false;
+  query.by_day = query.by_hour = false;
   for (std::string_view rest = value; !rest.empty();) {
     const std::string_view name = take_part(rest, ',');
     if (name == "day") {
       query.by_day = true;
+    } else if (name == "hour") {
+      query.by_hour = true;
     } else if (name == "key") {
       query.by_key = true;
     } else if (name == "tenant") {
@@ -57,7 +60,8 @@ Result<void> read_by(std::string_view value, UsageQuery& query) {
     } else if (name == "model") {
       query.by_model = true;
     } else {
-      return fail(wrong("by", value, "names out of day, key, tenant and model, with commas between them"));
+      return fail(
+          wrong("by", value, "names out of day, hour, key, tenant and model, with commas between them"));
     }
   }
   return {};
@@ -74,7 +78,15 @@ Result<void> read_parameter(std::string_view name, std::string_view value, Wante
   if (name == "by") return read_by(value, wanted.query);
   if (name == "from") return read_day(name, value, wanted.query.from);
   if (name == "to") return read_day(name, value, wanted.query.to);
-  if (name != "format") return fail(wrong("the parameter", name, "one of by, from, to and format"));
+  for (const auto& [filter, kept] : {std::pair(std::string_view("key"), &wanted.query.key),
+                                     {"tenant", &wanted.query.tenant},
+                                     {"model", &wanted.query.model}}) {
+    if (name != filter) continue;
+    *kept = std::string(value);
+    return {};
+  }
+  if (name != "format")
+    return fail(wrong("the parameter", name, "one of by, from, to, key, tenant, model and format"));
   if (value != "json" && value != "csv") return fail(wrong(name, value, "json or csv"));
   wanted.csv = value == "csv";
   return {};
@@ -111,6 +123,12 @@ Result<Wanted> read_wanted(const http::Request& request) {
   return wanted;
 }
 
+/// "2026-11-30T15:00:00Z".
+std::string shown(gateway::Hour hour) {
+  const gateway::Day day = gateway::day_of(hour);
+  return fmt::format("{}T{:02}:00:00Z", gateway::to_string(day), (hour - day).count());
+}
+
 std::string json(const UsageQuery& query, const std::vector<UsageRow>& rows, std::string_view currency) {
   std::string body = "{\"currency\":";
   append_json_string(body, currency);
@@ -119,6 +137,7 @@ std::string json(const UsageQuery& query, const std::vector<UsageRow>& rows, std
     if (&row != &rows.front()) body += ',';
     protocol::JsonObjectWriter object(body);
     if (query.by_day) object.text("day", gateway::to_string(row.day));
+    if (query.by_hour) object.text("hour", shown(row.hour));
     if (query.by_key) object.text("key", row.key);
     if (query.by_tenant) object.text("tenant", row.tenant);
     if (query.by_model) object.text("model", row.model);
@@ -144,12 +163,14 @@ std::string csv_field(std::string_view text) {
 std::string csv(const UsageQuery& query, const std::vector<UsageRow>& rows, std::string_view currency) {
   std::string body;
   if (query.by_day) body += "day,";
+  if (query.by_hour) body += "hour,";
   if (query.by_key) body += "key,";
   if (query.by_tenant) body += "tenant,";
   if (query.by_model) body += "model,";
   body += "requests,cut,prompt_tokens,cached_tokens,completion_tokens,cost,currency\r\n";
   for (const UsageRow& row : rows) {
     if (query.by_day) body += gateway::to_string(row.day) + ',';
+    if (query.by_hour) body += shown(row.hour) + ',';
     if (query.by_key) body += csv_field(row.key) + ',';
     if (query.by_tenant) body += csv_field(row.tenant) + ',';
     if (query.by_model) body += csv_field(row.model) + ',';
@@ -160,14 +181,31 @@ std::string csv(const UsageQuery& query, const std::vector<UsageRow>& rows, std:
   return body;
 }
 
-Task<void> show_usage(const UsageTotals& totals, std::string currency, const http::Request& request,
-                      http::ResponseWriter& response, RequestRecord& record) {
+Task<Result<std::vector<UsageRow>>> ask(const UsageTotals& totals, LiveUsageIndex* index,
+                                        const UsageQuery& query) {
+  if (index != nullptr) {
+    auto rows = co_await index->query(query);
+    if (rows || query.by_hour || rows.error().code == ErrorCode::kInvalidArgument) co_return rows;
+  }
+  if (query.by_hour)
+    co_return fail(
+        invalid_field("by", "hours are kept with a `journal` only; leave `hour` out, or configure one"));
+  co_return totals.query(query);
+}
+
+Task<void> show_usage(const UsageTotals& totals, LiveUsageIndex* index, std::string currency,
+                      const http::Request& request, http::ResponseWriter& response, RequestRecord& record) {
   const auto wanted = read_wanted(request);
   if (!wanted) {
     co_await send_error(response, wanted.error(), record);
     co_return;
   }
-  const auto rows = totals.query(wanted->query);
+  const auto asked = co_await ask(totals, index, wanted->query);
+  if (!asked) {
+    co_await send_error(response, asked.error(), record);
+    co_return;
+  }
+  const std::vector<UsageRow>& rows = *asked;
   record.status = 200;
   record.complete = true;
   if (wanted->csv) {
@@ -179,11 +217,12 @@ Task<void> show_usage(const UsageTotals& totals, std::string currency, const htt
 
 }  // namespace
 
-std::vector<Route> usage_routes(const UsageTotals& totals, std::function<std::string()> currency) {
+std::vector<Route> usage_routes(const UsageTotals& totals, std::function<std::string()> currency,
+                                LiveUsageIndex* index) {
   return {{"GET", "/usage", "",
-           [&totals, currency = std::move(currency)](http::Request& request, http::ResponseWriter& response,
-                                                     RequestRecord& record) {
-             return show_usage(totals, currency(), request, response, record);
+           [&totals, index, currency = std::move(currency)](
+               http::Request& request, http::ResponseWriter& response, RequestRecord& record) {
+             return show_usage(totals, index, currency(), request, response, record);
            }}};
 }
 

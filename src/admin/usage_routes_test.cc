@@ -87,16 +87,23 @@ TEST_F(UsageRoutesTest, SaysWhatIsWrong) {
     EXPECT_EQ(answer.status, 400) << query;
     EXPECT_NE(answer.body.find(why), std::string::npos) << answer.body;
   };
-  refused("by=day,team", "names out of day, key, tenant and model");
+  refused("by=day,team", "names out of day, hour, key, tenant and model");
   refused("by=day,,key", "names out of");
   refused("from=2026-11-31", "from is");
   refused("to=yesterday", "a day of UTC such as 2026-11-30");
   refused("from=2026-11-30&to=2026-11-29", "no later than `to`");
   refused("format=xml", "json or csv");
-  refused("since=2026-11-30", "one of by, from, to and format");
+  refused("since=2026-11-30", "one of by, from, to, key, tenant, model and format");
   refused("by=day&by=key", "there once");
   refused("by=%zz", "percent-encoded");
   EXPECT_EQ(get("/usage?").status, 200);
+}
+
+TEST_F(UsageRoutesTest, LeavesOutWhatIsNotAskedFor) {
+  EXPECT_EQ(get("/usage?by=key&key=mobile&from=2026-11-30").body.find("a \\\"b"), std::string::npos);
+  EXPECT_NE(get("/usage?by=model&model=smollm2").body.find("\"requests\":1"), std::string::npos);
+  EXPECT_EQ(get("/usage?by=day&tenant=nobody").body, "{\"currency\":\"EUR\",\"usage\":[]}\n");
+  EXPECT_EQ(get("/usage?by=hour").status, 400) << "hours are the index's";
 }
 
 }  // namespace

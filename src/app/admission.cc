@@ -4,6 +4,8 @@
 #include "gateway/admission/usage/budget_check.h"
 
 #include <chrono>
+#include <map>
+#include <string_view>
 #include <utility>
 
 namespace autoglm::app {
@@ -35,19 +37,38 @@ Result<std::unique_ptr<Admission>> Admission::create(const AdmissionConfig& conf
   // The last ones: a call that waits for its place has all else that it needs.
   made->groups_ = add(std::make_unique<gateway::GroupCheck>(config.groups, metrics));
   made->models_ = add(std::make_unique<gateway::ModelCheck>(metrics));
-  if (auto restored = made->restore(log); !restored) return fail(std::move(restored).error());
+  if (auto restored = made->restore(config, metrics, log); !restored)
+    return fail(std::move(restored).error());
   made->apply(config, models);
   made->keys_->on_change([admission = made.get()] { admission->apply_budgets(); });
   return made;
 }
 
-Result<void> Admission::restore(observe::Logger& log) {
+Result<void> Admission::restore(const AdmissionConfig& config, observe::MetricRegistry& metrics,
+                                observe::Logger& log) {
   if (!journal_) return {};
-  const auto restored = ledger_->restore();
+  limits_->apply(config.limits, std::chrono::steady_clock::now());
+  snapshots_ = std::make_unique<gateway::LimitSnapshots>(gateway::LimitSnapshots::Options{}, *limits_,
+                                                         *journal_, log, metrics);
+  std::map<std::string_view, const std::vector<std::string>*> named;
+  for (const gateway::KeyConfig& key : config.keys) named.emplace(key.name, &key.limits);
+  snapshots_->begin_restore([named = std::move(named)](std::string_view key) {
+    const auto found = named.find(key);
+    return found == named.end() ? nullptr : found->second;
+  });
+  const auto restored = ledger_->restore(
+      [&](const gateway::UsageRecord& record, std::uint64_t sequence) { snapshots_->see(record, sequence); });
   if (!restored) return fail(restored.error());
+  snapshots_->finish_restore();
+  index_ = std::make_unique<gateway::LiveUsageIndex>(
+      gateway::UsageIndex::Options{.path = config.journal->path + "/usage.db"}, *journal_, log, metrics);
   log.info("usage restored from the journal",
            {{"records", restored->records}, {"unreadable", restored->unreadable}});
   return {};
+}
+
+void Admission::close() {
+  if (snapshots_) snapshots_->close();
 }
 
 void Admission::apply(const AdmissionConfig& config, const std::vector<gateway::BulkheadConfig>& models) {
@@ -56,11 +77,13 @@ void Admission::apply(const AdmissionConfig& config, const std::vector<gateway::
   groups_->apply(config.groups);
   shares_->set(gateway::shares_of(config.groups));
   models_->apply(models);
-  ledger_->apply(*gateway::PriceTable::make(config.prices));
+  const auto prices = *gateway::PriceTable::make(config.prices);
+  ledger_->apply(prices);
+  budgets_->apply(prices);
   tenants_ = config.tenants;
   apply_budgets();
-  is_asked_ = journal_ || keys_->asks() || !config.limits.empty() || !config.prices.empty() ||
-              models_->limits_any();
+  is_asked_ =
+      journal_ || keys_->asks() || !config.limits.empty() || !config.prices.empty() || models_->limits_any();
 }
 
 void Admission::apply_budgets() {

@@ -4,7 +4,9 @@
 #include "app/key_sources.h"
 #include "gateway/admission/groups/group_check.h"
 #include "gateway/admission/limits/limit_check.h"
+#include "gateway/admission/limits/limit_snapshots.h"
 #include "gateway/admission/models/model_check.h"
+#include "gateway/admission/usage/live_usage_index.h"
 #include "gateway/admission/usage/usage_ledger.h"
 #include "gateway/pipeline.h"
 #include "inference/group_shares.h"
@@ -30,6 +32,8 @@ class Admission {
   /// What every call passes before an endpoint works for it, in this order. Once.
   gateway::Pipeline::Checks take_checks() { return std::move(checks_); }
   void apply(const AdmissionConfig& config, const std::vector<gateway::BulkheadConfig>& models);
+  /// Saves what the next process goes on with. After the last call has ended, before the checks go.
+  void close();
 
   /// Where keys come from; the server's own tasks run its `watch`.
   KeySources& keys() { return *keys_; }
@@ -37,26 +41,30 @@ class Admission {
   const gateway::UsageTotals& totals() const { return totals_; }
   /// For engines, which may outlive this.
   std::shared_ptr<const LiveGroupShares> shares() const { return shares_; }
+  /// Null: there is no journal.
+  gateway::LiveUsageIndex* index() const { return index_.get(); }
   /// Whether anything is asked of calls, or written down of them, as is configured now.
   bool is_asked() const { return is_asked_; }
   std::string currency() const { return ledger_->prices()->currency(); }
 
  private:
   Admission() = default;
-  Result<void> restore(observe::Logger& log);
+  Result<void> restore(const AdmissionConfig& config, observe::MetricRegistry& metrics, observe::Logger& log);
   void apply_budgets();
 
   std::unique_ptr<KeySources> keys_;
   std::vector<TenantConfig> tenants_;
   std::shared_ptr<LiveGroupShares> shares_ = std::make_shared<LiveGroupShares>();
   gateway::UsageTotals totals_;
-  std::unique_ptr<journal::Journal> journal_;  // null: there is none
+  std::unique_ptr<journal::Journal> journal_;       // null: there is none
+  std::unique_ptr<gateway::LiveUsageIndex> index_;  // of the journal
   gateway::Pipeline::Checks checks_;
   gateway::BudgetCheck* budgets_ = nullptr;  // of the checks, as are these
   gateway::UsageLedger* ledger_ = nullptr;
   gateway::LimitCheck* limits_ = nullptr;
   gateway::GroupCheck* groups_ = nullptr;
   gateway::ModelCheck* models_ = nullptr;
+  std::unique_ptr<gateway::LimitSnapshots> snapshots_;  // null: there is no journal
   bool is_asked_ = false;
 };
 

@@ -163,7 +163,8 @@ std::vector<gateway::Route> admin_routes(const gateway::Pipeline& pipeline, cons
   append(routes, admin::endpoint_routes([&models] { return models.pools(); }));
   append(routes, admin::reload_routes(std::move(reload)));
   append(routes, admin::key_routes(key_desk(admission.keys())));
-  append(routes, admin::usage_routes(admission.totals(), [&admission] { return admission.currency(); }));
+  append(routes, admin::usage_routes(
+                     admission.totals(), [&admission] { return admission.currency(); }, admission.index()));
   append_health(routes, pipeline.models(), readiness, metrics, shown);
   return admin::for_operators(std::move(routes), access);
 }

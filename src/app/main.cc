@@ -242,6 +242,7 @@ bool knows_command(const CLI::App& program, const std::string& word) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on files is a full disk, for which there is an answer
   std::signal(SIGPIPE, SIG_IGN);  // the end of a reader of our output must not end us
   ::tzset();  // while there is one thread: libc does this with the first time that is shown, under a lock of
               // its own that the thread sanitizer does not see

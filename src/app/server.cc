@@ -355,6 +355,7 @@ void Server::State::tear_down() {
   workers->on_each([&](EventLoop& loop) { servers[loop.index()].reset(); });
   models->stop();  // engines post to the loops
   workers->stop();
+  admission->close();
 }
 
 int Server::run() {

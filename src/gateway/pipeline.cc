@@ -61,10 +61,14 @@ class TimedStream final : public EventStream {
     if (!permits_.empty()) {
       if (batch) {
         note_fallback();
-        permits_.note(*batch);
+        auto allowed = permits_.note(*batch);
         if (batch->last()) {
           last_ = std::move(*batch);
           co_return co_await end();
+        }
+        if (!allowed) {
+          inner_.reset();
+          co_return fail(std::move(allowed).error());
         }
       } else if (!begun_ && !(callers_time_ && deadline_.passed())) {
         permits_.forget();

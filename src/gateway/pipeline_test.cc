@@ -236,6 +236,7 @@ class SettlingCheck final : public AdmissionCheck {
     int committed = 0;
     bool hang = false;
     std::optional<Error> fail_with = std::nullopt;
+    std::uint32_t end_at = 1000;  // tokens, which an answer does not get
   };
   explicit SettlingCheck(Notes& notes) : notes_(notes) {}
 
@@ -246,6 +247,10 @@ class SettlingCheck final : public AdmissionCheck {
  private:
   struct Noting final : Permit {
     explicit Noting(Notes& all) : notes(all) {}
+    Result<void> watch(const Usage& used) override {
+      if (used.completion_tokens >= notes.end_at) return fail(ErrorCode::kResourceExhausted, "no more");
+      return {};
+    }
     void settle(const Usage& used) override { notes.settled.push_back(used); }
     std::optional<Task<Result<void>>> commit() override { return wait(); }
     Task<Result<void>> wait() {
@@ -277,6 +282,28 @@ class SettlementTest : public PipelineTest {
                        return checks;
                      }()};
 };
+
+TEST_F(SettlementTest, APermitEndsAnAnswerAndWhatItHasUsedIsSettled) {
+  notes_.end_at = 2;
+  auto answer = run_task(loop_, ask());
+  ASSERT_TRUE(answer);
+  const auto next = [&] { return run_task(loop_, answer->events->next()); };
+  EXPECT_TRUE(next());
+  EXPECT_EQ(next().error().message, "no more");
+  EXPECT_EQ(next().error().message, stream_is_over().message);
+  answer->events.reset();
+  ASSERT_EQ(notes_.settled.size(), 1U);
+  EXPECT_EQ(notes_.settled[0].completion_tokens, 2U);
+  EXPECT_EQ(notes_.committed, 0);
+}
+
+TEST_F(SettlementTest, AnAnswerThatIsCompleteIsNotEnded) {
+  notes_.end_at = 0;
+  alpha_.words.clear();
+  auto answer = run_task(loop_, ask());
+  EXPECT_TRUE(run_task(loop_, answer->events->next())->last());
+  EXPECT_EQ(notes_.committed, 1);
+}
 
 TEST_F(SettlementTest, AnAnswersUsageIsSettledOnceAndCommittedBeforeItsEnd) {
   notes_.hang = true;

@@ -5,6 +5,7 @@
 #include "runtime/deadline.h"
 #include "runtime/race.h"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -75,8 +76,9 @@ Result<std::unique_ptr<Journal>> Journal::open(const Options& options, std::uniq
   }
 }
 
-Result<Replayed> Journal::replay(FunctionRef<void(const Record&)> visit, std::uint64_t begin) const {
-  auto replayed = replay_segments(writer_->storage(), begin, next_sequence(), visit);
+Result<Replayed> Journal::replay(FunctionRef<void(const Record&)> visit, std::uint64_t begin,
+                                 std::uint64_t end) const {
+  auto replayed = replay_segments(writer_->storage(), begin, std::min(end, next_sequence()), visit);
   if (!replayed) return replayed;
   for (std::size_t i = 0; i < replayed->losses.size() && i < kLoggedLosses; ++i) {
     const Loss& loss = replayed->losses[i];

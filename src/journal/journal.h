@@ -6,6 +6,7 @@
 #include "journal/journal_writer.h"
 #include "journal/record_format.h"
 #include "journal/segments.h"
+#include "journal/snapshot.h"
 #include "journal/storage.h"
 #include "observe/log/logger.h"
 #include "observe/metrics/registry.h"
@@ -14,6 +15,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,7 +32,7 @@ class Journal {
  public:
   struct Options {
     std::string path;  ///< a folder; it is made, readable by its owner only
-    std::uint64_t segment_bytes = std::uint64_t{64} << 20U;  ///< a longer segment gives way to the next one
+    std::uint64_t segment_bytes = std::uint64_t{8} << 20U;  ///< a longer segment gives way to the next one
     std::optional<Duration> retention;  ///< segments whose last record is older are removed; nothing: none is
     Sync sync = Sync::kPeriodic;
     OnFailure on_failure = OnFailure::kRefuse;
@@ -53,10 +55,11 @@ class Journal {
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
-  /// Visits the records from `begin` on that were written before this call, in order. Blocks: a segment at a
-  /// time is read into memory. What is lost is logged, and listed in the result. Errors: the folder cannot be
-  /// listed.
-  Result<Replayed> replay(FunctionRef<void(const Record&)> visit, std::uint64_t begin = 1) const;
+  /// Visits the records from `begin` to before `end` that were written before this call, in order. Blocks: a
+  /// segment at a time is read into memory. What is lost is logged, and listed in the result. Errors: the
+  /// folder cannot be listed.
+  Result<Replayed> replay(FunctionRef<void(const Record&)> visit, std::uint64_t begin = 1,
+                          std::uint64_t end = std::numeric_limits<std::uint64_t>::max()) const;
 
   /// Hands `record` over at once, whether or not the task is ever awaited; the payload is copied. The task
   /// ends when the record is written, and synced if Sync::kEachCommit; destroying it does not take the record
@@ -77,9 +80,19 @@ class Journal {
   /// while all is well.
   Result<void> healthy() const { return writer_->healthy(); }
 
+  /// Replaces the snapshot `name`, or reads it; see write_snapshot and read_snapshot. They block; from any
+  /// thread, one of them at a time.
+  Result<void> save(const std::string& name, const Snapshot& snapshot) const {
+    return write_snapshot(writer_->storage(), name, snapshot);
+  }
+  Result<Snapshot> saved(const std::string& name) const { return read_snapshot(writer_->storage(), name); }
+
   const JournalEnd& recovered() const { return recovered_; }
   /// The number that the next record gets.
   std::uint64_t next_sequence() const { return writer_->next_sequence(); }
+  /// Records with a lower number survive a loss of power; with Sync::kNever nothing is known of that, and
+  /// this is `next_sequence`.
+  std::uint64_t durable_sequence() const { return writer_->durable_sequence(); }
 
  private:
   Journal(JournalEnd recovered, std::unique_ptr<JournalWriter> writer, observe::Logger& logger);

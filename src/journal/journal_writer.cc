@@ -308,6 +308,7 @@ void JournalWriter::sync(bool now) {
   busy_since_.store(steady_clock::now(), std::memory_order_relaxed);
   const auto synced = log_->sync();
   busy_since_.store(MonotonicTime::max(), std::memory_order_relaxed);
+  if (synced) synced_sequence_.store(log_->next_sequence(), std::memory_order_release);
   if (!synced)
     failed(std::make_shared<const Error>(
         refusal(synced.error().message + "; records of the last second may be lost; repair the disk")));

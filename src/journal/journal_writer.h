@@ -68,6 +68,11 @@ class JournalWriter {
   Storage& storage() const { return *storage_; }
   /// The number that the next record gets.
   std::uint64_t next_sequence() const { return next_sequence_.load(std::memory_order_acquire); }
+  /// See Journal::durable_sequence.
+  std::uint64_t durable_sequence() const {
+    return options_.sync == Sync::kPeriodic ? synced_sequence_.load(std::memory_order_acquire)
+                                            : next_sequence();
+  }
 
  private:
   using SharedError = std::shared_ptr<const Error>;
@@ -111,6 +116,7 @@ class JournalWriter {
   std::atomic<std::size_t> held_bytes_{0};  // of queue_ and backlog_
   std::atomic<MonotonicTime> busy_since_{MonotonicTime::max()};
   std::atomic<std::uint64_t> next_sequence_;
+  std::atomic<std::uint64_t> synced_sequence_{1};
   std::atomic<std::uint64_t> dropped_{0};
 
   // Of the journal's thread.

@@ -22,8 +22,8 @@ namespace autoglm::journal {
 class SegmentLog {
  public:
   struct Options {
-    std::uint64_t segment_bytes = std::uint64_t{64} << 20U;  ///< a longer one gives way before the next write
-    std::optional<Duration> retention;                       ///< older segments are removed; nothing: none is
+    std::uint64_t segment_bytes = std::uint64_t{8} << 20U;  ///< a longer one gives way before the next write
+    std::optional<Duration> retention;                      ///< older segments are removed; nothing: none is
     bool syncs = true;  ///< false: nothing waits for the disk, not even a full segment
   };
 

@@ -47,6 +47,9 @@ class Permit {
   virtual void served_by(std::string_view /*model*/) {}
   /// The answer's first token, or its end, has come. At most once.
   virtual void first_token() {}
+  /// What the call has used so far, after each part of its answer. An error ends the answer with it, unless
+  /// that part is the last one.
+  virtual Result<void> watch(const Usage& /*used*/) { return {}; }
   /// Says what the call has used, once, before the permit is destroyed. A call that no endpoint worked for
   /// has used nothing, and does not say so.
   virtual void settle(const Usage& /*used*/) {}
@@ -54,6 +57,8 @@ class Permit {
   /// last bytes, if anything. An error takes the place of these bytes. The task may be destroyed before its
   /// end, and another one asked for.
   virtual std::optional<Task<Result<void>>> commit() { return std::nullopt; }
+  /// All permits have committed: from now on the client may know that the call has ended, and call again.
+  virtual void closed() {}
   /// Adds the limits that the permit belongs to.
   virtual void report(RateReport& /*report*/) const {}
 };

@@ -41,11 +41,19 @@ void CallPermits::served_by(std::string_view model) {
   for (const auto& permit : permits_) permit->served_by(model);
 }
 
-void CallPermits::note(const EventBatch& batch) {
+Result<void> CallPermits::note(const EventBatch& batch) {
+  count(batch);
   if (!answers_ && (!batch.events.empty() || batch.last())) {
     answers_ = true;
     for (const auto& permit : permits_) permit->first_token();
   }
+  for (const auto& permit : permits_) {
+    if (auto allowed = permit->watch(used_); !allowed) return allowed;
+  }
+  return {};
+}
+
+void CallPermits::count(const EventBatch& batch) {
   for (const TokenEvent& event : batch.events) {
     const bool has_text = !event.text.empty() || !event.reasoning.empty() || !event.tool_calls.empty();
     used_.completion_tokens += event.tokens.empty() ? static_cast<std::uint32_t>(has_text)
@@ -75,6 +83,7 @@ Task<Result<void>> CallPermits::close() {
       if (auto done = co_await std::move(*task); !done) co_return done;
     }
   }
+  for (const auto& permit : permits_) permit->closed();
   co_return Result<void>();
 }
 

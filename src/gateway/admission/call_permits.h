@@ -30,14 +30,15 @@ class CallPermits {
   void begin(const TokenEstimate& estimate);
   /// A fallback answers; see Permit::served_by.
   void served_by(std::string_view model);
-  /// The next part of the answer.
-  void note(const EventBatch& batch);
+  /// The next part of the answer. Errors: a permit does not allow the answer to go on.
+  Result<void> note(const EventBatch& batch);
   /// No endpoint worked for the call after all.
   void forget() { begun_ = false; }
   /// The answer is complete: tells all permits what was used, and waits until it is safe to send its end.
   Task<Result<void>> close();
 
  private:
+  void count(const EventBatch& batch);
   void settle();
 
   std::vector<std::unique_ptr<Permit>> permits_;

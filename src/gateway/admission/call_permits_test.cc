@@ -1,7 +1,10 @@
 #include "gateway/admission/call_permits.h"
 
+#include "runtime/testing/run_task.h"
+
 #include <gtest/gtest.h>
 
+#include <string>
 #include <vector>
 
 namespace autoglm::gateway {
@@ -20,7 +23,7 @@ Usage settled(const std::vector<EventBatch>& batches) {
     CallPermits permits;
     permits.add(std::make_unique<Noting>(notes));
     permits.begin({.prompt = 100, .bounded = 50});
-    for (const EventBatch& batch : batches) permits.note(batch);
+    for (const EventBatch& batch : batches) EXPECT_TRUE(permits.note(batch));
   }
   EXPECT_EQ(notes.size(), 1U);
   return notes.at(0);
@@ -61,12 +64,53 @@ TEST(CallPermits, TellOfTheFirstTokenOnce) {
   CallPermits permits;
   permits.add(std::make_unique<Counting>(count));
   permits.begin({});
-  permits.note({});
+  EXPECT_TRUE(permits.note({}));
   EXPECT_EQ(count, 0) << "a batch without events";
-  permits.note(text());
-  permits.note(text());
-  permits.note(end({}));
+  EXPECT_TRUE(permits.note(text()));
+  EXPECT_TRUE(permits.note(text()));
+  EXPECT_TRUE(permits.note(end({})));
   EXPECT_EQ(count, 1);
+}
+
+/// Allows three tokens, and notes the order of what it is told.
+struct Strict final : Permit {
+  explicit Strict(std::string& all) : told(all) {}
+  Result<void> watch(const Usage& used) override {
+    if (used.completion_tokens > 3) return fail(ErrorCode::kResourceExhausted, "no more");
+    return {};
+  }
+  void settle(const Usage& used) override { told += "settled " + std::to_string(used.completion_tokens); }
+  std::optional<Task<Result<void>>> commit() override {
+    told += ", committed";
+    return std::nullopt;
+  }
+  void closed() override { told += ", closed"; }
+  std::string& told;
+};
+
+TEST(CallPermits, APermitMayEndAnAnswerAndIsToldWhatWasUsed) {
+  std::string told;
+  {
+    CallPermits permits;
+    permits.add(std::make_unique<Strict>(told));
+    permits.begin({.prompt = 100, .bounded = 50});
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(permits.note(text()));
+    EXPECT_EQ(permits.note(text()).error().message, "no more");
+  }
+  EXPECT_EQ(told, "settled 4");
+}
+
+TEST(CallPermits, AreClosedWhenAllHaveCommitted) {
+  std::string told;
+  EventLoop loop;
+  {
+    CallPermits permits;
+    permits.add(std::make_unique<Strict>(told));
+    permits.begin({.prompt = 100, .bounded = 50});
+    EXPECT_TRUE(permits.note(text()));
+    EXPECT_TRUE(run_task(loop, permits.close()));
+  }
+  EXPECT_EQ(told, "settled 1, committed, closed");
 }
 
 }  // namespace

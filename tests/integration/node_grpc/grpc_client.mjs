@@ -284,6 +284,16 @@ const scenarios = {
     assert.equal((await ask(new health.v1.Health(address, plain), "Check", {})).response.status, "SERVING");
   },
 
+  async budget_ends() {
+    const alice = new grpc.Metadata();
+    alice.set("authorization", "Bearer sk-alice-0123456789");
+    const wanted = { ...hello, stop: { max_tokens: 2000, ignore_eos: true } };
+    const { messages, status: end } = await collect(client.Generate(wanted, alice));
+    assert.ok(messages.length > 0);
+    assert.equal(end.code, grpc.status.RESOURCE_EXHAUSTED);
+    assert.match(end.details, /budget/);
+  },
+
   /// Says "watching" once the server serves, and waits for what the test does to it.
   async watch() {
     const stub = new health.v1.Health(address, plain);

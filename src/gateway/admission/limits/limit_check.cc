@@ -14,8 +14,6 @@ namespace autoglm::gateway {
 
 namespace {
 
-constexpr std::size_t kMostSubjects = 100'000;  // of one limit
-
 std::string_view unit_of(const LimitConfig& limit) { return limit.counts_tokens() ? "tokens" : "requests"; }
 
 /// What a client can do about a call that is too large.
@@ -97,7 +95,7 @@ std::string LimitCheck::Limit::subject_of(const AdmissionFacts& facts, std::uint
   const Caller* caller = facts.context.caller.get();
   // What a client shows that nobody vouches for is long, or a secret: a hash of it stands for it.
   const auto unknown = [&] {
-    return fmt::format("{:016x}",
+    return fmt::format("{}{:016x}", kUnvouched,
                        std::hash<std::string>()(fmt::format("{:x}:{}", salt, facts.context.tenant)));
   };
   switch (config.per) {
@@ -201,6 +199,13 @@ void LimitCheck::apply(const std::vector<LimitConfig>& limits, MonotonicTime now
     after->push_back(std::move(limit));
   }
   limits_.set(std::move(after));
+}
+
+void LimitCheck::for_each_rate(FunctionRef<void(const LimitConfig&, const RateSpec&, RateTable&)> see) const {
+  const auto limits = limits_.get();
+  if (!limits) return;
+  for (const auto& limit : *limits)
+    if (limit->ledger->rates) see(limit->config, limit->spec, *limit->ledger->rates);
 }
 
 Task<Result<std::unique_ptr<Permit>>> LimitCheck::admit(const AdmissionFacts& facts) {

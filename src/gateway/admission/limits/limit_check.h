@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/function_ref.h"
 #include "base/published.h"
 #include "base/random.h"
 #include "gateway/admission/admission_check.h"
@@ -29,6 +30,14 @@ class LimitCheck final : public AdmissionCheck {
   void apply(const std::vector<LimitConfig>& limits, MonotonicTime now);
 
   Task<Result<std::unique_ptr<Permit>>> admit(const AdmissionFacts& facts) override;
+
+  /// Of one limit.
+  static constexpr std::size_t kMostSubjects = 100'000;
+  /// Begins the subjects that stand for clients that nobody vouches for: a hash that means nothing to the
+  /// next process.
+  static constexpr char kUnvouched = '\x01';
+  /// Calls `see` for each limit that is a rate, with what is used of it; any thread.
+  void for_each_rate(FunctionRef<void(const LimitConfig&, const RateSpec&, RateTable&)> see) const;
 
  private:
   class LimitPermit;

@@ -116,7 +116,7 @@ void UsageLedger::count(const UsageRecord& record) {
   metrics_.add(record);
 }
 
-Result<UsageLedger::Restored> UsageLedger::restore() {
+Result<UsageLedger::Restored> UsageLedger::restore(See see) {
   Restored restored;
   if (journal_ == nullptr) return restored;
   const auto replayed = journal_->replay([&](const journal::Record& record) {
@@ -128,6 +128,7 @@ Result<UsageLedger::Restored> UsageLedger::restore() {
     }
     ++restored.records;
     totals_.add(*read);
+    see(*read, record.sequence);
   });
   if (!replayed) return fail(replayed.error());
   return restored;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/function_ref.h"
 #include "base/published.h"
 #include "gateway/admission/admission_check.h"
 #include "gateway/admission/usage/price.h"
@@ -43,9 +44,13 @@ class UsageLedger final : public AdmissionCheck {
     std::uint64_t records = 0;
     std::uint64_t unreadable = 0;  ///< records of usage that this program cannot read
   };
-  /// Adds what the journal has to the totals; once, before the first call. Blocks. Errors: those of
-  /// Journal::replay.
-  Result<Restored> restore();
+  using See = FunctionRef<void(const UsageRecord&, std::uint64_t sequence)>;
+  /// Adds what the journal has to the totals, and shows it to `see`; once, before the first call. Blocks.
+  /// Errors: those of Journal::replay.
+  Result<Restored> restore(See see);
+  Result<Restored> restore() {
+    return restore([](const UsageRecord&, std::uint64_t) {});
+  }
 
  private:
   class UsagePermit;

@@ -62,7 +62,8 @@ class UsageLedgerTest : public ::testing::Test {
     CallPermits permits;
     permits.add(std::move(*permit));
     permits.begin({.prompt = 7});
-    permits.note({.usage = Usage{.prompt_tokens = 100, .cached_tokens = 20, .completion_tokens = 30}});
+    EXPECT_TRUE(
+        permits.note({.usage = Usage{.prompt_tokens = 100, .cached_tokens = 20, .completion_tokens = 30}}));
     co_return co_await act(permits);
   }
   Result<void> call(const Act& act) {

@@ -18,24 +18,9 @@ void keep(Days& days, std::size_t most) {
 
 }  // namespace
 
-UsageSums& UsageSums::operator+=(const UsageSums& other) {
-  requests += other.requests;
-  cut += other.cut;
-  prompt_tokens += other.prompt_tokens;
-  cached_tokens += other.cached_tokens;
-  completion_tokens += other.completion_tokens;
-  cost += other.cost;
-  return *this;
-}
-
 void UsageTotals::add(const UsageRecord& record) {
   const Day day = day_of(record.time);
-  const UsageSums sums{.requests = 1,
-                       .cut = record.outcome == UsageOutcome::kCut ? 1U : 0U,
-                       .prompt_tokens = record.prompt_tokens,
-                       .cached_tokens = record.cached_tokens,
-                       .completion_tokens = record.completion_tokens,
-                       .cost = record.cost};
+  const UsageSums sums = sums_of(record);
   using Views = std::tuple<std::string_view, std::string_view, std::string_view>;
   const Views names(record.key, record.tenant, record.model);
 
@@ -60,6 +45,7 @@ std::vector<UsageRow> UsageTotals::query(const UsageQuery& query) const {
     if (day == days_.end() || day->first > query.to) break;
     for (const auto& [names, sums] : day->second) {
       const auto& [key, tenant, model] = names;
+      if (!query.asks_for(key, tenant, model)) continue;
       found[{query.by_day ? day->first : Day{},
              {query.by_key ? key : "", query.by_tenant ? tenant : "", query.by_model ? model : ""}}] += sums;
     }

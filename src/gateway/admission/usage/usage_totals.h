@@ -1,6 +1,7 @@
 #pragma once
 
 #include "gateway/admission/usage/usage_day.h"
+#include "gateway/admission/usage/usage_query.h"
 #include "gateway/admission/usage/usage_record.h"
 
 #include <cstddef>
@@ -13,36 +14,6 @@
 #include <vector>
 
 namespace autoglm::gateway {
-
-/// The sums of several calls.
-struct UsageSums {
-  std::uint64_t requests = 0;
-  std::uint64_t cut = 0;  ///< of the requests: those that did not end by themselves
-  std::uint64_t prompt_tokens = 0;
-  std::uint64_t cached_tokens = 0;  ///< of the prompts
-  std::uint64_t completion_tokens = 0;
-  std::uint64_t cost = 0;  ///< in 10^-9 of the currency
-
-  bool operator==(const UsageSums&) const = default;
-  UsageSums& operator+=(const UsageSums& other);
-};
-
-/// What to ask of UsageTotals: one row for each combination of the names that are `by_…`, over the days
-/// `from` … `to`, both included.
-struct UsageQuery {
-  bool by_day = false, by_key = false, by_tenant = false, by_model = false;
-  Day from = Day::min();
-  Day to = Day::max();
-};
-
-/// Names that the query is not by are empty.
-struct UsageRow {
-  Day day{};
-  std::string key, tenant, model;
-  UsageSums sums;
-
-  bool operator==(const UsageRow&) const = default;
-};
 
 /// What a key or a tenant has used up of its budget.
 struct Spent {
@@ -66,7 +37,7 @@ class UsageTotals {
   explicit UsageTotals(const Options& options) : options_(options) {}
 
   void add(const UsageRecord& record);
-  /// In the order of day, key, tenant, model.
+  /// In the order of day, key, tenant, model. Hours are not kept: the query is not by them.
   std::vector<UsageRow> query(const UsageQuery& query) const;
 
   /// What the key has used in the days `from` … `to`, both included, whatever row has it.
