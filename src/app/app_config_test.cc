@@ -63,6 +63,24 @@ TEST(AppConfig, ItsKeysSayWhetherTheyWaitForARestart) {
               ElementsAre("models[a].endpoints[0]", "models[a].engine", "models[b]"));
 }
 
+TEST(AppConfig, AModelsPlacesChangeWithoutARestart) {
+  const std::string before = "models: [{ name: a, engine: { path: x } }, { name: b, engine: { path: y } }]";
+  const std::string after =
+      "models: [{ name: a, engine: { path: x }, concurrent: 3, queue: { size: 7, timeout: 2s } }, "
+      "{ name: b, engine: { path: y }, concurrency: adaptive }]";
+  using ::testing::ElementsAre;
+  using ::testing::IsEmpty;
+  EXPECT_THAT(waiting(before, after), ::testing::Each(::testing::Not(::testing::EndsWith("waits"))));
+  EXPECT_THAT(bulkheads_of(app_config(before).models), IsEmpty());
+  EXPECT_THAT(
+      bulkheads_of(app_config(after).models),
+      ElementsAre(
+          gateway::BulkheadConfig{
+              .name = "a", .concurrent = 3, .queue = {.size = 7, .timeout = std::chrono::seconds(2)}},
+          gateway::BulkheadConfig{
+              .name = "b", .queue = {.size = 1024, .timeout = std::chrono::seconds(10)}, .adaptive = true}));
+}
+
 TEST(AppConfig, WhatWaitsForARestartStaysAsItIs) {
   const AppConfig running = app_config("models: [{ name: a, engine: { path: x } }]");
   AppConfig next = app_config(

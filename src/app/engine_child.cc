@@ -37,6 +37,7 @@ constexpr int kCouldNotLoad = 3;
 http::ServerLimits limits_of_parent() {
   constexpr Duration kLong = std::chrono::hours(24);
   http::ServerLimits limits;
+  limits.head.bytes = 1024 * 1024;  // groups' shares stand there
   limits.body_bytes = std::numeric_limits<std::int32_t>::max();
   limits.connections = std::numeric_limits<std::int32_t>::max();
   limits.header_time = limits.body_time = limits.idle_time = limits.write_stall = kLong;

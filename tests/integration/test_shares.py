@@ -16,8 +16,8 @@ TOKENS = "autoglm_engine_group_tokens_total"
 PROMPT = "Once upon a time there was a little"
 
 
-def sharing(groups, **engine):
-    return AdmittingServer(keys=KEYS, groups=groups, engine={"max_sequences": 8, "cache_tokens": 8192, **engine},
+def sharing(groups, keys=KEYS, **engine):
+    return AdmittingServer(keys=keys, groups=groups, engine={"max_sequences": 8, "cache_tokens": 8192, **engine},
                            server={"request_timeout": f"{PATIENCE}s"})
 
 
@@ -72,6 +72,20 @@ class Shares(unittest.TestCase):
 
     def test_weights(self):
         self.check_ratio([{"name": "chat", "weight": 3}, {"name": "batch", "weight": 1}], 0.75, "thread")
+
+    def test_two_tenants_of_a_group_get_the_same_though_one_sends_twenty_times_as_much(self):
+        keys = [{"name": name, "key": f"sk-{name}-0123456789", "group": "chat"} for name in ("modest", "greedy")]
+        def tokens(tenant):
+            return server.metric("autoglm_usage_tokens_total", tenant=tenant)
+        with sharing([{"name": "chat", "share": "50%"}], keys=keys) as server:
+            modest, greedy = ({"Authorization": f"Bearer sk-{name}-0123456789"} for name in ("modest", "greedy"))
+            with Flood(server, greedy, 120) as many, Flood(server, modest, 6) as few:
+                wait_for(lambda: min(tokens("modest"), tokens("greedy")) > 1000, "both are served")
+                before = tokens("modest"), tokens("greedy")
+                wait_for(lambda: tokens("modest") + tokens("greedy") - sum(before) > 16000, "16000 tokens")
+                x, y = tokens("modest") - before[0], tokens("greedy") - before[1]
+            self.assertEqual(many.failures + few.failures, [])
+            self.assertGreaterEqual((x + y) ** 2 / (2 * (x * x + y * y)), 0.95, f"Jain's index of {x} and {y} tokens")
 
     def test_what_is_borrowed_is_given_back_and_no_text_depends_on_it(self):
         ask = {"max_tokens": 300, "ignore_eos": True, "temperature": 0.8, "stream": True}

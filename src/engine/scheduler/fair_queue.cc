@@ -3,17 +3,22 @@
 #include "base/assert.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace autoglm::engine {
 
 void FairQueue::push(const QueueEntry& entry) {
   AUTOGLM_ASSERT(entry.priority <= kMaxPriority, "priorities are 0 to 9");
   Ring& ring = rings_[entry.priority];
-  auto tenant = std::ranges::find(ring, entry.tenant, &Tenant::id);
-  if (tenant == ring.end()) tenant = ring.insert(ring.end(), Tenant{.id = entry.tenant});
+  auto tenant = std::ranges::find(ring.tenants, entry.tenant, &Tenant::id);
+  if (tenant == ring.tenants.end())
+    tenant = ring.tenants.insert(ring.tenants.end(), Tenant{.id = entry.tenant, .time = ring.clock});
+  // Absence earns no credit.
+  if (tenant->entries.empty()) tenant->time = std::max(tenant->time, ring.clock);
   const Order order{entry.due, entry.order};
   const bool fresh = tenant->entries.emplace(order, entry).second;
   AUTOGLM_ASSERT(fresh, "two requests have one order of arrival");
+  ++ring.waiting;
   where_.emplace(entry.key, Place{entry.priority, entry.tenant, order});
 }
 
@@ -21,26 +26,49 @@ bool FairQueue::erase(SequenceKey key) {
   const auto place = where_.find(key);
   if (place == where_.end()) return false;
   Ring& ring = rings_[place->second.priority];
-  const auto tenant = std::ranges::find(ring, place->second.tenant, &Tenant::id);
-  tenant->entries.erase(place->second.order);
-  if (tenant->entries.empty()) ring.erase(tenant);  // its deficit is lost: absence earns no credit
+  std::ranges::find(ring.tenants, place->second.tenant, &Tenant::id)->entries.erase(place->second.order);
+  --ring.waiting;
   where_.erase(place);
+  sweep(ring);
   return true;
 }
 
 void FairQueue::take(SequenceKey key) {
   const Place& place = where_.at(key);
-  const auto tenant = std::ranges::find(rings_[place.priority], place.tenant, &Tenant::id);
-  const std::uint32_t cost = tenant->entries.at(place.order).cost;
-  tenant->deficit -= std::min<std::uint64_t>(tenant->deficit, cost);
+  Ring& ring = rings_[place.priority];
+  Tenant& tenant = *std::ranges::find(ring.tenants, place.tenant, &Tenant::id);
+  ring.clock = std::max(ring.clock, tenant.time);
+  tenant.time += tenant.entries.at(place.order).cost;
+  tenant.turn = ++turns_;
   erase(key);
 }
 
+void FairQueue::settle(std::uint8_t priority, std::uint64_t tenant, std::int64_t tokens) {
+  Ring& ring = rings_[priority];
+  const auto found = std::ranges::find(ring.tenants, tenant, &Tenant::id);
+  if (found == ring.tenants.end()) return;
+  found->time += tokens;
+  sweep(ring);
+}
+
+/// Forgets the tenants that would begin where new ones do, and those ahead beyond a number.
+void FairQueue::sweep(Ring& ring) {
+  if (ring.waiting == 0) {
+    ring.tenants.clear();
+    ring.clock = 0;
+    return;
+  }
+  std::size_t idle = 0;
+  std::erase_if(ring.tenants, [&](const Tenant& tenant) {
+    return tenant.entries.empty() && (tenant.time <= ring.clock || ++idle > kMostIdle);
+  });
+}
+
 const QueueEntry* FairQueue::next(MonotonicTime now, const std::function<bool(const QueueEntry&)>& ready) {
-  Ring* best = nullptr;
+  const Ring* best = nullptr;
   Duration::rep best_rank = -1;
   for (std::size_t priority = 0; priority < rings_.size(); ++priority) {
-    for (const Tenant& tenant : rings_[priority]) {
+    for (const Tenant& tenant : rings_[priority].tenants) {
       const auto first =
           std::ranges::find_if(tenant.entries, [&](const auto& entry) { return ready(entry.second); });
       if (first == tenant.entries.end()) continue;
@@ -54,17 +82,19 @@ const QueueEntry* FairQueue::next(MonotonicTime now, const std::function<bool(co
   return best == nullptr ? nullptr : next_in(*best, ready);
 }
 
-const QueueEntry* FairQueue::next_in(Ring& ring, const std::function<bool(const QueueEntry&)>& ready) {
-  while (true) {
-    Tenant& tenant = ring.front();
+const QueueEntry* FairQueue::next_in(const Ring& ring, const std::function<bool(const QueueEntry&)>& ready) {
+  const QueueEntry* next = nullptr;
+  std::pair<std::int64_t, std::uint64_t> next_turn;
+  for (const Tenant& tenant : ring.tenants) {
+    const std::pair turn(tenant.time, tenant.turn);
+    if (next != nullptr && turn >= next_turn) continue;
     const auto first =
         std::ranges::find_if(tenant.entries, [&](const auto& entry) { return ready(entry.second); });
-    if (first != tenant.entries.end()) {
-      if (tenant.deficit >= first->second.cost) return &first->second;
-      tenant.deficit += kQuantum;
-    }
-    ring.splice(ring.end(), ring, ring.begin());
+    if (first == tenant.entries.end()) continue;
+    next = &first->second;
+    next_turn = turn;
   }
+  return next;
 }
 
 }  // namespace autoglm::engine

@@ -26,13 +26,14 @@ struct QueueEntry {
 };
 
 /// Chooses the next request: by the highest priority, which rises by one for each ten seconds of waiting, so
-/// that no request starves; among equal priorities the tenants take turns, by deficit round robin on tokens;
-/// within a tenant the earliest due first. Pure; one thread.
+/// that no request starves; among equal priorities the tenants take turns, by start-time fair queueing on
+/// tokens; within a tenant the earliest due first. Pure; one thread.
 class FairQueue {
  public:
   static constexpr std::uint8_t kMaxPriority = 9;
   static constexpr Duration kAging = std::chrono::seconds(10);
-  static constexpr std::uint32_t kQuantum = 512;  ///< tokens that a tenant may take per turn
+  /// Tenants of a priority that are remembered for what they had, without a request of theirs waiting.
+  static constexpr std::size_t kMostIdle = 256;
 
   void push(const QueueEntry& entry);
   /// Removes an entry that will not be served; false when it is not here.
@@ -42,27 +43,41 @@ class FairQueue {
   const QueueEntry* next(MonotonicTime now, const std::function<bool(const QueueEntry&)>& ready);
   /// Removes the entry that next() gave, and charges its tenant.
   void take(SequenceKey key);
+  /// A request that was taken has needed so many tokens more than its cost, or fewer.
+  void settle(std::uint8_t priority, std::uint64_t tenant, std::int64_t tokens);
 
   std::size_t size() const { return where_.size(); }
   bool empty() const { return where_.empty(); }
+  std::size_t tenants() const {
+    std::size_t count = 0;
+    for (const Ring& ring : rings_) count += ring.tenants.size();
+    return count;
+  }
 
  private:
   using Order = std::pair<MonotonicTime, std::uint64_t>;
   struct Tenant {
     std::uint64_t id = 0;
-    std::uint64_t deficit = 0;
+    std::int64_t time = 0;   // tokens that it had; the least goes next
+    std::uint64_t turn = 0;  // the number of its latest turn
     std::map<Order, QueueEntry> entries;
   };
-  using Ring = std::list<Tenant>;  // the tenant whose turn it is comes first
+  struct Ring {
+    std::list<Tenant> tenants;  // those that wait, and those that are ahead of the clock
+    std::int64_t clock = 0;     // the time of the tenant that was served last, when it was
+    std::size_t waiting = 0;
+  };
   struct Place {
     std::uint8_t priority;
     std::uint64_t tenant;
     Order order;
   };
 
-  const QueueEntry* next_in(Ring& ring, const std::function<bool(const QueueEntry&)>& ready);
+  static const QueueEntry* next_in(const Ring& ring, const std::function<bool(const QueueEntry&)>& ready);
+  static void sweep(Ring& ring);
 
   std::array<Ring, kMaxPriority + 1> rings_;
+  std::uint64_t turns_ = 0;
   std::unordered_map<SequenceKey, Place> where_;
 };
 

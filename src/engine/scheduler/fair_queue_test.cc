@@ -126,5 +126,47 @@ TEST_F(FairQueueTest, AbsenceEarnsNothing) {
   EXPECT_EQ(first, 5);
 }
 
+TEST_F(FairQueueTest, ATenantWithOneRequestAtATimeTakesTurnsWithAFlood) {
+  for (std::uint64_t i = 100; i < 300; ++i) push(i, 0, 1, 10);
+  push(1, 0, 2, 10);
+  int modest = 0;
+  for (int i = 0; i < 40; ++i) {
+    if (take() >= 100) continue;
+    push(static_cast<std::uint64_t>(++modest) + 1, 0, 2, 10);
+  }
+  EXPECT_NEAR(modest, 20, 1);
+}
+
+TEST_F(FairQueueTest, WhatARequestNeededBeyondItsCostIsChargedLater) {
+  for (std::uint64_t i = 1; i <= 20; ++i) {
+    push(i, 0, 1, 10);
+    push(100 + i, 0, 2, 10);
+  }
+  int first = 0;
+  for (int i = 0; i < 16; ++i) {
+    if (take() > 100) continue;
+    ++first;
+    queue_.settle(0, 1, 20);
+  }
+  EXPECT_EQ(first, 4) << "three times as much each";
+  queue_.settle(0, 7, 20);
+}
+
+TEST_F(FairQueueTest, TenantsThatAreAheadAndAwayAreRememberedInABoundedNumber) {
+  push(1, 0, 1, 100'000);
+  push(2, 0, 2, 1);
+  push(3, 0, 2, 1);
+  take();
+  take();
+  push(4, 0, 1, 1);
+  EXPECT_EQ(take(), 3U) << "the first tenant has had its part";
+  push(5, 0, 2, 1);
+  for (std::uint64_t tenant = 10; tenant < 10'000; ++tenant) {
+    push(tenant, 0, tenant, 1'000'000);
+    queue_.take(SequenceKey{tenant});
+  }
+  EXPECT_LE(queue_.tenants(), FairQueue::kMostIdle + 2);
+}
+
 }  // namespace
 }  // namespace autoglm::engine

@@ -32,7 +32,10 @@ void Scheduler::add(const SequenceSpec& spec) {
   AUTOGLM_ASSERT(!spec.tokens->empty() && spec.tokens->size() <= limits_.kv.cells,
                  "a sequence must fit the cache");
   AUTOGLM_ASSERT(spec.slots > 0 && spec.slots <= limits_.max_sequences, "a request must fit the slots");
-  enqueue({.spec = spec, .order = ++arrivals_, .prompt = static_cast<std::uint32_t>(spec.tokens->size())});
+  enqueue({.spec = spec,
+           .order = ++arrivals_,
+           .prompt = static_cast<std::uint32_t>(spec.tokens->size()),
+           .expected = static_cast<std::uint32_t>(usual_answer_)});
 }
 
 void Scheduler::change_shares(const std::vector<GroupShare>& groups) {
@@ -45,7 +48,8 @@ void Scheduler::enqueue(Sequence sequence) {
   queues_[spec.group].push({.key = spec.key,
                             .priority = spec.priority,
                             .tenant = spec.tenant,
-                            .cost = sequence.size(),
+                            // One that returns has been charged already.
+                            .cost = sequence.charged ? 1 : sequence.size() + sequence.expected,
                             .order = sequence.order,
                             .arrived = spec.arrived,
                             .due = std::min(spec.deadline, spec.arrived + kPatience)});
@@ -62,6 +66,9 @@ Scheduler::Sequence* Scheduler::find_running(SequenceKey key) {
 void Scheduler::remove(SequenceKey key) {
   if (Sequence* sequence = find_running(key)) {
     usual_answer_ += kLearning * (sequence->answered() - usual_answer_);
+    queues_[sequence->spec.group].settle(
+        sequence->spec.priority, sequence->spec.tenant,
+        static_cast<std::int64_t>(sequence->answered()) - sequence->expected);
     cache_.close(sequence->lease, operations_);
     running_.erase(running_.begin() + (sequence - running_.data()));
   } else if (const auto waiting = waiting_.find(key); waiting != waiting_.end()) {
@@ -87,6 +94,7 @@ void Scheduler::fork(SequenceKey parent_key, SequenceKey child_key, const std::v
   child.spec.tokens = tokens;
   child.spec.slots = 1;
   child.order = ++arrivals_;
+  child.expected = 0;
   child.lease = cache_.fork(parent->lease, operations_);
   AUTOGLM_ASSERT(child.lease.open(), "ids last for max_sequences");
   running_.push_back(std::move(child));

@@ -104,7 +104,6 @@ class Scheduler {
   void fork(SequenceKey parent, SequenceKey child, const std::vector<TokenId>* tokens);
   /// A paused sequence keeps its cells and gets no work.
   void set_paused(SequenceKey key, bool paused);
-
   Step plan(MonotonicTime now);
   /// The step was done, just before `now`, and took this long.
   void complete(const Step& step, const StepTime& took, MonotonicTime now);
@@ -116,8 +115,7 @@ class Scheduler {
   const KvCache& cache() const { return cache_; }
   std::uint64_t missing_prompt_tokens() const;
   std::uint64_t saved_tokens() const { return saved_tokens_; }
-  /// The number of threads that compute steps at present.
-  std::uint32_t threads() const { return threads_.current(); }
+  std::uint32_t threads() const { return threads_.current(); }  ///< that compute steps at present
   /// The time from token to token of generating sequences while no prompt is read. Zero: none yet.
   Duration decode_step_time() const {
     return decode_rows_ == 0 ? Duration::zero() : cost_.step({.decode = decode_rows_});
@@ -126,8 +124,10 @@ class Scheduler {
  private:
   struct Sequence {
     SequenceSpec spec;
-    std::uint64_t order = 0;   // of arrival
-    std::uint32_t prompt = 0;  // tokens that it came with
+    std::uint64_t order = 0;     // of arrival
+    std::uint32_t prompt = 0;    // tokens that it came with
+    std::uint32_t expected = 0;  // tokens of its answer that its tenant is charged for at first
+    bool charged = false;
     KvCache::Lease lease;
     std::uint64_t state = 0;         // saved at the last preemption; 0: none
     std::uint32_t saved_tokens = 0;  // in `state`

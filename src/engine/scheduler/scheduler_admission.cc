@@ -107,6 +107,7 @@ bool Scheduler::try_admit(SequenceKey key, MonotonicTime now, Step& step) {
     return false;
   }
   sequence.last_work = now;
+  sequence.charged = true;
   const std::uint32_t in_cache = sequence.lease.computed;
   cache_.reload(sequence.lease, sequence.spec.salt, *sequence.spec.tokens, operations_);
   const std::uint32_t shared = sequence.lease.computed;

@@ -95,6 +95,44 @@ TEST(GroupShares, TwoTenantsOfAGroupGetTheSameThoughOneSendsTwentyTimesAsMuch) {
   }
 }
 
+TEST(GroupShares, TenantsGetTheSameWithShortPromptsAndAnswersOfOtherLengths) {
+  ShareSimulation simulation(1, {.max_sequences = 8, .kv = {.cells = 8192}});
+  simulation.scheduler().change_shares({});
+  const auto modest = simulation.add({.tenant = 1,
+                                      .requests = 8,
+                                      .least_prompt = 8,
+                                      .most_prompt = 8,
+                                      .least_answer = 40,
+                                      .most_answer = 40});
+  const auto greedy = simulation.add({.tenant = 2,
+                                      .requests = 160,
+                                      .least_prompt = 8,
+                                      .most_prompt = 8,
+                                      .least_answer = 160,
+                                      .most_answer = 160});
+  simulation.run(20'000);
+  EXPECT_NEAR(ratio(simulation, modest, greedy), 1, 0.1);
+}
+
+TEST(GroupShares, PromptsAreReadInTheirGroupsTurns) {
+  ShareSimulation simulation(1);
+  simulation.scheduler().change_shares({{.name = "a"}, {.name = "b"}});
+  const auto many = simulation.add({.group = "a",
+                                    .requests = 12,
+                                    .least_prompt = 1000,
+                                    .most_prompt = 1000,
+                                    .least_answer = 1,
+                                    .most_answer = 1});
+  const auto one = simulation.add({.group = "b",
+                                   .requests = 2,
+                                   .least_prompt = 1000,
+                                   .most_prompt = 1000,
+                                   .least_answer = 1,
+                                   .most_answer = 1});
+  simulation.run(2000);
+  EXPECT_NEAR(ratio(simulation, one, many), 1, 0.1);
+}
+
 TEST(GroupShares, WhatIsIdleIsBorrowedAndGivenBackAtOnce) {
   ShareSimulation simulation(1);
   simulation.scheduler().change_shares({{.name = "chat", .share = 0.5}, {.name = "batch", .max = 0.8}});

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <functional>
 #include <optional>
 #include <set>
@@ -87,13 +88,15 @@ struct BulkheadSet::Member {
   bool configured = true;  // under the set's lock
   observe::Histogram& wait;
   std::array<observe::Counter*, 3> refused{};
-  std::mutex gradient_mutex;  // taken before the bulkhead's
+  std::atomic<bool> adapts{false};  // whether there is a gradient
+  std::mutex gradient_mutex;        // taken before the bulkhead's
   std::optional<GradientLimit> gradient;
   std::vector<std::shared_ptr<void>> gauges;  // they read the bulkhead: dropped first
 
  private:
   void adapt(const BulkheadConfig& config) {
     const std::lock_guard lock(gradient_mutex);
+    adapts.store(config.adaptive, std::memory_order_relaxed);
     if (!config.adaptive) {
       gradient.reset();
     } else if (!gradient) {
@@ -156,9 +159,10 @@ Task<Result<std::unique_ptr<Permit>>> BulkheadSet::enter(std::string_view name, 
     co_return fail(std::move(place).error());
   }
   member->wait.observe(to_seconds(place->waited()));
-  const bool streams = facts.request != nullptr && facts.request->wire.stream;
+  const bool teaches = member->adapts.load(std::memory_order_relaxed) && facts.request != nullptr &&
+                       facts.request->wire.stream;
   co_return std::make_unique<Held>(std::move(member), std::move(*place),
-                                   streams ? std::max<std::uint64_t>(facts.tokens.prompt, 1) : 0);
+                                   teaches ? std::max<std::uint64_t>(facts.tokens.prompt, 1) : 0);
 }
 
 void BulkheadSet::apply(const std::vector<BulkheadConfig>& configs) {

@@ -11,6 +11,8 @@ namespace autoglm::gateway {
 
 namespace {
 
+// Each step looks at all of them, and the process of an engine is told of them with each request.
+constexpr std::size_t kMostShares = 64;
 constexpr std::string_view kPercent = "must be a part such as 50%, more than 0% and at most 100%";
 
 /// "50%" as 0.5; nothing: the text is no part.
@@ -67,7 +69,11 @@ config::Descriptor<GroupConfig> describe_group() {
                                "Keys that share a number of places, or a part of each engine, so that one "
                                "use of this server leaves room for the others.")
       .field("name", &C::name,
-             {.doc = "What keys call it in their `group`.", .example = "chat", .min = 1, .required = true})
+             {.doc = "What keys call it in their `group`.",
+              .example = "chat",
+              .min = 1,
+              .max = 200,
+              .required = true})
       .field("concurrent", &C::concurrent,
              {.doc = "Requests of the group at a time; further ones wait in its `queue`. When it is lowered, "
                      "those under way end as usual. 0: no limit.",
@@ -108,9 +114,13 @@ LiveGroupShares::Table shares_of(const std::vector<GroupConfig>& groups) {
 }
 
 std::vector<config::Violation> check_shares(const std::vector<GroupConfig>& groups) {
+  const LiveGroupShares::Table table = shares_of(groups);
+  if (table.size() > kMostShares)
+    return {{"groups",
+             fmt::format("{} have `share`, `max` or `weight`, of {} at most", table.size(), kMostShares)}};
   constexpr double kRounding = 1e-9;
   double sum = 0;
-  for (const GroupShare& each : shares_of(groups)) sum += each.share;
+  for (const GroupShare& each : table) sum += each.share;
   if (sum <= 1 + kRounding) return {};
   return {{"groups", fmt::format("have shares of {:.4g}% together; lower some, to 100% at most", 100 * sum)}};
 }

@@ -43,6 +43,7 @@ TEST(GroupConfig, GivesEnginesTheirShares) {
   EXPECT_TRUE(check_shares(groups).empty());
   EXPECT_TRUE(check_shares({{.name = "a", .share = "33.3%"}, {.name = "b", .share = "66.7%"}}).empty());
   EXPECT_EQ(check_shares({{.name = "a", .share = "60%"}, {.name = "b", .share = "50%"}}).size(), 1U);
+  EXPECT_EQ(check_shares(std::vector<GroupConfig>(65, {.name = "a", .weight = 1})).size(), 1U);
 }
 
 }  // namespace
