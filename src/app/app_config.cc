@@ -128,6 +128,13 @@ std::vector<config::Violation> check_app(const AppConfig& config) {
   if (config.server.listen == config.server.admin_listen && config.server.listen.port != 0) {
     wrong.push_back({"server.admin_listen", "is the same as server.listen; give the operator another port"});
   }
+  const bool asks_for_certificates = config.server.tls && !config.server.tls->client_ca.empty();
+  for (std::size_t i = 0; i < config.admission.keys.size() && !asks_for_certificates; ++i) {
+    if (!config.admission.keys[i].certificate.empty())
+      wrong.push_back(
+          {"keys[" + std::to_string(i) + "].certificate",
+           "is never shown: set `server.tls.client_ca`, so that clients are asked for certificates"});
+  }
   if (config.server.body_memory / 2 < config.server.max_body) {
     wrong.push_back(
         {"server.body_memory", "must be at least twice server.max_body, or the largest body never fits"});

@@ -51,6 +51,7 @@ Task<Server::Http1Connection::Next> Server::Http1Connection::serve_one() {
   Request request;
   request.peer = stream_->peer();
   request.client_identity = stream_->peer_identity();
+  request.client_names = stream_->peer_names();
   const auto head = co_await read_head(request);
   if (!head) {
     co_await refuse(head.error());

@@ -31,6 +31,7 @@ class Server::Http2Connection::Exchange final : public Http2Stream,
   explicit Exchange(Http2Connection& connection) : connection_(connection) {
     request.peer = connection.stream_->peer();
     request.client_identity = connection.stream_->peer_identity();
+    request.client_names = connection.stream_->peer_names();
   }
 
   void answer() override {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -70,6 +71,8 @@ struct Request {
   RequestBody* arriving = nullptr;  ///< where to read the body, piece by piece; null: `body` is all of it
   std::string peer;                 ///< "address:port" of the client
   std::string client_identity;      ///< from its verified certificate; empty: it has shown none
+  /// All names of that certificate: "uri:…", "dns:…", "cn:…"; null: it has shown none.
+  std::shared_ptr<const std::vector<std::string>> client_names;
 
   /// "HTTP/1.1", as logs show it.
   std::string_view protocol() const {

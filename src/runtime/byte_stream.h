@@ -5,9 +5,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace autoglm {
 
@@ -63,6 +65,10 @@ class ByteStream {
     static const std::string nobody;
     return nobody;
   }
+
+  /// All names of the peer's verified certificate, with their kinds, see runtime/certificate.h; null: it has
+  /// shown none.
+  virtual std::shared_ptr<const std::vector<std::string>> peer_names() const { return nullptr; }
 };
 
 }  // namespace autoglm

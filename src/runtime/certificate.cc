@@ -67,6 +67,17 @@ CertificateFacts facts_of(const X509& certificate) {
   return facts;
 }
 
+std::vector<std::string> names_of(const X509& certificate) {
+  std::vector<std::string> names;
+  for (const std::string& uri : alternative_names(certificate, GEN_URI)) names.push_back("uri:" + uri);
+  for (std::string& name : alternative_names(certificate, GEN_DNS)) {
+    for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    names.push_back("dns:" + name);
+  }
+  if (const std::string name = common_name(certificate); !name.empty()) names.push_back("cn:" + name);
+  return names;
+}
+
 std::string identity_of(const X509& certificate) {
   for (const int kind : {GEN_URI, GEN_DNS, GEN_EMAIL}) {
     for (std::string& name : alternative_names(certificate, kind))

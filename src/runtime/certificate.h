@@ -17,6 +17,10 @@ struct CertificateFacts {
 };
 CertificateFacts facts_of(const X509& certificate);
 
+/// All names that a client's certificate has, each with its kind: "uri:spiffe://x/y", "dns:web.example" in
+/// small letters, and its subject's "cn:web".
+std::vector<std::string> names_of(const X509& certificate);
+
 /// The identity that a client's certificate names: its first URI, else DNS name, else e-mail address, else
 /// its subject's common name, else empty.
 std::string identity_of(const X509& certificate);

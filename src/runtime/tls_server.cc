@@ -174,7 +174,7 @@ Task<Result<TlsAccepted>> accept_from(std::shared_ptr<const TlsServerContext> co
   SSL_get0_alpn_selected(stream->ssl(), &protocol, &size);
   const X509* client = SSL_get0_peer_certificate(stream->ssl());
   if (client != nullptr && SSL_get_verify_result(stream->ssl()) == X509_V_OK)
-    stream->set_identity(identity_of(*client));
+    stream->set_identity(identity_of(*client), names_of(*client));
   TlsAccepted accepted;
   if (size > 0) accepted.protocol.assign(reinterpret_cast<const char*>(protocol), size);
   accepted.stream = std::move(stream);

@@ -57,10 +57,14 @@ class TlsStream final : public ByteStream {
   void close() override { transport_->close(); }
   const std::string& peer() const override { return transport_->peer(); }
   const std::string& peer_identity() const override { return identity_; }
+  std::shared_ptr<const std::vector<std::string>> peer_names() const override { return names_; }
 
   const SSL* ssl() const { return ssl_.get(); }
   ByteStream& transport() { return *transport_; }
-  void set_identity(std::string identity) { identity_ = std::move(identity); }
+  void set_identity(std::string identity, std::vector<std::string> names) {
+    identity_ = std::move(identity);
+    names_ = std::make_shared<const std::vector<std::string>>(std::move(names));
+  }
 
  private:
   /// The bytes that have come and those to be sent, as OpenSSL's BIO sees them.
@@ -86,6 +90,7 @@ class TlsStream final : public ByteStream {
   std::unique_ptr<ByteStream> transport_;
   Wire wire_;
   std::string identity_;
+  std::shared_ptr<const std::vector<std::string>> names_;  // null: no certificate
 };
 
 }  // namespace autoglm

@@ -6,10 +6,12 @@ import os
 import signal
 import socket
 import sqlite3
+import ssl
 import tempfile
 import unittest
 
 import http2
+from certificates import Authority
 from server import PATIENCE, Server, events, wait_for
 from test_life import run
 
@@ -314,6 +316,45 @@ class Operator(unittest.TestCase):
             spender = store.create("b", "--tokens", "1", "--per", "day")
             ask = lambda: store.server.post("/v1/completions", {"prompt": "Hi", "max_tokens": 1}, headers={"x-api-key": spender}).status
             self.assertEqual([ask() for _ in range(2)], [200, 429], "its budget holds at once")
+
+
+class Certificates(unittest.TestCase):
+    def test_a_client_certificate_stands_for_a_key(self):
+        with tempfile.TemporaryDirectory() as folder:
+            ours = Authority(folder, "ours")
+
+            def client(name, *alternatives):
+                context = ssl.create_default_context(cafile=ours.ca)
+                if name:
+                    context.load_cert_chain(*ours.issue(name, *alternatives))
+                return context
+
+            certificate, key = ours.issue("server", "IP:127.0.0.1")
+            tls = {"certificates": [{"certificate": certificate, "key": key}], "client_ca": ours.ca, "client_auth": "optional"}
+            keys = [{"name": "web", "certificate": "spiffe://example.org/web", "tenant": "shop"}, {"name": "api", "certificate": "dns:api.example"}, ALICE]
+
+            class Keyed(Server):
+                def write_config(self, config):
+                    super().write_config({**config, "keys": keys})
+
+            with Keyed(server={"tls": tls}, tls=client("")) as server:
+                def said(context, **headers):
+                    server.tls = context
+                    answer = server.get("/v1/models", headers=headers)
+                    return answer.status, answer.json().get("error", {}).get("code")
+
+                missing = (401, "missing_api_key")
+                self.assertEqual(said(client("")), missing)
+                self.assertEqual(said(client("a", "URI:spiffe://example.org/other")), missing)
+                self.assertEqual(said(client("api.example", "DNS:x.example")), missing, "a name of another kind")
+                web = client("b", "DNS:x.example", "URI:spiffe://example.org/web")
+                self.assertEqual(said(web), (200, None))
+                self.assertEqual(server.post("/v1/completions", {"prompt": "Hi", "max_tokens": 1}).status, 200)
+                wait_for(lambda: any(line.get("key") == "web" and line.get("tenant") == "shop" for line in server.log_lines()), "its line")
+                self.assertEqual(said(client("c", "DNS:API.example")), (200, None))
+                self.assertEqual(said(web, **{"x-api-key": "sk-wrong-0123456789"}), (401, "invalid_api_key"))
+                self.assertEqual(said(web, **{"x-api-key": ALICE["key"]}), (200, None))
+                server.tls = client("")
 
 
 class Secrets(unittest.TestCase):

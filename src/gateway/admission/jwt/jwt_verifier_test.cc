@@ -128,6 +128,9 @@ TEST_F(JwtVerifierTest, HoldsForItsTimeAndItsPlace) {
   EXPECT_EQ(verdict(issuer().rs256(claims(R"(,"aud":"autoglm2")"))), "invalid_token");
   EXPECT_EQ(verdict(issuer().rs256(claims(R"(,"aud":[])"))), "invalid_token");
   EXPECT_EQ(verdict(issuer().rs256(R"({"sub":"alice","exp":9999999999})")), "invalid_token");
+  EXPECT_EQ(verdict(issuer().rs256(R"({"iss":"https://login.example/","aud":"autoglm","sub":"alice"})")),
+            "invalid_token")
+      << "it would hold forever";
   EXPECT_EQ(verdict(issuer().rs256("[]")), "invalid_token");
 }
 

@@ -17,8 +17,12 @@ config::Descriptor<KeyConfig> describe_key() {
                      "the file does not contain the key.",
               .example = "${env:ALICE_KEY}",
               .min = 16,
-              .secret = true,
-              .required = true})
+              .secret = true})
+      .field("certificate", &C::certificate,
+             {.doc = "A name in the client certificates that stand for the key, where `server.tls.client_ca` "
+                     "asks for "
+                     "some: `spiffe://…`, another `uri:…`, `dns:…` or `cn:…`.",
+              .example = "\"spiffe://example.org/web\""})
       .field(
           "tenant", &C::tenant,
           {.doc = "To whom it belongs; keys of a tenant share its limits. Unset: its name.", .example = "a"})
@@ -42,6 +46,8 @@ config::Descriptor<KeyConfig> describe_key() {
         std::vector<config::Violation> wrong;
         if (const auto ring = KeyRing::make(std::span(&c, 1)); !ring)
           wrong.push_back({ring.error().param, ring.error().message});
+        if (c.key.empty() && c.certificate.empty())
+          wrong.push_back({"key", "is missing; write it, or `certificate`"});
         if (c.name.starts_with("jwt:"))
           wrong.push_back({"name", "begins with jwt:, as the names of tokens' callers do"});
         if (c.models.empty())

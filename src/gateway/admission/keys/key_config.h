@@ -14,7 +14,8 @@ namespace autoglm::gateway {
 /// One of `keys:`, of `keys_file`, or of the key store, where `key` is empty.
 struct KeyConfig {
   std::string name;
-  std::string key;  ///< itself, or "sha256:" and its digest in hexadecimal
+  std::string key;          ///< itself, or "sha256:" and its digest in hexadecimal
+  std::string certificate;  ///< the client certificate that stands for it: "spiffe://…", "dns:…", "cn:…"
   std::string tenant;
   std::string group;
   std::vector<std::string> models = {"*"};

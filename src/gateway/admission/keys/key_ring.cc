@@ -21,6 +21,22 @@ Result<KeyDigest> configured_digest(const KeyConfig& config) {
                             "sha256sum` prints them"));
 }
 
+/// The name with its kind, as certificates are said to have it.
+Result<std::string> certificate_name(std::string_view text) {
+  std::string name = text.starts_with("spiffe://") ? "uri:" + std::string(text) : std::string(text);
+  const std::size_t kind = name.find(':');
+  const bool is_known = name.starts_with("uri:") || name.starts_with("dns:") || name.starts_with("cn:");
+  if (!is_known || kind + 1 == name.size())
+    return fail(invalid_field("certificate", "must be spiffe://…, uri:…, dns:… or cn:…"));
+  if (name.starts_with("dns:"))
+    for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  return name;
+}
+
+Error same_as(std::string field, const KeyLayer::Entry& other) {
+  return invalid_field(std::move(field), fmt::format("is the same as that of \"{}\"", other.caller->key));
+}
+
 }  // namespace
 
 CallerPtr caller_of(const KeyConfig& key) {
@@ -35,16 +51,23 @@ CallerPtr caller_of(const KeyConfig& key) {
 Result<std::shared_ptr<const KeyLayer>> KeyLayer::make(std::span<const KeyConfig> keys) {
   auto layer = std::make_shared<KeyLayer>();
   for (const KeyConfig& each : keys) {
-    const auto digest = configured_digest(each);
-    if (!digest) return fail(digest.error());
     Entry entry{.caller = caller_of(each), .expires = std::nullopt};
     if (!each.expires.empty()) {
       const auto expires = parse_moment(each.expires);
       if (!expires) return fail(expires.error());
       entry.expires = *expires;
     }
-    if (const Entry* other = layer->add(*digest, std::move(entry)))
-      return fail(invalid_field("key", fmt::format("is the same as that of \"{}\"", other->caller->key)));
+    if (!each.certificate.empty()) {
+      const auto name = certificate_name(each.certificate);
+      if (!name) return fail(name.error());
+      const auto [other, is_new] = layer->certificates_.emplace(*name, entry);
+      if (!is_new) return fail(same_as("certificate", other->second));
+      layer->names_.insert(each.name);
+    }
+    if (each.key.empty() && !each.certificate.empty()) continue;
+    const auto digest = configured_digest(each);
+    if (!digest) return fail(digest.error());
+    if (const Entry* other = layer->add(*digest, std::move(entry))) return fail(same_as("key", *other));
   }
   return layer;
 }
@@ -62,23 +85,38 @@ const KeyLayer::Entry* KeyLayer::find(const KeyDigest& digest) const {
   return found == entries_.end() ? nullptr : &found->second;
 }
 
+const KeyLayer::Entry* KeyLayer::find_certificate(std::string_view name) const {
+  const auto found = certificates_.find(name);
+  return found == certificates_.end() ? nullptr : &found->second;
+}
+
 Result<std::shared_ptr<const KeyRing>> KeyRing::make(std::span<const KeyConfig> keys) {
   auto layer = KeyLayer::make(keys);
   if (!layer) return fail(std::move(layer).error());
   return std::make_shared<const KeyRing>(std::vector{std::move(*layer)}, false);
 }
 
+KeyRing::Match KeyRing::match_of(const KeyLayer::Entry& entry, Layers::const_iterator layer,
+                                 WallTime now) const {
+  const bool is_taken = std::any_of(
+      layers_.begin(), layer, [&](const auto& earlier) { return earlier->has_name(entry.caller->key); });
+  if (is_taken) return {};
+  if (entry.expires && *entry.expires <= now) return {.caller = nullptr, .is_expired = true};
+  return {.caller = entry.caller};
+}
+
 KeyRing::Match KeyRing::find(std::string_view key, WallTime now) const {
   const KeyDigest digest = digest_of_key(key);
-  for (auto layer = layers_.begin(); layer != layers_.end(); ++layer) {
-    const KeyLayer::Entry* entry = (*layer)->find(digest);
-    if (entry == nullptr) continue;
-    const bool is_taken = std::any_of(
-        layers_.begin(), layer, [&](const auto& earlier) { return earlier->has_name(entry->caller->key); });
-    if (is_taken) return {};
-    if (entry->expires && *entry->expires <= now) return {.caller = nullptr, .is_expired = true};
-    return {.caller = entry->caller};
-  }
+  for (auto layer = layers_.begin(); layer != layers_.end(); ++layer)
+    if (const KeyLayer::Entry* entry = (*layer)->find(digest)) return match_of(*entry, layer, now);
+  return {};
+}
+
+KeyRing::Match KeyRing::find_certificate(std::span<const std::string> names, WallTime now) const {
+  for (auto layer = layers_.begin(); layer != layers_.end(); ++layer)
+    for (const std::string& name : names)
+      if (const KeyLayer::Entry* entry = (*layer)->find_certificate(name))
+        return match_of(*entry, layer, now);
   return {};
 }
 

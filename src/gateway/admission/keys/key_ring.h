@@ -7,6 +7,7 @@
 #include "gateway/admission/usage/usage_day.h"
 #include "inference/caller.h"
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -28,18 +29,22 @@ class KeyLayer {
     std::optional<WallTime> expires;
   };
 
-  /// Errors: kInvalidArgument for a digest or a time that is none, and for two entries with the same key.
+  /// Errors: kInvalidArgument for a digest, a certificate's name or a time that is none, and for two entries
+  /// with the same key or certificate.
   static Result<std::shared_ptr<const KeyLayer>> make(std::span<const KeyConfig> keys);
 
   /// Before the layer is shared. Null, or the entry that has the same key.
   const Entry* add(const KeyDigest& digest, Entry entry);
 
   const Entry* find(const KeyDigest& digest) const;
+  /// By a name in a certificate, with its kind.
+  const Entry* find_certificate(std::string_view name) const;
   bool has_name(std::string_view name) const { return names_.contains(name); }
-  std::size_t size() const { return entries_.size(); }
+  std::size_t size() const { return entries_.size() + certificates_.size(); }
 
  private:
   std::unordered_map<KeyDigest, Entry, KeyDigestHash> entries_;
+  std::map<std::string, Entry, std::less<>> certificates_;
   std::set<std::string, std::less<>> names_;
 };
 
@@ -66,11 +71,16 @@ class KeyRing {
   static Result<std::shared_ptr<const KeyRing>> make(std::span<const KeyConfig> keys);
 
   Match find(std::string_view key, WallTime now) const;
+  /// By the names of a verified certificate: the first that is somebody's.
+  Match find_certificate(std::span<const std::string> names, WallTime now) const;
   /// Whether clients must show a key.
   bool asks() const;
 
  private:
-  std::vector<std::shared_ptr<const KeyLayer>> layers_;
+  using Layers = std::vector<std::shared_ptr<const KeyLayer>>;
+  Match match_of(const KeyLayer::Entry& entry, Layers::const_iterator layer, WallTime now) const;
+
+  Layers layers_;
   bool asks_;
 };
 

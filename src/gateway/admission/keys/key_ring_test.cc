@@ -73,6 +73,33 @@ TEST(KeyRing, AsksForKeysThatAreStillToBeMade) {
   EXPECT_TRUE(KeyRing({layer_of({}), layer_of({{.name = "a", .key = "key-of-a"}})}, false).asks());
 }
 
+TEST(KeyRing, FindsACallerByItsCertificate) {
+  const KeyRing ring(
+      {layer_of({{.name = "web", .certificate = "spiffe://example.org/web"},
+                 {.name = "api", .certificate = "dns:API.example"},
+                 {.name = "old", .certificate = "cn:old", .expires = "2020-01-01T00:00:00Z"}})},
+      false);
+  const auto key_of = [&](std::vector<std::string> names) {
+    const auto match = ring.find_certificate(names, WallTime(std::chrono::days(20'000)));
+    return match.caller ? match.caller->key : match.is_expired ? "expired" : "";
+  };
+  EXPECT_TRUE(ring.asks());
+  EXPECT_EQ(key_of({"uri:spiffe://example.org/web", "cn:x"}), "web");
+  EXPECT_EQ(key_of({"dns:x", "dns:api.example"}), "api");
+  EXPECT_EQ(key_of({"cn:old"}), "expired");
+  EXPECT_EQ(key_of({"cn:spiffe://example.org/web", "cn:api.example", "dns:old"}), "") << "of another kind";
+  EXPECT_EQ(key_of({}), "");
+  EXPECT_EQ(found(ring, ""), nullptr) << "an entry without a key has none";
+}
+
+TEST(KeyRing, RefusesCertificatesThatAreNone) {
+  for (const char* wrong : {"web", "dns:", "ip:10.0.0.1", "http://example.org"})
+    EXPECT_EQ(KeyLayer::make(std::vector<KeyConfig>{{.name = "a", .certificate = wrong}}).error().param,
+              "certificate");
+  EXPECT_FALSE(KeyLayer::make(
+      std::vector<KeyConfig>{{.name = "a", .certificate = "dns:x"}, {.name = "b", .certificate = "dns:X"}}));
+}
+
 TEST(KeyRing, RefusesATimeThatIsNone) {
   const auto ring =
       KeyRing::make(std::vector<KeyConfig>{{.name = "a", .key = "key-of-a", .expires = "soon"}});

@@ -52,7 +52,12 @@ std::optional<Error> recognize(const Recognizers& by, const http::Request& reque
   const auto ring = by.keys != nullptr ? by.keys->get() : nullptr;
   if (!ring || !ring->asks()) return std::nullopt;
   const auto key = key_of(request);
-  KeyRing::Match match = key ? ring->find(*key, now) : KeyRing::Match();
+  KeyRing::Match match;
+  if (key) {
+    match = ring->find(*key, now);
+  } else if (request.client_names) {
+    match = ring->find_certificate(*request.client_names, now);
+  }
   if (match.is_expired) return expired_key();
   record.caller = std::move(match.caller);
   if (!record.caller && key && by.tokens != nullptr && looks_like_token(*key)) {

@@ -17,7 +17,8 @@ struct Recognizers {
   TokenVerifier* tokens = nullptr;  ///< null: tokens are not taken
 };
 
-/// Finds which of `by.keys` the request shows, or who vouches for it by a token, and notes the caller and the
+/// Finds which of `by.keys` the request shows, or who vouches for it by a token; without either, whose the
+/// client's certificate is, and notes the caller and the
 /// priority in `record`. The key stands behind `Authorization: Bearer`, in `x-api-key`, or in `api-key`,
 /// which Azure's clients send. Returns why the client may not go on: kUnauthenticated, kUnavailable while a
 /// token cannot be verified yet, or kInvalidArgument for its `x-priority`. Where no key is asked for, all

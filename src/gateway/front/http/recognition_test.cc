@@ -16,6 +16,7 @@ class RecognitionTest : public ::testing::Test {
   std::string asked(const std::string& headers) {
     http::Request request;
     EXPECT_TRUE(http::parse_request_head("GET / HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n", {}, request));
+    if (!names_.empty()) request.client_names = std::make_shared<const std::vector<std::string>>(names_);
     record_ = {};
     const auto refusal = recognize({.keys = &keys_, .tokens = &tokens_}, request, record_, now_);
     if (!refusal) return "";
@@ -36,6 +37,7 @@ class RecognitionTest : public ::testing::Test {
     }
   };
 
+  std::vector<std::string> names_;  // of the client's certificate
   LiveKeys keys_;
   OneToken tokens_;
   WallTime now_ = std::chrono::sys_days(std::chrono::year(2026) / 12 / 1);
@@ -96,6 +98,19 @@ TEST_F(RecognitionTest, AServerWhoseKeysAreStillToBeMadeAsksForOne) {
   keys_.set(std::make_shared<const KeyRing>(std::vector<std::shared_ptr<const KeyLayer>>(), true));
   EXPECT_EQ(asked(""), "missing_api_key");
   EXPECT_EQ(asked("x-api-key: sk-alice\r\n"), "invalid_api_key");
+}
+
+TEST_F(RecognitionTest, ACertificateStandsForAKeyThatIsNotShown) {
+  keys_.set(*KeyRing::make(std::vector<KeyConfig>{{.name = "web", .certificate = "dns:web.example"},
+                                                  {.name = "alice", .key = "sk-alice"}}));
+  names_ = {"dns:web.example", "cn:alice"};
+  EXPECT_EQ(asked(""), "");
+  EXPECT_EQ(record_.caller->key, "web");
+  EXPECT_EQ(asked("x-api-key: sk-alice\r\n"), "");
+  EXPECT_EQ(record_.caller->key, "alice");
+  EXPECT_EQ(asked("x-api-key: sk-wrong\r\n"), "invalid_api_key") << "a wrong key is not overlooked";
+  names_ = {"dns:other.example"};
+  EXPECT_EQ(asked(""), "missing_api_key");
 }
 
 TEST_F(RecognitionTest, ATokenStandsForAKey) {
