@@ -289,7 +289,9 @@ TEST_F(SettlementTest, APermitEndsAnAnswerAndWhatItHasUsedIsSettled) {
   ASSERT_TRUE(answer);
   const auto next = [&] { return run_task(loop_, answer->events->next()); };
   EXPECT_TRUE(next());
-  EXPECT_EQ(next().error().message, "no more");
+  const auto ended = next();
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().message, "no more");
   EXPECT_EQ(next().error().message, stream_is_over().message);
   answer->events.reset();
   ASSERT_EQ(notes_.settled.size(), 1U);
