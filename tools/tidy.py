@@ -22,7 +22,7 @@ FLOORS = [
     ["gateway/protocol"],
     ["cluster", "engine"],
     ["inference"],
-    ["journal", "sqlite"],
+    ["journal", "redis", "sqlite"],
     ["observe"],
     ["config"],
     ["http"],

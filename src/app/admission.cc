@@ -71,9 +71,37 @@ void Admission::close() {
   if (snapshots_) snapshots_->close();
 }
 
+void Admission::share_limits(const gateway::RedisLedger::Dependencies& dependencies,
+                             const AdmissionConfig& config) {
+  loops_.emplace(dependencies);
+  apply_limits(config);
+}
+
+void Admission::leave_loops() {
+  if (redis_) redis_->stop();
+}
+
+void Admission::apply_limits(const AdmissionConfig& config) {
+  std::shared_ptr<gateway::RedisLedger> next;
+  if (config.redis && loops_) {
+    if (redis_ && redis_->config() == *config.redis) {
+      next = redis_;
+    } else if (auto started = gateway::RedisLedger::start(*config.redis, *loops_)) {
+      next = std::move(*started);
+    } else {
+      loops_->log.error("Redis cannot be used; limits are counted as before",
+                        {{"error", started.error().message}});
+      next = redis_;
+    }
+  }
+  limits_->apply(config.limits, std::chrono::steady_clock::now(), next);
+  if (redis_ && redis_ != next) redis_->stop();
+  redis_ = std::move(next);
+}
+
 void Admission::apply(const AdmissionConfig& config, const std::vector<gateway::BulkheadConfig>& models) {
   keys_->apply(config);
-  limits_->apply(config.limits, std::chrono::steady_clock::now());
+  apply_limits(config);
   groups_->apply(config.groups);
   shares_->set(gateway::shares_of(config.groups));
   models_->apply(models);

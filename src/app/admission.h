@@ -6,6 +6,7 @@
 #include "gateway/admission/limits/limit_check.h"
 #include "gateway/admission/limits/limit_snapshots.h"
 #include "gateway/admission/models/model_check.h"
+#include "gateway/admission/shared/redis_ledger.h"
 #include "gateway/admission/usage/live_usage_index.h"
 #include "gateway/admission/usage/usage_ledger.h"
 #include "gateway/pipeline.h"
@@ -15,6 +16,7 @@
 #include "observe/metrics/registry.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +37,12 @@ class Admission {
   /// Saves what the next process goes on with. After the last call has ended, before the checks go.
   void close();
 
+  /// From now on, `apply` lets replicas count limits together where the configuration says so. Once, before
+  /// the loops take calls.
+  void share_limits(const gateway::RedisLedger::Dependencies& dependencies, const AdmissionConfig& config);
+  /// Ends the connections of the loops, which still run.
+  void leave_loops();
+
   /// Where keys come from; the server's own tasks run its `watch`.
   KeySources& keys() { return *keys_; }
   const KeySources& keys() const { return *keys_; }
@@ -51,6 +59,7 @@ class Admission {
   Admission() = default;
   Result<void> restore(const AdmissionConfig& config, observe::MetricRegistry& metrics, observe::Logger& log);
   void apply_budgets();
+  void apply_limits(const AdmissionConfig& config);
 
   std::unique_ptr<KeySources> keys_;
   std::vector<TenantConfig> tenants_;
@@ -65,6 +74,8 @@ class Admission {
   gateway::GroupCheck* groups_ = nullptr;
   gateway::ModelCheck* models_ = nullptr;
   std::unique_ptr<gateway::LimitSnapshots> snapshots_;  // null: there is no journal
+  std::optional<gateway::RedisLedger::Dependencies> loops_;
+  std::shared_ptr<gateway::RedisLedger> redis_;  // null: limits are counted here only
   bool is_asked_ = false;
 };
 

@@ -1,6 +1,7 @@
 #include "app/admission_config.h"
 
 #include "gateway/admission/keys/key_ring.h"
+#include "gateway/admission/shared/shared_spec.h"
 
 #include <fmt/format.h>
 
@@ -22,6 +23,18 @@ void check_names(std::string_view section, const std::vector<Element>& elements,
     if (!names.insert(elements[i].name).second)
       wrong.push_back(
           {fmt::format("{}[{}].name", section, i), "another one is called \"" + elements[i].name + "\""});
+  }
+}
+
+/// Limits that replicas cannot count together.
+void check_shared(const AdmissionConfig& config, std::vector<config::Violation>& wrong) {
+  if (!config.redis) return;
+  for (std::size_t i = 0; i < config.limits.size(); ++i) {
+    if (!config.limits[i].is_rate()) continue;
+    const auto spec = gateway::rate_of(config.limits[i]);
+    const auto shared = spec ? gateway::SharedSpec::of(*spec) : fail(spec.error());
+    if (!shared)
+      wrong.push_back({fmt::format("limits[{}].{}", i, shared.error().param), shared.error().message});
   }
 }
 
@@ -57,6 +70,7 @@ std::vector<config::Violation> check_admission(const AdmissionConfig& config) {
   check_names("tenants", config.tenants, wrong);
   check_names("limits", config.limits, wrong);
   check_names("groups", config.groups, wrong);
+  check_shared(config, wrong);
   for (std::size_t i = 0; i < config.keys.size(); ++i)
     check_rights(config, fmt::format("keys[{}]", i), config.keys[i].group, config.keys[i].limits, wrong);
   if (config.jwt) check_rights(config, "jwt", config.jwt->group, config.jwt->limits, wrong);
@@ -119,6 +133,7 @@ config::Descriptor<AdmissionConfig> describe_admission() {
       .section("groups", &C::groups, gateway::describe_group(), {.live = true, .identity = "name"})
       .section("prices", &C::prices, gateway::describe_price(), {.live = true, .identity = "model"})
       .section("journal", &C::journal, journal::describe_journal())
+      .section("redis", &C::redis, redis::describe_redis(), {.live = true})
       .check(check_admission);
 }
 

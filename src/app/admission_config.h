@@ -8,6 +8,7 @@
 #include "gateway/admission/usage/budget_check.h"
 #include "gateway/admission/usage/price.h"
 #include "journal/journal_config.h"
+#include "redis/redis_config.h"
 
 #include <optional>
 #include <string>
@@ -41,6 +42,7 @@ struct AdmissionConfig {
   std::vector<gateway::GroupConfig> groups;
   std::vector<gateway::PriceConfig> prices;
   std::optional<journal::JournalConfig> journal;
+  std::optional<redis::RedisConfig> redis;
 
   /// Whether `keys` are all the callers that there are.
   bool has_all_callers() const { return keys_file.empty() && !key_store && !jwt; }

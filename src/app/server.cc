@@ -176,6 +176,8 @@ void Server::State::make_models(const CpuBudget& budget) {
                                                              .prefix_key = prefix_key(config.server),
                                                              .answer_memory = answer_memory,
                                                              .shares = admission->shares()});
+  admission->share_limits({.workers = *workers, .names = *names, .metrics = metrics, .log = *log},
+                          config.admission);
   pipeline = std::make_unique<gateway::Pipeline>(models->directory(), admission->take_checks());
   pipeline->use_checks(admission->is_asked());
   const Shown shown{.metrics = config.telemetry.metrics,
@@ -353,6 +355,7 @@ Task<void> Server::State::drain(int number, Duration delay) {
 
 void Server::State::tear_down() {
   workers->on_each([&](EventLoop& loop) { servers[loop.index()].reset(); });
+  admission->leave_loops();
   models->stop();  // engines post to the loops
   workers->stop();
   admission->close();

@@ -9,11 +9,11 @@ boost_versions=("" 1.81 1.82 1.83 1.84 1.85 1.86 1.87 1.88 1.89 1.90)
 plain_packages=(
   git ca-certificates curl python3 ccache cmake ninja-build pkg-config
   libssl-dev libsimdjson-dev libfmt-dev libyaml-cpp-dev libcli11-dev prometheus-cpp-dev libmimalloc-dev
-  zlib1g-dev libbrotli-dev libzstd-dev libnghttp2-dev libprotobuf-dev protobuf-compiler libedit-dev libsqlite3-dev libjwt-dev libgtest-dev libgmock-dev libbenchmark-dev
+  zlib1g-dev libbrotli-dev libzstd-dev libnghttp2-dev libhiredis-dev libprotobuf-dev protobuf-compiler libedit-dev libsqlite3-dev libjwt-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
 
 # Further packages, with the real peers that tests need.
-test_packages=(libnss-wrapper)
+test_packages=(libnss-wrapper redis-server redis-sentinel)
 
 clang_packages() { echo "clang-$1 lld-$1 clang-tidy-$1 clang-format-$1 libclang-rt-$1-dev llvm-$1"; }
 boost_packages() { echo "libboost$1-dev libboost-url$1-dev libboost-json$1-dev"; }

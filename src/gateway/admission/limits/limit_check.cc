@@ -5,9 +5,13 @@
 #include "runtime/race.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <openssl/evp.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
+#include <span>
 #include <utility>
 
 namespace autoglm::gateway {
@@ -34,6 +38,18 @@ Error exhausted(std::string message, std::chrono::seconds retry_after) {
                .retry_after = retry_after};
 }
 
+std::string_view scope_name(LimitScope scope) {
+  constexpr std::array<std::string_view, 5> kNames = {"key", "tenant", "group", "model", "global"};
+  return kNames[static_cast<std::size_t>(scope)];
+}
+
+/// 128 bits of a SHA-256, in hexadecimal.
+std::string digest_of(std::string_view text) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha256(), nullptr);
+  return fmt::format("{:02x}", fmt::join(std::span(digest).first<16>(), ""));
+}
+
 }  // namespace
 
 /// What a call has taken from its limits. Takes that are not settled are given back.
@@ -49,7 +65,14 @@ class LimitCheck::LimitPermit final : public Permit {
   void keep(ConcurrencyTable::Held held, std::shared_ptr<const Limit> limit) {
     held_.emplace_back(std::move(limit), std::move(held));
   }
-  bool empty() const { return taken_.empty() && held_.empty(); }
+  SharedHold& shared() {
+    if (!shared_) shared_ = std::make_unique<SharedHold>();
+    return *shared_;
+  }
+  bool is_shared() const { return shared_ != nullptr; }
+  void keep_limit(std::shared_ptr<const Limit> limit) { shared_limits_.push_back(std::move(limit)); }
+  const std::vector<std::shared_ptr<const Limit>>& shared_limits() const { return shared_limits_; }
+  bool empty() const { return taken_.empty() && held_.empty() && !shared_; }
 
   void settle(const Usage& used) override {
     settled_ = true;
@@ -58,10 +81,15 @@ class LimitCheck::LimitPermit final : public Permit {
       if (each.limit->config.counts_tokens())
         each.limit->ledger->rates->settle(each.subject, each.reservation, tokens, now());
     }
+    if (shared_) shared_->settle(tokens);
   }
   void report(RateReport& report) const override {
     for (const Taken& each : taken_)
       RateReport::tighten(each.limit->config.counts_tokens() ? report.tokens : report.requests, each.state);
+    for (std::size_t i = 0; shared_ && i < shared_->size(); ++i) {
+      RateReport::tighten(shared_->counts_tokens(i) ? report.tokens : report.requests,
+                          shared_->decision(i).state);
+    }
   }
 
  private:
@@ -79,6 +107,8 @@ class LimitCheck::LimitPermit final : public Permit {
 
   std::vector<Taken> taken_;
   std::vector<std::pair<std::shared_ptr<const Limit>, ConcurrencyTable::Held>> held_;  // limits outlive them
+  std::vector<std::shared_ptr<const Limit>> shared_limits_;  // in the order of what `shared_` holds
+  std::unique_ptr<SharedHold> shared_;                       // null: nothing is shared
   bool settled_ = false;
 };
 
@@ -113,16 +143,26 @@ std::string LimitCheck::Limit::subject_of(const AdmissionFacts& facts, std::uint
   return {};
 }
 
+/// The same on all replicas. A hash stands for what nobody vouches for: no secret is stored anywhere.
+std::string LimitCheck::Limit::shared_subject_of(const AdmissionFacts& facts) const {
+  const bool of_callers = config.per == LimitScope::kKey || config.per == LimitScope::kTenant;
+  if (of_callers && facts.context.caller == nullptr)
+    return fmt::format("{}#{}", scope_name(config.per), digest_of(facts.context.tenant));
+  return fmt::format("{}:{}", scope_name(config.per), subject_of(facts, 0));
+}
+
+std::uint64_t LimitCheck::Limit::amount_of(const AdmissionFacts& facts) const {
+  if (!config.counts_tokens()) return 1;
+  return std::max<std::uint64_t>(facts.tokens.total(config.assumed_output), 1);
+}
+
 /// "the limit "tokens" of the key "alice"". A key that nobody vouches for is a secret, and is not named.
 std::string LimitCheck::Limit::described(const AdmissionFacts& facts) const {
   std::string text = fmt::format("the limit \"{}\"", config.name);
   if (config.per == LimitScope::kGlobal) return text + " of this server";
   if (config.per == LimitScope::kModel) return text + fmt::format(" of the model \"{}\"", facts.model);
   if (facts.context.caller == nullptr) return text + " of each client";
-  const char* scope = config.per == LimitScope::kKey      ? "key"
-                      : config.per == LimitScope::kTenant ? "tenant"
-                                                          : "group";
-  return text + fmt::format(" of the {} \"{}\"", scope, subject_of(facts, 0));
+  return text + fmt::format(" of the {} \"{}\"", scope_name(config.per), subject_of(facts, 0));
 }
 
 Error LimitCheck::refusal(const Limit& limit, const AdmissionFacts& facts, std::uint64_t amount,
@@ -166,7 +206,18 @@ Error LimitCheck::refusal(const Limit& limit, const AdmissionFacts& facts, std::
                    std::chrono::seconds(1));
 }
 
-void LimitCheck::apply(const std::vector<LimitConfig>& limits, MonotonicTime now) {
+std::shared_ptr<LimitCheck::Ledger> LimitCheck::kept_ledger(const Limits* before, const LimitConfig& config) {
+  if (before == nullptr) return nullptr;
+  const auto kept = std::ranges::find_if(before->all, [&](const auto& each) {
+    return each->config.name == config.name && each->config.per == config.per &&
+           each->config.is_rate() == config.is_rate() &&
+           each->config.counts_tokens() == config.counts_tokens();
+  });
+  return kept == before->all.end() ? nullptr : (*kept)->ledger;
+}
+
+void LimitCheck::apply(const std::vector<LimitConfig>& limits, MonotonicTime now,
+                       std::shared_ptr<SharedLedger> ledger) {
   const auto before = limits_.get();
   auto after = std::make_shared<Limits>();
   for (const LimitConfig& config : limits) {
@@ -175,50 +226,75 @@ void LimitCheck::apply(const std::vector<LimitConfig>& limits, MonotonicTime now
     if (config.is_rate()) limit->spec = *rate_of(config);
     limit->refused = &metrics_.counter("autoglm_limit_refused_total", "Calls that a limit has refused.",
                                        {{"limit", config.name}});
-    if (before) {
-      const auto kept = std::ranges::find_if(*before, [&](const auto& each) {
-        return each->config.name == config.name && each->config.per == config.per &&
-               each->config.is_rate() == config.is_rate() &&
-               each->config.counts_tokens() == config.counts_tokens();
-      });
-      if (kept != before->end()) limit->ledger = (*kept)->ledger;
-    }
+    limit->ledger = kept_ledger(before.get(), config);
+    const RateSpec here = ledger ? share_of(limit->spec, ledger->replicas()) : limit->spec;
     const std::uint64_t most = std::max(config.concurrent, config.concurrent_tokens);
     if (!limit->ledger) {
       limit->ledger = std::make_shared<Ledger>();
       if (config.is_rate()) {
-        limit->ledger->rates = std::make_unique<RateTable>(limit->spec, kMostSubjects, now);
+        limit->ledger->rates = std::make_shared<RateTable>(here, kMostSubjects, now);
       } else {
         limit->ledger->held = std::make_unique<ConcurrencyTable>(most);
       }
     } else if (config.is_rate()) {
-      limit->ledger->rates->change(limit->spec, now);
+      limit->ledger->rates->change(here, now);
     } else {
       limit->ledger->held->set_most(most);
     }
-    after->push_back(std::move(limit));
+    if (ledger && config.is_rate()) {
+      limit->shared =
+          std::make_shared<const SharedLimit>(SharedLimit{.whole = limit->spec,
+                                                          .spec = *SharedSpec::of(limit->spec),
+                                                          .name = config.name,
+                                                          .share = limit->ledger->rates,
+                                                          .counts_tokens = config.counts_tokens()});
+    }
+    after->all.push_back(std::move(limit));
   }
+  after->ledger = std::move(ledger);
   limits_.set(std::move(after));
 }
 
 void LimitCheck::for_each_rate(FunctionRef<void(const LimitConfig&, const RateSpec&, RateTable&)> see) const {
   const auto limits = limits_.get();
   if (!limits) return;
-  for (const auto& limit : *limits)
+  for (const auto& limit : limits->all)
     if (limit->ledger->rates) see(limit->config, limit->spec, *limit->ledger->rates);
+}
+
+Task<std::optional<Error>> LimitCheck::ask_replicas(const Limits& limits, const AdmissionFacts& facts,
+                                                    LimitPermit& permit, Duration& delay) {
+  SharedHold& shared = permit.shared();
+  if (!co_await shared.decide(*limits.ledger)) fallbacks_.add();
+  for (std::size_t i = 0; i < shared.size(); ++i) {
+    const Limit& limit = *permit.shared_limits()[i];
+    const RateDecision decision = shared.decision(i);
+    if (decision.verdict != Verdict::kAdmitted) {
+      limit.refused->add();
+      co_return refusal(limit, facts, limit.amount_of(facts), decision);
+    }
+    delay = std::max(delay, decision.delay);
+  }
+  co_return std::nullopt;
 }
 
 Task<Result<std::unique_ptr<Permit>>> LimitCheck::admit(const AdmissionFacts& facts) {
   const auto limits = limits_.get();
-  if (!limits || limits->empty()) co_return nullptr;
+  if (!limits || limits->all.empty()) co_return nullptr;
   auto permit = std::make_unique<LimitPermit>();
   Duration delay{};
-  for (const auto& limit : *limits) {
+  for (const auto& limit : limits->all) {
     if (!limit->holds_for(facts)) continue;
-    const std::uint64_t amount =
-        limit->config.counts_tokens()
-            ? std::max<std::uint64_t>(facts.tokens.total(limit->config.assumed_output), 1)
-            : 1;
+    const std::uint64_t amount = limit->amount_of(facts);
+    if (limit->shared) {
+      if (amount > limit->spec.most_at_once()) {
+        limit->refused->add();
+        co_return fail(refusal(*limit, facts, amount, RateDecision{.verdict = Verdict::kNever}));
+      }
+      permit->shared().add(limit->shared, limit->shared_subject_of(facts), amount);
+      permit->keep_limit(limit);
+      continue;
+    }
     std::string subject = limit->subject_of(facts, salt_);
     if (limit->config.is_rate()) {
       const RateDecision decision =
@@ -237,6 +313,10 @@ Task<Result<std::unique_ptr<Permit>>> LimitCheck::admit(const AdmissionFacts& fa
       }
       permit->keep(std::move(answer.held), limit);
     }
+  }
+  if (permit->is_shared()) {
+    if (auto refused = co_await ask_replicas(*limits, facts, *permit, delay))
+      co_return fail(std::move(*refused));
   }
   if (delay > facts.context.deadline.remaining() && !facts.context.deadline.is_never()) {
     co_return fail(

@@ -1,6 +1,7 @@
 #include "gateway/admission/limits/limit_check.h"
 
 #include "gateway/admission/limits/rate_headers.h"
+#include "gateway/admission/shared/testing/fake_ledger.h"
 #include "runtime/race.h"
 #include "runtime/testing/run_task.h"
 
@@ -207,6 +208,83 @@ TEST_F(LimitCheckTest, ACallWhoseTurnComesTooLateIsRefusedAtOnce) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
   EXPECT_GT(refused.error().retry_after->count(), 3600);
+}
+
+/// With a common count of three replicas.
+class SharedLimitCheckTest : public LimitCheckTest {
+ protected:
+  void share(std::vector<LimitConfig> limits) {
+    check_.apply(limits, std::chrono::steady_clock::now(), ledger_);
+  }
+  double fallbacks() {
+    return static_cast<double>(metrics_.counter("autoglm_limit_fallback_total", "").value());
+  }
+
+  std::shared_ptr<FakeLedger> ledger_ = std::make_shared<FakeLedger>(3);
+};
+
+TEST_F(SharedLimitCheckTest, RatesAreCountedTogetherAndPlacesHere) {
+  share({{.name = "rpd", .requests = "300/day"},
+         {.name = "held", .concurrent = 1},
+         {.name = "tokens", .per = LimitScope::kTenant, .tokens = "3000/day"}});
+  ledger_->answer = {{.state = {.limit = 300, .remaining = 5}}, {.state = {.limit = 3000, .remaining = 8}}};
+  auto permit = admit(caller("a"), 20);
+  ASSERT_TRUE(permit);
+  ASSERT_EQ(ledger_->asked.at(0).size(), 2U);
+  EXPECT_EQ(ledger_->asked[0][0].name, "{key:a}:rpd");
+  EXPECT_EQ(ledger_->asked[0][0].amount, 1U);
+  EXPECT_EQ(ledger_->asked[0][1].name, "{tenant:t}:tokens");
+  EXPECT_EQ(ledger_->asked[0][1].amount, 20U);
+  RateReport report;
+  (*permit)->report(report);
+  EXPECT_EQ(report.requests.value().remaining, 5U);
+  EXPECT_EQ(report.tokens.value().remaining, 8U);
+  EXPECT_FALSE(admit(caller("a"), 20)) << "its place is taken";
+  EXPECT_EQ(ledger_->asked.size(), 1U) << "and nobody else needs to be asked";
+  (*permit)->settle({.prompt_tokens = 2, .completion_tokens = 3});
+  EXPECT_EQ(ledger_->settled, (std::vector<FakeLedger::Used>{{SharedTake::kAsReserved, 5}}));
+  EXPECT_EQ(fallbacks(), 0);
+}
+
+TEST_F(SharedLimitCheckTest, ARefusalSaysWhatTheCommonCountSays) {
+  share({{.name = "tokens", .tokens = "3000/day"}});
+  ledger_->answer = {{.verdict = Verdict::kLater,
+                      .retry_after = 90s,
+                      .state = {.limit = 3000, .remaining = 8, .reset = 1h}}};
+  const auto refused = admit(caller("a"), 20);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().retry_after, 90s);
+  EXPECT_NE(refused.error().message.find("8 are left"), std::string::npos) << refused.error().message;
+  EXPECT_EQ(ledger_->settled, (std::vector<FakeLedger::Used>{{0}}));
+  EXPECT_EQ(admit(caller("a"), 3001).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(ledger_->asked.size(), 1U);
+}
+
+TEST_F(SharedLimitCheckTest, WithoutAnAnswerThisReplicaLetsItsShareThrough) {
+  share({{.name = "rpd", .requests = "6/day"}});
+  for (int i = 0; i < 2; ++i) {
+    auto permit = admit(caller("a"));
+    ASSERT_TRUE(permit);
+    (*permit)->settle({});
+  }
+  EXPECT_EQ(admit(caller("a")).error().code, ErrorCode::kResourceExhausted);
+  EXPECT_EQ(fallbacks(), 3);
+  ledger_->answer = {RateDecision{}};
+  EXPECT_TRUE(admit(caller("a"))) << "the common count has room";
+}
+
+TEST_F(SharedLimitCheckTest, AnonymousClientsHaveTheSameNameOnAllReplicasAndNoSecretInIt) {
+  share({{.name = "rpd", .requests = "6/day"}});
+  LimitCheck other(metrics_);
+  other.apply({{.name = "rpd", .requests = "6/day"}}, std::chrono::steady_clock::now(), ledger_);
+  CallContext context;
+  context.tenant = "Bearer secret";
+  const InferenceRequest asked = request(1);
+  for (LimitCheck* each : {&check_, &other})
+    EXPECT_TRUE(run_task(loop_, each->admit({.model = "m", .request = &asked, .context = context})));
+  ASSERT_EQ(ledger_->asked.size(), 2U);
+  EXPECT_EQ(ledger_->asked[0][0].name, ledger_->asked[1][0].name);
+  EXPECT_EQ(ledger_->asked[0][0].name.find("secret"), std::string::npos);
 }
 
 TEST_F(LimitCheckTest, IsExactForAllLoopsTogether) {
