@@ -98,7 +98,9 @@ std::string indented(std::string_view text) {
 }
 
 bool all_checked(const ModelSet& models) {
-  return std::ranges::all_of(models.pools(), [](const auto& pool) {
+  return std::ranges::all_of(models.pools(), [&](const auto& pool) {
+    const auto discovery = models.discovery(pool->name());
+    if (discovery && !discovery->settled()) return false;
     return std::ranges::all_of(pool->members(),
                                [](const auto& member) { return member.last_check.has_value(); });
   });

@@ -38,10 +38,10 @@ config::Descriptor<ModelConfig> describe_model() {
       .check([](const C& c) {
         std::vector<config::Violation> wrong;
         if (c.engine.has_value() == c.is_pool()) {
-          wrong.push_back({"", c.is_pool()
-                                   ? "has both `engine` and `endpoints`; name the one that answers"
-                                   : "has neither `engine` (a model to load here) nor `endpoints` (servers "
-                                     "that have it)"});
+          wrong.push_back(
+              {"", c.is_pool() ? "has both `engine` and `endpoints` or `discover`; name the one that answers"
+                               : "has neither `engine` (a model to load here) nor `endpoints` or "
+                                 "`discover` (servers that have it)"});
         }
         if (c.is_pool() && c.name.empty())
           wrong.push_back({"", "has endpoints and no `name`; say what clients call it"});

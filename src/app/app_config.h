@@ -36,7 +36,7 @@ struct ModelConfig {
   Concurrency concurrency = Concurrency::kFixed;
   gateway::PoolConfig pool;
 
-  bool is_pool() const { return !pool.endpoints.empty(); }
+  bool is_pool() const { return !pool.endpoints.empty() || !pool.discover.empty(); }
   bool operator==(const ModelConfig&) const = default;
 };
 

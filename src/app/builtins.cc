@@ -1,8 +1,13 @@
 #include "app/builtins.h"
 
 #include "admin/key_routes.h"
+#include "admin/member_routes.h"
 #include "admin/usage_routes.h"
 #include "base/assert.h"
+#include "cluster/registries/consul/consul_registry.h"
+#include "cluster/registries/dns/dns_registry.h"
+#include "cluster/registries/etcd/etcd_registry.h"
+#include "cluster/registries/file/file_registry.h"
 #include "engine/backends/llama/llama_backend.h"
 #include "engine/backends/llama/token_sampler.h"
 #include "engine/sampling_defaults.h"
@@ -99,6 +104,14 @@ engine::BackendLoader backend_loader(const engine::EngineConfig& config, const s
 
 engine::SamplerFactory sampler_factory() { return engine::make_token_sampler; }
 
+Result<std::unique_ptr<cluster::Registry>> registry_of(const cluster::DiscoverConfig& config,
+                                                       const RegistryParts& parts) {
+  if (config.file) return std::make_unique<cluster::FileRegistry>(*config.file, parts.files);
+  if (config.dns) return std::make_unique<cluster::DnsRegistry>(*config.dns, parts.names);
+  if (config.consul) return cluster::ConsulRegistry::create(*config.consul, parts.client);
+  return cluster::EtcdRegistry::create(*config.etcd, parts.client);
+}
+
 gateway::BalancerFactory balancer_factory(gateway::Balance balance, std::optional<PrefixKey> key) {
   switch (balance) {
     case gateway::Balance::kRoundRobin:
@@ -161,6 +174,14 @@ std::vector<gateway::Route> admin_routes(const gateway::Pipeline& pipeline, cons
                                          const admin::AdminAccess& access) {
   std::vector<gateway::Route> routes = gateway::model_routes(pipeline, version());
   append(routes, admin::endpoint_routes([&models] { return models.pools(); }));
+  append(routes, admin::member_routes([&models] {
+           std::vector<admin::FoundPool> found;
+           for (auto& pool : models.pools()) {
+             auto discovery = models.discovery(pool->name());
+             found.push_back({.pool = std::move(pool), .discovery = std::move(discovery)});
+           }
+           return found;
+         }));
   append(routes, admin::reload_routes(std::move(reload)));
   append(routes, admin::key_routes(key_desk(admission.keys())));
   append(routes, admin::usage_routes(

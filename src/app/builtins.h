@@ -7,6 +7,8 @@
 #include "app/load_config.h"
 #include "app/model_set.h"
 #include "app/server_config.h"
+#include "cluster/discovery/discover_config.h"
+#include "cluster/registries/registry.h"
 #include "engine/backends/backend.h"
 #include "engine/engine_config.h"
 #include "engine/token_sampler.h"
@@ -39,6 +41,16 @@ engine::SamplerFactory sampler_factory();
 
 /// The policies of balancing.
 gateway::BalancerFactory balancer_factory(gateway::Balance balance, std::optional<PrefixKey> key);
+
+/// What registries use; all of it outlives them.
+struct RegistryParts {
+  http::Client& client;  ///< of the control loop
+  BlockingPool& files;
+  BlockingPool& names;  ///< asks the DNS
+};
+/// The registry that one of `models[].discover` names. Errors: a certificate that cannot be read.
+Result<std::unique_ptr<cluster::Registry>> registry_of(const cluster::DiscoverConfig& config,
+                                                       const RegistryParts& parts);
 
 /// What clients are shown of this process.
 struct Shown {

@@ -76,7 +76,7 @@ Result<void> ModelSet::apply(const std::vector<ModelConfig>& models, Duration re
       if (!kept) return fail(kept.error());
       if (*kept) continue;
     }
-    auto slot = make(model, request_timeout);
+    auto slot = make(model, request_timeout, before == slots_.end() ? nullptr : &before->second);
     if (!slot) return fail(slot.error());
     slots.emplace(model.name, std::move(*slot));
   }
@@ -95,19 +95,23 @@ Result<bool> ModelSet::keep(const Slot& before, const ModelConfig& model, Durati
     return true;
   }
   if (!same_time || !is_same_pool(before.config, model)) return false;
-  auto change = before.pool->prepare(cluster::membership_of(model.pool.endpoints));
+  auto change =
+      before.pool->prepare(before.discovery ? before.discovery->membership_with(model.pool.endpoints)
+                                            : cluster::membership_of(model.pool.endpoints));
   if (!change) return fail(change.error());
   changes.push_back({before.pool, std::move(*change)});
   slots.emplace(model.name, before).first->second.config = model;
   return true;
 }
 
-Result<ModelSet::Slot> ModelSet::make(const ModelConfig& model, Duration request_timeout) {
+Result<ModelSet::Slot> ModelSet::make(const ModelConfig& model, Duration request_timeout,
+                                      const Slot* before) {
   Slot slot{.config = model, .request_timeout = request_timeout, .engine = nullptr, .pool = nullptr};
   if (model.is_pool()) {
     auto pool = make_pool(model, request_timeout);
     if (!pool) return fail(pool.error());
     slot.pool = std::move(*pool);
+    if (auto discovers = discover(slot, before); !discovers) return fail(discovers.error());
   } else {
     auto engine = make_engine(model);
     if (!engine) return fail(engine.error());
@@ -116,9 +120,38 @@ Result<ModelSet::Slot> ModelSet::make(const ModelConfig& model, Duration request
   return slot;
 }
 
+Result<void> ModelSet::discover(Slot& slot, const Slot* before) {
+  if (slot.config.pool.discover.empty()) return {};
+  std::vector<cluster::Discovery::Source> sources;
+  for (const cluster::DiscoverConfig& each : slot.config.pool.discover) {
+    auto registry = registry_of(each, {.client = clients_.of(dependencies_.control),
+                                       .files = dependencies_.pool,
+                                       .names = dependencies_.names});
+    if (!registry) return fail(registry.error());
+    sources.push_back({.config = each, .registry = std::move(*registry)});
+  }
+  gateway::ModelPool* const pool = slot.pool.get();
+  slot.discovery = std::make_shared<cluster::Discovery>(
+      cluster::Discovery::Options{
+          .model = slot.config.name,
+          .fixed = slot.config.pool.endpoints,
+          .well = [pool] { return pool->well(); },
+          .changed = [this,
+                      pool] { dependencies_.workers.on_each([pool](EventLoop&) { pool->refresh(); }); }},
+      std::move(sources), *slot.pool, dependencies_.metrics, dependencies_.log);
+  if (before == nullptr || !before->discovery) return {};
+  // A pool that is made anew has its servers from the first moment.
+  slot.discovery->inherit(*before->discovery);
+  return slot.pool->apply(slot.discovery->membership());
+}
+
 /// The swap: from here on requests see the new models.
 void ModelSet::adopt(Slots slots, const std::vector<ModelConfig>& order, Changes changes) {
-  for (Change& each : changes) each.pool->adopt(std::move(each.change));
+  for (Change& each : changes) {
+    each.pool->adopt(std::move(each.change));
+    for (auto& [name, slot] : slots)
+      if (slot.pool == each.pool && slot.discovery) slot.discovery->set_fixed(slot.config.pool.endpoints);
+  }
   std::vector<gateway::ModelDirectory::Entry> entries;
   for (const ModelConfig& model : order) {
     const Slot& slot = slots.at(model.name);
@@ -138,6 +171,7 @@ void ModelSet::adopt(Slots slots, const std::vector<ModelConfig>& order, Changes
     if (after != slots_.end() && after->second.engine == slot.engine && after->second.pool == slot.pool)
       continue;
     slot.watch.reset();
+    slot.discovery.reset();  // it hands over to the pool
     if (slot.engine) retired_engines_.add(std::move(slot.engine));
     if (slot.pool) retired_pools_.push_back(std::move(slot.pool));
   }
@@ -233,6 +267,11 @@ std::vector<std::shared_ptr<gateway::ModelPool>> ModelSet::pools() const {
   return pools;
 }
 
+std::shared_ptr<const cluster::Discovery> ModelSet::discovery(const std::string& model) const {
+  const auto slot = slots_.find(model);
+  return slot == slots_.end() ? nullptr : slot->second.discovery;
+}
+
 bool ModelSet::in_own_process(const std::string& name) const {
   const auto slot = slots_.find(name);
   return slot != slots_.end() && slot->second.config.engine &&
@@ -245,6 +284,7 @@ void ModelSet::watch_pools() {
     if (!slot.pool || slot.watch) continue;
     slot.watch = std::make_shared<Scope>();
     slot.watch->spawn(slot.pool->watch());
+    if (slot.discovery) slot.watch->spawn(slot.discovery->run());
   }
 }
 

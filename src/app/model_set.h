@@ -3,6 +3,7 @@
 #include "app/app_config.h"
 #include "app/model_loader.h"
 #include "app/retired_endpoints.h"
+#include "cluster/discovery/discovery.h"
 #include "gateway/endpoint/http_clients.h"
 #include "gateway/model_directory.h"
 #include "gateway/resilience/model_pool.h"
@@ -60,6 +61,8 @@ class ModelSet {
 
   const gateway::LiveDirectory& directory() const { return directory_; }
   std::vector<std::shared_ptr<gateway::ModelPool>> pools() const;
+  /// What finds the servers of that model; null: it has no registry.
+  std::shared_ptr<const cluster::Discovery> discovery(const std::string& model) const;
   /// Whether that model's engine runs in a process of its own.
   bool in_own_process(const std::string& name) const;
   /// Watches the pools' servers, and destroys retired models that are no longer used, for as long as the task
@@ -74,7 +77,9 @@ class ModelSet {
     Duration request_timeout;
     std::shared_ptr<Endpoint> engine;  // either this or `pool`
     std::shared_ptr<gateway::ModelPool> pool;
-    std::shared_ptr<Scope> watch = nullptr;  // of the pool's servers
+    std::shared_ptr<cluster::Discovery> discovery =
+        nullptr;                             // of the pool's servers; null: they are configured
+    std::shared_ptr<Scope> watch = nullptr;  // of both
   };
   using Slots = std::map<std::string, Slot>;
   /// A membership that is to be adopted, once all models are known to be possible.
@@ -85,7 +90,8 @@ class ModelSet {
   using Changes = std::vector<Change>;
 
   Result<void> make_clients();
-  Result<Slot> make(const ModelConfig& model, Duration request_timeout);
+  Result<Slot> make(const ModelConfig& model, Duration request_timeout, const Slot* before);
+  Result<void> discover(Slot& slot, const Slot* before);
   Result<std::shared_ptr<Endpoint>> make_engine(const ModelConfig& model);
   Result<std::shared_ptr<Endpoint>> make_engine_process(const ModelConfig& model);
   Result<std::shared_ptr<gateway::ModelPool>> make_pool(const ModelConfig& model, Duration request_timeout);

@@ -19,4 +19,33 @@ void append_base64(std::string& out, std::span<const std::byte> bytes) {
   }
 }
 
+std::string to_base64(std::string_view bytes) {
+  std::string out;
+  append_base64(out, std::as_bytes(std::span(bytes)));
+  return out;
+}
+
+std::optional<std::string> read_base64(std::string_view text) {
+  const auto value_of = [](char c) {
+    if (c >= 'A' && c <= 'Z') return c - 'A';
+    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+    if (c >= '0' && c <= '9') return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+  };
+  if (text.size() % 4 != 0) return std::nullopt;
+  const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
+  std::string out;
+  unsigned bits = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const int value = i < text.size() - padding ? value_of(text[i]) : 0;
+    if (value < 0) return std::nullopt;
+    bits = bits << 6U | static_cast<unsigned>(value);
+    if (i % 4 != 3) continue;
+    for (const unsigned shift : {16U, 8U, 0U}) out += static_cast<char>(bits >> shift & 255U);
+    bits = 0;
+  }
+  out.resize(out.size() - padding);
+  return out;
+}
+
 }  // namespace autoglm

@@ -24,5 +24,16 @@ TEST(Base64, EncodesAsTheStandardHasIt) {
   EXPECT_EQ(base64("\xff\xfe\x00"), "//4=") << "the literal ends at its zero";
 }
 
+TEST(Base64, ReadsWhatItWrites) {
+  std::string bytes;
+  for (int i = 0; i < 300; ++i) {
+    EXPECT_EQ(read_base64(to_base64(bytes)), bytes);
+    bytes += static_cast<char>(i * 37);
+  }
+  EXPECT_EQ(read_base64("Zm9vYg=="), "foob");
+  for (const char* wrong : {"Z", "Zg", "Zg=", "Zg=a", "Z===", "Zm9v\n", "Zm-_", "=AAA", "===="})
+    EXPECT_EQ(read_base64(wrong), std::nullopt) << wrong;
+}
+
 }  // namespace
 }  // namespace autoglm

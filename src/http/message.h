@@ -105,6 +105,8 @@ constexpr bool ends_with_head(int status) { return status / 100 == 1 || status =
 /// "Not Found" for 404; "Unknown" for a status that RFC 9110 does not name.
 std::string_view reason_phrase(int status);
 
+/// `text` as a part of a URL: all but letters, digits and -._~ as `%41`.
+std::string percent_encode(std::string_view text);
 /// Decodes `%41` to `A`; nothing when malformed.
 std::optional<std::string> percent_decode(std::string_view text);
 

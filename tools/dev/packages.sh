@@ -13,7 +13,7 @@ plain_packages=(
 )
 
 # Further packages, with the real peers that tests need.
-test_packages=(libnss-wrapper redis-server redis-sentinel)
+test_packages=(libnss-wrapper redis-server redis-sentinel dnsmasq-base etcd-server etcd-client)
 
 clang_packages() { echo "clang-$1 lld-$1 clang-tidy-$1 clang-format-$1 libclang-rt-$1-dev llvm-$1"; }
 boost_packages() { echo "libboost$1-dev libboost-url$1-dev libboost-json$1-dev"; }

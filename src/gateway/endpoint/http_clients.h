@@ -30,11 +30,12 @@ class HttpClients {
   http::BodyMemory* answer_memory() const { return answer_memory_.get(); }
   BlockingPool* pool() const { return pool_; }
 
-  http::Client& of_this_loop() {
-    auto& client = client_of(EventLoop::current());
+  http::Client& of(const EventLoop& loop) {
+    auto& client = client_of(loop);
     AUTOGLM_ASSERT(client != nullptr, "this loop has no HTTP client");
     return *client;
   }
+  http::Client& of_this_loop() { return of(EventLoop::current()); }
 
  private:
   std::unique_ptr<http::Client>& client_of(const EventLoop& loop) {

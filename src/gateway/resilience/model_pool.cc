@@ -288,6 +288,14 @@ LoadReport ModelPool::load() const {
   return sum;
 }
 
+std::unordered_set<std::string> ModelPool::well() const {
+  std::unordered_set<std::string> urls;
+  const MemberList& list = *roster_.list();
+  for (const std::uint32_t slot : list.order)
+    if (list.members[slot].state->health.well()) urls.insert(list.owners[slot].member->spec->url);
+  return urls;
+}
+
 std::vector<ModelPool::MemberView> ModelPool::members() const {
   std::vector<MemberView> views;
   const MemberList& list = *roster_.list();
@@ -296,6 +304,7 @@ std::vector<ModelPool::MemberView> ModelPool::members() const {
     const Member& member = list.members[slot];
     const auto& health = member.state->health;
     views.push_back({.member = member,
+                     .spec = *list.owners[slot].member->spec,
                      .breaker = list.owners[slot].record->breaker.state(),
                      .kind = list.owners[slot].record->kind->load(std::memory_order_relaxed),
                      .ejected_for = health.ejected(now) ? health.ejected_until() - now : Duration::zero(),

@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 namespace autoglm::gateway {
@@ -42,6 +43,7 @@ class ModelPool final : public Endpoint, public cluster::MembershipSink {
   /// What the operator sees of a member.
   struct MemberView {
     const Member& member;
+    const cluster::EndpointSpec& spec;
     CircuitBreaker::State breaker;
     ServerKind kind;
     Duration ejected_for;
@@ -86,6 +88,8 @@ class ModelPool final : public Endpoint, public cluster::MembershipSink {
   const std::string& name() const { return name_; }
   /// Without its endpoints: see `members`.
   const PoolConfig& config() const { return config_; }
+  /// The URLs, as in the membership, of the members that checks find well. On the control loop.
+  std::unordered_set<std::string> well() const;
   /// On the control loop; valid until the next change.
   std::vector<MemberView> members() const;
   const cluster::HealthWatch& health_watch() const { return watch_; }

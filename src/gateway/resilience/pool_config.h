@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cluster/discovery/discover_config.h"
 #include "cluster/health/health_config.h"
 #include "cluster/membership/endpoint_spec.h"
 #include "config/descriptor.h"
@@ -69,6 +70,7 @@ struct TimeoutsConfig {
 /// A model's endpoints, and how they are used.
 struct PoolConfig {
   std::vector<cluster::EndpointSpec> endpoints;
+  std::vector<cluster::DiscoverConfig> discover;  ///< registries that know further ones
   Balance balance = Balance::kLeastLoad;
   cluster::HealthConfig health;
   cluster::EjectionConfig ejection;

@@ -1,0 +1,64 @@
+#include "cluster/discovery/member_guard.h"
+
+#include <algorithm>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+namespace autoglm::cluster {
+
+namespace {
+
+constexpr Duration kBetweenLooks = std::chrono::seconds(1);  // at held members that are well
+
+}  // namespace
+
+bool MemberGuard::offer(const std::vector<Spec>& listed, MonotonicTime now) {
+  std::unordered_map<std::string_view, const Spec*> before;
+  for (const Spec& member : members_) before.emplace(member->url, &member);
+  std::vector<Spec> next;
+  next.reserve(std::max(listed.size(), members_.size()));
+  std::unordered_map<std::string_view, const Spec*> after;
+  for (const Spec& each : listed) {
+    if (!after.emplace(each->url, &each).second) continue;
+    // An object that says the same is kept: the pool compares by address first.
+    const auto same = before.find(each->url);
+    next.push_back(same != before.end() && **same->second == *each ? *same->second : each);
+    held_.erase(each->url);
+  }
+  std::vector<Spec> missing;
+  for (const Spec& member : members_)
+    if (!after.contains(member->url)) missing.push_back(member);
+  const bool is_too_many = missing.size() * 100 > std::size_t{options_.max_shrink_percent} * members_.size();
+  for (Spec& each : missing) {
+    if (!is_too_many) {
+      held_.erase(each->url);
+      continue;
+    }
+    held_.emplace(each->url, now);  // one that is held already keeps its time
+    next.push_back(std::move(each));
+  }
+  const bool changed = next != members_;
+  members_ = std::move(next);
+  return changed;
+}
+
+bool MemberGuard::release(MonotonicTime now, FunctionRef<bool(const EndpointSpec&)> is_well) {
+  if (held_.empty()) return false;
+  looked_ = now;
+  const auto goes = [&](const Spec& member) {
+    const auto since = held_.find(member->url);
+    if (since == held_.end() || now - since->second < options_.hold || is_well(*member)) return false;
+    held_.erase(since);
+    return true;
+  };
+  return std::erase_if(members_, goes) > 0;
+}
+
+std::optional<MonotonicTime> MemberGuard::release_at() const {
+  if (held_.empty()) return std::nullopt;
+  const auto first = std::ranges::min_element(held_, {}, [](const auto& each) { return each.second; });
+  return std::max(first->second + options_.hold, looked_ + kBetweenLooks);
+}
+
+}  // namespace autoglm::cluster

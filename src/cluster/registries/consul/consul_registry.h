@@ -1,0 +1,38 @@
+#pragma once
+
+#include "base/random.h"
+#include "cluster/registries/consul/consul_config.h"
+#include "cluster/registries/registry.h"
+#include "cluster/registries/registry_client.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace autoglm::cluster {
+
+/// The instances of a service in Consul, by blocking queries: Consul answers when something has changed.
+class ConsulRegistry final : public Registry {
+ public:
+  /// Errors: a certificate that cannot be read.
+  static Result<std::unique_ptr<Registry>> create(const ConsulConfig& config, http::Client& client);
+
+  Task<void> run(RegistrySink& sink) override;
+  const std::string& name() const override { return name_; }
+
+ private:
+  ConsulRegistry(const ConsulConfig& config, std::unique_ptr<RegistryClient> client);
+  std::string path(std::uint64_t index) const;
+
+  const ConsulConfig config_;
+  const std::unique_ptr<RegistryClient> client_;
+  const std::string name_;
+};
+
+/// The index of the next query after one with `asked` was answered with the header `said`: an index that goes
+/// back, or is none, begins anew.
+std::uint64_t next_consul_index(std::uint64_t asked, std::string_view said);
+
+}  // namespace autoglm::cluster

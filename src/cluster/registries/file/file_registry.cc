@@ -1,0 +1,96 @@
+#include "cluster/registries/file/file_registry.h"
+
+#include "cluster/registries/file/target_file.h"
+#include "runtime/event_loop.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+namespace autoglm::cluster {
+
+namespace {
+
+/// Which file it is, and its state, by what the system says of it.
+struct Seen {
+  std::uint64_t device = 0, inode = 0;
+  std::int64_t size = -1, modified = 0;
+  int error = 0;
+
+  bool operator==(const Seen&) const = default;
+};
+
+struct Read {
+  Seen seen;
+  std::optional<Result<std::vector<Instance>>> list;  // nothing: it is as it was
+};
+
+Seen look_at(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) return {.error = errno};
+  if (!S_ISREG(status.st_mode)) return {.error = EINVAL};  // a pipe would block for ever
+  return {.device = status.st_dev,
+          .inode = status.st_ino,
+          .size = status.st_size,
+          .modified = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
+Read read_if_changed(const std::string& path, const Seen& before) {
+  Read read{.seen = look_at(path), .list = std::nullopt};
+  if (read.seen == before) return read;
+  const auto unreadable = [&](int error) {
+    return fail(ErrorCode::kUnavailable, fmt::format("{}: {}", path, std::strerror(error)));
+  };
+  if (read.seen.error != 0) {
+    read.list = unreadable(read.seen.error);
+    return read;
+  }
+  std::ifstream file(path, std::ios::binary);
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  read.list = file.bad() || !file.is_open() ? unreadable(errno) : read_target_file(path, text);
+  // A write while it was read would go unnoticed until the next one.
+  if (look_at(path) != read.seen) read.seen = {};
+  return read;
+}
+
+}  // namespace
+
+config::Descriptor<FileConfig> describe_file_registry() {
+  using C = FileConfig;
+  return config::Descriptor<C>("file",
+                               "A file of servers in the format of Prometheus' file_sd: JSON or YAML, "
+                               "a list of groups with `targets` and `labels`.")
+      .field("path", &C::path,
+             {.doc = "The file. It may be a link that is swapped.",
+              .example = "members.yaml",
+              .min = 1,
+              .required = true})
+      .field("interval", &C::interval, {.doc = "How often it is looked at.", .min = 0.05, .max = 3600});
+}
+
+FileRegistry::FileRegistry(FileConfig config, BlockingPool& pool)
+    : config_(std::move(config)), pool_(pool), name_("file " + config_.path) {}
+
+Task<void> FileRegistry::run(RegistrySink& sink) {
+  Seen seen;
+  while (true) {
+    auto read = co_await pool_.run([path = config_.path, seen] { return read_if_changed(path, seen); });
+    if (!read) {
+      sink.fail(read.error());
+      seen = {};
+    } else {
+      seen = read->seen;
+      if (read->list && *read->list) sink.push(std::move(**read->list));
+      if (read->list && !*read->list) sink.fail(read->list->error());
+    }
+    co_await sleep_for(config_.interval);
+  }
+}
+
+}  // namespace autoglm::cluster

@@ -1,0 +1,103 @@
+#include "cluster/registries/registry_client.h"
+
+#include "base/redact.h"
+#include "base/utf8.h"
+
+#include <fmt/format.h>
+
+namespace autoglm::cluster {
+
+Result<std::unique_ptr<RegistryClient>> RegistryClient::create(Options options, http::Client& client) {
+  std::shared_ptr<const TlsClientContext> tls;
+  if (options.tls != EndpointTls()) {
+    auto made = TlsClientContext::create({.ca_file = options.tls.ca,
+                                          .certificate_file = options.tls.certificate,
+                                          .key_file = options.tls.key,
+                                          .verify = options.tls.verify});
+    if (!made) return fail(std::move(made).error());
+    tls = std::move(*made);
+  }
+  return std::unique_ptr<RegistryClient>(new RegistryClient(std::move(options), std::move(tls), client));
+}
+
+Result<http::ClientRequest> RegistryClient::request(const std::string& path, Duration wait) const {
+  auto url = http::Url::parse(address());
+  if (!url) return fail(std::move(url).error());
+  url->target = url->below(path);
+  http::ClientRequest request{.url = std::move(*url),
+                              .connect_timeout = options_.timeout,
+                              // A server adds up to a sixteenth to the wait, lest all of its callers come
+                              // back at once (Consul).
+                              .head_timeout = options_.timeout + wait + wait / 16,
+                              .read_timeout = options_.timeout,
+                              .tls = tls_,
+                              .tls_name = options_.tls.server_name};
+  for (const auto& [name, value] : options_.headers) request.headers.add(name, value);
+  if (!token_.empty()) request.headers.add("Authorization", token_);
+  return request;
+}
+
+Task<Result<RegistryClient::Answer>> RegistryClient::ask(http::ClientRequest request, Duration wait) {
+  const Deadline deadline = Deadline::after(request.head_timeout + wait);
+  auto response = co_await client_.send(std::move(request));
+  if (!response) {
+    give_up();
+    co_return fail(std::move(response).error());
+  }
+  auto body = co_await (*response)->read_all(kLargestAnswer, deadline);
+  if (!body) {
+    give_up();
+    co_return fail(std::move(body).error());
+  }
+  Answer answer{.status = (*response)->status(), .body = std::move(*body), .index = {}};
+  answer.index = (*response)->headers().find("x-consul-index").value_or("");
+  if (answer.status >= 500) give_up();
+  co_return answer;
+}
+
+Task<Result<RegistryClient::Answer>> RegistryClient::get(std::string path, Duration wait) {
+  auto made = request(path, wait);
+  if (!made) co_return fail(std::move(made).error());
+  co_return co_await ask(std::move(*made), wait);
+}
+
+Task<Result<RegistryClient::Answer>> RegistryClient::post(std::string path, std::string body) {
+  auto made = request(path, Duration::zero());
+  if (!made) co_return fail(std::move(made).error());
+  made->method = "POST";
+  made->headers.add("Content-Type", "application/json");
+  made->body = std::move(body);
+  co_return co_await ask(std::move(*made), Duration::zero());
+}
+
+Task<Result<std::unique_ptr<http::ClientResponse>>> RegistryClient::listen(std::string path, std::string body,
+                                                                           Duration patience) {
+  auto made = request(path, Duration::zero());
+  if (!made) co_return fail(std::move(made).error());
+  made->method = "POST";
+  made->headers.add("Content-Type", "application/json");
+  made->body = std::move(body);
+  made->read_timeout = patience;
+  const std::string asked = address();
+  auto response = co_await client_.send(std::move(*made));
+  if (!response) {
+    give_up();
+    co_return fail(std::move(response).error());
+  }
+  if ((*response)->status() == 200) co_return std::move(*response);
+  Answer answer{.status = (*response)->status(), .body = {}, .index = {}};
+  if (auto text = co_await (*response)->read_all(kLargestAnswer, Deadline::after(options_.timeout)))
+    answer.body = *text;
+  if (answer.status >= 500) give_up();
+  co_return fail(registry_refused(asked, answer));
+}
+
+Error registry_refused(std::string_view address, const RegistryClient::Answer& answer) {
+  const char* const remedy = answer.status == 401 || answer.status == 403 ? "; see its token" : "";
+  return Error{.code = answer.status == 404 ? ErrorCode::kNotFound : ErrorCode::kUnavailable,
+               .origin = Origin::kEndpoint,
+               .message = fmt::format("{} answers {}: {}{}", without_secrets(std::string(address)),
+                                      answer.status, excerpt(answer.body, 200), remedy)};
+}
+
+}  // namespace autoglm::cluster

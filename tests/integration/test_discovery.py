@@ -1,0 +1,406 @@
+"""Servers that are found: by a file, by the DNS, by Consul; lists that are held, and those that leave."""
+
+import http.server
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import unittest
+import urllib.parse
+
+from gateway_fixture import GatewayTest
+from server import BINARY, Server, environment, wait_for
+from upstream import Foreign
+
+DNSMASQ = "/usr/sbin/dnsmasq"
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def found(*discover, endpoints=(), **more):
+    """A model whose servers are found; checks are quick, for tests."""
+    return {"name": "tiny", "endpoints": [{"url": url} for url in endpoints], "discover": list(discover),
+            "health": {"interval": "200ms", "timeout": "2s", "slow_start": "0s"}, "timeouts": {"connect": "2s"}, **more}
+
+
+class Consul:
+    """A double of Consul's health endpoint with its blocking queries; tests/peers has the real one."""
+
+    def __init__(self, port=0):
+        self.changed = threading.Condition()
+        self.index, self.services, self.queries, self.broken = 1, [], [], None
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
+                with outer.changed:
+                    outer.queries.append((self.path, dict(self.headers)))
+                    # Woken by changes; a client that is gone is noticed with the answer.
+                    outer.changed.wait_for(lambda: outer.index != int(query["index"]) or outer.broken, timeout=5)
+                    status, body = outer.broken or (200, json.dumps(outer.services).encode())
+                    index = outer.index
+                self.send_response(status)
+                self.send_header("X-Consul-Index", str(index))
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def say(self, ports, broken=None, **service):
+        with self.changed:
+            self.services = [{"Node": {"Address": "127.0.0.1"}, "Checks": [{"Status": "passing"}],
+                              "Service": {"Port": port, "Weights": {"Passing": 1, "Warning": 1}, **service}} for port in ports]
+            self.broken = broken
+            self.index += 1
+            self.changed.notify_all()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.say([], broken=(500, b""))
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+class Discovered(GatewayTest):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="open-autoglm-discovery-")
+        self.addCleanup(folder.cleanup)
+        self.path = os.path.join(folder.name, "members.json")
+
+    def say(self, *servers, labels=None):
+        with open(self.path + ".next", "w") as file:
+            json.dump([{"targets": [server.name if hasattr(server, "name") else server for server in servers], "labels": labels or {}}], file)
+        os.replace(self.path + ".next", self.path)
+
+    def by_file(self, **more):
+        return {"file": {"path": self.path, "interval": "50ms"}, **more}
+
+    def front(self, *models):
+        return self.start(Server(models=list(models)))[0]
+
+    def members(self, front):
+        (model,) = front.get("/members", admin=True).json()["models"]
+        return model
+
+    def wait_for_members(self, front, *servers):
+        names = sorted(server.name for server in servers)
+        wait_for(lambda: sorted(m["endpoint"] for m in self.members(front)["members"]) == names, f"the members {names}")
+
+    def asked(self, front, servers, count=30):
+        before = [len(server.requests) for server in servers]
+        self.check_all_answered(front, count)
+        return [len(server.requests) - old for server, old in zip(servers, before)]
+
+
+class Files(Discovered):
+    def test_servers_come_and_go_with_the_file(self):
+        a, b = self.start(Foreign(), Foreign())
+        self.say(a)
+        front = self.front(found(self.by_file()))
+        self.wait_for_members(front, a)
+        self.assertEqual(self.asked(front, [a, b])[1], 0)
+        self.say(a, b)
+        self.wait_for_members(front, a, b)
+        self.assertGreater(min(self.asked(front, [a, b])), 0)
+        self.say(b)
+        self.wait_for_members(front, b)
+        self.assertEqual(self.asked(front, [a, b]), [0, 30])
+        model = self.members(front)
+        self.assertEqual([(r["registry"], r["up"], r["members"]) for r in model["registries"]], [(f"file {self.path}", True, 1)])
+        self.assertEqual([(m["from"], m["held"], m["asked"]) for m in model["members"]], [(f"file {self.path}", False, True)])
+
+    def test_a_file_that_is_not_there_yet_or_wrong_leaves_what_was(self):
+        (a,) = self.start(Foreign())
+        front = self.front(found(self.by_file()))
+        self.assertEqual(front.post("/v1/completions", {"prompt": "Hi"}).status, 503)
+        self.say(a)
+        self.wait_for_members(front, a)
+        with open(self.path, "w") as file:
+            file.write("- targets: [")
+        wait_for(lambda: not self.members(front)["registries"][0]["up"], "the mistake in the file")
+        self.assertIn("members.json:1", self.members(front)["registries"][0]["error"])
+        self.check_all_answered(front)
+        self.assertEqual(front.metric("autoglm_discovery_up", model="tiny"), 0)
+
+    def test_an_empty_list_is_held_while_the_servers_are_well(self):
+        a, b = self.start(Foreign(), Foreign())
+        self.say(a, b)
+        front = self.front(found(self.by_file(hold="100ms")))
+        self.wait_for_members(front, a, b)
+        with open(self.path, "w") as file:
+            file.write("[]")
+        wait_for(lambda: front.metric("autoglm_discovery_held", model="tiny") == 2, "both to be held")
+        self.check_all_answered(front, 100)
+        self.assertTrue(all(m["held"] for m in self.members(front)["members"]))
+        a.close()
+        self.wait_for_members(front, b)  # what our own checks find dead may go
+        self.check_all_answered(front)
+        b.close()
+        wait_for(lambda: not self.members(front)["members"], "the last one to go")
+
+    def test_configured_servers_stand_beside_them_and_a_reload_keeps_what_was_found(self):
+        a, b, c = self.start(Foreign(), Foreign(), Foreign())
+        self.say(b)
+        front = self.front(found(self.by_file(), endpoints=[a.url]))
+        self.wait_for_members(front, a, b)
+        front.config["models"] = [found(self.by_file(), endpoints=[a.url, c.url])]
+        front.write_config(front.config)
+        self.assertEqual(front.post("/reload", "", admin=True).status, 200)
+        self.wait_for_members(front, a, b, c)
+        # Another policy makes the pool anew: it has its servers from the first request on.
+        front.config["models"] = [found(self.by_file(), endpoints=[a.url, c.url], balance="round_robin")]
+        front.write_config(front.config)
+        self.assertEqual(front.post("/reload", "", admin=True).status, 200)
+        self.assertEqual(sorted(m["endpoint"] for m in self.members(front)["members"]), sorted(s.name for s in (a, b, c)))
+        front.config["models"] = [found(self.by_file(), balance="round_robin")]
+        front.write_config(front.config)
+        self.assertEqual(front.post("/reload", "", admin=True).status, 200)
+        self.wait_for_members(front, b)
+        self.assertEqual(self.asked(front, [a, b, c]), [0, 30, 0])
+
+    def test_labels_choose_and_shape(self):
+        a, b = self.start(Foreign(), Foreign())
+        with open(self.path, "w") as file:
+            json.dump([{"targets": [a.name], "labels": {"models": "glm,tiny", "called": "theirs"}}, {"targets": [b.name], "labels": {"models": "glm"}}], file)
+        front = self.front(found(self.by_file(filter={"models": "tiny"}, map={"model": "called"}, endpoint={"api_key": "k-1"})))
+        self.wait_for_members(front, a)
+        self.check_all_answered(front, 5)
+        _, headers, _ = a.requests[0]
+        self.assertEqual(headers["authorization"], "Bearer k-1")
+        self.assertEqual(a.bodies[0]["model"], "theirs")
+        self.assertEqual(self.members(front)["registries"][0]["left_out"], 1)
+
+    def test_no_request_fails_while_servers_come_and_go(self):
+        servers = self.start(*(Foreign() for _ in range(4)))
+        self.say(*servers[:2])
+        front = self.front(found(self.by_file()))
+        self.wait_for_members(front, *servers[:2])
+        stop, failures, answered = threading.Event(), [], []
+
+        def ask():
+            while not stop.is_set():
+                answer = front.post("/v1/completions", {"prompt": "Hi", "max_tokens": 2})
+                (answered if answer.status == 200 else failures).append(answer.status)
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for turn in range(12):
+            chosen = [servers[(turn + i) % 4] for i in range(2)]
+            self.say(*chosen)
+            self.wait_for_members(front, *chosen)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [])
+        self.assertGreater(len(answered), 12)
+
+
+@unittest.skipUnless(os.path.exists(DNSMASQ), "dnsmasq is not installed")
+class Names(Discovered):
+    def dnsmasq(self, port, *options):
+        process = subprocess.Popen([DNSMASQ, "--keep-in-foreground", "--no-resolv", "--no-hosts", f"--port={port}", "--listen-address=127.0.0.1",
+                                    "--bind-interfaces", "--local-ttl=1", "--pid-file=", "--user=", f"--addn-hosts={self.hosts}", *options],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(lambda: (process.kill(), process.wait()))
+        return process
+
+    def setUp(self):
+        super().setUp()
+        self.hosts = self.path + ".hosts"
+
+    def name(self, *addresses):
+        with open(self.hosts, "w") as file:
+            file.writelines(f"{address} llm.test\n" for address in addresses)
+        os.chmod(self.hosts, 0o644)
+
+    def test_addresses_of_a_name(self):
+        a = self.start(Foreign(host="127.0.0.2"))[0]
+        b = self.start(Foreign(host="127.0.0.3", port=a.port))[0]
+        self.name("127.0.0.2")
+        port = free_port()
+        dns = self.dnsmasq(port)
+        front = self.front(found({"dns": {"name": "llm.test", "port": a.port, "interval": "100ms", "server": f"127.0.0.1:{port}"}}))
+        self.wait_for_members(front, a)
+        self.name("127.0.0.2", "127.0.0.3")
+        dns.send_signal(signal.SIGHUP)
+        self.wait_for_members(front, a, b)
+        self.assertGreater(min(self.asked(front, [a, b])), 0)
+        dns.send_signal(signal.SIGSTOP)  # it answers nobody
+        self.check_all_answered(front)
+        dns.send_signal(signal.SIGCONT)
+        dns.kill()
+        wait_for(lambda: front.metric("autoglm_discovery_up", model="tiny") == 0, "that nobody answers")
+        self.check_all_answered(front)
+        self.name("127.0.0.3")
+        self.dnsmasq(port)
+        self.wait_for_members(front, b)
+
+    def test_services_say_their_ports(self):
+        a, b = self.start(Foreign(), Foreign())
+        self.name()
+        port = free_port()
+        self.dnsmasq(port, "--host-record=one.test,127.0.0.1", f"--srv-host=_llm._tcp.test,127.0.0.1,{a.port},0,10",
+                     f"--srv-host=_llm._tcp.test,127.0.0.1,{b.port},0,30")
+        front = self.front(found({"dns": {"name": "_llm._tcp.test", "type": "SRV", "interval": "100ms", "server": f"127.0.0.1:{port}"}}))
+        self.wait_for_members(front, a, b)
+        self.assertEqual({m["endpoint"]: m["weight"] for m in self.members(front)["members"]}, {a.name: 10, b.name: 30})
+
+
+class Consuls(Discovered):
+    def test_a_change_is_followed_at_once_and_an_ill_registry_changes_nothing(self):
+        a, b, c = self.start(Foreign(), Foreign(), Foreign())
+        with Consul() as consul:
+            consul.say([a.port])
+            front = self.front(found({"consul": {"address": f"http://127.0.0.1:{consul.port}", "service": "llm", "token": "secret-token"}}))
+            self.wait_for_members(front, a)
+            consul.say([a.port, b.port])
+            self.wait_for_members(front, a, b)
+            for ill in [(500, b"No cluster leader"), (200, b"<html>"), (403, b"Permission denied"), (200, b"[]x")]:
+                consul.say([], broken=ill)
+                wait_for(lambda: not self.members(front)["registries"][0]["up"], str(ill))
+                self.check_all_answered(front, 5)
+                self.wait_for_members(front, a, b)
+                consul.say([a.port, b.port])
+                wait_for(lambda: self.members(front)["registries"][0]["up"], "its return")
+            consul.say([b.port, c.port])
+            self.wait_for_members(front, b, c)
+            self.assertEqual(consul.queries[0][1]["X-Consul-Token"], "secret-token")
+        # The registry is gone; the list stays.
+        wait_for(lambda: not self.members(front)["registries"][0]["up"], "that it is gone")
+        self.assertGreater(min(self.asked(front, [b, c])), 0)
+        self.assertNotIn("secret-token", front.log() + front.get("/members", admin=True).body.decode())
+
+
+@unittest.skipUnless(shutil.which("etcd") and shutil.which("etcdctl"), "etcd is not installed")
+class Etcd(Discovered):
+    PREFIX = "/autoglm/services/tiny/"
+
+    def etcd(self, port, folder):
+        url = f"http://127.0.0.1:{port}"
+        process = subprocess.Popen(["etcd", "--data-dir", folder, "--listen-client-urls", url, "--advertise-client-urls", url,
+                                    "--listen-peer-urls", "http://127.0.0.1:0", "--log-level", "error"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(lambda: (process.kill(), process.wait()))
+        self.port = port
+        wait_for(lambda: self.ctl("endpoint", "health", check=False).returncode == 0, "etcd to be there")
+        return process
+
+    def ctl(self, *command, check=True, user=None):
+        return subprocess.run(["etcdctl", "--endpoints", f"127.0.0.1:{self.port}", *(["--user", user] if user else []), *command],
+                              env={**os.environ, "ETCDCTL_API": "3"}, capture_output=True, text=True, check=check, timeout=60)
+
+    def put(self, name, server, **more):
+        self.ctl("put", self.PREFIX + name, json.dumps({"Op": 0, "Addr": server.name, "Metadata": more}))
+
+    def test_servers_are_watched_and_the_last_list_stays(self):
+        a, b, c = self.start(Foreign(), Foreign(), Foreign())
+        folder = self.path + ".etcd"
+        process = self.etcd(free_port(), folder)
+        self.put("a", a)
+        self.ctl("put", "/autoglm/services/tiny0", c.name)  # beside the prefix
+        front = self.front(found({"etcd": {"endpoints": ["http://127.0.0.1:1", f"http://127.0.0.1:{self.port}"], "prefix": self.PREFIX}}))
+        self.wait_for_members(front, a)
+        self.put("b", b, weight=3)
+        self.wait_for_members(front, a, b)
+        self.ctl("del", self.PREFIX + "a")
+        self.wait_for_members(front, b)
+        # A lease that ends takes its key along.
+        lease = self.ctl("lease", "grant", "600").stdout.split()[1]
+        self.ctl("put", "--lease", lease, self.PREFIX + "c", f"http://{c.name}/v1")
+        self.wait_for_members(front, b, c)
+        self.ctl("lease", "revoke", lease)
+        self.wait_for_members(front, b)
+        process.kill()
+        process.wait()
+        wait_for(lambda: not self.members(front)["registries"][0]["up"], "that it is gone")
+        self.check_all_answered(front)
+        self.etcd(self.port, folder)
+        self.put("a", a)
+        self.wait_for_members(front, a, b)
+
+    def test_a_compaction_loses_nothing(self):
+        a, b = self.start(Foreign(), Foreign())
+        process = self.etcd(free_port(), self.path + ".etcd")
+        self.put("a", a)
+        front = self.front(found({"etcd": {"endpoints": [f"http://127.0.0.1:{self.port}"], "prefix": self.PREFIX}}))
+        self.wait_for_members(front, a)
+        process.send_signal(signal.SIGSTOP)
+        process.send_signal(signal.SIGCONT)
+        self.put("b", b)
+        revision = json.loads(self.ctl("get", self.PREFIX, "--prefix", "-w", "json").stdout)["header"]["revision"]
+        self.ctl("compact", str(revision))
+        self.ctl("del", self.PREFIX + "a")
+        self.wait_for_members(front, b)
+
+    def test_with_a_user(self):
+        a, b = self.start(Foreign(), Foreign())
+        self.etcd(free_port(), self.path + ".etcd")
+        for command in (["user", "add", "root:root-secret"], ["user", "grant-role", "root", "root"], ["user", "add", "gate:gate-secret"],
+                        ["role", "add", "reads"], ["role", "grant-permission", "reads", "read", self.PREFIX, "--prefix=true"],
+                        ["user", "grant-role", "gate", "reads"]):
+            self.ctl(*command, check=command[1:] != ["grant-role", "root", "root"])
+        self.put("a", a)
+        self.ctl("auth", "enable")
+        discover = {"endpoints": [f"http://127.0.0.1:{self.port}"], "prefix": self.PREFIX, "username": "gate", "password": "gate-secret"}
+        front = self.front(found({"etcd": discover}))
+        self.wait_for_members(front, a)
+        self.ctl("put", self.PREFIX + "b", b.name, user="root:root-secret")
+        self.wait_for_members(front, a, b)
+        self.assertNotIn("gate-secret", front.log() + front.get("/members", admin=True).body.decode())
+        wrong = self.front(found({"etcd": {**discover, "password": "wrong"}}))
+        wait_for(lambda: self.members(wrong)["registries"][0]["error"], "the refusal")
+        self.assertEqual(self.members(wrong)["members"], [])
+
+
+class Mistakes(unittest.TestCase):
+    def test_each_is_named(self):
+        for discover, wanted in [
+            ([{}], "names no registry"),
+            ([{"file": {"path": "a"}, "dns": {"name": "b", "port": 1}}], "names several registries"),
+            ([{"file": {}}], "discover[0].file.path"),
+            ([{"dns": {"name": "a"}}], "discover[0].dns.port"),
+            ([{"dns": {"name": "a", "type": "SRV", "port": 1}}], "is said by SRV records"),
+            ([{"dns": {"name": "a", "port": 1, "server": "b"}}], "discover[0].dns.server"),
+            ([{"consul": {"address": "http://127.0.0.1:8500"}}], "discover[0].consul.service"),
+            ([{"consul": {"address": "ftp://a", "service": "b"}}], "discover[0].consul.address"),
+            ([{"etcd": {"endpoints": ["http://127.0.0.1:2379"]}}], "discover[0].etcd.prefix"),
+            ([{"etcd": {"endpoints": [], "prefix": "/a"}}], "discover[0].etcd.endpoints"),
+            ([{"etcd": {"prefix": "/a", "username": "b"}}], "go together"),
+            ([{"zookeeper": {}}], "zookeeper"),
+            ([{"file": {"path": "a"}, "map": {"colour": "c"}}], "cannot say `colour`"),
+            ([{"file": {"path": "a"}, "scheme": "ftp"}], "must be http or https"),
+            ([{"file": {"path": "a"}, "path": "v1"}], "must begin with /"),
+            ([{"file": {"path": "a"}, "endpoint": {"url": "http://a"}}], "discover[0].endpoint"),
+        ]:
+            with self.subTest(wanted), tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, "open-autoglm.yaml")
+                with open(path, "w") as file:
+                    json.dump({"models": [{"name": "m", "discover": discover}]}, file)
+                said = subprocess.run([BINARY, "validate", "--config", path], env=environment(), capture_output=True, text=True, timeout=60)
+                self.assertEqual(said.returncode, 1, said.stdout)
+                self.assertIn(wanted, said.stdout + said.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
