@@ -108,7 +108,8 @@ Task<Result<std::string>> JwksSource::download() {
   if (!client_) {
     auto tls = TlsClientContext::create();
     if (!tls) co_return fail(std::move(tls).error());
-    client_ = std::make_unique<http::Client>(names_, std::move(*tls));
+    names_ = std::make_unique<BlockingPool>(1, 8);
+    client_ = std::make_unique<http::Client>(*names_, std::move(*tls));
   }
   http::ClientRequest request{.url = std::move(*url)};
   request.headers.add("Accept", "application/json");

@@ -44,7 +44,7 @@ class JwksSource {
   std::unique_ptr<WatchedFile> file_;
   std::optional<MonotonicTime> asked_;  // when the address was last asked
   bool is_failing_ = false;
-  BlockingPool names_{1, 8};
+  std::unique_ptr<BlockingPool> names_;  // made for the first call of an address, as is the client
   std::unique_ptr<http::Client> client_;
 };
 

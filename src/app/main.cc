@@ -165,16 +165,11 @@ CLI::App* add_keys_verb(CLI::App& keys, app::KeysVerb verb, const char* name, co
   CLI::App* command = keys.add_subcommand(name, what);
   if (verb != app::KeysVerb::kList)
     command->add_option("name", options.name, "The key's name")->required()->type_name("NAME");
-  CLI::Option* admin =
-      command->add_option("--admin", options.admin,
-                          "The admin address of the server; default http://127.0.0.1:8081, or\n"
-                          "that of OPEN_AUTOGLM_SERVER_ADMIN_LISTEN");
-  admin->type_name("URL");
-  command->add_option("--token", options.token, "Its token; default that of OPEN_AUTOGLM_SERVER_ADMIN_TOKEN")
-      ->type_name("TOKEN");
+  command->add_option("--admin", options.admin, "The admin address of the server; default 127.0.0.1:8081")
+      ->type_name("URL");
+  command->add_option("--token", options.token, "Its token")->type_name("TOKEN");
   command->add_option("--store", options.store, "Without a server: the file of `key_store.path`")
-      ->type_name("FILE")
-      ->excludes(admin);
+      ->type_name("FILE");
   command->add_flag("--json", options.json, "Print JSON, as the admin address answers it");
   command->final_callback(
       [&options, &code, verb] { code = app::keys(verb, options, app::process_environment()); });
@@ -212,6 +207,8 @@ void add_keys(CLI::App& program, app::KeysOptions& options, int& code) {
   using app::KeysVerb;
   CLI::App* keys = program.add_subcommand("keys", "Make, list and revoke the keys of a running server");
   keys->require_subcommand(1);
+  keys->footer(
+      "Environment: OPEN_AUTOGLM_SERVER_ADMIN_LISTEN, OPEN_AUTOGLM_SERVER_ADMIN_TOKEN, as the server's own");
   CLI::App* create =
       add_keys_verb(*keys, KeysVerb::kCreate, "create", "Make a key, and show it once", options, code);
   add_key_rights(*create, options);

@@ -103,6 +103,10 @@ void show(KeysVerb verb, const KeysOptions& options, const std::string& answer) 
 int keys(KeysVerb verb, const KeysOptions& options, const Variables& environment) {
   std::unique_ptr<KeyAgent> agent;
   std::string url;
+  if (!options.store.empty() && !options.admin.empty()) {
+    fmt::print(stderr, "open-autoglm: --store works on the file, --admin on a server: give one of them\n");
+    return 2;
+  }
   if (!options.store.empty()) {
     auto made = make_file_agent(options.store, verb == KeysVerb::kCreate);
     if (!made) return complain_of(made.error(), {});

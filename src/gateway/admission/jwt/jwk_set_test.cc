@@ -35,8 +35,7 @@ TEST(JwkSet, LeavesOutWhatIsWeakBrokenOrForOtherUses) {
   EXPECT_EQ(usable_of(issuer.rsa_jwk(R"(,"alg":"RS512")")), 0U);
   EXPECT_EQ(usable_of(issuer.rsa_jwk(R"(,"alg":"HS256")")), 0U);
   EXPECT_EQ(usable_of(issuer.ec_jwk(R"(,"alg":"ES384")")), 0U);
-  const std::string weak = Issuer::base64url(std::string(128, '\xff'));
-  EXPECT_EQ(usable_of(R"({"kty":"RSA","e":"AQAB","n":")" + weak + "\"}"), 0U);
+  EXPECT_EQ(usable_of(Issuer(1024).rsa_jwk()), 0U);
   EXPECT_EQ(usable_of(R"({"kty":"RSA","e":"AQAB"})"), 0U);
   EXPECT_EQ(usable_of(R"({"kty":"RSA","e":"AQAB","n":"*"})"), 0U);
   const std::string x = Issuer::base64url(std::string(32, '\x01'));

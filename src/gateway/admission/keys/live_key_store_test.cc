@@ -93,6 +93,17 @@ TEST_F(LiveKeyStoreTest, AChangeWhoseCallerIsGoneIsSeenByTheNextLook) {
   EXPECT_EQ(live_->contents()->keys, other.all().value());
 }
 
+TEST_F(LiveKeyStoreTest, WhatIsWrittenAndNotInForceIsNotAnsweredAsDone) {
+  const std::string key = create("alice");
+  auto other = sqlite::Database::open(path(), {}).value();
+  ASSERT_TRUE(other.execute("INSERT INTO keys VALUES ('broken', '{}', 'x', 'x', 0, NULL, NULL, NULL)"));
+  EXPECT_FALSE(run_task(loop_, live_->revoke("alice")));
+  EXPECT_NE(match(key).caller, nullptr);
+  ASSERT_TRUE(other.execute("DELETE FROM keys WHERE name = 'broken'"));
+  run_task(loop_, live_->look());
+  EXPECT_EQ(match(key).caller, nullptr) << "what was written comes into force by itself";
+}
+
 TEST_F(LiveKeyStoreTest, WhileTheFileIsGoneTheKeysOfBeforeStayInForce) {
   const std::string key = create("alice");
   std::filesystem::rename(path(), path() + ".away");

@@ -20,7 +20,8 @@ namespace autoglm::gateway {
 /// Who signs tokens in tests, rightly and wrongly: with keys of its own, each made once.
 class Issuer {
  public:
-  Issuer() : rsa_(EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", std::size_t{2048})), ec_(EVP_EC_gen("P-256")) {}
+  explicit Issuer(std::size_t rsa_bits = 2048)
+      : rsa_(EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", rsa_bits)), ec_(EVP_EC_gen("P-256")) {}
   ~Issuer() {
     EVP_PKEY_free(rsa_);
     EVP_PKEY_free(ec_);
