@@ -61,14 +61,14 @@ class TimedStream final : public EventStream {
     if (!permits_.empty()) {
       if (batch) {
         note_fallback();
-        auto allowed = permits_.note(*batch);
+        const bool allowed = note(*batch);
         if (batch->last()) {
           last_ = std::move(*batch);
           co_return co_await end();
         }
         if (!allowed) {
           inner_.reset();
-          co_return fail(std::move(allowed).error());
+          co_return fail(std::move(*refusal_));
         }
       } else if (!begun_ && !(callers_time_ && deadline_.passed())) {
         permits_.forget();
@@ -96,6 +96,14 @@ class TimedStream final : public EventStream {
     }
   }
 
+  /// Whether the answer may go on. Not inlined: an error is large, and the frame that holds it is every
+  /// call's.
+  [[gnu::noinline]] bool note(const EventBatch& batch) {
+    auto allowed = permits_.note(batch);
+    if (!allowed) refusal_ = std::make_unique<Error>(std::move(allowed).error());
+    return allowed.has_value();
+  }
+
   /// Hands on the last batch when the permits allow it. The batch is kept meanwhile: the caller may give up
   /// the wait and call `next` again.
   [[gnu::noinline]] Task<Result<EventBatch>> end() {
@@ -111,6 +119,7 @@ class TimedStream final : public EventStream {
   bool streamed_;
   bool begun_ = false;
   std::optional<EventBatch> last_;
+  std::unique_ptr<Error> refusal_;  // of a permit
   CallTimeouts timeouts_;
   Deadline deadline_;
   Deadline total_;

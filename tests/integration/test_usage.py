@@ -15,11 +15,12 @@ import time
 import unittest
 
 import test_grpc
-from gateway_fixture import pool
+from gateway_fixture import pool, replica, url
 from server import BINARY, TINY_MODEL, Server, environment, wait_for
 from test_admission import ALICE, BOB, KEYS, AdmittingServer
 
 OPEN_KEYS = [{**key, "models": ["*"]} for key in KEYS]
+BATCH = 256  # tokens that an engine is ahead of a slow reader, at most
 PRICES = [{"model": "tiny", "input": 1, "cached": 0.5, "output": 2}]
 
 
@@ -128,7 +129,7 @@ class Usage(unittest.TestCase):
                 self.assertEqual((row["requests"], row["cut"]), (1, 1))
                 total = row["prompt_tokens"] + row["completion_tokens"]
                 self.assertGreater(total, 390)
-                self.assertLessEqual(total, 400 + 16, "one batch more than the budget, at most")
+                self.assertLessEqual(total, 400 + BATCH, "one batch more than the budget, at most")
                 self.assertEqual(server.complete(ALICE).status, 429)
 
     def test_many_at_once_stay_within_a_budget(self):
@@ -144,12 +145,16 @@ class Usage(unittest.TestCase):
                 (row,) = server.used()
                 total = row["prompt_tokens"] + row["completion_tokens"]
                 self.assertGreater(total, 450)
-                self.assertLessEqual(total, 600 + (16 if hard else 0))
+                self.assertLessEqual(total, 600 + (16 * 60 if hard else 0))
 
     def test_kill_9_loses_no_answer_and_counts_none_twice(self):
         self.kill_at_random(8)
 
-    def kill_at_random(self, rounds):
+    def test_kill_9_of_a_gateway_records_no_more_than_its_upstream_has_done(self):
+        with replica() as upstream:
+            self.kill_at_random(4, upstream, models=[pool(url(upstream))])
+
+    def kill_at_random(self, rounds, upstream=None, **server_options):
         """Alice has a limit of tokens and Bob a budget. Prints what was measured."""
         rng = random.Random(20)
         amount, budget = 1_000_000, 200 * rounds
@@ -164,7 +169,7 @@ class Usage(unittest.TestCase):
                 answered[name][i] += more
 
         for _ in range(rounds):
-            server = RecordingServer(self.folder, keys=keys, limits=limits)
+            server = RecordingServer(self.folder, keys=keys, limits=limits, **server_options)
             try:
                 first = server.complete(ALICE, 5)
                 used = answered["alice"][1] + answered["alice"][2]
@@ -194,7 +199,9 @@ class Usage(unittest.TestCase):
                 server.process.wait()
                 server.folder.cleanup()
         self.assertGreater(answered["alice"][0], 50)
-        with RecordingServer(self.folder, keys=keys, limits=limits) as server:
+        with RecordingServer(self.folder, keys=keys, limits=limits, **server_options) as server:
+            if upstream:
+                count("alice", server.complete(ALICE, 5))
             rows = {row["key"]: row for row in server.used()}
         for name, (requests, prompts, tokens) in answered.items():
             row = rows[name]
@@ -203,6 +210,12 @@ class Usage(unittest.TestCase):
             self.assertLessEqual(row["requests"], requests + 8 * rounds)
             self.assertGreaterEqual(row["completion_tokens"], tokens)
             self.assertLessEqual(row["completion_tokens"], tokens + 5 * (row["requests"] - requests))
+        if upstream:
+            # What the upstream had begun for a gateway that was killed is in no record.
+            done = upstream.metric("vllm:generation_tokens_total")
+            recorded = sum(row["completion_tokens"] for row in rows.values())
+            self.assertLessEqual(recorded, done)
+            self.assertLessEqual(done, recorded + 5 * 8 * rounds)
         spent = rows["bob"]["prompt_tokens"] + rows["bob"]["completion_tokens"]
         self.assertLessEqual(spent, budget)
         print(f"[ measured ] {rounds} ends: answered {answered}, {refused} refused; recorded",

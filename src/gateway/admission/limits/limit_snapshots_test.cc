@@ -28,8 +28,8 @@ class LimitSnapshotsTest : public ::testing::Test {
     journal_ = scratch_.open();
     check_.emplace(scratch_.metrics);
     check_->apply({{.name = "tokens", .tokens = "1000/day"}}, std::chrono::steady_clock::now());
-    snapshots_.emplace(LimitSnapshots::Options{.every = 1h}, *check_, *journal_, *scratch_.log,
-                       scratch_.metrics);
+    snapshots_.emplace(LimitSnapshots::Options{.every = 1h, .wall = [this] { return now_; }}, *check_,
+                       *journal_, *scratch_.log, scratch_.metrics);
     snapshots_->begin_restore([](std::string_view) { return nullptr; });
     ASSERT_TRUE(journal_->replay([&](const journal::Record& record) {
       snapshots_->see(read_usage_record(record.payload).value(), record.sequence);
@@ -67,6 +67,7 @@ class LimitSnapshotsTest : public ::testing::Test {
     return left;
   }
 
+  WallTime now_ = kUsed.time;
   EventLoop loop_;
   journal::ScratchJournal scratch_;
   std::unique_ptr<journal::Journal> journal_;
@@ -93,6 +94,23 @@ TEST_F(LimitSnapshotsTest, EachCallIsChargedOnceOverManyEnds) {
   stop();
   start();
   EXPECT_EQ(left(), 600U) << "a call without a record is in the saved state";
+}
+
+TEST_F(LimitSnapshotsTest, AClockThatStepsGivesNothingButTheTimeItShows) {
+  start();
+  for (int i = 0; i < 7; ++i) use();
+  kill();
+  now_ -= 1h;
+  start();
+  EXPECT_EQ(left(), 300U) << "the records are of an hour that is yet to come";
+  stop();
+  now_ -= 1h;
+  start();
+  EXPECT_EQ(left(), 300U);
+  stop();
+  now_ += 1h;
+  start();
+  EXPECT_EQ(left(), 341U) << "an hour of a day's 1000";
 }
 
 TEST_F(LimitSnapshotsTest, ADamagedStateIsRebuiltFromTheJournal) {
