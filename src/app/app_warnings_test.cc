@@ -78,6 +78,16 @@ TEST(AppWarnings, OfALineWhoseWaitIsEndedFirst) {
   EXPECT_EQ(warnings(line("30s")), "");
 }
 
+TEST(AppWarnings, OfALineThatNothingWaitsIn) {
+  EXPECT_THAT(warnings(pool("queue: { size: 10 }")), HasSubstr("models[0].queue: is never used"));
+  EXPECT_EQ(warnings(pool("queue: { size: 10 }\n    concurrent: 4")), "");
+  EXPECT_EQ(warnings(pool("queue: { size: 10 }\n    concurrency: adaptive")), "");
+  const std::string engine =
+      "models: [ { name: m, engine: { path: smollm2-135m-instruct }, queue: { size: 9 }";
+  EXPECT_THAT(warnings(engine + " } ]"), HasSubstr("models[0].queue: is never used"));
+  EXPECT_EQ(warnings(engine + ", concurrent: 4 } ]"), "");
+}
+
 TEST(AppWarnings, StandInTheOrderOfTheFile) {
   const std::string told = warnings(
       "models:\n  - name: a\n    endpoints: [ { url: \"http://10.0.0.1:8000\" } ]\n    breaker: { window: 5s "

@@ -11,10 +11,9 @@ void FairQueue::push(const QueueEntry& entry) {
   AUTOGLM_ASSERT(entry.priority <= kMaxPriority, "priorities are 0 to 9");
   Ring& ring = rings_[entry.priority];
   auto tenant = std::ranges::find(ring.tenants, entry.tenant, &Tenant::id);
+  // Absence earns no credit.
   if (tenant == ring.tenants.end())
     tenant = ring.tenants.insert(ring.tenants.end(), Tenant{.id = entry.tenant, .time = ring.clock});
-  // Absence earns no credit.
-  if (tenant->entries.empty()) tenant->time = std::max(tenant->time, ring.clock);
   const Order order{entry.due, entry.order};
   const bool fresh = tenant->entries.emplace(order, entry).second;
   AUTOGLM_ASSERT(fresh, "two requests have one order of arrival");

@@ -207,6 +207,37 @@ TEST(GroupShares, APriorityHoldsWithinItsGroup) {
   EXPECT_LT(ratio(simulation, patient, urgent), 0.2);
 }
 
+TEST_F(SchedulerTest, ATenantIsChargedOnceForWhatWasSentBack) {
+  use({.max_sequences = 1});
+  std::vector<std::vector<TokenId>> prompts(8);
+  const auto ask = [&](std::uint64_t key, std::uint64_t tenant, std::uint32_t tokens,
+                       std::uint8_t priority = 0) {
+    prompts[key].assign(tokens, static_cast<TokenId>(key));
+    scheduler_->add({.key = SequenceKey{key},
+                     .tokens = &prompts[key],
+                     .priority = priority,
+                     .tenant = tenant,
+                     .arrived = now_});
+  };
+  const auto begun = [&] { return admitted(step()).at(0).value; };
+  ask(1, 1, 1000);
+  ask(2, 2, 900);
+  ask(3, 2, 900);
+  EXPECT_EQ(begun(), 1U);
+  ask(4, 3, 10, 5);
+  EXPECT_EQ(begun(), 4U) << "and the first one goes back";
+  scheduler_->remove(SequenceKey{4});
+  for (const std::uint64_t next : {2, 3}) {
+    EXPECT_EQ(begun(), next);
+    ask(next + 3, 2, 10);  // 5 and 6
+    scheduler_->remove(SequenceKey{next});
+  }
+  ask(7, 1, 10);
+  EXPECT_EQ(begun(), 1U) << "with 1000 tokens against 1800";
+  scheduler_->remove(SequenceKey{1});
+  EXPECT_EQ(begun(), 7U) << "with 1001, and not 2000";
+}
+
 TEST_F(SchedulerTest, AnOldStreamGivesWayOnceToAHigherPriority) {
   use({.max_sequences = 1});
   add(kA, 10);

@@ -57,11 +57,18 @@ void warn_of_counts(const PoolConfig& config, const config::Node& written, Warni
                      "time (`ejection.max_percent`), and one always stays: none ever is",
                      endpoints, config.ejection.max_percent)});
   }
-  if (has(written, "queue") &&
-      std::ranges::any_of(config.endpoints, [](const auto& each) { return each.max_connections == 0; })) {
+}
+
+void warn_of_queue(const PoolConfig& config, const config::Node& written, Warnings& warnings) {
+  const bool waits_for_endpoints =
+      !config.endpoints.empty() &&
+      std::ranges::none_of(config.endpoints, [](const auto& each) { return each.max_connections == 0; });
+  // These two are the model's keys, beside the pool's.
+  const bool waits_for_model = has(written, "concurrent") || has(written, "concurrency");
+  if (has(written, "queue") && !waits_for_endpoints && !waits_for_model) {
     warnings.push_back({"queue",
-                        "is never used: requests wait for a place only where every endpoint has "
-                        "`max_connections`; set it, or remove this key"});
+                        "is never used: requests wait for a place only where the model has `concurrent`, or "
+                        "every endpoint `max_connections`; set one, or remove this key"});
   }
 }
 
@@ -148,6 +155,7 @@ Warnings endpoint_warnings(const cluster::EndpointSpec& config, const config::No
 
 Warnings pool_warnings(const PoolConfig& config, const config::Node& written) {
   Warnings warnings;
+  warn_of_queue(config, written, warnings);
   if (config.endpoints.empty()) return warnings;
   if (config.endpoints.size() == 1) warn_of_one_endpoint(config, written, warnings);
   warn_of_counts(config, written, warnings);
