@@ -14,6 +14,7 @@ struct Client::Call {
   std::vector<std::string> keys;
   std::vector<std::string> arguments;
   OnReply then;
+  Haste haste = Haste::kNow;
   bool whole = false;  ///< the script itself is sent
   unsigned redirections = 0;
 
@@ -80,9 +81,10 @@ bool Client::run(const Script& script, std::span<const std::string> keys,
 
 void Client::tell(const Script& script, std::span<const std::string> keys,
                   std::span<const std::string> arguments) {
-  send(std::make_shared<Call>(script, std::vector<std::string>(keys.begin(), keys.end()),
-                              std::vector<std::string>(arguments.begin(), arguments.end()),
-                              [](const Result<Reply>&) {}),
+  send(std::make_shared<Call>(
+           script, std::vector<std::string>(keys.begin(), keys.end()),
+           std::vector<std::string>(arguments.begin(), arguments.end()), [](const Result<Reply>&) {},
+           Haste::kLater),
        route(keys.front(), &Node::connected), false);
 }
 
@@ -98,7 +100,7 @@ void Client::send(std::shared_ptr<Call> call, std::size_t peer, bool asking) {
     node.send(command, ignored);
   }
   OnReply then = [this, call, peer](Result<Reply> reply) { answered(call, peer, std::move(reply)); };
-  if (!node.send(call->command(), then))
+  if (!node.send(call->command(), then, call->haste))
     call->then(fail(ErrorCode::kUnavailable, "Redis cannot be asked at present"));
 }
 

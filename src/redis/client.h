@@ -47,7 +47,8 @@ class Client {
   /// present, and `then` is not called.
   bool run(const Script& script, std::span<const std::string> keys, std::span<const std::string> arguments,
            OnReply then);
-  /// Sends a script whose reply nobody needs, also to a server that is late. What cannot be sent is dropped.
+  /// Sends a script whose reply nobody needs, also to a server that is late, within a millisecond. What
+  /// cannot be sent is dropped.
   void tell(const Script& script, std::span<const std::string> keys, std::span<const std::string> arguments);
   /// The reply to a call with `key` has not come in time.
   void doubt(std::string_view key);

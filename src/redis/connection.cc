@@ -3,6 +3,7 @@
 #include "runtime/race.h"
 
 #include <array>
+#include <chrono>
 #include <utility>
 #include <variant>
 
@@ -16,11 +17,15 @@ Connection::~Connection() {
   }
 }
 
-bool Connection::send(std::string_view command, OnReply& then) {
+bool Connection::send(std::string_view command, OnReply& then, Haste haste) {
   if (waiting_.size() >= kMostWaiting || unsent_.size() + command.size() > kMostUnsent) return false;
   waiting_.push_back(std::move(then));
   unsent_.append(command);
-  has_unsent_.set();
+  if (haste == Haste::kNow) {
+    has_unsent_.set();
+  } else if (!unhurried_.armed()) {
+    unhurried_.arm(std::chrono::steady_clock::now() + std::chrono::milliseconds(1));
+  }
   return true;
 }
 
@@ -63,6 +68,7 @@ Task<Error> Connection::write() {
       has_unsent_.clear();
       co_await has_unsent_.wait();
     }
+    unhurried_.cancel();
     const std::string sent = std::exchange(unsent_, {});
     if (auto written = co_await stream_->write_all(std::string_view(sent)); !written)
       co_return written.error();

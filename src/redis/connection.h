@@ -3,10 +3,12 @@
 #include "base/result.h"
 #include "redis/reply.h"
 #include "runtime/byte_stream.h"
+#include "runtime/event_loop.h"
 #include "runtime/signal.h"
 #include "runtime/task.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -18,6 +20,12 @@ namespace autoglm::redis {
 /// what the server answered, be it an error of its own, or with the error that ended the connection. It may
 /// send commands; it must not destroy the connection.
 using OnReply = std::move_only_function<void(Result<Reply>)>;
+
+/// When a command must leave.
+enum class Haste : std::uint8_t {
+  kNow,    ///< at the end of the loop's turn
+  kLater,  ///< with the next command, or within a millisecond: a write costs more than a command
+};
 
 /// A connection to a Redis server, pipelined: commands are sent without waiting for earlier replies, those of
 /// one turn of the loop in one write. Replies go to their commands in order, also those that nobody waits for
@@ -34,7 +42,7 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   /// False: too many commands wait for the server; `then` is left as it was.
-  bool send(std::string_view command, OnReply& then);
+  bool send(std::string_view command, OnReply& then, Haste haste = Haste::kNow);
   /// Commands without a reply.
   std::size_t waiting() const { return waiting_.size(); }
 
@@ -50,6 +58,7 @@ class Connection {
   std::deque<OnReply> waiting_;
   std::string unsent_;
   Signal has_unsent_;
+  Timer unhurried_{[this] { has_unsent_.set(); }};
   Error why_{.code = ErrorCode::kUnavailable, .message = "the connection to Redis was closed"};
 };
 

@@ -17,17 +17,17 @@ using namespace std::chrono_literals;
 
 /// A connection whose other end the test holds.
 struct Wire {
-  std::unique_ptr<ByteStream> server;
-  std::unique_ptr<Connection> connection;
   std::vector<std::string> heard;  ///< what the commands were told, in order
   std::optional<Error> ended;
+  std::unique_ptr<ByteStream> server;
+  std::unique_ptr<Connection> connection;  // destroyed before what it tells
   Scope scope;
 
-  bool send(std::string name) {
+  bool send(std::string name, Haste haste = Haste::kNow) {
     OnReply then = [this, name](const Result<Reply>& reply) {
       heard.push_back(name + "=" + (reply ? reply->text : "error"));
     };
-    return connection->send(format_command(std::array<std::string_view, 1>{name}), then);
+    return connection->send(format_command(std::array<std::string_view, 1>{name}), then, haste);
   }
   Task<std::string> read(std::size_t bytes) {
     std::string text(bytes, '\0');
@@ -77,6 +77,18 @@ TEST_F(ConnectionTest, SendsCommandsOfOneTurnTogetherAndMatchesRepliesInOrder) {
     co_await wire.server->write_all("\r\n-ERR 3\r\n");
     co_await wire.until([&] { return wire.heard.size() == 3; });
     EXPECT_EQ(wire.heard, (std::vector<std::string>{"a=1", "b=2", "c=ERR 3"}));
+  });
+}
+
+TEST_F(ConnectionTest, WhatHasTimeGoesWithTheNextCommandOrByItself) {
+  run([](Wire& wire) -> Task<void> {
+    EXPECT_TRUE(wire.send("a", Haste::kLater));
+    EXPECT_TRUE(wire.send("b", Haste::kLater));
+    EXPECT_EQ(co_await wire.read(22), "*1\r\n$1\r\na\r\n*1\r\n$1\r\nb\r\n");
+    EXPECT_TRUE(wire.send("c", Haste::kLater));
+    EXPECT_TRUE(wire.send("d"));
+    EXPECT_EQ(co_await wire.read(22), "*1\r\n$1\r\nc\r\n*1\r\n$1\r\nd\r\n");
+    EXPECT_EQ(wire.connection->waiting(), 4U);
   });
 }
 

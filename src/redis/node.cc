@@ -33,8 +33,8 @@ Node::Node(Dial dial, const Options& options, Told told)
   scope_.spawn(run());
 }
 
-bool Node::send(std::string_view command, OnReply& then) {
-  return connection_ && connection_->send(command, then);
+bool Node::send(std::string_view command, OnReply& then, Haste haste) {
+  return connection_ && connection_->send(command, then, haste);
 }
 
 void Node::doubt() {

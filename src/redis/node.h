@@ -38,7 +38,7 @@ class Node {
 
   /// False: there is no connection, or too many commands wait for the server; `then` is left as it was. A
   /// server in doubt gets it, too: ask `usable` before sending what somebody waits for.
-  bool send(std::string_view command, OnReply& then);
+  bool send(std::string_view command, OnReply& then, Haste haste = Haste::kNow);
   /// A reply has not come in time.
   void doubt();
   /// This server is not, or not any longer, the one that is meant: finds it again.
