@@ -80,6 +80,7 @@ Task<void> list_members(std::vector<FoundPool> pools, http::ResponseWriter& resp
     body += describe(each);
   }
   body += "]}\n";
+  pools.clear();  // a client that reads slowly must not keep what is no longer configured
   record.status = 200;
   record.complete = true;
   co_await response.send(200, "application/json", body);

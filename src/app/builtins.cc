@@ -108,7 +108,7 @@ Result<std::unique_ptr<cluster::Registry>> registry_of(const cluster::DiscoverCo
                                                        const RegistryParts& parts) {
   if (config.file) return std::make_unique<cluster::FileRegistry>(*config.file, parts.files);
   if (config.dns) return std::make_unique<cluster::DnsRegistry>(*config.dns, parts.names);
-  if (config.consul) return cluster::ConsulRegistry::create(*config.consul, parts.client);
+  if (config.consul) return cluster::ConsulRegistry::create(*config.consul, parts.client, parts.files);
   return cluster::EtcdRegistry::create(*config.etcd, parts.client);
 }
 

@@ -131,18 +131,28 @@ Result<void> ModelSet::discover(Slot& slot, const Slot* before) {
     sources.push_back({.config = each, .registry = std::move(*registry)});
   }
   gateway::ModelPool* const pool = slot.pool.get();
+  const std::weak_ptr<gateway::ModelPool> weak = slot.pool;
+  pool->await_members(true);
   slot.discovery = std::make_shared<cluster::Discovery>(
-      cluster::Discovery::Options{
-          .model = slot.config.name,
-          .fixed = slot.config.pool.endpoints,
-          .well = [pool] { return pool->well(); },
-          .changed = [this,
-                      pool] { dependencies_.workers.on_each([pool](EventLoop&) { pool->refresh(); }); }},
+      cluster::Discovery::Options{.model = slot.config.name,
+                                  .fixed = slot.config.pool.endpoints,
+                                  .well = [pool] { return pool->well(); },
+                                  .changed = [this, weak] { refresh_on_loops(weak); },
+                                  .answered = [pool] { pool->await_members(false); }},
       std::move(sources), *slot.pool, dependencies_.metrics, dependencies_.log);
   if (before == nullptr || !before->discovery) return {};
   // A pool that is made anew has its servers from the first moment.
   slot.discovery->inherit(*before->discovery);
   return slot.pool->apply(slot.discovery->membership());
+}
+
+/// Nobody waits for the loops: one of them may be busy for long.
+void ModelSet::refresh_on_loops(const std::weak_ptr<gateway::ModelPool>& pool) {
+  for (std::size_t i = 0; i < dependencies_.workers.size(); ++i) {
+    dependencies_.workers.loop(i).post([pool] {
+      if (const auto there = pool.lock()) there->refresh();
+    });
+  }
 }
 
 /// The swap: from here on requests see the new models.

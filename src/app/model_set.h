@@ -92,6 +92,7 @@ class ModelSet {
   Result<void> make_clients();
   Result<Slot> make(const ModelConfig& model, Duration request_timeout, const Slot* before);
   Result<void> discover(Slot& slot, const Slot* before);
+  void refresh_on_loops(const std::weak_ptr<gateway::ModelPool>& pool);
   Result<std::shared_ptr<Endpoint>> make_engine(const ModelConfig& model);
   Result<std::shared_ptr<Endpoint>> make_engine_process(const ModelConfig& model);
   Result<std::shared_ptr<gateway::ModelPool>> make_pool(const ModelConfig& model, Duration request_timeout);

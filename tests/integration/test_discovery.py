@@ -390,7 +390,7 @@ class Mistakes(unittest.TestCase):
             ([{"zookeeper": {}}], "zookeeper"),
             ([{"file": {"path": "a"}, "map": {"colour": "c"}}], "cannot say `colour`"),
             ([{"file": {"path": "a"}, "scheme": "ftp"}], "must be http or https"),
-            ([{"file": {"path": "a"}, "path": "v1"}], "must begin with /"),
+            ([{"file": {"path": "a"}, "path": "v1"}], "must be a path that begins with /"),
             ([{"file": {"path": "a"}, "endpoint": {"url": "http://a"}}], "discover[0].endpoint"),
         ]:
             with self.subTest(wanted), tempfile.TemporaryDirectory() as folder:

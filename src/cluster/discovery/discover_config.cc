@@ -56,7 +56,8 @@ config::Descriptor<DiscoverConfig> describe_discover() {
                                    ? "names no registry; add `file`, `dns`, `consul` or `etcd`"
                                    : "names several registries; write an item of the list for each"});
         if (c.scheme != "http" && c.scheme != "https") wrong.push_back({"scheme", "must be http or https"});
-        if (!c.path.starts_with('/')) wrong.push_back({"path", "must begin with /"});
+        if (!c.path.starts_with('/') || !http::Url::parse("http://a:1" + c.path))
+          wrong.push_back({"path", "must be a path that begins with /"});
         for (const auto& [key, name] : c.map)
           if (std::ranges::find(kMapped, key) == kMapped.end())
             wrong.push_back(

@@ -5,12 +5,15 @@
 #include "runtime/deadline.h"
 #include "runtime/event_loop.h"
 #include "runtime/race.h"
+#include "runtime/scope.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <exception>
+#include <map>
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
@@ -19,6 +22,9 @@
 namespace autoglm::cluster {
 
 namespace {
+
+constexpr Duration kAfterRefusal = std::chrono::seconds(1);    // a certificate may be being replaced
+constexpr Duration kAfterException = std::chrono::seconds(1);  // memory may be back
 
 MonotonicTime now() { return std::chrono::steady_clock::now(); }
 
@@ -34,10 +40,11 @@ std::vector<MemberGuard::Spec> shared(std::vector<EndpointSpec> specs) {
 /// One source: takes what its registry says.
 class Discovery::Followed final : public RegistrySink {
  public:
-  Followed(Discovery& discovery, Source source, observe::MetricRegistry& metrics)
+  Followed(Discovery& discovery, Source source, std::string name, observe::MetricRegistry& metrics)
       : discovery_(discovery),
         config_(std::move(source.config)),
         registry_(std::move(source.registry)),
+        name_(std::move(name)),
         guard_({.max_shrink_percent = config_.max_shrink_percent, .hold = config_.hold}),
         failures_(metrics.counter("autoglm_discovery_failures_total",
                                   "Times that a registry could not be asked.", labels())) {
@@ -52,7 +59,19 @@ class Discovery::Followed final : public RegistrySink {
           [this] { return held_.load(); });
   }
 
-  Task<void> run() { return registry_->run(*this); }
+  /// Follows the registry; also when one of its answers took more memory than there is.
+  Task<void> run() {
+    while (true) {
+      std::string why;
+      try {
+        co_await registry_->run(*this);
+      } catch (const std::exception& exception) {
+        why = exception.what();
+      }
+      fail(Error{.code = ErrorCode::kInternal, .message = "following the registry has ended: " + why});
+      co_await sleep_for(kAfterException);
+    }
+  }
 
   void push(std::vector<Instance> instances) override {
     if (!answered_ || !trouble_.empty())
@@ -61,22 +80,18 @@ class Discovery::Followed final : public RegistrySink {
     trouble_.clear();
     up_ = 1;
     listed_ = instances.size();
-    std::vector<EndpointSpec> specs;
     std::string why;
-    for (const Instance& each : instances) {
-      if (!counts(each, config_)) continue;
-      if (auto spec = endpoint_of(each, config_, why)) specs.push_back(std::move(*spec));
-    }
-    skipped_ = listed_ - specs.size();
+    auto specs = shaped(instances, why);
     if (!why.empty() && why != told_why_)
       log("an instance of the registry is left out", observe::LogLevel::kWarning, {"why", why});
     told_why_ = std::move(why);
     const std::size_t held_before = guard_.held();
-    const bool changed = guard_.offer(shared(std::move(specs)), now());
+    const bool changed = guard_.offer(specs, now());
     if (guard_.held() > held_before)
       log("the registry no longer lists many servers: they are held", observe::LogLevel::kWarning,
           {"held", guard_.held()});
-    note(changed);
+    // A hold that begins has an end, for which somebody must wake up.
+    note(changed || guard_.held() != held_before);
   }
 
   void fail(const Error& error) override {
@@ -101,9 +116,23 @@ class Discovery::Followed final : public RegistrySink {
   }
   std::optional<MonotonicTime> release_at() const { return guard_.release_at(); }
 
-  bool is_as(const Followed& other) const { return config_ == other.config_; }
+  /// Whether both ask the same, whoever counts there and with whatever key.
+  bool is_as(const Followed& other) const { return registry_->name() == other.registry_->name(); }
   void inherit(const Followed& before) {
-    guard_ = before.guard_;
+    if (config_ == before.config_) {
+      guard_ = before.guard_;
+      known_ = before.known_;
+    } else {
+      // All members by the configuration of now; then those that are held leave again, by its rules.
+      std::string why;
+      std::vector<Instance> listed, all;
+      for (const auto& [url, instance] : before.known_) {
+        if (!before.guard_.is_held(url)) listed.push_back(instance);
+        all.push_back(instance);
+      }
+      guard_.offer(shaped(all, why), now());
+      guard_.offer(shaped(listed, why), now());
+    }
     answered_ = before.answered_;
     trouble_ = before.trouble_;
     listed_ = before.listed_;
@@ -114,7 +143,8 @@ class Discovery::Followed final : public RegistrySink {
 
   const std::vector<MemberGuard::Spec>& members() const { return guard_.members(); }
   const MemberGuard& guard() const { return guard_; }
-  const std::string& name() const { return registry_->name(); }
+  const std::string& name() const { return name_; }
+  bool answered() const { return answered_; }
   bool settled() const { return answered_ || failed_once_; }
   SourceView view() const {
     return {.name = name(),
@@ -127,6 +157,20 @@ class Discovery::Followed final : public RegistrySink {
   }
 
  private:
+  /// The endpoints that count among `instances`.
+  std::vector<MemberGuard::Spec> shaped(const std::vector<Instance>& instances, std::string& why) {
+    std::vector<MemberGuard::Spec> specs;
+    std::erase_if(known_, [this](const auto& each) { return !guard_.is_held(each.first); });
+    for (const Instance& each : instances) {
+      if (!counts(each, config_)) continue;
+      auto spec = endpoint_of(each, config_, why);
+      if (!spec) continue;
+      known_.insert_or_assign(spec->url, each);
+      specs.push_back(std::make_shared<const EndpointSpec>(std::move(*spec)));
+    }
+    skipped_ = instances.size() - specs.size();
+    return specs;
+  }
   observe::Labels labels() const { return {{"model", discovery_.options_.model}, {"registry", name()}}; }
   void note(bool changed) {
     count_ = guard_.members().size();
@@ -141,7 +185,9 @@ class Discovery::Followed final : public RegistrySink {
   Discovery& discovery_;
   const DiscoverConfig config_;
   const std::unique_ptr<Registry> registry_;
+  const std::string name_;
   MemberGuard guard_;
+  std::unordered_map<std::string, Instance> known_;  // of the members, by URL
   bool answered_ = false;
   bool failed_once_ = false;
   std::string trouble_;
@@ -162,14 +208,20 @@ Discovery::Discovery(Options options, std::vector<Source> sources, MembershipSin
       changes_(metrics.counter("autoglm_discovery_changes_total",
                                "Changes of a pool's servers by its registries.",
                                {{"model", options_.model}})) {
-  for (Source& each : sources)
-    followed_.push_back(std::make_unique<Followed>(*this, std::move(each), metrics));
+  std::map<std::string, int> names;  // two may ask one registry and let others count
+  for (Source& each : sources) {
+    std::string name = each.registry->name();
+    if (const int number = ++names[name]; number > 1) name += fmt::format(" #{}", number);
+    followed_.push_back(std::make_unique<Followed>(*this, std::move(each), std::move(name), metrics));
+  }
+  last_ = membership();
 }
 
 Discovery::~Discovery() = default;
 
 Task<void> Discovery::run() {
-  for (const auto& each : followed_) tasks_.spawn(each->run());
+  Scope registries;
+  for (const auto& each : followed_) registries.spawn(each->run());
   co_await hand_over_changes();
 }
 
@@ -181,20 +233,27 @@ Task<void> Discovery::hand_over_changes() {
     const Deadline due = wait == Duration::max() ? Deadline::never() : Deadline::after(wait);
     static_cast<void>(co_await with_deadline(due, raised(dirty_), "a change of the servers"));
     for (const auto& each : followed_) each->release();
+    if (!told_answers_ && has_answers()) {
+      told_answers_ = true;
+      options_.answered();
+    }
     if (!dirty_.is_set()) continue;
     dirty_.clear();
-    hand_over();
-    co_await sleep_for(kBetweenChanges);
+    const bool handed_over = hand_over();
+    co_await sleep_for(handed_over ? kBetweenChanges : kAfterRefusal);
+    if (!handed_over) dirty_.set();
   }
 }
 
-void Discovery::hand_over() {
+/// False: the sink refuses the change.
+bool Discovery::hand_over() {
   Membership next = membership();
-  if (next.endpoints == last_.endpoints) return;
+  const auto same = [](const auto& a, const auto& b) { return a == b || *a == *b; };
+  if (std::ranges::equal(next.endpoints, last_.endpoints, same)) return true;
   if (auto applied = sink_.apply(next); !applied) {
     log_.error("the servers that registries name cannot be used",
                {{"model", options_.model}, {"error", applied.error().log_message()}});
-    return;
+    return false;
   }
   std::unordered_set<std::string_view> before;
   for (const auto& each : last_.endpoints) before.insert(each->url);
@@ -207,6 +266,7 @@ void Discovery::hand_over() {
   changes_.add();
   last_ = std::move(next);
   options_.changed();
+  return true;
 }
 
 Membership Discovery::merged(const std::vector<MemberGuard::Spec>& fixed) const {
@@ -251,6 +311,10 @@ std::unordered_map<std::string_view, Discovery::Origin> Discovery::origins() con
       all.emplace(each->url, Origin{.source = source->name(), .held = source->guard().is_held(each->url)});
   }
   return all;
+}
+
+bool Discovery::has_answers() const {
+  return std::ranges::all_of(followed_, [](const auto& each) { return each->answered(); });
 }
 
 bool Discovery::settled() const {

@@ -7,7 +7,6 @@
 #include "cluster/registries/registry.h"
 #include "observe/log/logger.h"
 #include "observe/metrics/registry.h"
-#include "runtime/scope.h"
 #include "runtime/signal.h"
 
 #include <functional>
@@ -36,6 +35,8 @@ class Discovery {
     std::function<std::unordered_set<std::string>()> well;
     /// After each change that was handed over.
     std::function<void()> changed = [] {};
+    /// When each registry has said something for the first time, be it that there is nobody.
+    std::function<void()> answered = [] {};
   };
   /// A registry, and what is made of its instances.
   struct Source {
@@ -62,7 +63,8 @@ class Discovery {
   Task<void> run();
   /// The configuration's own servers change.
   void set_fixed(std::vector<EndpointSpec> fixed);
-  /// Takes over what `before` knows from registries that are configured as here. Before `run`.
+  /// Takes over what `before` knows from the registries that are also asked here, whatever else is configured
+  /// of them now. Before `run`.
   void inherit(const Discovery& before);
   /// What it would hand over now; of `fixed` in the place of the configuration's servers.
   Membership membership() const { return merged(fixed_); }
@@ -78,12 +80,14 @@ class Discovery {
   std::unordered_map<std::string_view, Origin> origins() const;
   /// Whether each registry has answered, or failed, once.
   bool settled() const;
+  /// Whether each registry has answered once.
+  bool has_answers() const;
 
  private:
   class Followed;
 
   Task<void> hand_over_changes();
-  void hand_over();
+  bool hand_over();
   Membership merged(const std::vector<MemberGuard::Spec>& fixed) const;
 
   Options options_;
@@ -94,7 +98,7 @@ class Discovery {
   Membership last_;
   Signal dirty_;
   observe::Counter& changes_;
-  Scope tasks_;  // last: they use all of the above
+  bool told_answers_ = false;
 };
 
 }  // namespace autoglm::cluster

@@ -1,5 +1,6 @@
 #include "cluster/discovery/instance_shape.h"
 
+#include "base/redact.h"
 #include "base/utf8.h"
 #include "http/message.h"
 
@@ -12,6 +13,8 @@
 namespace autoglm::cluster {
 
 namespace {
+
+constexpr std::uint32_t kMostWeight = 1'000'000;
 
 bool matches_pattern(std::string_view value, std::string_view pattern) {
   return pattern.ends_with('*') ? value.starts_with(pattern.substr(0, pattern.size() - 1)) : value == pattern;
@@ -55,9 +58,8 @@ bool read_protocol(std::string_view text, EndpointProtocol& protocol) {
 /// What is said of one of `map`'s keys.
 bool take(std::string_view key, const std::string& value, EndpointSpec& spec, std::string& scheme,
           std::string& path) {
-  constexpr std::uint32_t kMost = 1'000'000;
-  if (key == "weight") return read_number(value, kMost, spec.weight) && spec.weight > 0;
-  if (key == "max_connections") return read_number(value, kMost, spec.max_connections);
+  if (key == "weight") return read_number(value, kMostWeight, spec.weight) && spec.weight > 0;
+  if (key == "max_connections") return read_number(value, kMostWeight, spec.max_connections);
   if (key == "backup") return read_flag(value, spec.backup);
   if (key == "protocol") return read_protocol(value, spec.protocol);
   if (key == "model") spec.model = value;
@@ -85,7 +87,8 @@ std::optional<EndpointSpec> endpoint_of(const Instance& instance, const Discover
   EndpointSpec spec = config.endpoint;
   std::string scheme = config.scheme;
   std::string path = config.path;
-  spec.weight = std::max(instance.weight, 1U) * std::max(config.endpoint.weight, 1U);
+  spec.weight = static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(std::uint64_t{instance.weight} * config.endpoint.weight, 1, kMostWeight));
   for (const auto& [key, name] : config.map) {
     const auto said = instance.metadata.find(name);
     if (said == instance.metadata.end()) continue;
@@ -101,7 +104,7 @@ std::optional<EndpointSpec> endpoint_of(const Instance& instance, const Discover
   const auto url = api_url(spec);
   // A host with a slash or an @ in it would make another address of it.
   if (!url || instance.port == 0 || !http::equals_ignoring_case(url->host.host, instance.host)) {
-    why = fmt::format("{} is no address of a server", excerpt(spec.url, 256));
+    why = fmt::format("{} is no address of a server", excerpt(without_secrets(spec.url), 256));
     return std::nullopt;
   }
   spec.url = url->origin() + url->target;  // one way to write it, by which endpoints are told apart

@@ -26,17 +26,18 @@ bool MemberGuard::offer(const std::vector<Spec>& listed, MonotonicTime now) {
     next.push_back(same != before.end() && **same->second == *each ? *same->second : each);
     held_.erase(each->url);
   }
-  std::vector<Spec> missing;
-  for (const Spec& member : members_)
-    if (!after.contains(member->url)) missing.push_back(member);
-  const bool is_too_many = missing.size() * 100 > std::size_t{options_.max_shrink_percent} * members_.size();
-  for (Spec& each : missing) {
-    if (!is_too_many) {
-      held_.erase(each->url);
-      continue;
+  listed_ = after.size();
+  if (listed_ >= longest_ || (!is_ill() && now - longest_at_ > options_.hold)) {
+    longest_ = listed_;
+    longest_at_ = now;
+  }
+  for (const Spec& member : members_) {
+    if (after.contains(member->url)) continue;
+    if (!held_.contains(member->url)) {
+      if (!is_ill()) continue;
+      held_.emplace(member->url, now);
     }
-    held_.emplace(each->url, now);  // one that is held already keeps its time
-    next.push_back(std::move(each));
+    next.push_back(member);
   }
   const bool changed = next != members_;
   members_ = std::move(next);
@@ -48,11 +49,17 @@ bool MemberGuard::release(MonotonicTime now, FunctionRef<bool(const EndpointSpec
   looked_ = now;
   const auto goes = [&](const Spec& member) {
     const auto since = held_.find(member->url);
-    if (since == held_.end() || now - since->second < options_.hold || is_well(*member)) return false;
+    if (since == held_.end() || now - since->second < options_.hold) return false;
+    if (is_ill() && is_well(*member)) return false;
     held_.erase(since);
     return true;
   };
-  return std::erase_if(members_, goes) > 0;
+  const bool changed = std::erase_if(members_, goes) > 0;
+  if (held_.empty()) {  // what is left is the list, and was confirmed
+    longest_ = listed_;
+    longest_at_ = now;
+  }
+  return changed;
 }
 
 std::optional<MonotonicTime> MemberGuard::release_at() const {

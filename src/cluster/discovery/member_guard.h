@@ -15,14 +15,16 @@
 namespace autoglm::cluster {
 
 /// One registry's list, and which part of a change to believe. New members count at once, and so does the
-/// leaving of a few. When so many leave at once that the registry is more likely to be ill than right, they
-/// are held: each goes when it has been missing for `hold` and our own checks find it unwell, too, or when
-/// the registry's list has recovered to the point where those still missing are few. Pure; not thread-safe.
+/// leaving of a few. When the list has become so much shorter within `hold` that the registry is more likely
+/// to be ill than right, those who leave are held: each goes when it has been missing for `hold` and our own
+/// checks find it unwell, too; or when it has been missing for `hold` and the list is long again. Pure; not
+/// thread-safe.
 class MemberGuard {
  public:
   using Spec = std::shared_ptr<const EndpointSpec>;
   struct Options {
-    /// More than this share of the members, leaving at once, is held. 100: nothing is.
+    /// A list that is shorter by more than this share of the longest one within `hold` is not believed. 100:
+    /// all are.
     std::uint32_t max_shrink_percent = 50;
     Duration hold = std::chrono::seconds(30);
   };
@@ -44,10 +46,19 @@ class MemberGuard {
   bool is_held(const std::string& url) const { return held_.contains(url); }
 
  private:
+  /// Whether the list is too short to be believed.
+  bool is_ill() const {
+    return listed_ < longest_ &&
+           (longest_ - listed_) * 100 > std::size_t{options_.max_shrink_percent} * longest_;
+  }
+
   Options options_;
   std::vector<Spec> members_;
   std::map<std::string, MonotonicTime> held_;  // by URL: missing since
   MonotonicTime looked_;
+  std::size_t listed_ = 0;   // in the last list
+  std::size_t longest_ = 0;  // list within `hold`; while the registry is ill, of before
+  MonotonicTime longest_at_;
 };
 
 }  // namespace autoglm::cluster

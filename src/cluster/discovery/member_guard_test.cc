@@ -74,16 +74,48 @@ TEST_F(MemberGuardTest, KeepsWhoIsWellForAsLongAsItIs) {
   EXPECT_THAT(urls(), IsEmpty());
 }
 
-TEST_F(MemberGuardTest, AListThatRecoversEndsTheHold) {
+TEST_F(MemberGuardTest, AListThatIsLongAgainIsBelievedAfterTheHold) {
   offer({"a", "b", "c", "d"});
   offer({"a"});
   EXPECT_EQ(guard_.held(), 3U);
   now_ += 10s;
-  EXPECT_TRUE(offer({"a", "b", "c"}));
-  EXPECT_THAT(urls(), ElementsAre("a", "b", "c")) << "one of four has left";
-  EXPECT_EQ(guard_.held(), 0U);
+  offer({"a", "b", "c"});
+  EXPECT_THAT(urls(), ElementsAre("a", "b", "c", "d")) << "the registry is only just coming back";
+  EXPECT_EQ(guard_.held(), 1U);
+  well_ = {"d"};
+  now_ += 20s;
+  EXPECT_TRUE(release());
+  EXPECT_THAT(urls(), ElementsAre("a", "b", "c")) << "it has left, however well it is";
   offer({});
   EXPECT_EQ(guard_.release_at(), now_ + 30s) << "a new hold begins anew";
+}
+
+TEST_F(MemberGuardTest, ARegistryThatForgetsOneAfterTheOtherIsHeldToo) {
+  offer({"a", "b", "c", "d", "e", "f"});
+  offer({"a", "b", "c", "d"});
+  EXPECT_EQ(urls().size(), 4U);
+  for (const auto& list : std::vector<std::vector<std::string>>{{"a", "b"}, {"a"}, {}}) {
+    now_ += 1s;
+    offer(list);
+    EXPECT_EQ(urls().size(), 4U);
+  }
+}
+
+TEST_F(MemberGuardTest, AFleetThatShrinksSlowlyIsFollowed) {
+  std::vector<std::string> list = {"a", "b", "c", "d", "e", "f"};
+  offer(list);
+  while (list.size() > 1) {
+    now_ += 31s;
+    list.pop_back();
+    offer(list);
+    EXPECT_EQ(urls().size(), list.size());
+  }
+}
+
+TEST_F(MemberGuardTest, AFleetThatIsReplacedIsFollowed) {
+  offer({"a", "b"});
+  offer({"c", "d"});
+  EXPECT_THAT(urls(), ElementsAre("c", "d"));
 }
 
 TEST_F(MemberGuardTest, WhoIsHeldAlreadyKeepsItsTime) {

@@ -275,7 +275,11 @@ ModelCard ModelPool::card() const {
 
 /// Ready even while all endpoints are out: a request gets 503 with `Retry-After`, or is the probe that closes
 /// a breaker.
-EndpointStatus ModelPool::status() const { return {.state = EndpointStatus::State::kReady, .progress = 1}; }
+EndpointStatus ModelPool::status() const {
+  if (awaits_members_.load(std::memory_order_relaxed) && dispatcher_.endpoints().list()->size() == 0)
+    return {.state = EndpointStatus::State::kLoading, .progress = 0};
+  return {.state = EndpointStatus::State::kReady, .progress = 1};
+}
 
 LoadReport ModelPool::load() const {
   LoadReport sum;

@@ -12,6 +12,7 @@
 #include "observe/log/logger.h"
 #include "runtime/task.h"
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -96,6 +97,9 @@ class ModelPool final : public Endpoint, public cluster::MembershipSink {
   std::size_t waiting() { return dispatcher_.endpoints().line().size(); }
   /// Takes a member out, or back in, by hand. False: no member has that name.
   bool set_enabled(std::string_view member, bool enabled);
+  /// While it awaits members and has none, it says that it is loading: nobody knows yet whether there are
+  /// any. Thread-safe.
+  void await_members(bool awaits) { awaits_members_.store(awaits, std::memory_order_relaxed); }
 
  private:
   friend class PooledStream;
@@ -126,6 +130,7 @@ class ModelPool final : public Endpoint, public cluster::MembershipSink {
   cluster::HealthWatch watch_;
   Dispatcher dispatcher_;
   std::vector<Dispatcher::Loop> loops_;
+  std::atomic<bool> awaits_members_{false};
   std::vector<std::shared_ptr<const void>> retired_;  // lists and members, perhaps still used by loops
 };
 

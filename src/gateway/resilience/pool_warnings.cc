@@ -156,9 +156,11 @@ Warnings endpoint_warnings(const cluster::EndpointSpec& config, const config::No
 Warnings pool_warnings(const PoolConfig& config, const config::Node& written) {
   Warnings warnings;
   warn_of_queue(config, written, warnings);
-  if (config.endpoints.empty()) return warnings;
-  if (config.endpoints.size() == 1) warn_of_one_endpoint(config, written, warnings);
-  warn_of_counts(config, written, warnings);
+  if (config.endpoints.empty() && config.discover.empty()) return warnings;
+  if (config.discover.empty()) {  // nobody knows how many are found
+    if (config.endpoints.size() == 1) warn_of_one_endpoint(config, written, warnings);
+    warn_of_counts(config, written, warnings);
+  }
   warn_of_times(config, warnings);
   return warnings;
 }

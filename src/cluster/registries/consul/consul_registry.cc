@@ -16,8 +16,10 @@ namespace autoglm::cluster {
 
 namespace {
 
-// Consul may answer at once although nothing changed here; two answers may follow each other closely.
-constexpr Duration kBetweenQueries = std::chrono::milliseconds(50);
+// Consul may answer at once although nothing changed here; then the next query waits longer and longer.
+constexpr Duration kLeastPause = std::chrono::milliseconds(50);
+constexpr Duration kMostPause = std::chrono::seconds(1);
+constexpr std::size_t kLongAnswer = std::size_t{64} << 10U;  // takes milliseconds to read
 
 RegistryClient::Options client_options(const ConsulConfig& config) {
   RegistryClient::Options options{.addresses = {config.address}, .tls = config.tls};
@@ -60,13 +62,15 @@ std::uint64_t next_consul_index(std::uint64_t asked, std::string_view said) {
   return std::max<std::uint64_t>(index, 1);
 }
 
-ConsulRegistry::ConsulRegistry(const ConsulConfig& config, std::unique_ptr<RegistryClient> client)
-    : config_(config), client_(std::move(client)), name_("consul " + config.service) {}
+ConsulRegistry::ConsulRegistry(const ConsulConfig& config, std::unique_ptr<RegistryClient> client,
+                               BlockingPool& pool)
+    : config_(config), client_(std::move(client)), pool_(pool), name_("consul " + config.service) {}
 
-Result<std::unique_ptr<Registry>> ConsulRegistry::create(const ConsulConfig& config, http::Client& client) {
+Result<std::unique_ptr<Registry>> ConsulRegistry::create(const ConsulConfig& config, http::Client& client,
+                                                         BlockingPool& pool) {
   auto made = RegistryClient::create(client_options(config), client);
   if (!made) return fail(std::move(made).error());
-  return std::unique_ptr<Registry>(new ConsulRegistry(config, std::move(*made)));
+  return std::unique_ptr<Registry>(new ConsulRegistry(config, std::move(*made), pool));
 }
 
 std::string ConsulRegistry::path(std::uint64_t index) const {
@@ -78,10 +82,20 @@ std::string ConsulRegistry::path(std::uint64_t index) const {
                             std::chrono::ceil<std::chrono::seconds>(config_.wait).count());
 }
 
+Task<Result<std::vector<Instance>>> ConsulRegistry::read(std::string body) {
+  if (body.size() < kLongAnswer) co_return read_consul_services(body, config_.passing);
+  auto read = co_await pool_.run(
+      [body = std::move(body), passing = config_.passing] { return read_consul_services(body, passing); },
+      {.is_long = true});
+  if (!read) co_return fail(std::move(read).error());
+  co_return std::move(*read);
+}
+
 Task<void> ConsulRegistry::run(RegistrySink& sink) {
   Random random = Random::from_entropy();
   RetryDelay delay;
   std::uint64_t index = 0;
+  Duration pause = kLeastPause;
   std::optional<std::vector<Instance>> last;
   while (true) {
     const std::string asked = client_->address();
@@ -93,7 +107,7 @@ Task<void> ConsulRegistry::run(RegistrySink& sink) {
     } else if (answer->status != 200) {
       instances = fail(registry_refused(asked, *answer));
     } else {
-      instances = read_consul_services(answer->body, config_.passing);
+      instances = co_await read(std::move(answer->body));
     }
     if (!instances) {
       sink.fail(instances.error());
@@ -108,8 +122,11 @@ Task<void> ConsulRegistry::run(RegistrySink& sink) {
     if (last != *instances) {
       last = *instances;
       sink.push(std::move(*instances));
+      pause = kLeastPause;
+    } else {
+      pause = std::min(2 * pause, kMostPause);
     }
-    co_await sleep_for(kBetweenQueries);
+    co_await sleep_for(pause);
   }
 }
 

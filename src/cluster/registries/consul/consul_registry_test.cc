@@ -24,7 +24,7 @@ std::string services(const std::vector<int>& ports) {
 }
 
 class ConsulRegistryTest : public ::testing::Test {
- protected:
+ public:
   struct Outcome {
     std::string seen;
     KeptInstances kept;
@@ -40,7 +40,7 @@ class ConsulRegistryTest : public ::testing::Test {
                http::Client client(test.pool_, nullptr);
                its.address = server.url("");
                its.service = "llm";
-               auto registry = ConsulRegistry::create(its, client);
+               auto registry = ConsulRegistry::create(its, client, test.pool_);
                EXPECT_TRUE(registry);
                co_await out.kept.follow(
                    **registry, [](KeptInstances& kept, std::size_t enough) -> Task<void> {

@@ -172,8 +172,10 @@ config::Descriptor<DnsConfig> describe_dns() {
           wrong.push_back({"port", "is missing: an address alone does not say where the server listens"});
         if (c.type == DnsType::kSrv && c.port != 0)
           wrong.push_back({"port", "is said by SRV records; leave it out"});
-        if (!c.server.empty() && !read_host_port(c.server))
-          wrong.push_back({"server", "must be an address with its port, such as 10.0.0.2:53"});
+        const auto server = c.server.empty() ? std::nullopt : read_host_port(c.server);
+        in_addr address{};
+        if (!c.server.empty() && (!server || ::inet_pton(AF_INET, server->host.c_str(), &address) != 1))
+          wrong.push_back({"server", "must be an IPv4 address with its port, such as 10.0.0.2:53"});
         return wrong;
       });
 }

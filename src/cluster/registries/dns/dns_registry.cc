@@ -1,6 +1,8 @@
 #include "cluster/registries/dns/dns_registry.h"
 
+#include "base/random.h"
 #include "cluster/registries/dns/dns_query.h"
+#include "cluster/registries/retry_delay.h"
 #include "runtime/event_loop.h"
 
 #include <algorithm>
@@ -19,6 +21,8 @@ DnsRegistry::DnsRegistry(DnsConfig config, BlockingPool& names)
     : config_(std::move(config)), names_(names), name_("dns " + config_.name) {}
 
 Task<void> DnsRegistry::run(RegistrySink& sink) {
+  Random random = Random::from_entropy();
+  RetryDelay delay;
   std::optional<std::vector<Instance>> last;
   while (true) {
     Duration wait = config_.interval;
@@ -27,7 +31,9 @@ Task<void> DnsRegistry::run(RegistrySink& sink) {
     if (!answer || !*answer) {
       sink.fail(answer ? answer->error() : answer.error());
       last.reset();
+      wait = std::min(wait, delay.next(random));
     } else {
+      delay.reset();
       wait = std::min(wait, std::max((*answer)->time_to_live, kShortestTimeToLive));
       if (last != (*answer)->instances) {
         last = (*answer)->instances;

@@ -104,7 +104,10 @@ Task<Result<void>> EtcdRegistry::follow(RegistrySink& sink) {
     for (std::size_t end = 0; (end = buffer.find('\n', begin)) != std::string::npos; begin = end + 1) {
       auto events = read_etcd_events(std::string_view(buffer).substr(begin, end - begin));
       if (!events) co_return fail(std::move(events).error());
-      if (events->canceled) co_return Result<void>();
+      if (events->canceled) {
+        co_return fail(ErrorCode::kUnavailable,
+                       "etcd has ended the watch" + (events->reason.empty() ? "" : ": " + events->reason));
+      }
       for (EtcdValue& each : events->changes) {
         changed = true;
         if (each.value) {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -16,6 +17,10 @@
 namespace autoglm::cluster {
 
 namespace {
+
+constexpr std::int64_t kLargestFile = std::int64_t{16} << 20U;
+// Between two looks at a file that has changed.
+constexpr Duration kBetweenLooks = std::chrono::milliseconds(100);
 
 /// Which file it is, and its state, by what the system says of it.
 struct Seen {
@@ -41,9 +46,10 @@ Seen look_at(const std::string& path) {
           .modified = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
-Read read_if_changed(const std::string& path, const Seen& before) {
+/// `found`: what the last look found. A file that differs between two looks is being written.
+Read read_if_changed(const std::string& path, const Seen& before, const Seen& found) {
   Read read{.seen = look_at(path), .list = std::nullopt};
-  if (read.seen == before) return read;
+  if (read.seen == before || read.seen != found) return read;
   const auto unreadable = [&](int error) {
     return fail(ErrorCode::kUnavailable, fmt::format("{}: {}", path, std::strerror(error)));
   };
@@ -51,11 +57,16 @@ Read read_if_changed(const std::string& path, const Seen& before) {
     read.list = unreadable(read.seen.error);
     return read;
   }
+  if (read.seen.size > kLargestFile) {
+    read.list =
+        fail(ErrorCode::kInvalidArgument, fmt::format("{}: has more than {} bytes", path, kLargestFile));
+    return read;
+  }
   std::ifstream file(path, std::ios::binary);
   const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   read.list = file.bad() || !file.is_open() ? unreadable(errno) : read_target_file(path, text);
   // A write while it was read would go unnoticed until the next one.
-  if (look_at(path) != read.seen) read.seen = {};
+  if (look_at(path) != read.seen) read = {};
   return read;
 }
 
@@ -78,18 +89,28 @@ FileRegistry::FileRegistry(FileConfig config, BlockingPool& pool)
     : config_(std::move(config)), pool_(pool), name_("file " + config_.path) {}
 
 Task<void> FileRegistry::run(RegistrySink& sink) {
-  Seen seen;
+  Seen taken;
+  Seen found;
   while (true) {
-    auto read = co_await pool_.run([path = config_.path, seen] { return read_if_changed(path, seen); });
+    auto read = co_await pool_.run(
+        [path = config_.path, taken, found] { return read_if_changed(path, taken, found); },
+        {.is_long = true});
     if (!read) {
       sink.fail(read.error());
-      seen = {};
-    } else {
-      seen = read->seen;
-      if (read->list && *read->list) sink.push(std::move(**read->list));
-      if (read->list && !*read->list) sink.fail(read->list->error());
+      taken = {};
+      co_await sleep_for(config_.interval);
+      continue;
     }
-    co_await sleep_for(config_.interval);
+    found = read->seen;
+    if (read->list) {
+      taken = read->seen;
+      if (*read->list) {
+        sink.push(std::move(**read->list));
+      } else {
+        sink.fail(read->list->error());
+      }
+    }
+    co_await sleep_for(found == taken ? config_.interval : std::min(config_.interval, kBetweenLooks));
   }
 }
 

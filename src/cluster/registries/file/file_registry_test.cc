@@ -15,7 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 class FileRegistryTest : public ::testing::Test {
- protected:
+ public:
   FileRegistryTest() {
     std::string pattern = (std::filesystem::temp_directory_path() / "autoglm-registry-XXXXXX").string();
     folder_ = ::mkdtemp(pattern.data());

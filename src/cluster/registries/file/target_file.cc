@@ -76,6 +76,8 @@ Result<std::vector<Instance>> read_target_file(const std::string& name, const st
     return fail(ErrorCode::kInvalidArgument,
                 name + ": must be a list of groups with `targets`; an empty one is []");
   }
+  if (const auto cut = config::find_cut(name, text, *tree); cut && !tree->items.empty())
+    return fail(ErrorCode::kInvalidArgument, cut->to_string());
   std::vector<Instance> all;
   for (const Node& group : tree->items) {
     if (auto read = read_group(group, all); !read) return fail(std::move(read).error());
