@@ -106,6 +106,15 @@ std::optional<Error> check(const http::Request& request, const AdminAccess& acce
   return reads ? std::nullopt : check_change(request);
 }
 
+bool hands_out_keys(const Route& route) { return route.method != "GET" && route.path.starts_with("/keys"); }
+
+Error open_to_strangers() {
+  return refused(ErrorCode::kPermissionDenied,
+                 "whoever reaches this admin address could make keys: set server.admin_token, ask for "
+                 "certificates (server.admin_tls.client_ca), or listen on 127.0.0.1",
+                 "open_admin_address");
+}
+
 Task<void> send_refusal(http::ResponseWriter& response, Error error, RequestRecord& record) {
   if (error.code == ErrorCode::kUnauthenticated) response.add_header("WWW-Authenticate", "Bearer");
   co_await send_error(response, error, record);
@@ -116,8 +125,10 @@ Task<void> send_refusal(http::ResponseWriter& response, Error error, RequestReco
 std::vector<Route> for_operators(std::vector<Route> routes, const AdminAccess& access) {
   for (Route& route : routes) {
     const bool probe = std::ranges::find(kProbes, route.path) != kProbes.end();
-    route.answer = [inner = std::move(route.answer), access, probe](
+    const bool is_open_door = hands_out_keys(route) && !access.is_guarded();
+    route.answer = [inner = std::move(route.answer), access, probe, is_open_door](
                        http::Request& request, http::ResponseWriter& response, RequestRecord& record) {
+      if (is_open_door) return send_refusal(response, open_to_strangers(), record);
       if (auto error = check(request, access, probe))
         return send_refusal(response, std::move(*error), record);
       return inner(request, response, record);

@@ -110,6 +110,20 @@ TEST_F(AdminAccessTest, ANamePointedHereByAPageIsNotServed) {
       << "an address that others reach has names";
 }
 
+TEST_F(AdminAccessTest, HandsOutNoKeysWhereStrangersCanCall) {
+  serve({});
+  const auto refused = call("DELETE", "/keys/alice");
+  EXPECT_EQ(refused.status, 403);
+  EXPECT_NE(refused.body.find("server.admin_token"), std::string::npos);
+  EXPECT_EQ(calls_, 0);
+  EXPECT_EQ(reload(""), 200) << "which changes nobody's rights";
+  serve({.certified = true});
+  EXPECT_EQ(call("DELETE", "/keys/alice").status, 200);
+  serve({.token = kToken});
+  EXPECT_EQ(call("DELETE", "/keys/alice", "Authorization: Bearer " + std::string(kToken) + "\r\n").status,
+            200);
+}
+
 TEST_F(AdminAccessTest, WantsItsToken) {
   serve({.token = kToken, .local = true});
   const std::string right = "Authorization: Bearer " + std::string(kToken) + "\r\n";

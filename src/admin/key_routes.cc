@@ -56,8 +56,9 @@ Error no_store() {
       .reason = "no_key_store"};
 }
 
-/// The change of a key that the store does not have: who has it?
-Error not_stored(const KeyDesk& desk, const std::string& name) {
+/// Why a key's name keeps it from being changed: another one that only files change has it, too, and is the
+/// one in force.
+std::optional<Error> find_other(const KeyDesk& desk, const std::string& name) {
   for (const auto& [source, keys] : desk.others()) {
     if (std::ranges::find(*keys, name, &KeyConfig::name) == keys->end()) continue;
     Error error = invalid_field(
@@ -67,7 +68,16 @@ Error not_stored(const KeyDesk& desk, const std::string& name) {
     error.said = std::make_shared<const EndpointAnswer>(EndpointAnswer{.status = 409});
     return error;
   }
-  return gateway::unknown_key(name);
+  return std::nullopt;
+}
+
+/// The stored key at `path`, before `tail`, that is to be changed. Errors: why it cannot be.
+Result<std::string> changeable(const KeyDesk& desk, std::string_view path, std::string_view tail) {
+  auto name = name_in(path, tail);
+  if (!name) return name;
+  if (desk.store == nullptr) return fail(no_store());
+  if (auto other = find_other(desk, *name)) return fail(std::move(*other));
+  return name;
 }
 
 std::string list_json(const KeyDesk& desk) {
@@ -148,14 +158,11 @@ Task<void> make_key(SharedDesk desk, http::Request& request, http::ResponseWrite
 
 Task<void> revoke_key(SharedDesk desk, http::Request& request, http::ResponseWriter& response,
                       RequestRecord& record) {
-  const auto name = name_in(request.path, "");
-  Result<StoredKey> revoked = fail(name ? no_store() : name.error());
-  if (name && desk->store != nullptr) revoked = co_await desk->store->revoke(*name);
+  const auto name = changeable(*desk, request.path, "");
+  Result<StoredKey> revoked = fail(name ? Error() : name.error());
+  if (name) revoked = co_await desk->store->revoke(*name);
   if (!revoked) {
-    const bool is_unknown = revoked.error().code == ErrorCode::kNotFound;
-    const Error error =
-        name && is_unknown && desk->store != nullptr ? not_stored(*desk, *name) : revoked.error();
-    co_await send_error(response, error, record);
+    co_await send_error(response, revoked.error(), record);
     co_return;
   }
   std::string body;
@@ -165,14 +172,12 @@ Task<void> revoke_key(SharedDesk desk, http::Request& request, http::ResponseWri
 
 Task<void> rotate_key(SharedDesk desk, http::Request& request, http::ResponseWriter& response,
                       RequestRecord& record) {
-  const auto name = name_in(request.path, kRotate);
+  const auto name = changeable(*desk, request.path, kRotate);
   const auto grace = gateway::read_grace(request.body);
-  Result<gateway::MadeKey> made = fail(!name ? name.error() : !grace ? grace.error() : no_store());
-  const bool is_asked = name && grace && desk->store != nullptr;
-  if (is_asked) made = co_await desk->store->rotate(*name, *grace);
+  Result<gateway::MadeKey> made = fail(!name ? name.error() : grace ? Error() : grace.error());
+  if (name && grace) made = co_await desk->store->rotate(*name, *grace);
   if (!made) {
-    const bool is_unknown = is_asked && made.error().code == ErrorCode::kNotFound;
-    co_await send_error(response, is_unknown ? not_stored(*desk, *name) : made.error(), record);
+    co_await send_error(response, made.error(), record);
     co_return;
   }
   co_await send_key(response, record, 200, gateway::made_json(*made, clock_now()));

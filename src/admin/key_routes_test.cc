@@ -142,6 +142,18 @@ TEST_F(KeyRoutesTest, Rotates) {
   EXPECT_EQ(call("POST", "/keys/alice/rotate").status, 409);
 }
 
+TEST_F(KeyRoutesTest, AStoredKeyWhoseNameAFileHasIsNotSaidToChange) {
+  const std::string key = key_of(call("POST", "/keys", R"({"name":"alice"})"));
+  configured_.front().name = "alice";
+  for (const auto& [method, path] :
+       {std::pair("DELETE", "/keys/alice"), std::pair("POST", "/keys/alice/rotate")}) {
+    const auto refused = call(method, path);
+    EXPECT_EQ(refused.status, 409) << path;
+    EXPECT_THAT(refused.body, HasSubstr(R"("code":"key_configured")"));
+  }
+  EXPECT_TRUE(is_good(key)) << "of the store";
+}
+
 TEST_F(KeyRoutesTest, WithoutAStoreNothingIsMade) {
   serve(nullptr);
   for (const auto& [method, path] : {std::pair("POST", "/keys"), std::pair("DELETE", "/keys/alice"),

@@ -39,7 +39,7 @@ Result<std::unique_ptr<Admission>> Admission::create(const AdmissionConfig& conf
   made->models_ = add(std::make_unique<gateway::ModelCheck>(metrics));
   if (auto restored = made->restore(config, metrics, log); !restored)
     return fail(std::move(restored).error());
-  made->apply(config, models);
+  made->apply(config, models, {});
   made->keys_->on_change([admission = made.get()] { admission->apply_budgets(); });
   return made;
 }
@@ -51,8 +51,10 @@ Result<void> Admission::restore(const AdmissionConfig& config, observe::MetricRe
   snapshots_ = std::make_unique<gateway::LimitSnapshots>(gateway::LimitSnapshots::Options{}, *limits_,
                                                          *journal_, log, metrics);
   std::map<std::string_view, const std::vector<std::string>*> named;
-  for (const gateway::KeyConfig& key : config.keys) named.emplace(key.name, &key.limits);
-  snapshots_->begin_restore([named = std::move(named)](std::string_view key) {
+  keys_->for_each_in_force([&named](const gateway::KeyConfig& key) { named.emplace(key.name, &key.limits); });
+  const auto* of_tokens = config.jwt ? &config.jwt->limits : nullptr;
+  snapshots_->begin_restore([named = std::move(named), of_tokens](std::string_view key) {
+    if (key.starts_with("jwt:")) return of_tokens;
     const auto found = named.find(key);
     return found == named.end() ? nullptr : found->second;
   });
@@ -99,8 +101,15 @@ void Admission::apply_limits(const AdmissionConfig& config) {
   redis_ = std::move(next);
 }
 
-void Admission::apply(const AdmissionConfig& config, const std::vector<gateway::BulkheadConfig>& models) {
-  keys_->apply(config);
+Result<Admission::Prepared> Admission::prepare(const AdmissionConfig& written,
+                                               const AdmissionConfig& next) const {
+  if (auto closed = check_reload(written, next); !closed) return fail(std::move(closed).error());
+  return keys_->prepare(next);
+}
+
+void Admission::apply(const AdmissionConfig& config, const std::vector<gateway::BulkheadConfig>& models,
+                      Prepared prepared) {
+  keys_->apply(config, std::move(prepared));
   apply_limits(config);
   groups_->apply(config.groups);
   shares_->set(gateway::shares_of(config.groups));

@@ -33,7 +33,13 @@ class Admission {
 
   /// What every call passes before an endpoint works for it, in this order. Once.
   gateway::Pipeline::Checks take_checks() { return std::move(checks_); }
-  void apply(const AdmissionConfig& config, const std::vector<gateway::BulkheadConfig>& models);
+  /// What a reload needs of files.
+  using Prepared = JwksSource::Prepared;
+  /// Whether a reload may go from what is `written` to `next`, which keeps what needs a restart; reads what
+  /// `apply` needs, and changes nothing. Errors: those of check_reload, and of files.
+  Result<Prepared> prepare(const AdmissionConfig& written, const AdmissionConfig& next) const;
+  void apply(const AdmissionConfig& config, const std::vector<gateway::BulkheadConfig>& models,
+             Prepared prepared);
   /// Saves what the next process goes on with. After the last call has ended, before the checks go.
   void close();
 

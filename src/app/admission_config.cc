@@ -46,22 +46,10 @@ bool has_budget_of_a_month(const AdmissionConfig& config) {
 }
 
 /// The group and the limits that the callers at `path` have.
-void check_rights(const AdmissionConfig& config, const std::string& path, const std::string& group,
-                  const std::vector<std::string>& limits, std::vector<config::Violation>& wrong) {
-  // A group may be a name alone, for limits per group.
-  const bool is_known =
-      std::ranges::find(config.groups, group, &gateway::GroupConfig::name) != config.groups.end();
-  if (!group.empty() && !config.groups.empty() && !is_known)
-    wrong.push_back({path + ".group", "names no group of `groups`: \"" + group + "\""});
-  for (std::size_t k = 0; k < limits.size(); ++k) {
-    const std::string at = fmt::format("{}.limits[{}]", path, k);
-    const auto limit = std::ranges::find(config.limits, limits[k], &gateway::LimitConfig::name);
-    if (limit == config.limits.end()) {
-      wrong.push_back({at, "names no limit of `limits`: \"" + limits[k] + "\""});
-    } else if (limit->per == gateway::LimitScope::kModel || limit->per == gateway::LimitScope::kGlobal) {
-      wrong.push_back({at, "holds for all keys anyway: it is per model or global"});
-    }
-  }
+void check_callers(const AdmissionConfig& config, const std::string& path, const std::string& group,
+                   const std::vector<std::string>& limits, std::vector<config::Violation>& wrong) {
+  for (config::Violation& each : check_rights(config, group, limits))
+    wrong.push_back({path + "." + each.path, std::move(each.message)});
 }
 
 std::vector<config::Violation> check_admission(const AdmissionConfig& config) {
@@ -72,8 +60,8 @@ std::vector<config::Violation> check_admission(const AdmissionConfig& config) {
   check_names("groups", config.groups, wrong);
   check_shared(config, wrong);
   for (std::size_t i = 0; i < config.keys.size(); ++i)
-    check_rights(config, fmt::format("keys[{}]", i), config.keys[i].group, config.keys[i].limits, wrong);
-  if (config.jwt) check_rights(config, "jwt", config.jwt->group, config.jwt->limits, wrong);
+    check_callers(config, fmt::format("keys[{}]", i), config.keys[i].group, config.keys[i].limits, wrong);
+  if (config.jwt) check_callers(config, "jwt", config.jwt->group, config.jwt->limits, wrong);
   for (std::size_t i = 0; i < config.tenants.size(); ++i) {
     const std::string& name = config.tenants[i].name;
     const bool has_keys = std::ranges::any_of(config.keys, [&](const gateway::KeyConfig& key) {
@@ -116,6 +104,34 @@ config::Descriptor<KeyStoreConfig> describe_key_store() {
 }
 
 }  // namespace
+
+Result<void> check_reload(const AdmissionConfig& written, const AdmissionConfig& next) {
+  if (!written.asks() || next.asks()) return {};
+  return fail(ErrorCode::kInvalidArgument,
+              "keys_file and key_store need a restart, and without `keys` and `jwt` the server would be open "
+              "until then: start it again, or leave an entry in `keys`");
+}
+
+std::vector<config::Violation> check_rights(const AdmissionConfig& config, const std::string& group,
+                                            const std::vector<std::string>& limits) {
+  std::vector<config::Violation> wrong;
+  // A group may be a name alone, for limits per group.
+  const bool is_known =
+      std::ranges::find(config.groups, group, &gateway::GroupConfig::name) != config.groups.end();
+  if (!group.empty() && !config.groups.empty() && !is_known)
+    wrong.push_back({"group", "names no group of `groups`: \"" + group + "\""});
+  for (std::size_t k = 0; k < limits.size(); ++k) {
+    const std::string at = fmt::format("limits[{}]", k);
+    const auto limit = std::ranges::find(config.limits, limits[k], &gateway::LimitConfig::name);
+    if (limit == config.limits.end()) {
+      wrong.push_back({at, "names no limit of `limits`: \"" + limits[k] + "\""});
+    } else if (limit->per == gateway::LimitScope::kModel || limit->per == gateway::LimitScope::kGlobal) {
+      // It alone would leave the key without any limit of its own.
+      wrong.push_back({at, "holds for all keys anyway: it is per model or global"});
+    }
+  }
+  return wrong;
+}
 
 config::Descriptor<AdmissionConfig> describe_admission() {
   using C = AdmissionConfig;

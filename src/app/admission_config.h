@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/result.h"
 #include "config/descriptor.h"
 #include "gateway/admission/groups/group_config.h"
 #include "gateway/admission/jwt/jwt_config.h"
@@ -46,7 +47,17 @@ struct AdmissionConfig {
 
   /// Whether `keys` are all the callers that there are.
   bool has_all_callers() const { return keys_file.empty() && !key_store && !jwt; }
+  /// Whether clients must show who they are.
+  bool asks() const { return !keys.empty() || !has_all_callers(); }
 };
+
+/// Whether a reload may go from what is `written` to `next`, which keeps what needs a restart. Errors: the
+/// file asks for callers, and the server would ask nobody until it is started again.
+Result<void> check_reload(const AdmissionConfig& written, const AdmissionConfig& next);
+
+/// What is wrong with the group and the limits that a caller has.
+std::vector<config::Violation> check_rights(const AdmissionConfig& config, const std::string& group,
+                                            const std::vector<std::string>& limits);
 
 config::Descriptor<AdmissionConfig> describe_admission();
 

@@ -167,6 +167,14 @@ std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
   return routes;
 }
 
+admin::AdminAccess admin_access(const ServerConfig& config) {
+  const auto& tls = config.admin_tls;
+  return {.token = config.admin_token,
+          .local = config.admin_listen.is_loopback(),
+          .certified = tls && !tls->client_ca.empty() &&
+                       tls->client_auth.value_or(ClientAuth::kRequired) == ClientAuth::kRequired};
+}
+
 std::vector<gateway::Route> admin_routes(const gateway::Pipeline& pipeline, const ModelSet& models,
                                          const Admission& admission, admin::Reload reload,
                                          const gateway::Readiness& readiness,

@@ -70,6 +70,8 @@ std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
                                           observe::MetricRegistry& metrics, const Shown& shown,
                                           std::shared_ptr<http::BodyMemory> answer_memory,
                                           BlockingPool& pool);
+/// Who may call the admin address.
+admin::AdminAccess admin_access(const ServerConfig& config);
 /// What the operator can call, on the admin address.
 std::vector<gateway::Route> admin_routes(const gateway::Pipeline& pipeline, const ModelSet& models,
                                          const Admission& admission, admin::Reload reload,

@@ -32,39 +32,48 @@ Result<std::shared_ptr<const JwkSet>> read_jwks_file(const std::string& path) {
   }
   auto keys = JwkSet::parse(read_config_text(file));
   if (!keys) return fail(ErrorCode::kInvalidArgument, "jwt.jwks_file: " + path + " " + keys.error().message);
+  if ((*keys)->keys().empty()) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("jwt.jwks_file: {} has no key that can be used: RSA of 2048 bits or more, EC on "
+                            "P-256, or oct of 32 bytes or more",
+                            path));
+  }
   return keys;
 }
 
 }  // namespace
 
-Result<void> JwksSource::apply(const std::optional<gateway::JwtConfig>& config) {
-  if (config == config_) return {};
-  if (!config) {
-    config_.reset();
-    file_.reset();
-    verifier_.stop();
-    return {};
-  }
-  const bool same_address = config_ && config_->jwks_url == config->jwks_url && !config->jwks_url.empty();
-  auto keys = same_address ? keys_ : nullptr;
-  std::unique_ptr<WatchedFile> file;
-  if (!config->secret.empty()) keys = JwkSet::of_secret(config->secret);
+Result<JwksSource::Prepared> JwksSource::prepare(const std::optional<gateway::JwtConfig>& config) const {
+  Prepared next{.is_new = config != config_, .config = config, .keys = nullptr, .file = nullptr};
+  if (!next.is_new || !config) return next;
+  if (!config->secret.empty()) next.keys = JwkSet::of_secret(config->secret);
   if (!config->jwks_file.empty()) {
-    file = std::make_unique<WatchedFile>(config->jwks_file);  // first: a write meanwhile shows later
+    next.file = std::make_unique<WatchedFile>(config->jwks_file);  // first: a write meanwhile shows later
     auto read = read_jwks_file(config->jwks_file);
     if (!read) return fail(std::move(read).error());
-    keys = std::move(*read);
+    next.keys = std::move(*read);
   }
-  config_ = config;
-  keys_ = std::move(keys);
-  file_ = std::move(file);
+  return next;
+}
+
+void JwksSource::adopt(Prepared prepared) {
+  if (!prepared.is_new) return;
+  file_ = std::move(prepared.file);
+  if (!prepared.config) {
+    config_.reset();
+    verifier_.stop();
+    return;
+  }
+  const std::string& url = prepared.config->jwks_url;
+  const bool same_address = config_ && config_->jwks_url == url && !url.empty();
   if (!same_address) {
+    keys_ = std::move(prepared.keys);
     asked_.reset();
     is_failing_ = false;
   }
-  verifier_.set_freshness(config->jwks_url.empty() || asked_ ? Freshness::kFresh : Freshness::kStale);
+  config_ = std::move(prepared.config);
+  verifier_.set_freshness(config_->jwks_url.empty() || asked_ ? Freshness::kFresh : Freshness::kStale);
   verifier_.use(*config_, keys_);
-  return {};
 }
 
 Task<void> JwksSource::watch() {
@@ -132,10 +141,17 @@ void JwksSource::take(const Result<std::string>& text) {
     }
     return;
   }
-  count("ok");
+  const bool is_same = keys_ && *keys_ == **keys;
+  const bool is_empty = (*keys)->keys().empty();
+  count(is_empty ? "empty" : "ok");
+  if (is_empty && !is_same) {
+    log_.error("the tokens' issuer has no key that can be used any more; its tokens are refused",
+               {{"source", source}});
+  }
   if (std::exchange(is_failing_, false) || !keys_)
     log_.info("the keys of the tokens' issuer were read",
               {{"source", source}, {"keys", (*keys)->keys().size()}});
+  if (is_same) return;  // the tokens that were verified stay so
   keys_ = std::move(*keys);
   verifier_.use(*config_, keys_);
 }

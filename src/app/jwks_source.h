@@ -16,14 +16,23 @@ namespace autoglm::app {
 
 /// Brings the issuer's keys to the verifier, by the configuration of now: a secret, a file that is watched,
 /// or an address that is asked at the start, now and then, and when a token names an unknown key, at most
-/// every ten seconds. What cannot be read leaves the last keys in place. Control thread.
+/// every ten seconds. What cannot be read leaves the last keys in place; a set
+/// without keys that can be used replaces them. Control thread.
 class JwksSource {
  public:
   JwksSource(observe::MetricRegistry& metrics, observe::Logger& log) : metrics_(metrics), log_(log) {}
 
-  /// Takes over the configuration; keys of another source are forgotten. Errors: the file cannot be read, or
-  /// has no keys; then nothing changes.
-  Result<void> apply(const std::optional<gateway::JwtConfig>& config);
+  /// A configuration that can be taken over, with what was read for it.
+  struct Prepared {
+    bool is_new = false;  ///< otherwise nothing changes
+    std::optional<gateway::JwtConfig> config;
+    std::shared_ptr<const gateway::JwkSet> keys;
+    std::unique_ptr<WatchedFile> file;
+  };
+  /// Changes nothing. Errors: the file cannot be read, or has no keys.
+  Result<Prepared> prepare(const std::optional<gateway::JwtConfig>& config) const;
+  /// Takes it over; keys of another source are forgotten.
+  void adopt(Prepared prepared);
   /// Follows the file and the address until it is destroyed.
   Task<void> watch();
 

@@ -16,26 +16,12 @@ namespace {
 
 constexpr Duration kLook = std::chrono::milliseconds(500);
 
-bool has_key(const std::vector<gateway::KeyConfig>& keys, std::string_view name) {
-  return std::ranges::find(keys, name, &gateway::KeyConfig::name) != keys.end();
-}
-
-/// What `key` names that the configuration has not.
-std::optional<Error> find_unknown(const AdmissionConfig& config, const gateway::KeyConfig& key) {
-  const bool knows_group =
-      key.group.empty() || config.groups.empty() ||
-      std::ranges::find(config.groups, key.group, &gateway::GroupConfig::name) != config.groups.end();
-  if (!knows_group) {
-    return invalid_field(
-        "group", fmt::format("group is \"{}\", which names no group of the configuration", key.group));
-  }
-  for (const std::string& limit : key.limits) {
-    if (std::ranges::find(config.limits, limit, &gateway::LimitConfig::name) == config.limits.end()) {
-      return invalid_field(
-          "limits", fmt::format("limits has \"{}\", which names no limit of the configuration", limit));
-    }
-  }
-  return std::nullopt;
+/// What of `key` the configuration's own check would refuse.
+std::optional<Error> find_wrong(const AdmissionConfig& config, const gateway::KeyConfig& key) {
+  const auto wrong = check_rights(config, key.group, key.limits);
+  if (wrong.empty()) return std::nullopt;
+  const config::Violation& first = wrong.front();
+  return invalid_field(first.path.substr(0, first.path.find('[')), first.path + " " + first.message);
 }
 
 }  // namespace
@@ -61,26 +47,36 @@ Result<std::unique_ptr<KeySources>> KeySources::create(const AdmissionConfig& co
     log.info("key store opened",
              {{"path", config.key_store->path}, {"keys", made->store_->contents()->keys.size()}});
   }
-  if (auto applied = made->tokens_.apply(config.jwt); !applied) return fail(std::move(applied).error());
-  made->apply(config);
+  auto tokens = made->prepare(config);
+  if (!tokens) return fail(std::move(tokens).error());
+  made->apply(config, std::move(*tokens));
   return made;
 }
 
-void KeySources::apply(const AdmissionConfig& config) {
-  if (const auto applied = tokens_.apply(config.jwt); !applied)
-    log_.error("jwt was not changed; tokens are taken as before", {{"error", applied.error().message}});
+void KeySources::apply(const AdmissionConfig& config, JwksSource::Prepared tokens) {
+  tokens_.adopt(std::move(tokens));
+  const bool asked = layer_ && asks();
   config_ = config;
   layer_ = *gateway::KeyLayer::make(config.keys);
   warned_.clear();
   publish();
+  if (asked && !asks())
+    log_.warning(
+        "the server is open now: the configuration has no keys any more, and every client may use it");
 }
 
 /// The file looks for changes itself: an editor may still be writing.
-Task<void> KeySources::watch() {
-  while (true) {
+Task<void> KeySources::watch_file() {
+  while (file_) {
     co_await sleep_for(kLook);
-    if (file_ && file_->refresh(std::chrono::steady_clock::now())) publish();
-    if (store_) co_await store_->look();
+    if (file_->refresh(std::chrono::steady_clock::now())) publish();
+  }
+}
+
+Task<void> KeySources::watch_store() {
+  while (store_) {
+    co_await sleep_for(kLook);
+    co_await store_->look();
   }
 }
 
@@ -102,31 +98,35 @@ void KeySources::publish() {
 /// Once for each key: what the configuration's own check would have refused.
 void KeySources::warn_of(const gateway::KeyConfig& key, const char* source) {
   const bool of_store = std::string_view(source) == "key_store";
-  const bool is_taken = has_key(config_.keys, key.name) || (of_store && has_key(of_file(), key.name));
-  const auto unknown = find_unknown(config_, key);
-  if ((!is_taken && !unknown) || !warned_.insert(fmt::format("{} {}", source, key.name)).second) return;
+  const bool is_taken = layer_->has_name(key.name) || (of_store && file_has(key.name));
+  const auto wrong = find_wrong(config_, key);
+  if ((!is_taken && !wrong) || !warned_.insert(fmt::format("{} {}", source, key.name)).second) return;
   if (is_taken) {
     log_.warning("a key is not accepted: an entry of the configuration has its name",
                  {{"key", key.name}, {"source", source}});
   } else {
-    log_.warning("a key names what the configuration has not",
-                 {{"key", key.name}, {"source", source}, {"error", unknown->message}});
+    log_.warning("a key names what the configuration has not, or what is not for keys",
+                 {{"key", key.name}, {"source", source}, {"error", wrong->message}});
+  }
+}
+
+void KeySources::for_each_in_force(FunctionRef<void(const gateway::KeyConfig&)> see) const {
+  for (const gateway::KeyConfig& key : config_.keys) see(key);
+  for (const gateway::KeyConfig& key : of_file())
+    if (!layer_->has_name(key.name)) see(key);
+  if (!store_) return;
+  for (const gateway::StoredKey& key : store_->contents()->keys) {
+    if (!key.revoked && !layer_->has_name(key.rights.name) && !file_has(key.rights.name)) see(key.rights);
   }
 }
 
 void KeySources::add_budgets(gateway::Budgets& budgets) const {
-  const auto add = [&budgets](const gateway::KeyConfig& key) {
+  for_each_in_force([&budgets](const gateway::KeyConfig& key) {
     if (key.budget) budgets.keys.try_emplace(key.name, *key.budget);
-  };
-  for (const gateway::KeyConfig& key : config_.keys) add(key);
-  for (const gateway::KeyConfig& key : of_file())
-    if (!has_key(config_.keys, key.name)) add(key);
-  if (!store_) return;
-  for (const gateway::StoredKey& key : store_->contents()->keys) {
-    if (!key.revoked && !has_key(config_.keys, key.rights.name) && !has_key(of_file(), key.rights.name))
-      add(key.rights);
-  }
+  });
 }
+
+bool KeySources::file_has(std::string_view name) const { return file_ && file_->layer()->has_name(name); }
 
 const std::vector<gateway::KeyConfig>& KeySources::of_file() const {
   static const std::vector<gateway::KeyConfig> kNone;
@@ -134,9 +134,9 @@ const std::vector<gateway::KeyConfig>& KeySources::of_file() const {
 }
 
 Result<void> KeySources::check(const gateway::KeyConfig& wanted) const {
-  if (has_key(config_.keys, wanted.name)) return fail(gateway::key_exists(wanted.name, "the configuration"));
-  if (has_key(of_file(), wanted.name)) return fail(gateway::key_exists(wanted.name, "keys_file"));
-  if (auto unknown = find_unknown(config_, wanted)) return fail(std::move(*unknown));
+  if (layer_->has_name(wanted.name)) return fail(gateway::key_exists(wanted.name, "the configuration"));
+  if (file_has(wanted.name)) return fail(gateway::key_exists(wanted.name, "keys_file"));
+  if (auto wrong = find_wrong(config_, wanted)) return fail(std::move(*wrong));
   return {};
 }
 

@@ -3,6 +3,7 @@
 #include "app/admission_config.h"
 #include "app/jwks_source.h"
 #include "app/keys_file.h"
+#include "base/function_ref.h"
 #include "gateway/admission/keys/key_ring.h"
 #include "gateway/admission/keys/live_key_store.h"
 #include "gateway/admission/usage/budget_check.h"
@@ -14,6 +15,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27,9 +29,15 @@ class KeySources {
   static Result<std::unique_ptr<KeySources>> create(const AdmissionConfig& config,
                                                     observe::MetricRegistry& metrics, observe::Logger& log);
 
-  void apply(const AdmissionConfig& config);
-  /// Follows the file and the store until it is destroyed.
-  Task<void> watch();
+  /// Reads what `apply` needs, and changes nothing. Errors: it cannot be read.
+  Result<JwksSource::Prepared> prepare(const AdmissionConfig& config) const {
+    return tokens_.prepare(config.jwt);
+  }
+  void apply(const AdmissionConfig& config, JwksSource::Prepared tokens);
+  /// Follows the file, if there is one, until it is destroyed.
+  Task<void> watch_file();
+  /// The same for the store, whose disk may keep a look waiting.
+  Task<void> watch_store();
   /// The same for the keys that tokens are signed with.
   Task<void> watch_issuer() { return tokens_.watch(); }
 
@@ -39,6 +47,8 @@ class KeySources {
   bool asks() const { return live_.get()->asks(); }
   /// `told` is called when keys of the file or the store have changed.
   void on_change(std::function<void()> told) { told_ = std::move(told); }
+  /// The keys of all sources that are accepted, expired ones, too.
+  void for_each_in_force(FunctionRef<void(const gateway::KeyConfig&)> see) const;
   /// Adds the budgets of all keys in force.
   void add_budgets(gateway::Budgets& budgets) const;
 
@@ -54,6 +64,7 @@ class KeySources {
  private:
   KeySources(observe::MetricRegistry& metrics, observe::Logger& log) : log_(log), tokens_(metrics, log) {}
   void publish();
+  bool file_has(std::string_view name) const;
   void warn_of(const gateway::KeyConfig& key, const char* source);
 
   observe::Logger& log_;

@@ -195,6 +195,7 @@ void add_key_rights(CLI::App& command, app::KeysOptions& options) {
   command.add_option("--per", options.budget_per, "The time of its budget: day or month, the default")
       ->type_name("TIME")
       ->check(CLI::IsMember({"day", "month"}));
+  command.add_flag("--hard", options.budget_hard, "End an answer that passes its budget");
   command
       .add_option("--expires", options.expires, "When it ends: 90d, or 2027-01-31T00:00:00Z; default: never")
       ->type_name("WHEN");

@@ -187,9 +187,9 @@ void Server::State::make_models(const CpuBudget& budget) {
   front = std::make_unique<gateway::HttpFront>(
       public_routes(*pipeline, readiness, metrics, shown, answer_memory, *pool), readiness, metrics, *log);
   admin_front = std::make_unique<gateway::HttpFront>(
-      admin_routes(*pipeline, *models, *admission, [this] { return reload_when_whole(); }, readiness, metrics,
-                   shown,
-                   {.token = config.server.admin_token, .local = config.server.admin_listen.is_loopback()}),
+      admin_routes(
+          *pipeline, *models, *admission, [this] { return reload_when_whole(); }, readiness, metrics, shown,
+          admin_access(config.server)),
       readiness, metrics, *log);
 }
 
@@ -224,6 +224,8 @@ Result<std::vector<std::string>> Server::State::read_and_apply() {
     if (!each.live) keys.push_back(std::move(each.path));
   AppConfig next = fresh->config;
   config::keep_until_restart(descriptor, config, next);
+  auto admitted = admission->prepare(fresh->config.admission, next.admission);
+  if (!admitted) return fail(admitted.error());
   std::vector<std::pair<LiveTls*, LiveTls::Prepared>> certificates;
   for (const auto& [listener, wanted] :
        {std::pair(tls.get(), &next.server.tls), std::pair(admin_tls.get(), &next.server.admin_tls)}) {
@@ -236,7 +238,7 @@ Result<std::vector<std::string>> Server::State::read_and_apply() {
     return fail(applied.error());
   for (auto& [listener, prepared] : certificates) listener->adopt(std::move(prepared));
   config = std::move(next);
-  admission->apply(config.admission, bulkheads_of(config.models));
+  admission->apply(config.admission, bulkheads_of(config.models), std::move(*admitted));
   pipeline->use_checks(admission->is_asked());
   live.set(std::move(*fresh));
   log_warnings();
@@ -380,7 +382,8 @@ int Server::run() {
     state.tasks.emplace();
     state.tasks->spawn(state.models->watch());
     state.tasks->spawn(state.watch_sources());
-    state.tasks->spawn(state.admission->keys().watch());
+    state.tasks->spawn(state.admission->keys().watch_file());
+    state.tasks->spawn(state.admission->keys().watch_store());
     state.tasks->spawn(state.admission->keys().watch_issuer());
     state.tasks->spawn(state.announce_ready());
   });

@@ -41,9 +41,9 @@ bool obeys_escapes(int descriptor) {
 
 bool shows_colours(int descriptor) { return obeys_escapes(descriptor) && variable("NO_COLOR").empty(); }
 
-void print_now(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
+bool print_now(std::string_view text) {
+  const bool all = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  return std::fflush(stdout) == 0 && all;
 }
 
 std::string Paint::operator()(Style style, std::string_view text) const {

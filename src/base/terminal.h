@@ -13,8 +13,8 @@ bool obeys_escapes(int descriptor);
 /// Whether it obeys escape sequences and NO_COLOR is not set (https://no-color.org).
 bool shows_colours(int descriptor);
 
-/// Writes to standard output and flushes it.
-void print_now(std::string_view text);
+/// Writes to standard output and flushes it. Returns whether all was written; then `errno` says why not.
+bool print_now(std::string_view text);
 
 enum class Style : std::uint8_t { kBold, kDim, kRed, kGreen, kYellow };
 

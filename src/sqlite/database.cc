@@ -16,7 +16,7 @@ void Database::Close::operator()(sqlite3* database) const { sqlite3_close_v2(dat
 
 Result<Database> Database::open(const std::string& path, const Options& options) {
   const bool writes = options.mode == Mode::kReadWrite;
-  if (writes) {
+  if (writes && options.create) {
     // SQLite gives its own files the mode that it finds. It reports what is wrong with the path.
     const int made = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (made >= 0) ::close(made);
@@ -36,9 +36,12 @@ Result<Database> Database::open(const std::string& path, const Options& options)
   sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   if (writes) {
-    if (auto set = database.execute("PRAGMA journal_mode = WAL"); !set) return fail(std::move(set).error());
+    const bool wal = options.journal_mode == JournalMode::kWal;
+    auto set = database.execute(wal ? "PRAGMA journal_mode = WAL" : "PRAGMA journal_mode = DELETE");
+    if (!set) return fail(std::move(set).error());
   }
-  auto set = database.execute(options.durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+  // EXTRA: that a rollback journal is gone, which is what commits, is on the disk as well.
+  auto set = database.execute(options.durable ? "PRAGMA synchronous = EXTRA" : "PRAGMA synchronous = NORMAL");
   if (!set) return fail(std::move(set).error());
   return database;
 }
@@ -76,7 +79,7 @@ std::int64_t Database::changed_rows() const { return sqlite3_changes64(handle_.g
 
 void Database::remove(const std::string& path) {
   std::error_code ignored;
-  for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(path + suffix, ignored);
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) std::filesystem::remove(path + suffix, ignored);
 }
 
 }  // namespace autoglm::sqlite

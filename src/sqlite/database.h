@@ -29,15 +29,20 @@ class Database {
     kReadWrite,  ///< made when it is not there, readable by its owner only
     kReadOnly,   ///< the file must be there
   };
+  enum class JournalMode : std::uint8_t {
+    kWal,  ///< one writer, and readers that do not wait for it; the newest changes stand in files beside it
+    kRollback,  ///< between changes all is in the file: another one may be put in its place by a rename
+  };
   struct Options {
     Mode mode = Mode::kReadWrite;
+    JournalMode journal_mode = JournalMode::kWal;
+    bool create = true;  ///< false: with kReadWrite, too, the file must be there
     std::chrono::milliseconds busy_timeout = std::chrono::seconds(5);
     /// What is committed survives a loss of power. Otherwise the last commits may be gone then, and the file
     /// is whole all the same. Either way commits survive the end of the process.
     bool durable = true;
   };
 
-  /// In WAL mode: one writer, and readers that do not wait for it.
   static Result<Database> open(const std::string& path, const Options& options);
 
   /// Statements without parameters and results, separated by `;`.

@@ -126,5 +126,20 @@ TEST_F(DatabaseTest, DamageIsDataLossAndCanBeRemoved) {
   EXPECT_TRUE(open());
 }
 
+TEST_F(DatabaseTest, WithARollbackJournalAllIsInTheFile) {
+  {
+    const auto wal = with_table();
+  }
+  auto database = open({.journal_mode = Database::JournalMode::kRollback}).value();
+  ASSERT_TRUE(database.execute("INSERT INTO t VALUES ('a', 1)"));
+  for (const char* suffix : {"-wal", "-shm", "-journal"})
+    EXPECT_FALSE(std::filesystem::exists(path() + suffix));
+}
+
+TEST_F(DatabaseTest, MakesNoFileWhereItMustBeThere) {
+  EXPECT_EQ(open({.create = false}).error().code, ErrorCode::kUnavailable);
+  EXPECT_FALSE(std::filesystem::exists(path()));
+}
+
 }  // namespace
 }  // namespace autoglm::sqlite

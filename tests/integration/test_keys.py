@@ -1,18 +1,21 @@
 """Keys made at run time: the command on a running server and on the file, revocation, rotation, expiry, keys_file, the admin address."""
 
 import contextlib
+import http.server
 import json
 import os
 import signal
 import socket
 import sqlite3
 import ssl
+import subprocess
 import tempfile
+import threading
 import unittest
 
 import http2
 from certificates import Authority
-from server import PATIENCE, Server, events, wait_for
+from server import BINARY, PATIENCE, Server, events, wait_for
 from test_life import run
 
 TOKEN = "operators-token"
@@ -158,6 +161,39 @@ class Command(unittest.TestCase):
             self.assertEqual((code, "key_store.path" in err), (1, True), err)
 
 
+    def test_a_key_that_nobody_gets_is_said(self):
+        with tempfile.TemporaryDirectory() as folder, open("/dev/full", "w") as full:
+            path = os.path.join(folder, "keys.db")
+            for verb in ["create", "rotate"]:
+                done = subprocess.run([BINARY, "keys", verb, "a", "--store", path], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
+                self.assertEqual((done.returncode, "nobody has it" in done.stderr), (1, True), done.stderr)
+
+    def test_what_answers_may_be_another_program(self):
+        class Other(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            do_DELETE = do_POST
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Other) as other:
+            thread = threading.Thread(target=other.serve_forever)
+            thread.start()
+            try:
+                for verb in ["create", "rotate", "revoke"]:
+                    code, out, err = run("keys", verb, "a", "--admin", f"http://127.0.0.1:{other.server_address[1]}")
+                    self.assertEqual((code, out, "is it the admin address" in err), (1, "", True), err)
+            finally:
+                other.shutdown()
+                thread.join()
+
+
 class Revocation(unittest.TestCase):
     def test_a_stream_goes_on_and_the_next_request_is_refused(self):
         with Store() as store:
@@ -276,6 +312,30 @@ class File(unittest.TestCase):
                 self.assertEqual(store.admin("DELETE", "/keys/carol").status, 409)
 
 
+class Reload(unittest.TestCase):
+    def test_keys_that_move_do_not_open_the_server(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = {}
+
+            class Keyed(Server):
+                def write_config(self, written):
+                    config.update(written)
+                    super().write_config({**written, "keys": [ALICE]})
+
+            with Keyed() as server:
+                for moved in [{"key_store": {"path": os.path.join(folder, "keys.db")}}, {"keys_file": os.path.join(folder, "keys.yaml")}]:
+                    Server.write_config(server, {**config, **moved})
+                    refused = server.post("/reload", "", admin=True)
+                    self.assertEqual(refused.status, 400, refused.body)
+                    self.assertIn("start it again", refused.error["message"])
+                    self.assertEqual(server.get("/v1/models").status, 401)
+                    self.assertEqual(server.get("/v1/models", headers={"x-api-key": ALICE["key"]}).status, 200)
+                Server.write_config(server, config)
+                self.assertEqual(server.post("/reload", "", admin=True).status, 200)
+                self.assertEqual(server.get("/v1/models").status, 200)
+                wait_for(lambda: "the server is open now" in server.log(), "the line in the log")
+
+
 class Operator(unittest.TestCase):
     def test_the_admin_address_wants_its_token(self):
         with Store(token=TOKEN) as store:
@@ -308,8 +368,10 @@ class Operator(unittest.TestCase):
             self.assertNotIn("the server is open", store.server.log())
 
     def test_rights_that_the_configuration_has_not(self):
-        with Store(limits=[{"name": "rpd", "requests": "2/day"}], groups=[{"name": "chat", "concurrent": 2}]) as store:
+        with Store(limits=[{"name": "rpd", "requests": "2/day"}, {"name": "all", "requests": "1000/s", "per": "global"}], groups=[{"name": "chat", "concurrent": 2}]) as store:
             self.assertEqual(store.keys("create", "a", "--limits", "nothing")[0], 2)
+            code, _, err = store.keys("create", "a", "--limits", "all")
+            self.assertEqual((code, "holds for all keys anyway" in err), (2, True), "it would have no limit of its own")
             self.assertEqual(store.keys("create", "a", "--group", "nothing")[0], 2)
             key = store.create("a", "--limits", "rpd", "--group", "chat")
             ask = lambda: store.server.post("/v1/completions", {"prompt": "Hi", "max_tokens": 1}, headers={"x-api-key": key}).status

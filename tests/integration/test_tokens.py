@@ -93,7 +93,13 @@ class TokenServer(Server):
         super().__init__(**more)
 
     def write_config(self, config):
+        self.written = config
         super().write_config({**config, **self.admission})
+
+    def reload(self, **jwt):
+        self.admission["jwt"].update(jwt)
+        self.write_config(self.written)
+        return self.post("/reload", "", admin=True)
 
     def said(self, token):
         answer = self.get("/v1/models", headers={"Authorization": f"Bearer {token}"})
@@ -165,6 +171,27 @@ class Tokens(unittest.TestCase):
             self.file(self.second)
             wait_for(lambda: server.said(new) == GOOD, "the new key")
             self.assertEqual(server.said(old), INVALID, "it was remembered, by the old keys")
+
+    def test_an_issuer_that_withdraws_its_keys_is_honoured(self):
+        with TokenServer({"jwks_file": self.file(self.first)}) as server:
+            token = self.first.token()
+            self.assertEqual(server.said(token), GOOD)
+            self.file()
+            wait_for(lambda: server.said(token) == INVALID, "the end of all keys")
+            self.assertIn("has no key that can be used any more", server.log())
+            self.assertEqual(server.metric("autoglm_jwks_reads_total", outcome="empty"), 1)
+            self.file(self.first)
+            wait_for(lambda: server.said(token) == GOOD, "the key again")
+
+    def test_a_reload_that_cannot_read_the_keys_is_refused_whole(self):
+        with TokenServer({"jwks_file": self.file(self.first)}) as server:
+            token = self.first.token()
+            refused = server.reload(jwks_file=os.path.join(self.folder.name, "none.json"), audience=["other"])
+            self.assertEqual(refused.status, 400, refused.body)
+            self.assertIn("none.json", refused.error["message"])
+            self.assertEqual(server.said(token), GOOD)
+            self.assertEqual(server.reload(jwks_file=self.file(self.first)).status, 200)
+            self.assertEqual(server.said(token), INVALID, "it is for another audience now")
 
     def test_keys_of_an_address_change_and_it_goes_away(self):
         with Provider(self.first) as provider, contextlib.ExitStack() as stack:

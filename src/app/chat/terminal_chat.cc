@@ -173,7 +173,8 @@ void TerminalChat::obey(const ChatCommand& command) {
     case kSave:
       return save(command.argument);
     case kHelp:
-      return print_now(std::string(chat_help()) + "\n");
+      print_now(std::string(chat_help()) + "\n");
+      return;
     case kExit:
       exit_code_ = 0;
   }
@@ -188,8 +189,9 @@ void TerminalChat::choose_model(const std::string& name) {
       list += fmt::format("  {} {}\n", current ? "*" : " ",
                           current ? paint_(Style::kBold, printable(model)) : printable(model));
     }
-    return print_now(list.empty() ? "  The server does not list its models; /model NAME takes any.\n\n"
-                                  : list + "\n");
+    print_now(list.empty() ? "  The server does not list its models; /model NAME takes any.\n\n"
+                           : list + "\n");
+    return;
   }
   if (!models_.empty() && std::ranges::find(models_, name) == models_.end()) {
     const auto meant = nearest(name, models_);

@@ -155,6 +155,9 @@ class FileKeyAgent final : public KeyAgent {
     if (!keys) return fail(keys.error());
     for (const gateway::StoredKey& each : *keys)
       if (each.rights.name == name) return shown(Result<gateway::StoredKey>(each));
+    if (std::ranges::find(store_.unreadable(), name) != store_.unreadable().end())
+      return fail(ErrorCode::kDataLoss,
+                  fmt::format("the key \"{}\" cannot be read; it is not accepted", name));
     return fail(gateway::unknown_key(name));
   }
   Result<std::string> revoke(const std::string& name) override { return shown(store_.revoke(name, now())); }

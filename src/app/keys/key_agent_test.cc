@@ -1,6 +1,7 @@
 #include "app/keys/key_agent.h"
 
 #include "app/keys/key_text.h"
+#include "sqlite/database.h"
 
 #include <gmock/gmock.h>
 #include <stdlib.h>
@@ -38,6 +39,16 @@ TEST_F(KeyAgentTest, WorksOnTheFile) {
   EXPECT_EQ(agent->create(R"({"name":"alice"})").error().reason, "key_exists");
   EXPECT_EQ(agent->show("bob").error().reason, "unknown_key");
   EXPECT_EQ(agent->create(R"({"name":"b/c"})").error().param, "name");
+}
+
+TEST_F(KeyAgentTest, SaysThatAKeyCannotBeRead) {
+  const auto agent = make_file_agent(path(), true).value();
+  ASSERT_TRUE(agent->create(R"({"name":"alice"})"));
+  auto other =
+      sqlite::Database::open(path(), {.journal_mode = sqlite::Database::JournalMode::kRollback}).value();
+  ASSERT_TRUE(other.execute("UPDATE keys SET rights = '{}'"));
+  EXPECT_EQ(agent->show("alice").error().code, ErrorCode::kDataLoss);
+  EXPECT_TRUE(agent->list());
 }
 
 TEST_F(KeyAgentTest, ALookMakesNoFile) {

@@ -114,6 +114,7 @@ Result<std::string> key_body(const KeysOptions& options) {
     budget.number("tokens", options.budget_tokens);
     budget.number("cost", options.budget_cost);
     budget.text("per", options.budget_per);
+    if (options.budget_hard) budget.flag("hard", true);
     budget.end();
   }
   if (!options.expires.empty()) object.text("expires", options.expires);
@@ -145,6 +146,8 @@ std::string rotation_body(const KeysOptions& options) {
 }
 
 std::string key_in(std::string_view answer) { return member(parsed(answer), "key"); }
+
+std::string state_in(std::string_view answer) { return member(parsed(answer), "state"); }
 
 std::string key_table(std::string_view list, bool all, const Paint& paint) {
   const json::value document = parsed(list);

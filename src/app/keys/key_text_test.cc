@@ -21,10 +21,21 @@ TEST(KeyText, OptionsBecomeABody) {
             R"({"name":"alice","tenant":"a","models":["x","y*"],"priority":5,"limits":["rps"],)"
             R"("budget":{"tokens":10,"cost":0,"per":"month"},"expires":"30d",)"
             R"("labels":{"team":"search=1","note":""}})");
+  EXPECT_EQ(key_body({.name = "bob", .budget_tokens = 1, .budget_hard = true}),
+            R"({"name":"bob","budget":{"tokens":1,"cost":0,"per":"month","hard":true}})");
   EXPECT_EQ(key_body({.name = "bob"}), R"({"name":"bob"})");
   EXPECT_FALSE(key_body({.name = "bob", .labels = {"team"}}));
   EXPECT_EQ(rotation_body({.grace = "1h"}), R"({"grace":"1h"})");
   EXPECT_EQ(rotation_body({}), "{}");
+}
+
+TEST(KeyText, FindsWhatAnAnswerHas) {
+  EXPECT_EQ(key_in(R"({"key":"sk-x","name":"alice"})"), "sk-x");
+  EXPECT_EQ(state_in(R"({"name":"alice","state":"revoked"})"), "revoked");
+  for (const char* other : {"", "<html>", "{}", "[]", R"({"key":null,"state":null})"}) {
+    EXPECT_EQ(key_in(other), "") << other;
+    EXPECT_EQ(state_in(other), "") << other;
+  }
 }
 
 constexpr std::string_view kList =

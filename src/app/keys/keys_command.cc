@@ -7,8 +7,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 namespace autoglm::app {
@@ -84,18 +87,43 @@ Result<std::string> act(KeyAgent& agent, KeysVerb verb, const KeysOptions& optio
   return agent.rotate(options.name, rotation_body(options));
 }
 
-void show(KeysVerb verb, const KeysOptions& options, const std::string& answer) {
-  const Paint paint(shows_colours(STDOUT_FILENO));
-  if (options.json) return print_now(answer);
-  if (verb == KeysVerb::kList) return print_now(key_table(answer, options.all, paint));
-  if (verb == KeysVerb::kShow) return print_now(key_facts(answer, paint));
-  if (verb == KeysVerb::kRevoke) {
-    fmt::print(stderr, "revoked {}; requests with it are refused from now on\n", options.name);
-    return;
+int after_writing(bool written, std::string_view advice) {
+  if (written) return 0;
+  fmt::print(stderr, "open-autoglm: standard output cannot be written: {}{}\n", std::strerror(errno), advice);
+  return 1;
+}
+
+int complain_of_stranger() {
+  fmt::print(stderr,
+             "open-autoglm: what answered has not done it; is it the admin address of an Open-AutoGLM "
+             "server?\n");
+  return 1;
+}
+
+int show_secret(KeysVerb verb, const KeysOptions& options, const std::string& answer) {
+  const std::string key = key_in(answer);
+  if (key.empty()) return complain_of_stranger();
+  if (!options.json) {
+    fmt::print(stderr, "The {}key of {}, which is shown this once:\n",
+               verb == KeysVerb::kRotate ? "new " : "", options.name);
   }
-  fmt::print(stderr, "The {}key of {}, which is shown this once:\n", verb == KeysVerb::kRotate ? "new " : "",
-             options.name);
-  print_now(key_in(answer) + "\n");
+  return after_writing(print_now(options.json ? answer : key + "\n"),
+                       ". The key is made, and nobody has it: rotate or revoke it");
+}
+
+int show(KeysVerb verb, const KeysOptions& options, const std::string& answer) {
+  if (verb == KeysVerb::kCreate || verb == KeysVerb::kRotate) return show_secret(verb, options, answer);
+  if (verb == KeysVerb::kRevoke && state_in(answer) != "revoked") return complain_of_stranger();
+  if (verb == KeysVerb::kRevoke && !options.json) {
+    fmt::print(stderr, "revoked {}; requests with it are refused from now on\n", options.name);
+    return 0;
+  }
+  const Paint paint(shows_colours(STDOUT_FILENO));
+  const bool is_list = verb == KeysVerb::kList;
+  return after_writing(print_now(options.json ? answer
+                                 : is_list    ? key_table(answer, options.all, paint)
+                                              : key_facts(answer, paint)),
+                       "");
 }
 
 }  // namespace
@@ -123,8 +151,7 @@ int keys(KeysVerb verb, const KeysOptions& options, const Variables& environment
   }
   const auto answer = act(*agent, verb, options);
   if (!answer) return complain_of(answer.error(), advice_for(answer.error(), url));
-  show(verb, options, *answer);
-  return 0;
+  return show(verb, options, *answer);
 }
 
 }  // namespace autoglm::app

@@ -25,6 +25,7 @@ struct KeysOptions {
   std::uint64_t budget_tokens = 0;
   double budget_cost = 0;
   std::string budget_per = "month";
+  bool budget_hard = false;
   std::string expires;
   std::string grace;
 };

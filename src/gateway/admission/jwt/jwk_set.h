@@ -27,6 +27,8 @@ struct TokenKey {
   std::string kid;  ///< empty: it has none
   TokenAlgorithm algorithm{};
   std::string material;  ///< the public key in PEM, or HS256's secret
+
+  bool operator==(const TokenKey&) const = default;
 };
 
 /// The keys of an issuer (RFC 7517). Immutable; thread-safe.
@@ -35,8 +37,9 @@ class JwkSet {
   static constexpr std::size_t kMostBytes = std::size_t{1} << 20U;
   static constexpr std::size_t kMostKeys = 128;
 
-  /// Keys for other uses and algorithms are left out, and so are weak ones: RSA below 2048 bits, secrets
-  /// below 256. Errors: kInvalidArgument for what is no set, and for one without a key that can be used.
+  /// Keys for other uses and algorithms are left out, and so are broken ones and weak ones: RSA below 2048
+  /// bits, secrets below 256. A set may be left with none: its issuer has withdrawn them. Errors:
+  /// kInvalidArgument for what is no set.
   static Result<std::shared_ptr<const JwkSet>> parse(std::string_view json);
   /// The one key of a shared secret.
   static std::shared_ptr<const JwkSet> of_secret(std::string secret);
@@ -44,6 +47,7 @@ class JwkSet {
   /// The key for a token: the one of its `kid`; for a token without one, the only key for its algorithm.
   const TokenKey* find(const std::optional<std::string>& kid, TokenAlgorithm algorithm) const;
   const std::vector<TokenKey>& keys() const { return keys_; }
+  bool operator==(const JwkSet&) const = default;
 
  private:
   std::vector<TokenKey> keys_;

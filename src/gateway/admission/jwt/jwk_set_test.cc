@@ -47,11 +47,32 @@ TEST(JwkSet, LeavesOutWhatIsWeakBrokenOrForOtherUses) {
 }
 
 TEST(JwkSet, RefusesWhatIsNoSet) {
-  for (const char* wrong : {"", "[]", "{}", R"({"keys":{}})", R"({"keys":[1]})", R"({"keys":[{"kty":1}]})"})
+  for (const char* wrong : {"", "[]", "{}", R"({"keys":{}})", R"({"keys":[)"})
     EXPECT_FALSE(JwkSet::parse(wrong)) << wrong;
   std::string many = issuer_of_sets().ec_jwk();
   for (std::size_t i = 0; i < JwkSet::kMostKeys; ++i) many += R"(,{"kty":"OKP"})";
   EXPECT_EQ(usable_of(many), 0U);
+}
+
+TEST(JwkSet, AnIssuerMayWithdrawAllOfItsKeys) {
+  for (const char* none :
+       {R"({"keys":[]})", R"({"keys":[1]})", R"({"keys":[{"kty":1}]})", R"({"keys":[{}]})"}) {
+    const auto set = JwkSet::parse(none);
+    ASSERT_TRUE(set) << none;
+    EXPECT_TRUE((*set)->keys().empty());
+  }
+}
+
+TEST(JwkSet, ABrokenEntryLeavesTheOthers) {
+  const std::string good = issuer_of_sets().rsa_jwk();
+  for (const char* broken : {"1", R"({"kty":1})", R"({"kty":"RSA","n":[],"e":{}})", "null"})
+    EXPECT_EQ(usable_of(std::string(broken) + "," + good), 1U) << broken;
+}
+
+TEST(JwkSet, EqualsASetOfTheSameKeys) {
+  const std::string text = issuer_of_sets().jwks();
+  EXPECT_EQ(**JwkSet::parse(text), **JwkSet::parse(text));
+  EXPECT_NE(**JwkSet::parse(text), **JwkSet::parse(R"({"keys":[]})"));
 }
 
 TEST(JwkSet, FindsTheKeyOfATokenForItsAlgorithmAlone) {

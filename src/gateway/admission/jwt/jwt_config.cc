@@ -2,14 +2,20 @@
 
 #include "http/url.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <algorithm>
 
 namespace autoglm::gateway {
 
 namespace {
 
+/// By its address alone: 127.0.0.1.example is another one's name.
 bool is_own_machine(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
+  in_addr address{};
+  const bool is_loopback =
+      ::inet_pton(AF_INET, host.c_str(), &address) == 1 && (ntohl(address.s_addr) >> 24U) == IN_LOOPBACKNET;
+  return is_loopback || host == "localhost" || host == "::1";
 }
 
 void check_url(const JwtConfig& c, std::vector<config::Violation>& wrong) {

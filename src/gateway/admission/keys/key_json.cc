@@ -71,9 +71,14 @@ Result<void> read_budget_member(std::string_view name, const JsonValue& value, B
     const auto per = value.as_string();
     if (!per || (*per != "day" && *per != "month")) return fail(value.wrong("\"day\" or \"month\""));
     budget.per = *per == "day" ? BudgetPeriod::kDay : BudgetPeriod::kMonth;
+  } else if (name == "hard") {
+    const auto hard = value.as_bool();
+    if (!hard) return fail(hard.error());
+    budget.hard = *hard;
   } else {
-    return fail(invalid_field(value.path(), fmt::format("{} is unknown; a budget has tokens, cost and per",
-                                                        excerpt(value.path(), 64))));
+    return fail(invalid_field(
+        value.path(),
+        fmt::format("{} is unknown; a budget has tokens, cost, per and hard", excerpt(value.path(), 64))));
   }
   return {};
 }
@@ -152,6 +157,7 @@ void write_rights(JsonObjectWriter& object, const KeyConfig& rights) {
     if (rights.budget->tokens > 0) budget.number("tokens", rights.budget->tokens);
     if (rights.budget->cost > 0) budget.number("cost", rights.budget->cost);
     budget.text("per", rights.budget->per == BudgetPeriod::kDay ? "day" : "month");
+    if (rights.budget->hard) budget.flag("hard", true);
     budget.end();
   }
   if (!rights.expires.empty()) object.text("expires", rights.expires);

@@ -18,10 +18,11 @@ std::string field_at_fault(std::string_view body) {
 }
 
 TEST(KeyJson, ReadsWhatAConfiguredKeyHas) {
-  const auto key = read_key(R"({"name":"alice","tenant":"a","group":"chat","models":["x","y*"],"priority":5,)"
-                            R"("limits":["rps"],"budget":{"tokens":10,"per":"day"},"expires":"30d",)"
-                            R"("labels":{"team":"search \"1\""}})",
-                            kNow);
+  const auto key =
+      read_key(R"({"name":"alice","tenant":"a","group":"chat","models":["x","y*"],"priority":5,)"
+               R"("limits":["rps"],"budget":{"tokens":10,"per":"day","hard":true},"expires":"30d",)"
+               R"("labels":{"team":"search \"1\""}})",
+               kNow);
   ASSERT_TRUE(key) << key.error().message;
   KeyConfig wanted{.name = "alice",
                    .key = "",
@@ -30,7 +31,7 @@ TEST(KeyJson, ReadsWhatAConfiguredKeyHas) {
                    .models = {"x", "y*"},
                    .priority = 5,
                    .limits = {"rps"},
-                   .budget = BudgetConfig{.tokens = 10, .cost = 0, .per = BudgetPeriod::kDay},
+                   .budget = BudgetConfig{.tokens = 10, .cost = 0, .per = BudgetPeriod::kDay, .hard = true},
                    .expires = "2026-12-31T00:00:00Z",
                    .labels = {{"team", "search \"1\""}}};
   EXPECT_EQ(*key, wanted);
@@ -53,6 +54,7 @@ TEST(KeyJson, RefusesWhatItDoesNotUnderstand) {
   EXPECT_EQ(field_at_fault(R"({"name":"a","budget":{}})"), "budget.tokens");
   EXPECT_EQ(field_at_fault(R"({"name":"a","budget":{"token":1}})"), "budget.token");
   EXPECT_EQ(field_at_fault(R"({"name":"a","budget":{"tokens":-1}})"), "budget.tokens");
+  EXPECT_EQ(field_at_fault(R"({"name":"a","budget":{"tokens":1,"hard":1}})"), "budget.hard");
   EXPECT_EQ(field_at_fault(R"({"name":"a","labels":{"b":1}})"), "labels.b");
   EXPECT_EQ(field_at_fault(R"({"name":"a","tenant":")" + std::string(257, 'x') + "\"}"), "tenant");
   EXPECT_THAT(read_key(R"({"name":"a","expire":"30d"})", kNow).error().message, HasSubstr("\"expires\""));

@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 namespace autoglm::gateway {
@@ -50,13 +52,15 @@ Error damaged(std::string_view path, std::string_view what) {
       .message = fmt::format("{} {}; put a backup in its place, or move it away to begin anew", path, what)};
 }
 
-/// Where the file is new, makes it ours. Errors: it is another program's, or a later version's.
-Result<void> prepare_file(sqlite::Database& database) {
+/// Makes a new file ours. Errors: it is another program's, or a later version's, or has nothing.
+Result<void> prepare_file(sqlite::Database& database, bool is_new) {
   const auto application = number_of(database, "PRAGMA application_id");
   if (!application) return fail(application.error());
   const auto tables = number_of(database, "SELECT count(*) FROM sqlite_schema");
   if (!tables) return fail(tables.error());
   if (*application == 0 && *tables == 0) {
+    // Another process may have taken away what was there: its keys would be refused, and their names be free.
+    if (!is_new) return fail(damaged(database.path(), "is empty"));
     if (auto made = database.execute(kTable); !made) return made;
     return database.execute(
         fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}", kApplication, kFormat));
@@ -108,6 +112,22 @@ Error conflict(std::string message, std::string reason) {
   return error;
 }
 
+Result<void> check_rotation(const StoredKey& key, Duration grace, WallTime now) {
+  const std::string name = excerpt(key.rights.name, 64);
+  if (key.revoked)
+    return fail(conflict(fmt::format("the key \"{}\" was revoked; make another one", name), "key_revoked"));
+  const auto expires = parse_moment(key.rights.expires);
+  if (expires && *expires <= now)
+    return fail(conflict(fmt::format("the key \"{}\" has expired; make another one", name), "key_expired"));
+  // Whoever asks again has often not heard the first answer, and the holders have the key before it.
+  if (grace == Duration::zero() || !key.previous || key.previous->until <= now) return {};
+  return fail(
+      conflict(fmt::format("the key \"{}\" was rotated, and the one before is good until {}; ask again "
+                           "then, or without grace to end both now",
+                           name, to_rfc3339(key.previous->until)),
+               "rotation_pending"));
+}
+
 }  // namespace
 
 Error key_exists(std::string_view name, std::string_view where) {
@@ -136,11 +156,17 @@ Result<KeyStore::Identity> KeyStore::identity_of(const std::string& path) {
 Result<KeyStore> KeyStore::open(Options options) {
   const auto there = identity_of(options.path);
   if (!there && (there.error().code != ErrorCode::kNotFound || !options.create)) return fail(there.error());
-  return open_file(std::move(options));
+  std::error_code gone;
+  const bool is_new = options.create && (!there || std::filesystem::file_size(options.path, gone) == 0);
+  return open_file(std::move(options), is_new);
 }
 
-Result<KeyStore> KeyStore::open_file(Options options) {
-  auto database = sqlite::Database::open(options.path, {.busy_timeout = options.patience});
+Result<KeyStore> KeyStore::open_file(Options options, bool is_new) {
+  // Without files beside it, in which keys would stand: a backup takes its place by a rename.
+  auto database =
+      sqlite::Database::open(options.path, {.journal_mode = sqlite::Database::JournalMode::kRollback,
+                                            .create = is_new,
+                                            .busy_timeout = options.patience});
   if (!database) {
     Error error = std::move(database).error();
     if (error.code == ErrorCode::kUnavailable)
@@ -153,7 +179,7 @@ Result<KeyStore> KeyStore::open_file(Options options) {
   if (!identity) return fail(identity.error());
   if (auto checked = check_pages(*database); !checked) return fail(std::move(checked).error());
   // Takes the lock of writers, too: a file that cannot be written is found now.
-  if (auto made = database->transaction([&] { return prepare_file(*database); }); !made)
+  if (auto made = database->transaction([&] { return prepare_file(*database, is_new); }); !made)
     return fail(std::move(made).error());
   return KeyStore(std::move(options), std::move(*database), *identity);
 }
@@ -166,7 +192,7 @@ Result<void> KeyStore::follow() {
     return fail(std::move(error));
   }
   if (*now == identity_) return {};
-  auto other = open_file(options_);
+  auto other = open_file(options_, false);
   if (!other) return fail(std::move(other).error());
   *this = std::move(*other);
   return {};
@@ -187,16 +213,27 @@ Result<std::vector<StoredKey>> KeyStore::all() {
   auto select = database_.prepare(fmt::format("SELECT {} FROM keys ORDER BY name", kColumns));
   if (!select) return fail(std::move(select).error());
   std::vector<StoredKey> keys;
+  std::vector<std::string> unreadable;
   while (true) {
     const auto row = select->step();
     if (!row) return fail(row.error());
     if (!*row) break;
-    auto key = read_row(*select, options_.path);
-    if (!key) return fail(std::move(key).error());
-    keys.push_back(std::move(*key));
+    // One that cannot be read must not keep the others in force that were revoked since.
+    if (auto key = read_row(*select, options_.path)) {
+      keys.push_back(std::move(*key));
+    } else {
+      unreadable.emplace_back(select->text(0));
+    }
   }
+  unreadable_ = std::move(unreadable);
   seen_ = *version;
   return keys;
+}
+
+Result<bool> KeyStore::has(std::string_view name) {
+  auto select = database_.prepare("SELECT 1 FROM keys WHERE name = ?");
+  if (!select) return fail(std::move(select).error());
+  return select->bind(0, name).step();
 }
 
 Result<std::optional<StoredKey>> KeyStore::find(std::string_view name) {
@@ -248,7 +285,7 @@ Result<MadeKey> KeyStore::create(const KeyConfig& wanted, WallTime now) {
                           .previous = std::nullopt},
                .key = std::move(key)};
   auto done = change([&]() -> Result<void> {
-    const auto other = find(wanted.name);
+    const auto other = has(wanted.name);
     if (!other) return fail(other.error());
     if (*other) return fail(key_exists(wanted.name, "the key store"));
     const auto count = number_of(database_, "SELECT count(*) FROM keys");
@@ -290,8 +327,7 @@ Result<MadeKey> KeyStore::rotate(std::string_view name, Duration grace, WallTime
     if (!found) return fail(std::move(found).error());
     if (!*found) return fail(unknown_key(name));
     made.stored = std::move(**found);
-    if (made.stored.revoked)
-      return fail(conflict(fmt::format("the key \"{}\" was revoked; make another one", name), "key_revoked"));
+    if (auto may = check_rotation(made.stored, grace, now); !may) return may;
     made.stored.previous.reset();
     if (grace > Duration::zero())
       made.stored.previous = {.digest = made.stored.digest,

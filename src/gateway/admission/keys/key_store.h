@@ -38,15 +38,19 @@ class KeyStore {
 
   /// Whether the keys may have changed since the last call of `all`, by this or another process.
   Result<bool> changed();
-  /// All keys, by name.
+  /// All keys, by name, but for those that cannot be read.
   Result<std::vector<StoredKey>> all();
+  /// The names of those: they are not in force, and their names stay taken.
+  const std::vector<std::string>& unreadable() const { return unreadable_; }
 
   /// Makes a key with `wanted`'s name and rights. Errors: the reason "key_exists" for a name that was given
   /// before, kInvalidArgument for an `expires` that has passed.
   Result<MadeKey> create(const KeyConfig& wanted, WallTime now);
   /// Ends the key for good, if it has not ended. Errors: "unknown_key".
   Result<StoredKey> revoke(std::string_view name, WallTime now);
-  /// Gives it another secret; the old one is good for `grace` more. Errors: "unknown_key", "key_revoked".
+  /// Gives it another secret; the old one is good for `grace` more, and without one ends now, as does an
+  /// older one. Errors: "unknown_key", "key_revoked", "key_expired"; "rotation_pending" for a `grace` while
+  /// that of the last rotation runs, since what holders use then would end.
   Result<MadeKey> rotate(std::string_view name, Duration grace, WallTime now);
 
  private:
@@ -60,9 +64,10 @@ class KeyStore {
   KeyStore(Options options, sqlite::Database database, Identity identity)
       : options_(std::move(options)), database_(std::move(database)), identity_(identity) {}
   static Result<Identity> identity_of(const std::string& path);
-  static Result<KeyStore> open_file(Options options);
+  static Result<KeyStore> open_file(Options options, bool is_new);
   /// Opens the file anew when another one is in its place. Errors: it is gone.
   Result<void> follow();
+  Result<bool> has(std::string_view name);
   Result<std::optional<StoredKey>> find(std::string_view name);
   Result<void> write(const StoredKey& key);
   /// Does `work` in one transaction.
@@ -71,7 +76,8 @@ class KeyStore {
   Options options_;
   sqlite::Database database_;
   Identity identity_;
-  std::int64_t seen_ = -1;  // the data version that `all` has read; -1: none
+  std::vector<std::string> unreadable_;  // of the last `all`
+  std::int64_t seen_ = -1;               // the data version that `all` has read; -1: none
 };
 
 /// The error of a name that `where` has taken: HTTP's 409.

@@ -41,6 +41,10 @@ class KeyStoreTest : public ::testing::Test {
     EXPECT_TRUE(store) << store.error().message;
     return std::move(*store);
   }
+  /// The file as SQLite's own tools open it.
+  Result<sqlite::Database> other_user() const {
+    return sqlite::Database::open(path(), {.journal_mode = sqlite::Database::JournalMode::kRollback});
+  }
   static std::vector<std::string> names(KeyStore& store) {
     std::vector<std::string> names;
     for (const StoredKey& each : store.all().value()) names.push_back(each.rights.name);
@@ -129,6 +133,27 @@ TEST_F(KeyStoreTest, ARotationLeavesTheOldKeyItsGrace) {
   EXPECT_EQ(store.all()->front().digest, digest_of_key(third.key));
 }
 
+TEST_F(KeyStoreTest, ARotationAskedForAgainEndsNoKeyInUse) {
+  auto store = open();
+  ASSERT_TRUE(store.create({.name = "alice"}, kNow));
+  const auto hour = std::chrono::hours(1);
+  const auto second = store.rotate("alice", hour, kNow).value();
+  const auto again = store.rotate("alice", hour, kNow + std::chrono::minutes(59));
+  EXPECT_EQ(again.error().reason, "rotation_pending");
+  EXPECT_EQ(again.error().said->status, 409);
+  EXPECT_THAT(again.error().message, HasSubstr("2026-12-01T01:00:00Z"));
+  EXPECT_EQ(store.all()->front(), second.stored);
+  EXPECT_TRUE(store.rotate("alice", hour, kNow + hour));
+}
+
+TEST_F(KeyStoreTest, AKeyThatHasExpiredIsNotRotated) {
+  auto store = open();
+  ASSERT_TRUE(store.create({.name = "alice", .expires = "2026-12-01T00:00:01Z"}, kNow));
+  const auto late = store.rotate("alice", Duration::zero(), kNow + std::chrono::seconds(1));
+  EXPECT_EQ(late.error().reason, "key_expired");
+  EXPECT_TRUE(store.rotate("alice", Duration::zero(), kNow));
+}
+
 TEST_F(KeyStoreTest, AKeyIsNotMadeToHaveExpired) {
   auto store = open();
   EXPECT_EQ(store.create({.name = "alice", .expires = "2026-12-01T00:00:00Z"}, kNow).error().param,
@@ -206,7 +231,7 @@ TEST_F(KeyStoreTest, SaysWhatIsWrongWithAFile) {
   EXPECT_THAT(try_open().error().message, HasSubstr("backup"));
   std::filesystem::remove(path());
   {
-    auto other = sqlite::Database::open(path(), {}).value();
+    auto other = other_user().value();
     ASSERT_TRUE(other.execute("CREATE TABLE t (x)"));
   }
   EXPECT_THAT(try_open().error().message, HasSubstr("another program"));
@@ -215,7 +240,7 @@ TEST_F(KeyStoreTest, SaysWhatIsWrongWithAFile) {
 
 TEST_F(KeyStoreTest, ALaterFormatIsRefused) {
   open();
-  auto other = sqlite::Database::open(path(), {}).value();
+  auto other = other_user().value();
   ASSERT_TRUE(other.execute("PRAGMA user_version = 2"));
   EXPECT_THAT(try_open().error().message, HasSubstr("format 2"));
 }
@@ -233,17 +258,23 @@ TEST_F(KeyStoreTest, DamageIsFoundAtTheStart) {
   EXPECT_EQ(try_open().error().code, ErrorCode::kDataLoss);
 }
 
-TEST_F(KeyStoreTest, AKeyThatCannotBeReadIsDamage) {
+TEST_F(KeyStoreTest, AKeyThatCannotBeReadIsLeftOutAndKeepsItsName) {
   auto store = open();
   ASSERT_TRUE(store.create({.name = "alice"}, kNow));
-  auto other = sqlite::Database::open(path(), {}).value();
-  ASSERT_TRUE(other.execute(R"(UPDATE keys SET rights = '{"name":"alice","maxima":1}')"));
-  EXPECT_EQ(store.all().error().code, ErrorCode::kDataLoss) << "it may have been a restriction";
+  ASSERT_TRUE(store.create({.name = "bob"}, kNow));
+  auto other = other_user().value();
+  ASSERT_TRUE(
+      other.execute(R"(UPDATE keys SET rights = '{"name":"alice","maxima":1}' WHERE name = 'alice')"));
+  EXPECT_THAT(names(store), ::testing::ElementsAre("bob")) << "maxima may have been a restriction";
+  EXPECT_THAT(store.unreadable(), ::testing::ElementsAre("alice"));
+  EXPECT_EQ(store.create({.name = "alice"}, kNow).error().reason, "key_exists");
+  ASSERT_TRUE(store.revoke("bob", kNow)) << "the others end all the same";
+  EXPECT_TRUE(store.all()->front().revoked);
 }
 
 TEST_F(KeyStoreTest, ALockOfAnotherIsSaid) {
   auto store = open();
-  auto other = sqlite::Database::open(path(), {}).value();
+  auto other = other_user().value();
   ASSERT_TRUE(other.execute("BEGIN IMMEDIATE"));
   EXPECT_THAT(try_open().error().message, HasSubstr("locked"));
   EXPECT_EQ(store.create({.name = "alice"}, kNow).error().code, ErrorCode::kUnavailable);
@@ -280,6 +311,52 @@ TEST_F(KeyStoreTest, FollowsAFileThatIsPutInItsPlaceAndMissesOneThatIsGone) {
   std::filesystem::rename(other_path, path());
   EXPECT_TRUE(store.changed().value());
   EXPECT_THAT(names(store), ::testing::ElementsAre("bob"));
+}
+
+TEST_F(KeyStoreTest, ABackupIsPutInPlaceByARenameAlone) {
+  auto store = open();
+  ASSERT_TRUE(store.create({.name = "alice"}, kNow));
+  std::filesystem::copy_file(path(), folder_ + "/backup.db");  // nothing stands beside it
+  ASSERT_TRUE(store.create({.name = "bob"}, kNow));
+  std::filesystem::rename(folder_ + "/backup.db", path());
+  EXPECT_THAT(names(store), ::testing::ElementsAre("alice"));
+  ASSERT_TRUE(store.create({.name = "carol"}, kNow));
+  auto another = open();
+  EXPECT_THAT(names(another), ::testing::ElementsAre("alice", "carol"));
+}
+
+TEST_F(KeyStoreTest, ABackupOfAnOlderKindIsFollowed) {
+  auto store = open();
+  {
+    auto backup = KeyStore::open({.path = folder_ + "/backup.db"}).value();
+    ASSERT_TRUE(backup.create({.name = "alice"}, kNow));
+  }
+  ASSERT_TRUE(sqlite::Database::open(folder_ + "/backup.db", {}));  // which leaves it in WAL mode
+  std::filesystem::rename(folder_ + "/backup.db", path());
+  EXPECT_THAT(names(store), ::testing::ElementsAre("alice"));
+  ASSERT_TRUE(store.create({.name = "bob"}, kNow));
+  EXPECT_FALSE(std::filesystem::exists(path() + "-wal"));
+}
+
+TEST_F(KeyStoreTest, AnEmptyFileInItsPlaceIsDamageWhileItIsOpenAndNewAtTheStart) {
+  auto store = open();
+  ASSERT_TRUE(store.create({.name = "alice"}, kNow));
+  std::filesystem::rename(path(), folder_ + "/away.db");
+  std::ofstream(path()).flush();
+  EXPECT_EQ(store.all().error().code, ErrorCode::kDataLoss);
+  EXPECT_EQ(store.create({.name = "alice"}, kNow).error().code, ErrorCode::kDataLoss) << "the name is taken";
+  EXPECT_EQ(std::filesystem::file_size(path()), 0U);
+  EXPECT_EQ(try_open(false).error().code, ErrorCode::kDataLoss);
+  EXPECT_TRUE(try_open());
+}
+
+TEST_F(KeyStoreTest, AFileWithoutTablesIsNotMadeAStore) {
+  {
+    auto other = other_user().value();
+    ASSERT_TRUE(other.execute("CREATE TABLE t (x); DROP TABLE t"));
+  }
+  ASSERT_GT(std::filesystem::file_size(path()), 0U);
+  EXPECT_EQ(try_open().error().code, ErrorCode::kDataLoss);
 }
 
 }  // namespace

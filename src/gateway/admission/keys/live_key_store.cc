@@ -1,5 +1,6 @@
 #include "gateway/admission/keys/live_key_store.h"
 
+#include "base/utf8.h"
 #include "gateway/admission/keys/expiry.h"
 
 #include <algorithm>
@@ -39,6 +40,7 @@ Result<std::shared_ptr<const Contents>> LiveKeyStore::Desk::refresh() {
   auto contents = std::make_shared<Contents>();
   contents->layer = layer_of(*keys);
   contents->keys = std::move(*keys);
+  contents->unreadable = store.unreadable();
   latest = std::move(contents);
   return latest;
 }
@@ -55,6 +57,7 @@ Result<std::unique_ptr<LiveKeyStore>> LiveKeyStore::open(KeyStore::Options optio
   std::unique_ptr<LiveKeyStore> live(
       new LiveKeyStore(std::move(path), std::move(desk), metrics, log, std::move(now)));
   live->contents_ = std::move(*contents);
+  live->say_unreadable();
   return live;
 }
 
@@ -92,6 +95,13 @@ Task<Result<Value>> LiveKeyStore::apply(Operation<Value> operation) {
   co_return value;
 }
 
+void LiveKeyStore::say_unreadable() const {
+  for (const std::string& name : contents_->unreadable) {
+    log_.error("a key of the store cannot be read; it is not accepted, and its name stays taken",
+               {{"path", path_}, {"key", excerpt(name, 64)}});
+  }
+}
+
 void LiveKeyStore::adopt(Result<std::shared_ptr<const Contents>> read) {
   if (!read) {
     failures_.add();
@@ -105,7 +115,8 @@ void LiveKeyStore::adopt(Result<std::shared_ptr<const Contents>> read) {
   up_.set(1);
   if (std::exchange(is_failing_, false)) log_.info("the key store can be read again", {{"path", path_}});
   if (*read == contents_) return;
-  contents_ = std::move(*read);
+  const auto before = std::exchange(contents_, std::move(*read));
+  if (before->unreadable != contents_->unreadable) say_unreadable();
   if (told_) told_();
 }
 

@@ -24,6 +24,7 @@ class LiveKeyStore {
   /// What is in the store. Immutable.
   struct Contents {
     std::vector<StoredKey> keys;            ///< by name
+    std::vector<std::string> unreadable;    ///< names whose keys cannot be read: they are not in force
     std::shared_ptr<const KeyLayer> layer;  ///< of those that are in force
   };
 
@@ -57,6 +58,7 @@ class LiveKeyStore {
                observe::Logger& log, WallClock now);
   template <class Value>
   Task<Result<Value>> apply(Operation<Value> operation);
+  void say_unreadable() const;
   void adopt(Result<std::shared_ptr<const Contents>> read);
 
   std::string path_;

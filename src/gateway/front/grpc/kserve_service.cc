@@ -49,6 +49,7 @@ Task<Result<void>> stream_infer(Rpc& rpc, const ServiceParts& parts) {
     auto bytes = co_await next_of_stream(rpc, parts.readiness);
     if (!bytes) co_return fail(std::move(bytes).error());
     if (!*bytes) co_return Result<void>();
+    if (auto known = rpc.recognize_again(); !known) co_return known;
     auto request = codec::parse<kserve::ModelInferRequest>(**bytes);
     if (!request) co_return fail(std::move(request).error());
     InferSink sink(rpc, std::move(*request->mutable_id()));

@@ -3,6 +3,7 @@
 #include "base/utf8.h"
 #include "gateway/front/grpc/timeout.h"
 #include "gateway/front/http/caller.h"
+#include "gateway/front/http/recognition.h"
 #include "gateway/protocol/grpc/status_details.h"
 #include "gateway/protocol/status.h"
 #include "http/content_coding.h"
@@ -12,6 +13,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 namespace autoglm::gateway::grpc {
 
@@ -46,6 +48,15 @@ Error no_memory() {
 }
 
 }  // namespace
+
+Result<void> Rpc::recognize_again() {
+  if (record_.recognizers == nullptr) return {};
+  const CallerPtr before = record_.caller;
+  auto refusal = recognize(*record_.recognizers, request_, record_, std::chrono::system_clock::now());
+  if (!refusal) return {};
+  record_.caller = before;  // whose call it was, for the log
+  return fail(std::move(*refusal));
+}
 
 Result<void> Rpc::open() {
   if (const auto encoding = request_.headers.find("grpc-encoding")) {

@@ -34,6 +34,9 @@ class Rpc {
   CallContext context() const;
   IncomingCall incoming(std::string message) const;
   CallRecord& record() { return record_; }
+  /// Whether the caller may still call: keys and tokens end, and calls of many requests go on. Errors: those
+  /// of `recognize`.
+  Result<void> recognize_again();
 
   /// The next message, unpacked; none: the client has sent its last one. A task that is destroyed may lose
   /// one. Those before it are no longer counted. Errors: kInvalidArgument, kPayloadTooLarge, kUnavailable,

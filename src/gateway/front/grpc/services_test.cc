@@ -1,6 +1,7 @@
 #include "gateway/front/grpc/services.h"
 
 #include "gateway/front/grpc/testing/fake_call.h"
+#include "gateway/front/http/recognition.h"
 #include "inference/testing/fake_endpoint.h"
 #include "runtime/scope.h"
 #include "runtime/testing/run_task.h"
@@ -337,6 +338,26 @@ TEST_F(ServicesTest, AStreamOfInferencesSurvivesTheErrorOfOne) {
   EXPECT_FALSE(told[3].error_message().empty());
   EXPECT_EQ(told[4].infer_response().id(), "third");
   EXPECT_EQ(record_.usage.completion_tokens, 4U);
+}
+
+TEST_F(ServicesTest, AStreamOfInferencesEndsWithItsKey) {
+  const std::vector<KeyConfig> keys = {{.name = "alice", .key = "sk-alice-0123456789"}};
+  LiveKeys live;
+  live.set(std::make_shared<const KeyRing>(std::vector{*KeyLayer::make(keys)}, true));
+  const Recognizers recognizers{.keys = &live};
+  FakeCall call("/inference.GRPCInferenceService/ModelStreamInfer", "x-api-key: sk-alice-0123456789\r\n");
+  record_.recognizers = &recognizers;
+  beside(call, [&]() -> Task<void> {
+    call.say(infer("first", "x"));
+    co_await until([&] { return call.writer.writes == 3; });
+    EXPECT_EQ(record_.caller->key, "alice");
+    live.set(std::make_shared<const KeyRing>(std::vector<std::shared_ptr<const KeyLayer>>(), true));
+    call.say(infer("second", "x"));
+    call.body.end();
+  });
+  EXPECT_EQ(call.status(), "16");
+  EXPECT_EQ(endpoint_.requests.size(), 1U);
+  EXPECT_EQ(record_.caller->key, "alice") << "the log says whose call ended";
 }
 
 TEST_F(ServicesTest, AStreamOfInferencesEndsWithAFailedWrite) {

@@ -206,6 +206,7 @@ Task<void> HttpFront::handle(http::Request& request, http::ResponseWriter& respo
   }
   if (shares_ != nullptr) hear_server(*shares_, request, record);
   if (recognizers_.keys != nullptr && !route->open) {
+    record.recognizers = &recognizers_;
     if (auto refusal = recognize(recognizers_, request, record, std::chrono::system_clock::now())) {
       keys_refused_.add();
       record.refusal = std::make_shared<const Error>(std::move(*refusal));

@@ -11,6 +11,8 @@
 
 namespace autoglm::gateway {
 
+struct Recognizers;
+
 /// The facts of one request, for the access log and the metrics: those of its call, and what the front says
 /// of it at its beginning and end. Its views are valid as long as the request. Belongs to the request's loop.
 struct RequestRecord : CallRecord {
@@ -23,6 +25,8 @@ struct RequestRecord : CallRecord {
   std::uint64_t bytes = 0;  ///< sent to the client, heads included
   /// Why the client may not go on, for a route that says it itself; rare, and so no part of each record.
   std::shared_ptr<const Error> refusal = nullptr;
+  /// By what the caller was recognized; null: by nothing. Of the front.
+  const Recognizers* recognizers = nullptr;
 
   /// The status that logs and metrics show.
   int shown_status() const {
