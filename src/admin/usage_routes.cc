@@ -185,7 +185,10 @@ Task<Result<std::vector<UsageRow>>> ask(const UsageTotals& totals, LiveUsageInde
                                         const UsageQuery& query) {
   if (index != nullptr) {
     auto rows = co_await index->query(query);
-    if (rows || query.by_hour || rows.error().code == ErrorCode::kInvalidArgument) co_return rows;
+    // The totals stand in for an index that does not work, and not for one that is busy: they have less.
+    const bool broken =
+        !rows && (rows.error().code == ErrorCode::kUnavailable || rows.error().code == ErrorCode::kDataLoss);
+    if (!broken || query.by_hour) co_return rows;
   }
   if (query.by_hour)
     co_return fail(

@@ -38,11 +38,24 @@ void check_shared(const AdmissionConfig& config, std::vector<config::Violation>&
   }
 }
 
-bool has_budget_of_a_month(const AdmissionConfig& config) {
-  const auto of_a_month = [](const auto& each) {
-    return each.budget && each.budget->per == gateway::BudgetPeriod::kMonth;
-  };
-  return std::ranges::any_of(config.keys, of_a_month) || std::ranges::any_of(config.tenants, of_a_month);
+bool has_budget(const AdmissionConfig& config, gateway::BudgetPeriod per) {
+  const auto has = [per](const auto& each) { return each.budget && each.budget->per == per; };
+  return std::ranges::any_of(config.keys, has) || std::ranges::any_of(config.tenants, has);
+}
+
+/// A journal that a restart of a budget's last day finds shortened.
+void check_retention(const AdmissionConfig& config, std::vector<config::Violation>& wrong) {
+  if (!config.journal) return;
+  const Duration retention = config.journal->retention;
+  if (retention < kLongestMonth && has_budget(config, gateway::BudgetPeriod::kMonth)) {
+    wrong.push_back(
+        {"journal.retention",
+         "is shorter than a month: a restart would forget a part of a monthly budget; write 31d or more"});
+  } else if (retention < std::chrono::hours(24) && has_budget(config, gateway::BudgetPeriod::kDay)) {
+    wrong.push_back(
+        {"journal.retention",
+         "is shorter than a day: a restart would forget a part of a daily budget; write 1d or more"});
+  }
 }
 
 /// The group and the limits that the callers at `path` have.
@@ -72,12 +85,7 @@ std::vector<config::Violation> check_admission(const AdmissionConfig& config) {
   }
   for (config::Violation& each : gateway::check_shares(config.groups)) wrong.push_back(std::move(each));
   for (config::Violation& each : gateway::check_prices(config.prices)) wrong.push_back(std::move(each));
-  if (config.journal && config.journal->retention < std::chrono::hours(24 * 31) &&
-      has_budget_of_a_month(config)) {
-    wrong.push_back(
-        {"journal.retention",
-         "is shorter than a month: a restart would forget a part of a monthly budget; write 31d or more"});
-  }
+  check_retention(config, wrong);
   if (const auto ring = gateway::KeyRing::make(config.keys); !ring)
     wrong.push_back({"keys", "two of them: `key` " + ring.error().message});
   return wrong;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "config/descriptor.h"
 #include "gateway/admission/groups/group_config.h"
@@ -11,11 +12,15 @@
 #include "journal/journal_config.h"
 #include "redis/redis_config.h"
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace autoglm::app {
+
+/// What a journal must keep for budgets of a month.
+inline constexpr Duration kLongestMonth = std::chrono::days(31);
 
 /// One of `tenants:`.
 struct TenantConfig {

@@ -25,6 +25,17 @@ void warn_of_open_admin(const ServerConfig& server, Warnings& warnings) {
                                   server.admin_listen.to_string())});
 }
 
+/// Keys that are not in the file may have any budget.
+void warn_of_retention(const AdmissionConfig& admission, Warnings& warnings) {
+  if (!admission.journal || admission.journal->retention >= kLongestMonth) return;
+  if (admission.keys_file.empty() && !admission.key_store) return;
+  warnings.push_back({"journal.retention",
+                      fmt::format("is {}: should a key of `{}` have a budget of a month, a restart would "
+                                  "forget a part of it; write 31d or more",
+                                  to_string(admission.journal->retention),
+                                  admission.key_store ? "key_store" : "keys_file")});
+}
+
 /// Warns where `server.request_timeout` ends a request before the model's own timeouts do.
 void warn_of_times(const ServerConfig& server, const ModelConfig& model, const config::Node& written,
                    const std::string& path, Warnings& warnings) {
@@ -61,6 +72,7 @@ Warnings app_warnings(const AppConfig& config, const config::Node& written) {
     warnings.push_back(
         {"server.admin_token", "is empty, and none is asked for; set the variable, or remove this key"});
   }
+  warn_of_retention(config.admission, warnings);
   for (std::size_t i = 0; i < config.models.size(); ++i) {
     if (config.models[i].is_pool())
       warn_of_times(config.server, config.models[i], written, "models[" + std::to_string(i) + "]", warnings);

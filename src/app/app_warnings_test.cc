@@ -88,6 +88,29 @@ TEST(AppWarnings, OfALineThatNothingWaitsIn) {
   EXPECT_EQ(warnings(engine + ", concurrent: 4 } ]"), "");
 }
 
+TEST(AppWarnings, OfAJournalThatIsShorterThanTheBudgetsOfKeysElsewhere) {
+  const auto kept = [](const std::string& retention, const std::string& more = "") {
+    return "journal: { path: /j, retention: " + retention + " }\n" + more;
+  };
+  const std::string store = "key_store: { path: /k }\n";
+  EXPECT_THAT(warnings(kept("7d", store)), HasSubstr("warning: journal.retention: is 7d: should a key of "
+                                                     "`key_store` have a budget of a month"));
+  EXPECT_THAT(warnings(kept("7d", "keys_file: /f\n")), HasSubstr("of `keys_file`"));
+  EXPECT_EQ(warnings(kept("31d", store)), "");
+  EXPECT_EQ(warnings(kept("7d")), "");
+}
+
+TEST(AppWarnings, BudgetsThatAJournalForgetsAreMistakes) {
+  const auto told = [](const std::string& retention, const std::string& per) {
+    return warnings("journal: { path: /j, retention: " + retention +
+                    " }\nkeys: [ { name: a, key: xxxxxxxxxxxxxxxx, budget: { tokens: 5, per: " + per +
+                    " } } ]\n");
+  };
+  EXPECT_THAT(told("23h", "day"), HasSubstr("journal.retention: is shorter than a day"));
+  EXPECT_EQ(told("1d", "day"), "");
+  EXPECT_THAT(told("30d", "month"), HasSubstr("journal.retention: is shorter than a month"));
+}
+
 TEST(AppWarnings, StandInTheOrderOfTheFile) {
   const std::string told = warnings(
       "models:\n  - name: a\n    endpoints: [ { url: \"http://10.0.0.1:8000\" } ]\n    breaker: { window: 5s "

@@ -52,7 +52,10 @@ class TimedStream final : public EventStream {
         timeouts_(timeouts),
         deadline_(first),
         total_(total),
-        callers_time_(callers_time) {}
+        callers_time_(callers_time) {
+    // Whatever ends the answer before its first part, the permits know by then whose it is.
+    if (!permits_.empty()) note_fallback();
+  }
 
   Task<Result<EventBatch>> next() override {
     if (last_) co_return co_await end();

@@ -97,13 +97,15 @@ Task<Result<void>> Journal::append(const Record& record) {
   if (record.payload.size() > kMaxPayload)
     return ended(fail(ErrorCode::kInvalidArgument, "a record of the journal has at most " +
                                                        std::to_string(kMaxPayload) + " bytes of payload"));
+  // Nothing below the hand-over needs memory: an exception says that the record is not in the journal.
   auto note = std::make_shared<WrittenNote>(EventLoop::current());
+  const bool refuses = writer_->on_failure() == OnFailure::kRefuse;
+  Task<Result<void>> task =
+      written(note, Deadline::after(writer_->stuck_after()), refuses ? writer_->stuck_error() : nullptr);
   const Result<bool> waits = writer_->add(record, note);
   if (!waits) return ended(fail(waits.error()));
-  if (!*waits) return ended({});
-  const bool refuses = writer_->on_failure() == OnFailure::kRefuse;
-  return written(std::move(note), Deadline::after(writer_->stuck_after()),
-                 refuses ? writer_->stuck_error() : nullptr);
+  if (!*waits) note->written.set();
+  return task;
 }
 
 void Journal::post(const Record& record) noexcept {

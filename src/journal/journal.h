@@ -33,7 +33,8 @@ class Journal {
   struct Options {
     std::string path;  ///< a folder; it is made, readable by its owner only
     std::uint64_t segment_bytes = std::uint64_t{8} << 20U;  ///< a longer segment gives way to the next one
-    std::optional<Duration> retention;  ///< segments whose last record is older are removed; nothing: none is
+    std::optional<Duration> retention;  ///< segments whose last record is older are removed, some minutes
+                                        ///< after the start; nothing: none is
     Sync sync = Sync::kPeriodic;
     OnFailure on_failure = OnFailure::kRefuse;
     std::size_t queue_bytes = std::size_t{16} << 20U;  ///< of records that are not yet written
@@ -56,8 +57,9 @@ class Journal {
   Journal& operator=(const Journal&) = delete;
 
   /// Visits the records from `begin` to before `end` that were written before this call, in order. Blocks: a
-  /// segment at a time is read into memory. What is lost is logged, and listed in the result. Errors: the
-  /// folder cannot be listed.
+  /// segment at a time is read into memory. What is lost is logged, and listed in the result. Errors:
+  /// kUnavailable, perhaps for a moment only: the folder cannot be listed, or a file cannot be read; records
+  /// before it have been visited then.
   Result<Replayed> replay(FunctionRef<void(const Record&)> visit, std::uint64_t begin = 1,
                           std::uint64_t end = std::numeric_limits<std::uint64_t>::max()) const;
 
@@ -68,13 +70,17 @@ class Journal {
   /// While the disk does not work: with OnFailure::kRefuse kUnavailable, and the record is not in the journal
   /// unless the disk only took longer than `stuck_after`; with OnFailure::kServe success, and the record is
   /// written later, or counted as dropped when it exceeds `queue_bytes`. Errors besides: kInvalidArgument for
-  /// a payload beyond `kMaxPayload`.
+  /// a payload beyond `kMaxPayload`. An exception, of memory, leaves the record out of the journal.
   Task<Result<void>> append(const Record& record);
 
   /// Hands `record` over and waits for nothing, for destructors. The payload is copied. From any thread. The
   /// record is taken even beyond `queue_bytes`, unless the disk does not work at present or memory is out:
   /// then it is counted as dropped.
   void post(const Record& record) noexcept;
+
+  /// Waits until all that was handed over is written, for `most` and no longer than the disk works. Whether
+  /// it is. Blocks; from any thread.
+  bool flush(Duration most) { return writer_->flush(most); }
 
   /// Whether records are written, or the reason why not, for refusing requests early. Costs two atomic loads
   /// while all is well.

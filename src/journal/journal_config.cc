@@ -14,8 +14,8 @@ config::Descriptor<JournalConfig> describe_journal() {
               .min = 1,
               .required = true})
       .field("retention", &C::retention,
-             {.doc = "How long records are kept. Budgets of a month need 31 days, or a restart would forget "
-                     "a part of one.",
+             {.doc = "How long records are kept. Budgets of a month need 31 days, those of a day one, or a "
+                     "restart would forget a part.",
               .min = 3600,
               .max = 10 * 366 * 86'400.0})
       .field("on_failure", &C::on_failure,

@@ -155,7 +155,8 @@ bool JournalWriter::stuck() const {
 
 void JournalWriter::run() {
   pthread_setname_np(pthread_self(), "journal");
-  expire_at_ = report_at_ = steady_clock::now();
+  report_at_ = steady_clock::now();
+  expire_at_ = report_at_ + kExpireEach;  // an index reads first what a process before has left
   // The process before may have ended between a write and its sync.
   if (options_.sync == Sync::kPeriodic) sync_at_ = steady_clock::now() + kSyncEach;
   std::unique_lock lock(mutex_);
@@ -172,8 +173,16 @@ void JournalWriter::run() {
       if (last) give_up_backlog();
     }
     lock.lock();
+    worked_.notify_all();
     if (last) return;
   }
+}
+
+bool JournalWriter::flush(Duration most) {
+  std::unique_lock lock(mutex_);
+  const auto written = [this] { return held_bytes_.load(std::memory_order_relaxed) == 0; };
+  worked_.wait_for(lock, most, [&] { return failure_ || written(); });
+  return written();
 }
 
 MonotonicTime JournalWriter::due() const {
@@ -315,8 +324,9 @@ void JournalWriter::sync(bool now) {
 }
 
 void JournalWriter::expire() {
-  const bool begun = log_->segments_begun() != segments_begun_;
+  const bool begun = has_expired_ && log_->segments_begun() != segments_begun_;
   if (!begun && steady_clock::now() < expire_at_) return;
+  has_expired_ = true;
   segments_begun_ = log_->segments_begun();
   expire_at_ = steady_clock::now() + kExpireEach;
   if (failing_) return;

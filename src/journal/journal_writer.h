@@ -57,6 +57,8 @@ class JournalWriter {
   /// Takes a record for which no task waits. Beyond the bound it is dropped only while the disk does not
   /// work.
   void add(const Record& record) noexcept;
+  /// See Journal::flush.
+  bool flush(Duration most);
   /// Counts a record that could not be taken.
   void count_dropped(std::uint64_t records = 1) noexcept;
 
@@ -107,7 +109,7 @@ class JournalWriter {
   const SharedError stuck_error_, full_error_, memory_error_;
 
   mutable std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable wake_, worked_;
   RecordBatch queue_;
   SharedError failure_;  // null while writing works
   bool asleep_ = false;  // until there is a record
@@ -125,6 +127,7 @@ class JournalWriter {
   Duration backoff_{};
   MonotonicTime retry_at_, sync_at_ = MonotonicTime::max(), expire_at_, report_at_;
   std::uint64_t reported_dropped_ = 0, segments_begun_ = 0;
+  bool has_expired_ = false;  // the first look at what is old has been
   std::shared_ptr<void> queue_gauge_;
   std::thread thread_;
 };

@@ -195,6 +195,21 @@ TEST_F(JournalFaults, WithEachCommitNothingIsConfirmedBeforeItsSync) {
   EXPECT_EQ(reread(), (Payloads{"one", "three"}));
 }
 
+TEST_F(JournalFaults, AFlushWaitsForWhatWasHandedOver) {
+  const auto journal = scratch_.open();
+  EXPECT_TRUE(journal->flush(0s));
+  scratch_.faults->set_stalled(true);
+  journal->post({.payload = "a"});
+  EXPECT_FALSE(journal->flush(1ms));
+  scratch_.faults->set_stalled(false);
+  EXPECT_TRUE(journal->flush(1min));
+  EXPECT_EQ(journal->next_sequence(), 2U);
+  scratch_.faults->set_free_bytes(0);
+  journal->post({.payload = "b"});
+  EXPECT_FALSE(journal->flush(1h)) << "a disk that does not work is not waited for";
+  scratch_.faults->set_free_bytes(DiskFaults::kNoLimit);
+}
+
 TEST_F(JournalFaults, WhatArrivesDuringAWriteIsOneWrite) {
   open(OnFailure::kRefuse);
   ASSERT_TRUE(append("first"));

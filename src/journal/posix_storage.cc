@@ -36,6 +36,23 @@ Result<void> checked(int result, const std::string& doing, const std::string& pa
   return {};
 }
 
+/// Closes the descriptor that nobody has released.
+class OwnedDescriptor {
+ public:
+  explicit OwnedDescriptor(int descriptor) : descriptor_(descriptor) {}
+  ~OwnedDescriptor() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  OwnedDescriptor(const OwnedDescriptor&) = delete;
+  OwnedDescriptor& operator=(const OwnedDescriptor&) = delete;
+
+  int get() const { return descriptor_; }
+  int release() { return std::exchange(descriptor_, -1); }
+
+ private:
+  int descriptor_;
+};
+
 class PosixFile final : public StorageFile {
  public:
   PosixFile(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
@@ -111,15 +128,15 @@ Result<std::unique_ptr<PosixStorage>> PosixStorage::open(std::string path) {
   if (!parent.empty()) std::filesystem::create_directories(parent, ignored);
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
     return system_failure("make the journal's folder", path, errno);
-  const auto lock = lock_folder(path);
-  if (!lock) return fail(lock.error());
-  const int folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) {
-    const int error = errno;
-    ::close(*lock);
-    return system_failure("open the journal's folder", path, error);
-  }
-  return std::unique_ptr<PosixStorage>(new PosixStorage(std::move(path), folder, *lock));
+  const auto locked = lock_folder(path);
+  if (!locked) return fail(locked.error());
+  OwnedDescriptor lock(*locked);
+  OwnedDescriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() < 0) return system_failure("open the journal's folder", path, errno);
+  std::unique_ptr<PosixStorage> storage(new PosixStorage(std::move(path), folder.get(), lock.get()));
+  folder.release();
+  lock.release();
+  return storage;
 }
 
 Result<std::vector<Storage::Entry>> PosixStorage::list() {
@@ -139,25 +156,25 @@ Result<std::vector<Storage::Entry>> PosixStorage::list() {
 }
 
 Result<std::string> PosixStorage::read(const std::string& name) {
-  const int descriptor = ::openat(folder_, name.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return system_failure("open", path_of(name), errno);
+  const OwnedDescriptor descriptor(::openat(folder_, name.c_str(), O_RDONLY | O_CLOEXEC));
+  if (descriptor.get() < 0) return system_failure("open", path_of(name), errno);
   struct stat status{};
   std::string content;
-  int error = ::fstat(descriptor, &status) == 0 ? 0 : errno;
+  int error = ::fstat(descriptor.get(), &status) == 0 ? 0 : errno;
   if (error == 0) {
-    content.resize_and_overwrite(static_cast<std::size_t>(status.st_size), [&](char* bytes,
-                                                                               std::size_t size) {
-      std::size_t done = 0;
-      while (done < size) {
-        const ssize_t count = uninterrupted([&] { return ::read(descriptor, bytes + done, size - done); });
-        if (count < 0) error = errno;
-        if (count <= 0) break;
-        done += static_cast<std::size_t>(count);
-      }
-      return done;
-    });
+    content.resize_and_overwrite(
+        static_cast<std::size_t>(status.st_size), [&](char* bytes, std::size_t size) {
+          std::size_t done = 0;
+          while (done < size) {
+            const ssize_t count =
+                uninterrupted([&] { return ::read(descriptor.get(), bytes + done, size - done); });
+            if (count < 0) error = errno;
+            if (count <= 0) break;
+            done += static_cast<std::size_t>(count);
+          }
+          return done;
+        });
   }
-  ::close(descriptor);
   if (error != 0) return system_failure("read", path_of(name), error);
   return content;
 }
@@ -171,9 +188,12 @@ Result<std::unique_ptr<StorageFile>> PosixStorage::reopen(const std::string& nam
 }
 
 Result<std::unique_ptr<StorageFile>> PosixStorage::open_for_writing(const std::string& name, int flags) {
-  const int descriptor = ::openat(folder_, name.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
-  if (descriptor < 0) return system_failure("open", path_of(name), errno);
-  return std::make_unique<PosixFile>(descriptor, path_of(name));
+  OwnedDescriptor descriptor(
+      ::openat(folder_, name.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600));
+  if (descriptor.get() < 0) return system_failure("open", path_of(name), errno);
+  auto file = std::make_unique<PosixFile>(descriptor.get(), path_of(name));
+  descriptor.release();
+  return file;
 }
 
 Result<void> PosixStorage::rename(const std::string& from, const std::string& to) {

@@ -27,21 +27,29 @@ class SegmentReplay {
   SegmentReplay(const Segment& segment, std::uint64_t begin, std::uint64_t limit, Replayed& replayed)
       : segment_(segment), begin_(begin), limit_(limit), replayed_(replayed) {}
 
-  void read(Storage& storage, FunctionRef<void(const Record&)> visit) {
+  Result<void> read(Storage& storage, FunctionRef<void(const Record&)> visit) {
     const auto bytes = storage.read(segment_.name);
-    if (!bytes && bytes.error().code == ErrorCode::kNotFound) return;
-    if (!bytes) return lose(segment_.first_sequence, limit_, bytes.error().message);
+    if (!bytes && bytes.error().code == ErrorCode::kNotFound) return {};
+    // Perhaps only for a moment: as a loss, its records would be skipped for good.
+    if (!bytes)
+      return fail(ErrorCode::kUnavailable,
+                  "records of the journal cannot be read: " + bytes.error().message +
+                      "; repair the disk, or move that file away to go on without its records");
     const auto scan = read_segment(*bytes, [&](const Record& record) {
       if (record.sequence < begin_ || record.sequence >= limit_) return;
       ++replayed_.records;
       visit(record);
     });
-    if (!scan) return lose(segment_.first_sequence, limit_, scan.error().message);
+    if (!scan) {
+      lose(segment_.first_sequence, limit_, scan.error().message);
+      return {};
+    }
     for (const Gap& gap : scan->gaps)
       lose(gap.first_sequence, gap.end_sequence,
            std::to_string(gap.bytes) + " bytes from byte " + std::to_string(gap.offset) + " on are damaged");
     lose(scan->next_sequence, limit_,
          "it is damaged from byte " + std::to_string(scan->whole_bytes) + " to its end");
+    return {};
   }
 
  private:
@@ -100,7 +108,9 @@ Result<Replayed> replay_segments(Storage& storage, std::uint64_t begin, std::uin
   for (std::size_t i = 0; i < segments->size(); ++i) {
     const bool last = i + 1 == segments->size();
     const std::uint64_t limit = last ? end : std::min(end, (*segments)[i + 1].first_sequence);
-    if (limit > begin) SegmentReplay((*segments)[i], begin, limit, replayed).read(storage, visit);
+    if (limit <= begin) continue;
+    if (auto read = SegmentReplay((*segments)[i], begin, limit, replayed).read(storage, visit); !read)
+      return fail(std::move(read).error());
   }
   return replayed;
 }

@@ -42,8 +42,9 @@ struct Replayed {
 };
 
 /// Visits the records from `begin` to before `end` in order, each once. Reads one segment at a time into
-/// memory. A segment that cannot be read is a loss, and reading goes on behind it; a segment that retention
-/// removes meanwhile is none. Errors: the folder cannot be listed.
+/// memory. What is damaged is a loss, and reading goes on behind it; a segment that retention removes
+/// meanwhile is none. Errors: kUnavailable, perhaps for a moment only: the folder cannot be listed, or a file
+/// cannot be read; records before it have been visited then.
 Result<Replayed> replay_segments(Storage& storage, std::uint64_t begin, std::uint64_t end,
                                  FunctionRef<void(const Record&)> visit);
 

@@ -121,6 +121,18 @@ TEST_F(SegmentsTest, AnUnreadableHeadCostsItsSegmentAndNoNumberIsUsedTwice) {
   EXPECT_EQ(replayed.losses[1].first_sequence, 9U);
 }
 
+TEST_F(SegmentsTest, AFileThatCannotBeReadForAMomentIsNoLoss) {
+  const auto journal = scratch_.open();
+  scratch_.faults->set_read_fails(true);
+  const auto failed = journal->replay([](const Record&) {});
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, ErrorCode::kUnavailable);
+  scratch_.faults->set_read_fails(false);
+  std::string seen;
+  EXPECT_TRUE(replay(*journal, seen).losses.empty());
+  EXPECT_EQ(seen, "abcdefghijkl");
+}
+
 TEST_F(SegmentsTest, ReplayBeginsWhereItIsTold) {
   const auto journal = scratch_.open();
   std::string seen;

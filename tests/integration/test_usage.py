@@ -63,10 +63,12 @@ class Usage(unittest.TestCase):
     def test_a_fallback_is_priced_as_the_model_that_answers_and_a_static_answer_is_free(self):
         gone = "http://127.0.0.1:1"
         models = [pool(gone, name="a", fallback=["tiny"], health={"interval": "1h"}), pool(gone, name="b", static_answer="Busy.", health={"interval": "1h"}),
+                  pool(gone, name="c", fallback=["b"], health={"interval": "1h"}),
                   {"name": "tiny", "engine": {"path": TINY_MODEL, "threads": 1}}]
         with RecordingServer(models=models) as server:
             usage = server.complete(ALICE, 7, model="a").json()["usage"]
-            self.assertEqual(server.complete(ALICE, 7, model="b").json()["choices"][0]["text"], "Busy.")
+            for model in ("b", "c"):
+                self.assertEqual(server.complete(ALICE, 7, model=model).json()["choices"][0]["text"], "Busy.")
             (row,) = server.used("model")
             self.assertEqual((row["model"], row["requests"], row["completion_tokens"]), ("tiny", 1, usage["completion_tokens"]))
             self.assertGreater(row["cost"], 0, "the one that was asked has no price")

@@ -45,7 +45,7 @@ class Permit {
 
   /// Another model than the one that was asked answers, perhaps a third one later. Before `settle`.
   virtual void served_by(std::string_view /*model*/) {}
-  /// The answer's first token, or its end, has come. At most once.
+  /// The answer's first token, or its end, has come from an endpoint that works for it. At most once.
   virtual void first_token() {}
   /// What the call has used so far, after each part of its answer. An error ends the answer with it, unless
   /// that part is the last one.
@@ -53,11 +53,13 @@ class Permit {
   /// Says what the call has used, once, before the permit is destroyed. A call that no endpoint worked for
   /// has used nothing, and does not say so.
   virtual void settle(const Usage& /*used*/) {}
-  /// After `settle` of a call that has ended by itself: what must be done before the client gets the answer's
-  /// last bytes, if anything. An error takes the place of these bytes. The task may be destroyed before its
-  /// end, and another one asked for.
+  /// After `settle` of a call that has ended by itself. What others must know of it is counted when this
+  /// returns; the task is what must be done besides before the client gets the answer's last bytes, if
+  /// anything. An error takes the place of these bytes. The task may be destroyed before its end, and another
+  /// one asked for.
   virtual std::optional<Task<Result<void>>> commit() { return std::nullopt; }
-  /// All permits have committed: from now on the client may know that the call has ended, and call again.
+  /// `commit` of all permits has returned, and the answer is complete: gives back what is held beside what
+  /// they have counted, since the client may soon know of the end and call again. Also more than once.
   virtual void closed() {}
   /// Adds the limits that the permit belongs to.
   virtual void report(RateReport& /*report*/) const {}

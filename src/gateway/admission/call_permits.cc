@@ -1,6 +1,7 @@
 #include "gateway/admission/call_permits.h"
 
 #include <algorithm>
+#include <exception>
 #include <limits>
 
 namespace autoglm::gateway {
@@ -43,7 +44,7 @@ void CallPermits::served_by(std::string_view model) {
 
 Result<void> CallPermits::note(const EventBatch& batch) {
   count(batch);
-  if (!answers_ && (!batch.events.empty() || batch.last())) {
+  if (begun_ && !answers_ && (!batch.events.empty() || !batch.raw.empty() || batch.last())) {
     answers_ = true;
     for (const auto& permit : permits_) permit->first_token();
   }
@@ -71,19 +72,27 @@ void CallPermits::count(const EventBatch& batch) {
   }
 }
 
-void CallPermits::settle() {
+void CallPermits::settle() noexcept {
   if (!std::exchange(begun_, false)) return;
-  for (const auto& permit : permits_) permit->settle(used_);
+  for (const auto& permit : permits_) {
+    try {
+      permit->settle(used_);
+    } catch (const std::exception&) {  // no memory: the others are told all the same
+    }
+  }
 }
 
 Task<Result<void>> CallPermits::close() {
   settle();
+  std::vector<Task<Result<void>>> tasks;
   for (const auto& permit : permits_) {
-    if (auto task = permit->commit()) {
-      if (auto done = co_await std::move(*task); !done) co_return done;
-    }
+    if (auto task = permit->commit()) tasks.push_back(std::move(*task));
   }
+  // What is reserved must not count beside what has been counted, however long the tasks take.
   for (const auto& permit : permits_) permit->closed();
+  for (auto& task : tasks) {
+    if (auto done = co_await std::move(task); !done) co_return done;
+  }
   co_return Result<void>();
 }
 

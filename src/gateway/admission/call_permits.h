@@ -30,16 +30,18 @@ class CallPermits {
   void begin(const TokenEstimate& estimate);
   /// A fallback answers; see Permit::served_by.
   void served_by(std::string_view model);
-  /// The next part of the answer. Errors: a permit does not allow the answer to go on.
+  /// The next part of the answer; of a call that is forgotten it is no first token. Errors: a permit does not
+  /// allow the answer to go on.
   Result<void> note(const EventBatch& batch);
   /// No endpoint worked for the call after all.
   void forget() { begun_ = false; }
-  /// The answer is complete: tells all permits what was used, and waits until it is safe to send its end.
+  /// The answer is complete: tells all permits what was used, which is counted at once, and waits until it is
+  /// safe to send its end. May be called again when that wait was given up.
   Task<Result<void>> close();
 
  private:
   void count(const EventBatch& batch);
-  void settle();
+  void settle() noexcept;  // the destructor calls it
 
   std::vector<std::unique_ptr<Permit>> permits_;
   Usage used_;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <new>
 #include <string>
 #include <vector>
 
@@ -54,12 +55,13 @@ TEST(CallPermits, AClientThatLeavesIsTakenToHaveHadItsPromptRead) {
   EXPECT_EQ(settled({text()}).completion_tokens, 1U);
 }
 
+struct Counting final : Permit {
+  explicit Counting(int& times) : count(times) {}
+  void first_token() override { ++count; }
+  int& count;
+};
+
 TEST(CallPermits, TellOfTheFirstTokenOnce) {
-  struct Counting final : Permit {
-    explicit Counting(int& times) : count(times) {}
-    void first_token() override { ++count; }
-    int& count;
-  };
   int count = 0;
   CallPermits permits;
   permits.add(std::make_unique<Counting>(count));
@@ -70,6 +72,26 @@ TEST(CallPermits, TellOfTheFirstTokenOnce) {
   EXPECT_TRUE(permits.note(text()));
   EXPECT_TRUE(permits.note(end({})));
   EXPECT_EQ(count, 1);
+}
+
+TEST(CallPermits, AnAnswerThatIsPassedOnAsItIsHasAFirstToken) {
+  int count = 0;
+  CallPermits permits;
+  permits.add(std::make_unique<Counting>(count));
+  permits.begin({});
+  EXPECT_TRUE(permits.note({.raw = "data: {}"}));
+  EXPECT_EQ(count, 1);
+}
+
+TEST(CallPermits, AnAnswerThatIsNobodysWorkHasNoFirstToken) {
+  int count = 0;
+  CallPermits permits;
+  permits.add(std::make_unique<Counting>(count));
+  permits.begin({});
+  permits.forget();
+  EXPECT_TRUE(permits.note(text()));
+  EXPECT_TRUE(permits.note(end({})));
+  EXPECT_EQ(count, 0);
 }
 
 /// Allows three tokens, and notes the order of what it is told.
@@ -100,17 +122,46 @@ TEST(CallPermits, APermitMayEndAnAnswerAndIsToldWhatWasUsed) {
   EXPECT_EQ(told, "settled 4");
 }
 
-TEST(CallPermits, AreClosedWhenAllHaveCommitted) {
+TEST(CallPermits, APermitWithoutMemoryKeepsNothingFromTheOthers) {
+  struct Poor final : Permit {
+    void settle(const Usage&) override { throw std::bad_alloc(); }
+  };
+  std::vector<Usage> notes;
+  {
+    CallPermits permits;
+    permits.add(std::make_unique<Poor>());
+    permits.add(std::make_unique<Noting>(notes));
+    permits.begin({.prompt = 100});
+  }
+  EXPECT_EQ(notes.size(), 1U);
+}
+
+/// What it has to do besides takes a while.
+struct Slow final : Permit {
+  explicit Slow(std::string& all) : told(all) {}
+  std::optional<Task<Result<void>>> commit() override {
+    told += ", counted";
+    return write(told);
+  }
+  static Task<Result<void>> write(std::string& told) {
+    told += ", written";
+    co_return Result<void>();
+  }
+  std::string& told;
+};
+
+TEST(CallPermits, AreClosedAsSoonAsAllHaveCounted) {
   std::string told;
   EventLoop loop;
   {
     CallPermits permits;
+    permits.add(std::make_unique<Slow>(told));
     permits.add(std::make_unique<Strict>(told));
     permits.begin({.prompt = 100, .bounded = 50});
     EXPECT_TRUE(permits.note(text()));
     EXPECT_TRUE(run_task(loop, permits.close()));
   }
-  EXPECT_EQ(told, "settled 1, committed, closed");
+  EXPECT_EQ(told, "settled 1, counted, committed, closed, written");
 }
 
 }  // namespace

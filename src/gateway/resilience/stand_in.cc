@@ -48,6 +48,7 @@ std::unique_ptr<EventStream> fallback_answer(const std::string& name, std::share
     origin.endpoint = inner_origin->endpoint;
     origin.answer = inner_origin->answer;
     if (!inner_origin->fallback.empty()) origin.fallback = inner_origin->fallback;
+    if (inner_origin->attempts == 0) origin.attempts = 0;  // its configured text: nobody has worked
   }
   return std::make_unique<FallbackStream>(std::move(endpoint), std::move(inner), std::move(origin));
 }

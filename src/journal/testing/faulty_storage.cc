@@ -39,7 +39,10 @@ class FaultyStorage final : public Storage {
       : storage_(std::move(storage)), faults_(std::move(faults)) {}
 
   Result<std::vector<Entry>> list() override { return storage_->list(); }
-  Result<std::string> read(const std::string& name) override { return storage_->read(name); }
+  Result<std::string> read(const std::string& name) override {
+    if (!faults_->allow_read()) return fault("cannot read: Input/output error");
+    return storage_->read(name);
+  }
   Result<std::unique_ptr<StorageFile>> create(const std::string& name) override {
     return wrap(storage_->create(name));
   }

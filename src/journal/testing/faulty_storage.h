@@ -22,6 +22,7 @@ class DiskFaults {
   /// No single write takes more.
   void set_longest_write(std::uint64_t bytes) { change(longest_write_, bytes); }
   void set_sync_fails(bool fails) { change(sync_fails_, fails); }
+  void set_read_fails(bool fails) { change(read_fails_, fails); }
   void set_truncate_fails(bool fails) { change(truncate_fails_, fails); }
   /// Writes wait until this is false again.
   void set_stalled(bool stalled) {
@@ -37,6 +38,7 @@ class DiskFaults {
   std::size_t allow_write(std::size_t bytes);  ///< how many of them; 0: the disk is full
   bool allow_sync();
   bool allow_truncate() const { return !read(truncate_fails_); }
+  bool allow_read() const { return !read(read_fails_); }
 
  private:
   template <class T>
@@ -54,7 +56,7 @@ class DiskFaults {
   std::condition_variable released_;
   std::uint64_t free_bytes_ = kNoLimit, longest_write_ = kNoLimit;
   std::uint64_t writes_ = 0, syncs_ = 0, stalled_writes_ = 0;
-  bool sync_fails_ = false, truncate_fails_ = false, stalled_ = false;
+  bool sync_fails_ = false, read_fails_ = false, truncate_fails_ = false, stalled_ = false;
 };
 
 /// A real storage with a test's faults.

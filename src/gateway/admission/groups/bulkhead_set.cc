@@ -116,17 +116,20 @@ class BulkheadSet::Held final : public Permit {
         place_(std::move(place)),
         began_(member_->clock.now()),
         prompt_(prompt),
-        running_(place_.running()) {}
+        running_(place_->running()) {}
   ~Held() override {
     if (!answered_) learn(false);
   }
   Held(const Held&) = delete;
   Held& operator=(const Held&) = delete;
 
+  /// How long another model takes says nothing of this one.
+  void served_by(std::string_view /*model*/) override { prompt_ = 0; }
   void first_token() override {
     answered_ = true;
     learn(true);
   }
+  void closed() override { place_.reset(); }
 
  private:
   void learn(bool answered) {
@@ -138,7 +141,7 @@ class BulkheadSet::Held final : public Permit {
   }
 
   std::shared_ptr<Member> member_;
-  Bulkhead::Place place_;
+  std::optional<Bulkhead::Place> place_;  // nothing: given back
   MonotonicTime began_;
   std::uint64_t prompt_;  // 0: nothing is learnt from it
   std::size_t running_;

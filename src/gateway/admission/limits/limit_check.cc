@@ -83,6 +83,7 @@ class LimitCheck::LimitPermit final : public Permit {
     }
     if (shared_) shared_->settle(tokens);
   }
+  void closed() override { held_.clear(); }
   void report(RateReport& report) const override {
     for (const Taken& each : taken_)
       RateReport::tighten(each.limit->config.counts_tokens() ? report.tokens : report.requests, each.state);

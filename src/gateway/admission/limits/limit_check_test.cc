@@ -52,6 +52,15 @@ TEST_F(LimitCheckTest, WithoutLimitsItHoldsNothing) {
   EXPECT_EQ(*permit, nullptr);
 }
 
+TEST_F(LimitCheckTest, AClientThatKnowsItsEndMayCallAgainAtOnce) {
+  limit({{.name = "held", .concurrent = 1}});
+  const auto first = admit(caller("a"));
+  ASSERT_TRUE(first);
+  EXPECT_FALSE(admit(caller("a")));
+  (*first)->closed();
+  EXPECT_TRUE(admit(caller("a"))) << "while the permit of the first one is still there";
+}
+
 TEST_F(LimitCheckTest, EachKeyHasItsOwn) {
   limit({{.name = "two", .requests = "2/day"}});
   std::vector<std::unique_ptr<Permit>> kept;

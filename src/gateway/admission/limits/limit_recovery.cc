@@ -87,7 +87,7 @@ const std::string* LimitRecovery::Limit::subject_of(const UsageRecord& record) c
     case LimitScope::kGroup:
       return &record.group;
     case LimitScope::kModel:
-      return &record.model;
+      return record.asked.empty() ? &record.model : &record.asked;
     case LimitScope::kGlobal:
       return &kTheOne;
   }

@@ -117,6 +117,16 @@ TEST(LimitRecovery, WithoutASavedStateTheRecordsAlone) {
   EXPECT_EQ(after.left("all", ""), 4300U);
 }
 
+TEST(LimitRecovery, AModelsLimitIsChargedForWhatAFallbackAnswered) {
+  const LimitConfig of_models{.name = "model", .per = LimitScope::kModel, .tokens = "1000/day"};
+  Process after({of_models});
+  UsageRecord record = used(300, kNoon);
+  record.asked = "first";
+  after.restore(nullptr, {record, used(50, kNoon)}, kNoon);
+  EXPECT_EQ(after.left("model", "first"), 700U) << "as while the process ran";
+  EXPECT_EQ(after.left("model", "m"), 950U);
+}
+
 TEST(LimitRecovery, TheTimeBetweenDrains) {
   Process before({kTokens, kWindow});
   ASSERT_TRUE(before.call("a", 1000));

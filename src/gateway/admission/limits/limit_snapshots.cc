@@ -12,6 +12,8 @@ namespace {
 
 const std::string kLimitsName = "limits.snapshot";
 constexpr int kTimesItsCost = 100;
+constexpr Duration kLongestWait = std::chrono::minutes(1);
+constexpr Duration kFlushes = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -47,7 +49,10 @@ void LimitSnapshots::finish_restore() {
 }
 
 void LimitSnapshots::close() {
-  if (end_thread()) report(save());
+  if (!end_thread()) return;
+  // A record that gets its number later is charged on top of a state that has it.
+  journal_.flush(kFlushes);
+  report(save());
 }
 
 bool LimitSnapshots::end_thread() {
@@ -67,8 +72,8 @@ Result<void> LimitSnapshots::save() const {
   try {
     const SavedLimits saved = save_limits(check_, options_.wall(), std::chrono::steady_clock::now());
     return journal_.save(kLimitsName, {.next_sequence = next, .state = to_bytes(saved)});
-  } catch (const std::bad_alloc&) {
-    return fail(ErrorCode::kUnavailable, "there is no memory for it");
+  } catch (const std::exception& exception) {  // no memory
+    return fail(ErrorCode::kUnavailable, exception.what());
   }
 }
 
@@ -79,8 +84,14 @@ void LimitSnapshots::run() {
   while (!wake_.wait_for(lock, wait, [this] { return closed_; })) {
     lock.unlock();
     const MonotonicTime begin = std::chrono::steady_clock::now();
-    report(save());
-    wait = std::max(options_.every, (std::chrono::steady_clock::now() - begin) * kTimesItsCost);
+    try {
+      report(save());
+    } catch (const std::exception&) {  // no memory for the error either
+      failures_.add();
+    }
+    // The disk's time counts, too, so that a slow one is left in peace; but not for long.
+    const Duration cost = std::min<Duration>(std::chrono::steady_clock::now() - begin, kLongestWait);
+    wait = std::max(options_.every, std::min(cost * kTimesItsCost, kLongestWait));
     lock.lock();
   }
 }

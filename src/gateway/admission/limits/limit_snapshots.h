@@ -15,8 +15,9 @@
 namespace autoglm::gateway {
 
 /// Keeps what is used of the limits over a restart: a thread saves it beside the journal now and then, and
-/// `restore` brings it back. What was used after the last save is in the journal's records. Saving takes at
-/// most a hundredth of a CPU. Used by the control thread; all that it is given outlives it.
+/// `restore` brings it back. What was used after the last save is in the journal's records. Saving takes a
+/// hundredth of a CPU, and more only when it takes longer than 0.6 s: it comes once a minute at least. Used
+/// by the control thread; all that it is given outlives it.
 class LimitSnapshots {
  public:
   struct Options {
@@ -39,7 +40,8 @@ class LimitSnapshots {
   /// Hands the limits what was found, and starts the thread.
   void finish_restore();
 
-  /// Saves for the last time. After the last call has ended, while the check is still there. Blocks.
+  /// Saves for the last time, when the journal has written what it was handed or two seconds have passed.
+  /// After the last call has ended, while the check is still there. Blocks.
   void close();
   /// Saves now. Errors: the disk's. Not beside `close` or the thread.
   Result<void> save() const;

@@ -9,6 +9,7 @@
 
 #include <cstdio>
 #include <optional>
+#include <thread>
 
 namespace autoglm::gateway {
 namespace {
@@ -37,7 +38,7 @@ class LimitSnapshotsTest : public ::testing::Test {
     snapshots_->finish_restore();
   }
   /// A call that ends: its limit is charged, then it is written down.
-  void use(bool recorded = true) {
+  void use(bool recorded = true, bool waits = true) {
     const InferenceRequest request{.work = GenerateRequest{.prompts = {TokenPrompt{}}}};
     CallContext context;
     context.caller = std::make_shared<const Caller>(Caller{.key = "a", .tenant = {}, .group = {}});
@@ -45,7 +46,9 @@ class LimitSnapshotsTest : public ::testing::Test {
         run_task(loop_, check_->admit({.model = "m", .request = &request, .context = context})).value();
     permit->settle({.completion_tokens = 100});
     const std::string payload = to_bytes(kUsed);
-    if (recorded) {
+    if (recorded && !waits) {
+      journal_->post({.kind = kUsageRecordKind, .payload = payload});
+    } else if (recorded) {
       ASSERT_TRUE(append_on(loop_, *journal_, {.kind = kUsageRecordKind, .payload = payload}));
     }
   }
@@ -111,6 +114,18 @@ TEST_F(LimitSnapshotsTest, AClockThatStepsGivesNothingButTheTimeItShows) {
   now_ += 1h;
   start();
   EXPECT_EQ(left(), 341U) << "an hour of a day's 1000";
+}
+
+TEST_F(LimitSnapshotsTest, CallsThatAreCutByACleanEndAreChargedOnce) {
+  start();
+  scratch_.faults->set_stalled(true);
+  use(true, false);
+  use(true, false);
+  std::thread disk([this] { scratch_.faults->set_stalled(false); });
+  stop();
+  disk.join();
+  start();
+  EXPECT_EQ(left(), 800U);
 }
 
 TEST_F(LimitSnapshotsTest, ADamagedStateIsRebuiltFromTheJournal) {

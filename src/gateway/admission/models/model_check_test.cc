@@ -79,6 +79,18 @@ TEST_F(ModelCheckTest, ModelsHaveTheirOwnPlacesAndOneWithoutALimitHasEnough) {
   });
 }
 
+TEST_F(ModelCheckTest, APlaceIsGivenBackWhenTheClientMayKnowOfTheEnd) {
+  check_.apply({model("a", 1, 0)});
+  on_loop([&]() -> Task<void> {
+    const ModelCall ends(check_, "a");
+    EXPECT_FALSE(ModelCall(check_, "a").has_place());
+    ends.permit().closed();
+    ends.permit().closed();
+    EXPECT_TRUE(ModelCall(check_, "a").has_place());
+    co_return;
+  });
+}
+
 TEST_F(ModelCheckTest, AReloadHoldsForThoseThatWait) {
   check_.apply({model("a", 1)});
   on_loop([&]() -> Task<void> {
@@ -124,6 +136,22 @@ TEST_F(ModelCheckTest, AnAdaptiveLimitGrowsWhileItIsUsedAndFirstTokensComeSoon) 
     EXPECT_EQ(std::ranges::count_if(calls, &ModelCall::has_place), 24);
     check_.apply({model("a", 8)});
     EXPECT_EQ(gauge("autoglm_model_concurrency_limit{model=\"a\"}"), 8);
+  });
+}
+
+TEST_F(ModelCheckTest, AnAdaptiveLimitLearnsNothingFromTheAnswersOfAnotherModel) {
+  check_.apply({{.name = "a", .concurrent = 40, .queue = {.size = 100, .timeout = 1h}, .adaptive = true}});
+  on_loop([&]() -> Task<void> {
+    std::list<ModelCall> calls;
+    for (int i = 0; i < 16; ++i) calls.emplace_back(check_, "a");
+    clock_.advance(100ms);
+    for (ModelCall& call : calls) {
+      call.permit().served_by("b");
+      call.permit().first_token();
+      clock_.advance(GradientLimit::kWindow);
+    }
+    EXPECT_EQ(gauge("autoglm_model_concurrency_limit{model=\"a\"}"), GradientLimit::kBegin);
+    co_return;
   });
 }
 

@@ -70,10 +70,26 @@ Error exhausted_budget(std::string message, std::chrono::seconds retry_after) {
 /// A call's parts of one or two budgets.
 class BudgetCheck::BudgetPermit final : public Permit {
  public:
-  BudgetPermit(BudgetCheck& check, std::shared_ptr<const PriceTable> prices, std::string_view model,
-               std::vector<Share> shares)
-      : check_(check), prices_(std::move(prices)), model_(model), shares_(std::move(shares)) {}
+  BudgetPermit(BudgetCheck& check, std::shared_ptr<const PriceTable> prices, std::string_view model)
+      : check_(check), prices_(std::move(prices)), model_(model) {
+    shares_.reserve(2);
+  }
   ~BudgetPermit() override { closed(); }
+
+  /// Begins a part of a budget, with nothing reserved yet. Under the check's mutex.
+  Share& add(Owners owners, std::string_view name, const BudgetConfig& budget) {
+    const auto reserved = check_.of(owners).try_emplace(std::string(name)).first;
+    ++reserved->second.calls;
+    return shares_.emplace_back(owners, budget, reserved, Spent());  // there is room: nothing can leak
+  }
+  /// Under the check's mutex.
+  void give_back() {
+    for (Share& share : shares_) {
+      check_.set(share, {});
+      if (--share.reserved->second.calls == 0) check_.of(share.owners).erase(share.reserved);
+    }
+    shares_.clear();
+  }
 
   void served_by(std::string_view model) override { model_ = model; }
   Result<void> watch(const Usage& used) override {
@@ -97,11 +113,7 @@ class BudgetCheck::BudgetPermit final : public Permit {
   }
   void closed() override {
     const std::lock_guard lock(check_.mutex_);
-    for (Share& share : shares_) {
-      check_.set(share, {});
-      if (--share.reserved->second.calls == 0) check_.of(share.owners).erase(share.reserved);
-    }
-    shares_.clear();
+    give_back();
   }
 
  private:
@@ -139,28 +151,22 @@ Task<Result<std::unique_ptr<Permit>>> BudgetCheck::admit(const AdmissionFacts& f
   const Spent least = demand(std::min<std::uint64_t>(estimate.completion(), 1)),
               most = demand(estimate.completion());
 
-  std::vector<Share> shares;
+  // It gives back what it has also when memory runs out below; that is after the lock has been left.
+  auto permit = std::make_unique<BudgetPermit>(*this, prices, facts.model);
   const std::lock_guard lock(mutex_);
   const auto add = [&](Owners owners, const std::string& name, const BudgetConfig& budget) -> Result<void> {
-    Share share{
-        .owners = owners, .budget = budget, .reserved = of(owners).try_emplace(name).first, .amount = {}};
+    Share& share = permit->add(owners, name, budget);
     auto granted = grant(share, least, most);
-    ++share.reserved->second.calls;
-    shares.push_back(share);
     if (!granted) return fail(std::move(granted).error());
-    set(shares.back(), *granted);
+    set(share, *granted);
     return {};
   };
   Result<void> added;
   if (of_key != budgets->keys.end()) added = add(Owners::kKeys, caller->key, of_key->second);
   if (added && of_tenant != budgets->tenants.end())
     added = add(Owners::kTenants, caller->tenant, of_tenant->second);
-  if (added)
-    co_return std::make_unique<BudgetPermit>(*this, std::move(prices), facts.model, std::move(shares));
-  for (Share& share : shares) {
-    set(share, {});
-    if (--share.reserved->second.calls == 0) of(share.owners).erase(share.reserved);
-  }
+  if (added) co_return std::move(permit);
+  permit->give_back();
   co_return fail(std::move(added).error());
 }
 
@@ -194,9 +200,12 @@ Result<Spent> BudgetCheck::grant(const Share& share, const Spent& least, const S
 Result<void> BudgetCheck::grow(Share& share, const Spent& used, const Spent& wanted) const {
   if (is_within(used, share.amount)) return {};
   const Rest there = rest(share);
-  const Spent left = minus(whole(share.budget), plus(there.used, there.reserved));
-  if (share.budget.hard && !is_within(used, left))
-    return fail(used_up(share, there, used.tokens > left.tokens));
+  const Spent all = whole(share.budget), left = minus(all, plus(there.used, there.reserved));
+  if (share.budget.hard && !is_within(used, left)) {
+    const Spent ended = plus(there.used, used);  // when this call has ended
+    if (ended.tokens < all.tokens && ended.cost < all.cost) return fail(held_by_others(share));
+    return fail(used_up(share, there, ended.tokens >= all.tokens));
+  }
   set(share, share.budget.hard ? smaller(wanted, left) : wanted);
   return {};
 }
@@ -219,6 +228,15 @@ Error BudgetCheck::used_up(const Share& share, const Rest& rest, bool of_tokens)
                   amount(whole(share.budget), of_tokens),
                   share.budget.per == BudgetPeriod::kDay ? "day" : "month", to_string(rest.end)),
       until(rest.end, rest.now));
+}
+
+Error BudgetCheck::held_by_others(const Share& share) {
+  return exhausted_budget(
+      fmt::format(
+          "this answer has used what {} has left of its budget until calls of it that run have ended; "
+          "try again then",
+          described(share)),
+      std::chrono::seconds(1));
 }
 
 Error BudgetCheck::too_large(const Share& share, const Spent& asked, bool of_tokens) {

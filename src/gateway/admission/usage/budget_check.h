@@ -74,6 +74,7 @@ class BudgetCheck final : public AdmissionCheck {
 
   static std::string described(const Share& share);
   static Error used_up(const Share& share, const Rest& rest, bool of_tokens);
+  static Error held_by_others(const Share& share);
   static Error too_large(const Share& share, const Spent& asked, bool of_tokens);
   static Error too_little_left(const Share& share, const Rest& rest, const Spent& asked, bool of_tokens);
 

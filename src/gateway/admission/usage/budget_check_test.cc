@@ -184,6 +184,7 @@ TEST_F(BudgetCheckTest, AHardBudgetAdmitsWhileAnythingIsLeftAndEndsAnswers) {
   const auto cut = (*first)->watch(used(201));
   ASSERT_FALSE(cut);
   EXPECT_EQ(cut.error().reason, "budget_exhausted");
+  EXPECT_EQ(cut.error().retry_after, 24h + 1min) << "nothing is left this month";
   end(std::move(*first), 201);
   EXPECT_FALSE(ask("mobile", 1));
 }
@@ -198,6 +199,12 @@ TEST_F(BudgetCheckTest, AHardBudgetIsSharedByAnswersThatGoOn) {
   while ((*second)->watch({.prompt_tokens = 1, .completion_tokens = of_second})) ++of_second;
   EXPECT_EQ(of_first, 900U) << "the second one keeps what it has reserved";
   EXPECT_EQ(of_second, 100U);
+  const auto cut = (*first)->watch({.prompt_tokens = 1, .completion_tokens = 900});
+  ASSERT_FALSE(cut);
+  EXPECT_EQ(cut.error().retry_after, 1s) << "the second one may give something back";
+  EXPECT_EQ(cut.error().message,
+            "this answer has used what the key \"mobile\" has left of its budget until calls of it that run "
+            "have ended; try again then");
 }
 
 TEST_F(BudgetCheckTest, ABudgetThatIsNotHardEndsNoAnswer) {

@@ -41,26 +41,34 @@ Task<Result<std::vector<UsageRow>>> LiveUsageIndex::query(UsageQuery query) {
   co_return std::move(*asked);
 }
 
+/// Whether all is written. Of failures in a row the first one is logged.
+bool LiveUsageIndex::update(bool failing) {
+  const auto updated = [this] {
+    const std::scoped_lock held(index_mutex_);
+    return index_.update(stop_);
+  }();
+  if (updated) return true;
+  failures_.add();
+  if (!failing)
+    logger_.warning("the index of usage is not written; it goes on by itself",
+                    {{"error", updated.error().message}});
+  return false;
+}
+
 void LiveUsageIndex::run() {
   pthread_setname_np(pthread_self(), "usage index");
   bool failing = false;
   std::unique_lock lock(mutex_);
-  while (!stop_) {
+  for (bool last = false; !last;) {
+    last = stop_;  // then once more: records that expire while there is no process must be in the file
     lock.unlock();
-    Result<void> updated;
     try {
-      const std::scoped_lock held(index_mutex_);
-      updated = index_.update(stop_);
-    } catch (const std::exception& exception) {  // no memory
-      updated = fail(ErrorCode::kUnavailable, exception.what());
+      failing = !update(failing);
+    } catch (const std::exception&) {  // no memory: the next round goes on
+      failures_.add();
     }
-    if (!updated) failures_.add();
-    if (!updated && !failing)
-      logger_.warning("the index of usage is not written; it goes on by itself",
-                      {{"error", updated.error().message}});
-    failing = !updated;
     lock.lock();
-    wake_.wait_for(lock, every_, [this] { return stop_.load(); });
+    if (!last) wake_.wait_for(lock, every_, [this] { return stop_.load(); });
   }
 }
 

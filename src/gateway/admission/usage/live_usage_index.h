@@ -32,6 +32,7 @@ class LiveUsageIndex {
 
  private:
   void run();
+  bool update(bool failing);
 
   const Duration every_;
   observe::Logger& logger_;

@@ -61,6 +61,16 @@ TEST_F(LiveUsageIndexTest, AThreadKeepsItUpToDate) {
   EXPECT_EQ(requests(*index), 4U);
 }
 
+TEST_F(LiveUsageIndexTest, WhatIsThereAtItsEndIsInTheFile) {
+  auto index = std::make_unique<LiveUsageIndex>(UsageIndex::Options{.path = path()}, *journal_, *scratch_.log,
+                                                scratch_.metrics, std::chrono::hours(1));
+  EXPECT_EQ(requests(*index), 0U);
+  while (!has_position(1)) std::this_thread::yield();
+  add();
+  index.reset();
+  EXPECT_TRUE(has_position(2));
+}
+
 TEST_F(LiveUsageIndexTest, GoesOnWhenItsDiskWorksAgain) {
   std::filesystem::create_directory(path());
   add();

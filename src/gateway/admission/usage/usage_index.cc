@@ -86,7 +86,7 @@ UsageSums sums_in(const sqlite::Statement& row, int column) {
 Result<void> UsageIndex::update(const std::atomic<bool>& stop) {
   if (auto open = ensure_open(); !open) return open;
   const std::uint64_t end = journal_.durable_sequence();
-  while (position_ < end && !stop.load(std::memory_order_relaxed)) {
+  for (bool more = true; more && position_ < end; more = !stop.load(std::memory_order_relaxed)) {
     const std::uint64_t next = std::min(end, position_ + kRecordsAtOnce);
     Sums sums;
     const auto read = journal_.replay(
@@ -202,10 +202,29 @@ Result<bool> UsageIndex::is_of_this_journal() {
   return same;
 }
 
+/// What is older than the journal's records cannot be had again, so it stays.
 Result<void> UsageIndex::begin_anew() {
-  logger_.warning("the index of usage is of another journal, and is built anew", {{"path", options_.path}});
-  auto begun = database_->transaction(
-      [&] { return database_->execute("DELETE FROM usage; UPDATE position SET next = 1, last_sum = 0"); });
+  logger_.warning(
+      "the index of usage does not go with the journal, and is built anew as far as that reaches back",
+      {{"path", options_.path}});
+  std::optional<std::int64_t> first;  // records are almost in the order of their times
+  const auto read = journal_.replay([&](const journal::Record& record) {
+    if (record.kind != kUsageRecordKind) return;
+    if (const auto usage = read_usage_record(record.payload))
+      first = std::min(first.value_or(hour_of(usage->time)), hour_of(usage->time));
+  });
+  if (!read) return fail(read.error());
+  // An old day's hours stand at its beginning; see `condense`.
+  if (first && *first < first_hour(day_of(options_.now()) - options_.hours_kept))
+    *first -= *first % kHoursOfADay;
+  auto begun = database_->transaction([&]() -> Result<void> {
+    if (first) {
+      auto remove = database_->prepare("DELETE FROM usage WHERE hour >= ?");
+      if (!remove) return fail(std::move(remove).error());
+      if (auto done = remove->bind(0, *first).run(); !done) return done;
+    }
+    return database_->execute("UPDATE position SET next = 1, last_sum = 0");
+  });
   if (!begun) return begun;
   position_ = 1;
   last_sum_ = 0;

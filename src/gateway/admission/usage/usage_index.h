@@ -19,8 +19,9 @@ namespace autoglm::gateway {
 
 /// Sums of usage by hour, key, tenant and model in an SQLite file: what the journal's records add up to. The
 /// journal is the truth. The position up to which it was read is written in the same transaction as the sums,
-/// so each record counts once; an index that is damaged, gone, or of another journal is built anew. It has
-/// hours for two months, days for three years, also when the journal's retention is shorter.
+/// so each record counts once; an index that is damaged or gone is built anew. One that does not go with the
+/// journal is, too, but keeps what is older than the journal's records. It has hours for two months, days for
+/// three years, also when the journal's retention is shorter.
 ///
 /// Records are written to it only when they survive a loss of power, since the numbers of others may be given
 /// again; a query adds what is missing from the journal itself. Every call blocks. Not thread-safe. The
@@ -38,8 +39,8 @@ class UsageIndex {
   UsageIndex(Options options, const journal::Journal& journal, observe::Logger& logger)
       : options_(std::move(options)), journal_(journal), logger_(logger) {}
 
-  /// Reads on until all is there, or `stop`. Errors: the disk's; what is there stays, and the next call goes
-  /// on.
+  /// Reads on until all is there; with `stop`, some 200,000 records at most. Errors: the disk's; what is
+  /// there stays, and the next call goes on.
   Result<void> update(const std::atomic<bool>& stop);
   /// All that the journal has at this moment, in the order of hour or day, key, tenant, model. Errors: the
   /// disk's; kInvalidArgument when the answer is too long.

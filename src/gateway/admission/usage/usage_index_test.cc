@@ -142,26 +142,41 @@ TEST_F(UsageIndexTest, ADamagedOneIsBuiltAnew) {
   EXPECT_EQ(by_key().size(), 301U);
 }
 
-TEST_F(UsageIndexTest, OneOfAnotherJournalIsBuiltAnew) {
-  add("a", 1);
-  add("a", 1);
+TEST_F(UsageIndexTest, OneOfAnotherJournalIsBuiltAnewAndKeepsWhatIsOlder) {
+  const auto lose_journal = [this] {
+    index_.reset();
+    journal_.reset();
+    for (const std::string& segment : scratch_.segment_files()) std::filesystem::remove(segment);
+    open_journal();
+  };
+  add("a", 1, kToday - std::chrono::days(400));
+  add("a", 1, kToday - 1h);
   update();
-  index_.reset();
-  journal_.reset();
-  for (const std::string& segment : scratch_.segment_files()) std::filesystem::remove(segment);
-  open_journal();
+  lose_journal();
   open();
-  EXPECT_EQ(by_key(), All{}) << "it was ahead";
+  EXPECT_EQ(by_key(), (All{"a 2 2"})) << "it was ahead of a journal that has nothing in its place";
   add("b", 1);
   add("b", 1);
   update();
-  index_.reset();
-  journal_.reset();
-  for (const std::string& segment : scratch_.segment_files()) std::filesystem::remove(segment);
-  open_journal();
+  EXPECT_EQ(by_key(), (All{"a 2 2", "b 2 2"}));
+  lose_journal();
   for (int i = 0; i < 5; ++i) add("c", 1);
   open();
-  EXPECT_EQ(by_key(), (All{"c 5 5"})) << "the record before its position is another one";
+  EXPECT_EQ(by_key(), (All{"a 2 2", "c 5 5"})) << "the record before its position is another one";
+}
+
+TEST_F(UsageIndexTest, ADayThatStandsAtItsBeginningIsNotCountedTwice) {
+  const WallTime old = kToday - std::chrono::days(100);
+  add("a", 1, old + 3h);
+  add("a", 2, old + 5h);
+  update();
+  index_.reset();
+  journal_.reset();
+  for (const std::string& segment : scratch_.segment_files()) std::filesystem::remove(segment);
+  open_journal();
+  for (int i = 0; i < 3; ++i) add("a", 4, old + 5h);
+  open();
+  EXPECT_EQ(by_key(), (All{"a 3 12"}));
 }
 
 TEST_F(UsageIndexTest, RecordsThatALossOfPowerMayTakeAreNotInTheFile) {
@@ -213,6 +228,17 @@ TEST_F(UsageIndexTest, OneThatCannotBeWrittenSaysSoAndGoesOn) {
   EXPECT_FALSE(index_->query({}));
   std::filesystem::remove(path());
   EXPECT_EQ(by_key(), (All{"a 1 1"}));
+}
+
+TEST_F(UsageIndexTest, AJournalThatCannotBeReadForAMomentIsReadLater) {
+  add("a", 3);
+  scratch_.faults->set_read_fails(true);
+  EXPECT_EQ(index_->update(stop_).error().code, ErrorCode::kUnavailable);
+  EXPECT_FALSE(index_->query({})) << "it would have less than there is";
+  scratch_.faults->set_read_fails(false);
+  update();
+  EXPECT_EQ(by_key(), All{"a 1 3"});
+  EXPECT_EQ(index_->position(), 2U);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <new>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace autoglm::gateway {
 
@@ -28,17 +29,13 @@ class UsageLedger::UsagePermit final : public Permit {
   UsagePermit(UsageLedger& ledger, UsageRecord record) : ledger_(ledger), record_(std::move(record)) {}
 
   ~UsagePermit() override {
-    if (!settled_ || committed_) return;
-    try {
-      ledger_.count(record_);
-      if (ledger_.journal_ != nullptr)
-        ledger_.journal_->post({.kind = kUsageRecordKind, .payload = to_bytes(record_)});
-    } catch (const std::bad_alloc&) {
-      ledger_.metrics_.count_unrecorded();
-    }
+    if (settled_ && !committed_) hand_over(UsageOutcome::kCut);
   }
 
-  void served_by(std::string_view model) override { record_.model = recorded_text(model); }
+  void served_by(std::string_view model) override {
+    if (record_.asked.empty()) record_.asked = record_.model;
+    record_.model = recorded_text(model);
+  }
   void settle(const Usage& used) override {
     settled_ = true;
     record_.time = std::chrono::floor<std::chrono::milliseconds>(ledger_.options_.now());
@@ -52,37 +49,64 @@ class UsageLedger::UsagePermit final : public Permit {
   std::optional<Task<Result<void>>> commit() override {
     if (!settled_) return std::nullopt;
     if (!std::exchange(committed_, true)) {
-      record_.outcome = UsageOutcome::kComplete;
-      ledger_.count(record_);
-      if (ledger_.journal_ != nullptr) {
-        const std::string payload = to_bytes(record_);
-        writing_.spawn(write(ledger_.journal_->append({.kind = kUsageRecordKind, .payload = payload})));
-      }
+      hand_over(UsageOutcome::kComplete);
+      if (writing_.empty()) ended_.set();  // at once, or it is posted
     }
     if (ledger_.journal_ == nullptr) return std::nullopt;
     return written();
   }
 
  private:
-  Task<void> write(Task<Result<void>> append) {
-    auto result = co_await std::move(append);
+  /// Without memory it does what it can: a record for which no task can wait is posted.
+  void hand_over(UsageOutcome outcome) noexcept {
+    record_.outcome = outcome;
+    std::string payload;
+    try {
+      if (ledger_.journal_ != nullptr) payload = to_bytes(record_);
+      ledger_.count(record_);
+    } catch (const std::bad_alloc&) {
+      ledger_.metrics_.count_unrecorded();
+    }
+    if (payload.empty()) return;
+    try {
+      if (outcome == UsageOutcome::kComplete) return writing_.spawn(write(payload));
+    } catch (const std::bad_alloc&) {  // nothing has begun
+    }
+    ledger_.journal_->post({.kind = kUsageRecordKind, .payload = payload});
+  }
+  /// `payload` is used before the first suspension only.
+  Task<void> write(std::string_view payload) {
+    struct Ended {
+      ~Ended() { signal.set(); }  // also after an exception: the client waits for it
+      Signal& signal;
+    } const ended{ended_};
+    const journal::Record record{.kind = kUsageRecordKind, .payload = payload};
+    std::optional<Task<Result<void>>> append;
+    try {
+      append.emplace(ledger_.journal_->append(record));
+    } catch (const std::bad_alloc&) {  // then it has taken nothing
+      ledger_.journal_->post(record);
+      co_return;
+    }
+    auto result = co_await std::move(*append);
     if (!result) {
       ledger_.metrics_.count_unrecorded();
       result = fail(no_record(std::move(result).error()));
     }
     result_ = std::move(result);
-    ended_.set();
   }
   Task<Result<void>> written() {
     co_await ended_.wait();
-    co_return result_;
+    if (result_) co_return *result_;
+    co_return fail(
+        no_record({.code = ErrorCode::kUnavailable, .message = "there is no memory for a record"}));
   }
 
   UsageLedger& ledger_;
   UsageRecord record_;
   bool settled_ = false;
   bool committed_ = false;
-  Result<void> result_;
+  std::optional<Result<void>> result_;  // nothing: it is not known, and memory has run out
   Signal ended_;
   Scope writing_;  // last: its task uses all of the above
 };

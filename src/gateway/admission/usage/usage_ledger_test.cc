@@ -123,6 +123,19 @@ TEST_F(UsageLedgerTest, EveryCallIsRecordedOnce) {
   EXPECT_EQ(all[1], expected);
 }
 
+TEST_F(UsageLedgerTest, ARecordHasTheModelThatAnsweredAndTheOneThatWasAsked) {
+  open();
+  ASSERT_TRUE(call([](CallPermits& permits) -> Task<Result<void>> {
+    permits.served_by("second");
+    permits.served_by("third");
+    co_return co_await permits.close();
+  }));
+  const auto all = records();
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_EQ(all[0].model, "third");
+  EXPECT_EQ(all[0].asked, "m");
+}
+
 TEST_F(UsageLedgerTest, WithoutAJournalTotalsAreInMemory) {
   make(nullptr);
   ASSERT_TRUE(call(End::kComplete));
@@ -194,6 +207,17 @@ TEST_F(UsageLedgerTest, ReopenedItHasTheSameTotals) {
   EXPECT_EQ(restored->unreadable, 1U);
   EXPECT_EQ(totals_->query(kAll), before);
   EXPECT_EQ(totals_->spent_by_key("mobile", Day::min(), Day::max()).tokens, 20 * 130U);
+}
+
+TEST_F(UsageLedgerTest, AJournalThatCannotBeReadEndsTheStart) {
+  open();
+  ASSERT_TRUE(call(End::kComplete));
+  scratch_.faults->set_read_fails(true);
+  make(journal_.get());
+  const auto restored = ledger_->restore();
+  ASSERT_FALSE(restored) << "budgets would begin anew";
+  EXPECT_EQ(restored.error().code, ErrorCode::kUnavailable);
+  scratch_.faults->set_read_fails(false);
 }
 
 TEST_F(UsageLedgerTest, ABrokenDiskRefusesCalls) {

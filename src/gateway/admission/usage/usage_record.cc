@@ -30,6 +30,7 @@ std::string to_bytes(const UsageRecord& record) {
   for (const std::string* text :
        {&record.request_id, &record.key, &record.tenant, &record.group, &record.model})
     put_text(out, recorded_text(*text));
+  put_text(out, recorded_text(record.asked));
   return out;
 }
 
@@ -46,6 +47,7 @@ Result<UsageRecord> read_usage_record(std::string_view bytes) {
   record.cost = reader.number();
   for (std::string* text : {&record.request_id, &record.key, &record.tenant, &record.group, &record.model})
     *text = reader.text(UsageRecord::kLongestText);
+  if (!reader.at_end()) record.asked = reader.text(UsageRecord::kLongestText);  // not in the first records
   if (!reader.whole()) return fail(ErrorCode::kDataLoss, "a record of usage is not whole");
   return record;
 }

@@ -29,7 +29,8 @@ struct UsageRecord {
   std::string key;     ///< its name, never the key itself; empty: no keys are configured
   std::string tenant;  ///< of the key; empty: there is no key
   std::string group;
-  std::string model;
+  std::string model;  ///< that has answered
+  std::string asked;  ///< the model that was asked, when that is another one; else empty
   std::uint32_t prompt_tokens = 0;
   std::uint32_t cached_tokens = 0;  ///< of the prompt
   std::uint32_t completion_tokens = 0;

@@ -22,18 +22,22 @@ UsageRecord sample() {
 }
 
 TEST(UsageRecord, ComesBackAsItWas) {
-  for (const UsageRecord& record : {sample(), UsageRecord{}})
+  UsageRecord of_a_fallback = sample();
+  of_a_fallback.asked = "gpt-5";
+  for (const UsageRecord& record : {sample(), of_a_fallback, UsageRecord{}})
     EXPECT_EQ(read_usage_record(to_bytes(record)).value(), record);
   EXPECT_LT(to_bytes(sample()).size(), 80U);
 }
 
 TEST(UsageRecord, APartOfOneIsNone) {
   const std::string whole = to_bytes(sample());
-  for (std::size_t size = 0; size < whole.size(); ++size) {
+  const std::size_t first_format = whole.size() - 1;  // it did not have the model that was asked
+  for (std::size_t size = 0; size < first_format; ++size) {
     const auto read = read_usage_record(std::string_view(whole).substr(0, size));
     ASSERT_FALSE(read) << size;
     EXPECT_EQ(read.error().code, ErrorCode::kDataLoss);
   }
+  EXPECT_EQ(read_usage_record(std::string_view(whole).substr(0, first_format)).value(), sample());
 }
 
 TEST(UsageRecord, LaterFieldsAreIgnoredAndLaterVersionsRefused) {

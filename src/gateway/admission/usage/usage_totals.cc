@@ -10,6 +10,9 @@ namespace {
 /// A month's budget needs its days, however few are kept for queries.
 constexpr std::size_t kLeastSpentDays = 40;
 
+/// Begins the names of callers with tokens, of whom there is any number. They have no budgets as keys.
+constexpr std::string_view kTokenNames = "jwt:";
+
 /// Removes the oldest days beyond `most`.
 template <class Days>
 void keep(Days& days, std::size_t most) {
@@ -33,8 +36,21 @@ void UsageTotals::add(const UsageRecord& record) {
   }
   row->second += sums;
   keep(days_, options_.days);
-  spend(by_key_, record.key, day, sums);
+  if (day > newest_) {
+    newest_ = day;
+    forget_old(by_key_);
+    forget_old(by_tenant_);
+  }
+  if (!record.key.starts_with(kTokenNames)) spend(by_key_, record.key, day, sums);
   spend(by_tenant_, record.tenant, day, sums);
+}
+
+/// Names that were not seen for as long as days are kept. A few of them cost nothing, and may be back when a
+/// clock was wrong.
+void UsageTotals::forget_old(SpentDays& of) const {
+  if (of.size() <= options_.rows_per_day) return;
+  const Day first = newest_ - std::chrono::days(std::max(options_.days, kLeastSpentDays));
+  std::erase_if(of, [&](const auto& each) { return each.second.rbegin()->first < first; });
 }
 
 std::vector<UsageRow> UsageTotals::query(const UsageQuery& query) const {

@@ -40,16 +40,18 @@ class UsageTotals {
   /// In the order of day, key, tenant, model. Hours are not kept: the query is not by them.
   std::vector<UsageRow> query(const UsageQuery& query) const;
 
-  /// What the key has used in the days `from` … `to`, both included, whatever row has it.
+  /// What the key has used in the days `from` … `to`, both included, whatever row has it. Callers with tokens
+  /// are no keys. Of more names than a day has rows, those that were not seen for 62 days are forgotten.
   Spent spent_by_key(std::string_view key, Day from, Day to) const;
   Spent spent_by_tenant(std::string_view tenant, Day from, Day to) const;
 
  private:
   using Names = std::tuple<std::string, std::string, std::string>;  // key, tenant, model
   using Rows = std::map<Names, UsageSums, std::less<>>;
-  // Names are those of the configuration, and of earlier ones in the journal.
+  // Names are those of keys, of tenants that tokens may name, and of earlier ones in the journal.
   using SpentDays = std::map<std::string, std::map<Day, Spent>, std::less<>>;
 
+  void forget_old(SpentDays& of) const;
   void spend(SpentDays& of, std::string_view name, Day day, const UsageSums& sums) const;
   Spent spent(const SpentDays& of, std::string_view name, Day from, Day to) const;
 
@@ -57,6 +59,7 @@ class UsageTotals {
   mutable std::mutex mutex_;
   std::map<Day, Rows> days_;
   SpentDays by_key_, by_tenant_;
+  Day newest_ = Day::min();
 };
 
 }  // namespace autoglm::gateway

@@ -91,6 +91,24 @@ TEST(UsageTotals, KnowWhatAKeyAndATenantHaveSpent) {
   EXPECT_EQ(totals.spent_by_key("", kToday, kToday).tokens, 0U);
 }
 
+TEST(UsageTotals, NamesThatAreNotSeenAnyMoreGo) {
+  UsageTotals totals({.days = 3, .rows_per_day = 2});
+  for (const char* tenant : {"x", "y", "z"}) totals.add(record("a", tenant, "m"));
+  totals.add(record("a", "z", "m", kToday + days(40)));
+  EXPECT_EQ(totals.spent_by_tenant("x", kToday, kToday).tokens, 130U) << "40 days are kept";
+  totals.add(record("a", "z", "m", kToday + days(41)));
+  EXPECT_EQ(totals.spent_by_tenant("x", kToday, kToday).tokens, 0U);
+  EXPECT_EQ(totals.spent_by_tenant("z", kToday, kToday).tokens, 130U);
+}
+
+TEST(UsageTotals, CallersWithTokensAreNoKeysWithBudgets) {
+  UsageTotals totals;
+  totals.add(record("jwt:alice", "x", "m"));
+  EXPECT_EQ(totals.spent_by_key("jwt:alice", kToday, kToday).tokens, 0U);
+  EXPECT_EQ(totals.spent_by_tenant("x", kToday, kToday).tokens, 130U);
+  EXPECT_EQ(totals.query({.by_key = true}).at(0).key, "jwt:alice");
+}
+
 TEST(UsageTotals, ThreadsAddEachCallOnce) {
   UsageTotals totals;
   {
