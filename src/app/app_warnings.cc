@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -63,6 +64,21 @@ void warn_of_times(const ServerConfig& server, const ModelConfig& model, const c
   }
 }
 
+/// Warns where a model's line, which knows no groups, lets requests wait before their group's share is asked.
+void warn_of_shares_behind_a_line(const ModelConfig& model, const std::string& path, Warnings& warnings) {
+  if (!model.engine) return;
+  const bool adaptive = model.concurrency == Concurrency::kAdaptive;
+  if (!adaptive &&
+      (model.concurrent == 0 || model.concurrent >= model.engine->max_sequences + model.engine->max_waiting))
+    return;
+  warnings.push_back({path + (adaptive ? ".concurrency" : ".concurrent"),
+                      "lets requests wait in a line that knows no groups, before the engine sees to their "
+                      "shares: while others "
+                      "fill it, a group waits or is refused, whatever its `share`; leave it out, and bound "
+                      "groups by their own "
+                      "`concurrent`"});
+}
+
 }  // namespace
 
 Warnings app_warnings(const AppConfig& config, const config::Node& written) {
@@ -73,9 +89,12 @@ Warnings app_warnings(const AppConfig& config, const config::Node& written) {
         {"server.admin_token", "is empty, and none is asked for; set the variable, or remove this key"});
   }
   warn_of_retention(config.admission, warnings);
+  const LiveGroupShares::Table shares = gateway::shares_of(config.admission.groups);
+  const bool has_shares = std::ranges::any_of(shares, [](const GroupShare& each) { return each.share > 0; });
   for (std::size_t i = 0; i < config.models.size(); ++i) {
-    if (config.models[i].is_pool())
-      warn_of_times(config.server, config.models[i], written, "models[" + std::to_string(i) + "]", warnings);
+    const std::string path = "models[" + std::to_string(i) + "]";
+    if (config.models[i].is_pool()) warn_of_times(config.server, config.models[i], written, path, warnings);
+    if (has_shares) warn_of_shares_behind_a_line(config.models[i], path, warnings);
   }
   return warnings;
 }

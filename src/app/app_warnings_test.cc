@@ -54,6 +54,19 @@ TEST(AppWarnings, NameFileLineAndKeyAndSayWhatToDo) {
   EXPECT_EQ(warnings("server:\n  admin_listen: localhost:8081\n"), "");
 }
 
+TEST(AppWarnings, OfALineBeforeAnEnginesShares) {
+  const auto of = [](const std::string& model, const std::string& group) {
+    return warnings("models: [{ name: m, engine: { path: x }, " + model + " }]\ngroups: [{ name: g, " +
+                    group + " }]\n");
+  };
+  EXPECT_THAT(of("concurrent: 8", "share: 50%"),
+              HasSubstr("models[0].concurrent: lets requests wait in a line"));
+  EXPECT_THAT(of("concurrency: adaptive", "share: 50%"), HasSubstr("models[0].concurrency: lets"));
+  EXPECT_EQ(of("concurrent: 8", "weight: 2"), "");
+  EXPECT_EQ(of("concurrent: 1000", "share: 50%"), "") << "the engine refuses before";
+  EXPECT_EQ(of("concurrent: 0", "share: 50%"), "");
+}
+
 TEST(AppWarnings, OfTimesThatTheServersEndFirst) {
   EXPECT_THAT(
       warnings(pool("timeouts: { first_token: 60s }")),

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <pthread.h>
 
+#include <algorithm>
 #include <ctime>
 #include <utility>
 
@@ -22,6 +23,10 @@ constexpr std::size_t kMostDetokenized = std::size_t{1} << 20U;
 
 BlockingPool::Turn turn_of(const CallContext& context, PreparationTime takes) {
   return {.tenant = std::hash<std::string>()(context.tenant), .is_long = takes == PreparationTime::kLong};
+}
+
+std::string group_of(const CallContext& context) {
+  return context.caller ? context.caller->group : std::string();
 }
 
 Error queue_full(std::uint32_t limit) {
@@ -76,9 +81,7 @@ Engine::Engine(std::string name, EngineConfig config, Dependencies dependencies)
       created_(std::time(nullptr)),
       dependencies_(std::move(dependencies)),
       metrics_(dependencies_.metrics, name_, load_),
-      // A request sends at most a submission, a cancellation and one wake-up that is not yet read.
-      inbox_(
-          std::make_shared<EngineInbox>(std::size_t{4} * (config_.max_sequences + config_.max_waiting) + 64)),
+      inbox_(std::make_shared<EngineInbox>(config_.max_sequences + config_.max_waiting)),
       thread_([this] { run(); }) {}
 
 Engine::~Engine() {
@@ -206,7 +209,7 @@ Task<Result<Preparation>> Engine::prepared(std::shared_ptr<const ModelView> mode
   co_return std::move(*made);
 }
 
-Result<Places> Engine::enter(const GenerateRequest& work) {
+Result<Places> Engine::enter(const GenerateRequest& work, const CallContext& context) {
   const std::uint32_t limit = config_.max_sequences + config_.max_waiting;
   const std::uint32_t choices = work.choices();
   if (choices > limit) {
@@ -215,16 +218,19 @@ Result<Places> Engine::enter(const GenerateRequest& work) {
         fmt::format("{} prompts with {} choices each are {} answers; this model runs and queues {} at a time",
                     work.prompts.size(), work.n, choices, limit)));
   }
-  if (inbox_->outstanding.fetch_add(choices) + choices <= limit) return Places(inbox_, choices);
-  inbox_->outstanding.fetch_sub(choices);
-  return fail(queue_full(limit));
+  return enter(choices, context);
 }
 
-Result<Places> Engine::enter() {
-  const std::uint32_t limit = config_.max_sequences + config_.max_waiting;
-  if (inbox_->outstanding.fetch_add(1) < limit) return Places(inbox_, 1);
-  inbox_->outstanding.fetch_sub(1);
-  return fail(queue_full(limit));
+Result<Places> Engine::enter(std::uint32_t count, const CallContext& context) {
+  PlaceOwner owner{.group = group_of(context)};
+  const auto shares = dependencies_.shares ? dependencies_.shares->get() : nullptr;
+  if (shares && !owner.group.empty()) {
+    const auto found = std::ranges::find(shares->groups, owner.group, &GroupShare::name);
+    if (found != shares->groups.end()) owner.share = found->share;
+  }
+  auto places = Places::take(inbox_, std::move(owner), count);
+  if (!places) return fail(queue_full(config_.max_sequences + config_.max_waiting));
+  return std::move(*places);
 }
 
 std::unique_ptr<EventStream> Engine::stream_of(std::shared_ptr<Delivery> delivery, GenerationId id) {
@@ -238,7 +244,7 @@ template <class Request>
 Task<Result<std::unique_ptr<EventStream>>> Engine::embed(InferenceRequestPtr request, const Request& work,
                                                          const CallContext& context) {
   const auto arrived = std::chrono::steady_clock::now();
-  auto places = enter();
+  auto places = enter(1, context);
   if (!places) co_return fail(places.error());
   const PreparationTime takes = time_of_text(text_bytes(work));
   Result<EmbedPreparation> preparation;
@@ -259,7 +265,8 @@ Task<Result<std::unique_ptr<EventStream>>> Engine::embed(InferenceRequestPtr req
                                                              .preparation = std::move(*preparation),
                                                              .delivery = delivery,
                                                              .arrived = arrived,
-                                                             .priority = context.priority});
+                                                             .priority = context.priority,
+                                                             .group = group_of(context)});
   if (!sent) co_return fail(queue_full(config_.max_sequences + config_.max_waiting));
   places->keep();
   co_return stream_of(std::move(delivery), id);
@@ -278,7 +285,7 @@ Task<Result<std::unique_ptr<EventStream>>> Engine::generate(InferenceRequestPtr 
   if ((*model)->task != ModelTask::kGenerate) co_return fail(no_text());
   const std::shared_ptr<const GenerateRequest> work(request, request->generation());
   // Before any work: a request without a place need not be prepared.
-  auto places = enter(*work);
+  auto places = enter(*work, context);
   if (!places) co_return fail(places.error());
   auto preparation = co_await prepared(*model, work, context);
   if (!preparation) co_return fail(preparation.error());
@@ -302,7 +309,7 @@ Task<Result<std::unique_ptr<EventStream>>> Engine::generate(InferenceRequestPtr 
                                           .deadline = context.deadline.at(),
                                           .priority = context.priority,
                                           .tenant = hash(context.tenant),
-                                          .group = context.caller ? context.caller->group : std::string(),
+                                          .group = group_of(context),
                                           .salt = work->cache_salt.empty() ? 0 : hash(work->cache_salt)});
   if (!sent) co_return fail(queue_full(config_.max_sequences + config_.max_waiting));
   places->keep();
@@ -382,7 +389,7 @@ EndpointStatus Engine::status() const {
 LoadReport Engine::load() const {
   LoadReport report = load_.report(config_.max_sequences, config_.max_waiting);
   // Requests that the engine's thread has not seen yet are waiting, too.
-  const std::uint32_t places = inbox_->outstanding.load();
+  const std::uint32_t places = inbox_->pool.places();
   if (places > report.running + report.waiting) report.waiting = places - report.running;
   return report;
 }

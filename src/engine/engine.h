@@ -68,8 +68,8 @@ class Engine final : public Endpoint {
   Task<Result<UnaryAnswer>> answer(DetokenizeRequest request, const CallContext& context);
   Task<Result<UnaryAnswer>> answer(TokenizerInfoRequest request, const CallContext& context);
   /// Reserves places for a request's choices. Errors: more choices than may run and wait.
-  Result<Places> enter(const GenerateRequest& work);
-  Result<Places> enter();
+  Result<Places> enter(const GenerateRequest& work, const CallContext& context);
+  Result<Places> enter(std::uint32_t count, const CallContext& context);
   std::unique_ptr<EventStream> stream_of(std::shared_ptr<Delivery> delivery, GenerationId id);
 
   const std::string name_;

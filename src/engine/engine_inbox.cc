@@ -1,5 +1,7 @@
 #include "engine/engine_inbox.h"
 
+#include <utility>
+
 namespace autoglm::engine {
 
 namespace {
@@ -8,6 +10,11 @@ constexpr std::size_t kMostPreparedInAll = 2 * kMostPreparedBytes;
 
 }  // namespace
 
+// With shares twice as many requests may be here as there are places. One sends at most a submission, a
+// cancellation and one wake-up that is not yet read.
+EngineInbox::EngineInbox(std::uint32_t places)
+    : mailbox(std::size_t{8} * places + 64), pool(places, kMostPreparedInAll) {}
+
 void EngineInbox::cancel(GenerationId id) {
   // If the step computes nothing else, it can stop now; otherwise max_stall bounds it anyway.
   if (alone.load() == id.value) stop.set();
@@ -15,11 +22,14 @@ void EngineInbox::cancel(GenerationId id) {
   mailbox.try_push(Cancellation{id});
 }
 
+std::optional<Places> Places::take(std::shared_ptr<EngineInbox> inbox, PlaceOwner owner,
+                                   std::uint32_t count) {
+  if (!inbox->pool.take_places(owner, count)) return std::nullopt;
+  return Places(std::move(inbox), std::move(owner), count);
+}
+
 bool Places::add(std::size_t bytes) {
-  if (inbox_->bytes.fetch_add(bytes) + bytes > kMostPreparedInAll) {
-    inbox_->bytes.fetch_sub(bytes);
-    return false;
-  }
+  if (!inbox_->pool.take_bytes(owner_, bytes)) return false;
   bytes_ += bytes;
   return true;
 }

@@ -6,6 +6,7 @@
 #include "engine/delivery.h"
 #include "engine/embedding/embed_preparation.h"
 #include "engine/generation_id.h"
+#include "engine/place_pool.h"
 #include "engine/preparation.h"
 #include "inference/generate_request.h"
 #include "runtime/mailbox.h"
@@ -14,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -47,6 +49,7 @@ struct EmbedSubmission {
   std::shared_ptr<Delivery> delivery;
   MonotonicTime arrived;
   std::uint8_t priority = 0;
+  std::string group = {};  ///< the caller's; empty: none
 };
 struct Cancellation {
   GenerationId id;
@@ -59,13 +62,13 @@ using EngineMessage = std::variant<Submission, EmbedSubmission, Cancellation, Wa
 /// Shared by the loops and the engine's thread: the way in, and the abort of a step whose only request has
 /// been cancelled. Outlives both sides. Thread-safe.
 struct EngineInbox {
-  explicit EngineInbox(std::size_t capacity) : mailbox(capacity) {}
+  /// `places`: requests that run and wait, each choice counted.
+  explicit EngineInbox(std::uint32_t places);
 
   Mailbox<EngineMessage> mailbox;
-  std::atomic<std::uint64_t> alone{0};        ///< the generation that has the current step to itself; 0: none
-  std::atomic<std::uint32_t> outstanding{0};  ///< choices of admitted requests that have not ended
-  std::atomic<std::size_t> bytes{0};          ///< of all preparations whose requests have not ended
-  StopFlag stop;                              ///< of the step that runs
+  PlacePool pool;
+  std::atomic<std::uint64_t> alone{0};  ///< the generation that has the current step to itself; 0: none
+  StopFlag stop;                        ///< of the step that runs
 
   void cancel(GenerationId id);
 };
@@ -74,13 +77,13 @@ struct EngineInbox {
 /// request was handed over; then the engine gives them back when the request ends.
 class Places {
  public:
-  Places(std::shared_ptr<EngineInbox> inbox, std::uint32_t count) : inbox_(std::move(inbox)), count_(count) {}
+  /// Nothing: there are not as many left.
+  static std::optional<Places> take(std::shared_ptr<EngineInbox> inbox, PlaceOwner owner,
+                                    std::uint32_t count);
   Places(Places&& other) noexcept = default;
   Places& operator=(Places&& other) = delete;
   ~Places() {
-    if (!inbox_) return;
-    inbox_->outstanding.fetch_sub(count_);
-    inbox_->bytes.fetch_sub(bytes_);
+    if (inbox_) inbox_->pool.give_back(owner_.group, count_, bytes_);
   }
 
   /// Reserves memory for the preparation, too; false: there is none left.
@@ -88,7 +91,11 @@ class Places {
   void keep() { inbox_.reset(); }
 
  private:
+  Places(std::shared_ptr<EngineInbox> inbox, PlaceOwner owner, std::uint32_t count)
+      : inbox_(std::move(inbox)), owner_(std::move(owner)), count_(count) {}
+
   std::shared_ptr<EngineInbox> inbox_;
+  PlaceOwner owner_;
   std::uint32_t count_;
   std::size_t bytes_ = 0;
 };

@@ -172,6 +172,25 @@ TEST(Engine, TellsThoseBeyondTheQueueToComeAgain) {
   }(engine));
 }
 
+TEST(Engine, TakesAGroupsShareWhileOthersHaveFilledIt) {
+  const auto shares = std::make_shared<LiveGroupShares>();
+  shares->set({{.name = "chat", .share = 0.5}});
+  FakeEngine engine({.max_sequences = 2}, {.max_waiting = 2}, make_token_sampler, shares);
+  engine.fixture->run([](FakeEngine& e) -> Task<void> {
+    co_await e.fixture->loaded();
+    e.stepper->hold();
+    std::vector<std::unique_ptr<EventStream>> open;
+    for (int i = 0; i < 4; ++i) open.push_back((co_await e.fixture->open(ask("x", 3))).value());
+    EXPECT_FALSE(co_await e.fixture->open(ask("x", 3)));
+    const CallContext chat{.caller = std::make_shared<const Caller>(Caller{.group = "chat"})};
+    for (int i = 0; i < 2; ++i) open.push_back((co_await e.fixture->open(ask("x", 3), chat)).value());
+    EXPECT_EQ((co_await e.fixture->open(ask("x", 3), chat)).error().reason, "queue_full");
+    e.stepper->release();
+    for (auto& stream : open) EXPECT_FALSE((co_await EngineFixture::read(std::move(stream), 1)).error);
+    EXPECT_TRUE((co_await e.fixture->open(ask("x", 3))).has_value());
+  }(engine));
+}
+
 TEST(Engine, CancelFreesEverything) {
   FakeEngine engine({}, {.prefix_cache = false});
   engine.fixture->run([](FakeEngine& e) -> Task<void> {

@@ -338,8 +338,8 @@ void EngineWorker::finish_choice(Choice& choice, MonotonicTime now) {
 
 void EngineWorker::forget(GenerationId id) {
   const auto found = generations_.find(id);
-  inbox_.outstanding.fetch_sub(found->second->work->choices());
-  inbox_.bytes.fetch_sub(found->second->submission.bytes);
+  const Submission& submission = found->second->submission;
+  inbox_.pool.give_back(submission.group, found->second->work->choices(), submission.bytes);
   generations_.erase(found);
 }
 

@@ -156,8 +156,8 @@ void EmbedWorker::fail(GenerationId id, const Error& error) {
 
 void EmbedWorker::forget(GenerationId id) {
   queue_.remove(id);
-  inbox_.outstanding.fetch_sub(1);
-  inbox_.bytes.fetch_sub(jobs_.at(id).submission.preparation.bytes);
+  const EmbedSubmission& submission = jobs_.at(id).submission;
+  inbox_.pool.give_back(submission.group, 1, submission.preparation.bytes);
   jobs_.erase(id);
 }
 

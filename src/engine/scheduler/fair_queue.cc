@@ -32,21 +32,25 @@ bool FairQueue::erase(SequenceKey key) {
   return true;
 }
 
-void FairQueue::take(SequenceKey key) {
+std::uint64_t FairQueue::take(SequenceKey key) {
   const Place& place = where_.at(key);
   Ring& ring = rings_[place.priority];
   Tenant& tenant = *std::ranges::find(ring.tenants, place.tenant, &Tenant::id);
   ring.clock = std::max(ring.clock, tenant.time);
   tenant.time += tenant.entries.at(place.order).cost;
   tenant.turn = ++turns_;
+  const std::uint64_t era = ring.era;
   erase(key);
+  return era;
 }
 
-void FairQueue::settle(std::uint8_t priority, std::uint64_t tenant, std::int64_t tokens) {
+void FairQueue::settle(std::uint8_t priority, std::uint64_t tenant, std::uint64_t era, std::int64_t tokens) {
   Ring& ring = rings_[priority];
+  if (era != ring.era) return;
   const auto found = std::ranges::find(ring.tenants, tenant, &Tenant::id);
   if (found == ring.tenants.end()) return;
-  found->time += tokens;
+  // Absence before a charge is given back earns no credit, either.
+  found->time = std::max(found->time + tokens, std::min(found->time, ring.clock));
   sweep(ring);
 }
 
@@ -55,6 +59,7 @@ void FairQueue::sweep(Ring& ring) {
   if (ring.waiting == 0) {
     ring.tenants.clear();
     ring.clock = 0;
+    ++ring.era;
     return;
   }
   std::size_t idle = 0;

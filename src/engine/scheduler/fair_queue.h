@@ -41,10 +41,11 @@ class FairQueue {
   /// The next entry that `ready` accepts, or null. Valid until the queue changes. A second call would give
   /// the same result.
   const QueueEntry* next(MonotonicTime now, const std::function<bool(const QueueEntry&)>& ready);
-  /// Removes the entry that next() gave, and charges its tenant.
-  void take(SequenceKey key);
-  /// A request that was taken has needed so many tokens more than its cost, or fewer.
-  void settle(std::uint8_t priority, std::uint64_t tenant, std::int64_t tokens);
+  /// Removes the entry that next() gave, and charges its tenant. Returns the charge's era.
+  std::uint64_t take(SequenceKey key);
+  /// A request that was taken has needed so many tokens more than its cost, or fewer. A charge of an earlier
+  /// era is forgotten already, and what it was too much is no credit.
+  void settle(std::uint8_t priority, std::uint64_t tenant, std::uint64_t era, std::int64_t tokens);
 
   std::size_t size() const { return where_.size(); }
   bool empty() const { return where_.empty(); }
@@ -66,6 +67,7 @@ class FairQueue {
     std::list<Tenant> tenants;  // those that wait, and those that are ahead of the clock
     std::int64_t clock = 0;     // the time of the tenant that was served last, when it was
     std::size_t waiting = 0;
+    std::uint64_t era = 0;  // how often it has become empty, and forgotten all
   };
   struct Place {
     std::uint8_t priority;

@@ -146,10 +146,32 @@ TEST_F(FairQueueTest, WhatARequestNeededBeyondItsCostIsChargedLater) {
   for (int i = 0; i < 16; ++i) {
     if (take() > 100) continue;
     ++first;
-    queue_.settle(0, 1, 20);
+    queue_.settle(0, 1, 0, 20);
   }
   EXPECT_EQ(first, 4) << "three times as much each";
-  queue_.settle(0, 7, 20);
+  queue_.settle(0, 7, 0, 20);
+}
+
+TEST_F(FairQueueTest, AChargeThatIsForgottenIsNotSettled) {
+  push(1, 0, 1, 1000);
+  const std::uint64_t era = queue_.take(SequenceKey{1});
+  for (std::uint64_t i = 10; i < 20; ++i) push(i, 0, 1, 100);
+  for (std::uint64_t i = 20; i < 30; ++i) push(i, 0, 2, 100);
+  queue_.settle(0, 1, era, -990);
+  queue_.settle(0, 1, era, 100'000);
+  int first = 0;
+  for (int i = 0; i < 10; ++i) first += take() < 20 ? 1 : 0;
+  EXPECT_EQ(first, 5);
+}
+
+TEST_F(FairQueueTest, WhatIsGivenBackIsNoCreditAgainstOthers) {
+  for (std::uint64_t i = 10; i < 30; ++i) push(i, 0, 1, 100);
+  for (std::uint64_t i = 50; i < 70; ++i) push(i, 0, 2, 100);
+  for (int i = 0; i < 10; ++i) take();
+  queue_.settle(0, 1, 0, -100'000);
+  int first = 0;
+  for (int i = 0; i < 10; ++i) first += take() < 50 ? 1 : 0;
+  EXPECT_NEAR(first, 5, 1);
 }
 
 TEST_F(FairQueueTest, TenantsThatAreAheadAndAwayAreRememberedInABoundedNumber) {

@@ -54,7 +54,7 @@ void Scheduler::enqueue(Sequence sequence) {
                             .arrived = spec.arrived,
                             .due = std::min(spec.deadline, spec.arrived + kPatience)});
   const SequenceKey key = spec.key;
-  waiting_.emplace(key, Waiting{std::move(sequence), std::nullopt});
+  waiting_.emplace(key, Waiting{std::move(sequence), std::nullopt, std::nullopt});
 }
 
 Scheduler::Sequence* Scheduler::find_running(SequenceKey key) {
@@ -63,15 +63,21 @@ Scheduler::Sequence* Scheduler::find_running(SequenceKey key) {
   return found == running_.end() ? nullptr : &*found;
 }
 
+/// Charges the tenant of a sequence that ends for its answer as it was.
+void Scheduler::settle(const Sequence& sequence) {
+  if (!sequence.charged) return;
+  queues_[sequence.spec.group].settle(sequence.spec.priority, sequence.spec.tenant, *sequence.charged,
+                                      static_cast<std::int64_t>(sequence.answered()) - sequence.expected);
+}
+
 void Scheduler::remove(SequenceKey key) {
   if (Sequence* sequence = find_running(key)) {
     usual_answer_ += kLearning * (sequence->answered() - usual_answer_);
-    queues_[sequence->spec.group].settle(
-        sequence->spec.priority, sequence->spec.tenant,
-        static_cast<std::int64_t>(sequence->answered()) - sequence->expected);
+    settle(*sequence);
     cache_.close(sequence->lease, operations_);
     running_.erase(running_.begin() + (sequence - running_.data()));
   } else if (const auto waiting = waiting_.find(key); waiting != waiting_.end()) {
+    settle(waiting->second.sequence);
     queues_[waiting->second.sequence.spec.group].erase(key);
     drop_state(waiting->second.sequence);
     waiting_.erase(waiting);

@@ -2,13 +2,14 @@
 
 #include "engine/kv/kv_cache.h"
 #include "engine/scheduler/fair_queue.h"
+#include "engine/scheduler/sequence_spec.h"
 #include "engine/scheduler/shares/share_book.h"
 #include "engine/scheduler/step_cost.h"
 #include "engine/scheduler/step_threads.h"
 
 #include <cstdint>
-#include <limits>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -25,22 +26,6 @@ struct SchedulerLimits {
   /// prefixes that the cache has no room for.
   std::uint64_t saved_tokens = 0;
   KvLimits kv;  ///< at least two ids per max_sequences, if prefixes are kept
-};
-
-constexpr std::uint32_t kUnlimitedRows = std::numeric_limits<std::uint32_t>::max();
-
-/// A request's sequence, as the scheduler sees it.
-struct SequenceSpec {
-  SequenceKey key;
-  const std::vector<TokenId>* tokens = nullptr;  ///< prompt and answer; the owner keeps it and appends to it
-  std::uint32_t slots = 1;                       ///< sequences that it will fork into, itself included
-  std::uint8_t priority = 0;                     ///< 0 … 9, within its group
-  std::uint64_t tenant = 0;
-  GroupIndex group = kNoGroup;
-  std::uint64_t salt = 0;                   ///< prefixes are shared only among equal salts
-  std::uint32_t max_rows = kUnlimitedRows;  ///< per step
-  MonotonicTime arrived;
-  MonotonicTime deadline = MonotonicTime::max();
 };
 
 /// Decides what the next step computes. Pure; the time is passed in. Belongs to one thread.
@@ -124,10 +109,10 @@ class Scheduler {
  private:
   struct Sequence {
     SequenceSpec spec;
-    std::uint64_t order = 0;     // of arrival
-    std::uint32_t prompt = 0;    // tokens that it came with
-    std::uint32_t expected = 0;  // tokens of its answer that its tenant is charged for at first
-    bool charged = false;
+    std::uint64_t order = 0;               // of arrival
+    std::uint32_t prompt = 0;              // tokens that it came with
+    std::uint32_t expected = 0;            // tokens of its answer that its tenant is charged for at first
+    std::optional<std::uint64_t> charged;  // its tenant, in this era of the queue
     KvCache::Lease lease;
     std::uint64_t state = 0;         // saved at the last preemption; 0: none
     std::uint32_t saved_tokens = 0;  // in `state`
@@ -147,10 +132,12 @@ class Scheduler {
   struct Waiting {
     Sequence sequence;
     std::optional<Blocked> blocked;
+    std::optional<MonotonicTime> overtaken;  // since when others have been admitted in its stead
   };
 
   Sequence* find_running(SequenceKey key);
   void enqueue(Sequence sequence);
+  void settle(const Sequence& sequence);
   std::uint32_t committed_cells() const;
   std::uint32_t used_slots() const;
   void preempt(std::size_t position, Step& step);
@@ -161,12 +148,18 @@ class Scheduler {
   void share_saved_tokens() {
     if (limits_.kv.keep_prefixes) cache_.spill(limits_.saved_tokens - saved_tokens_, operations_);
   }
-  std::optional<std::size_t> least_important(std::optional<GroupIndex> group,
+  std::optional<std::size_t> least_important(std::optional<GroupIndex> group, const std::vector<bool>& gone,
                                              std::uint32_t most_slots = kUnlimitedRows) const;
-  bool has_groups() const { return shares_.size() > 1; }
+  bool has_groups() const { return shares_.divides(); }
   std::vector<GroupLoad> loads() const;
-  std::optional<QueueEntry> next_waiting(MonotonicTime now, const Step& step);
-  std::optional<std::size_t> victim_for(const QueueEntry& entry) const;
+  std::optional<QueueEntry> next_waiting(MonotonicTime now, const Step& step,
+                                         std::span<const SequenceKey> passed);
+  std::uint32_t shared_cells(const Sequence& sequence, const std::vector<bool>& gone) const;
+  std::optional<std::size_t> victim_for(const SequenceSpec& spec, std::vector<GroupLoad> loads,
+                                        const std::vector<bool>& gone) const;
+  std::optional<std::vector<SequenceKey>> victims_for(SequenceKey key) const;
+  bool admit(SequenceKey key, MonotonicTime now, Step& step);
+  static bool keeps_turn(const Waiting& waiting, MonotonicTime now);
   void relieve(Step& step);
   void admit(MonotonicTime now, Step& step);
   bool try_admit(SequenceKey key, MonotonicTime now, Step& step);
@@ -187,6 +180,7 @@ class Scheduler {
   ShareBook shares_;
   std::vector<FairQueue> queues_ = std::vector<FairQueue>(1);  // by group
   std::vector<bool> unserved_;                                 // groups that want more than the step has
+  std::vector<std::uint32_t> needs_;                           // sequences that groups' next requests take
   std::unordered_map<SequenceKey, Waiting> waiting_;           // the sequences that queues_ order
   std::uint64_t arrivals_ = 0;
   std::uint64_t states_ = 0;        // number of states saved so far

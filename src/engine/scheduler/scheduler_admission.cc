@@ -12,6 +12,8 @@ namespace {
 constexpr std::uint32_t kHeadroom = 16;
 // A beginning this much longer than the cached part is worth waiting for while another sequence computes it.
 constexpr std::uint32_t kWorthWaiting = 2 * KvCache::kBlock;
+// How long other groups' requests go before one that does not fit.
+constexpr Duration kMostOvertaken = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -31,14 +33,16 @@ std::vector<GroupLoad> Scheduler::loads() const {
   return out;
 }
 
-/// The youngest sequence of the lowest priority; of one group, and one that frees no more slots than given.
+/// The youngest sequence of the lowest priority; of one group, not of those that are gone, and one that frees
+/// no more slots than given.
 std::optional<std::size_t> Scheduler::least_important(std::optional<GroupIndex> group,
+                                                      const std::vector<bool>& gone,
                                                       std::uint32_t most_slots) const {
   std::optional<std::size_t> least;
   std::pair<int, std::uint64_t> least_rank;
   for (std::size_t i = 0; i < running_.size(); ++i) {
     const SequenceSpec& spec = running_[i].spec;
-    if ((group && spec.group != *group) || spec.slots > most_slots) continue;
+    if (gone[i] || (group && spec.group != *group) || spec.slots > most_slots) continue;
     const std::pair rank(-static_cast<int>(spec.priority), running_[i].order);
     if (least && rank <= least_rank) continue;
     least = i;
@@ -51,7 +55,7 @@ void Scheduler::relieve(Step& step) {
   while (running_.size() > 1 && committed_cells() > limits_.kv.cells) {
     std::optional<GroupIndex> group;
     if (has_groups()) group = shares_.furthest_above(loads(), std::nullopt);
-    preempt(*least_important(group), step);
+    preempt(*least_important(group, std::vector<bool>(running_.size())), step);
   }
 }
 
@@ -107,7 +111,6 @@ bool Scheduler::try_admit(SequenceKey key, MonotonicTime now, Step& step) {
     return false;
   }
   sequence.last_work = now;
-  sequence.charged = true;
   const std::uint32_t in_cache = sequence.lease.computed;
   cache_.reload(sequence.lease, sequence.spec.salt, *sequence.spec.tokens, operations_);
   const std::uint32_t shared = sequence.lease.computed;
@@ -116,14 +119,16 @@ bool Scheduler::try_admit(SequenceKey key, MonotonicTime now, Step& step) {
                            .cached = shared,
                            .reloaded = shared - in_cache,
                            .restored = sequence.lease.computed - shared});
-  queues_[sequence.spec.group].take(key);
+  const std::uint64_t era = queues_[sequence.spec.group].take(key);
+  if (!sequence.charged) sequence.charged = era;
   waiting_.erase(key);
   running_.push_back(std::move(sequence));
   return true;
 }
 
-/// The waiting sequence whose turn it is. Nothing: none may begin.
-std::optional<QueueEntry> Scheduler::next_waiting(MonotonicTime now, const Step& step) {
+/// The waiting sequence whose turn it is, of groups of which none was passed over. Nothing: none may begin.
+std::optional<QueueEntry> Scheduler::next_waiting(MonotonicTime now, const Step& step,
+                                                  std::span<const SequenceKey> passed) {
   const auto ready = [&](const QueueEntry& entry) {
     if (std::ranges::find(step.preempted, entry.key) != step.preempted.end())
       return false;  // it has just made way
@@ -137,46 +142,124 @@ std::optional<QueueEntry> Scheduler::next_waiting(MonotonicTime now, const Step&
   }
   std::vector<GroupLoad> wanted = loads();
   std::vector<std::optional<QueueEntry>> first(wanted.size());
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
+  for (GroupIndex i = 0; i < wanted.size(); ++i) {
     const QueueEntry* next = queues_[i].next(now, ready);
     if (next == nullptr) continue;
+    Waiting& head = waiting_.at(next->key);
+    const std::uint32_t left = shares_.left_of_share(i, wanted[i]);
+    if (left > 0 && left < head.sequence.spec.slots && !keeps_turn(head, now)) {
+      // Too large for what is left of the share, which is not to be lost for it.
+      const auto fits = [&](const QueueEntry& entry) {
+        return waiting_.at(entry.key).sequence.spec.slots <= left && ready(entry);
+      };
+      if (const QueueEntry* smaller = queues_[i].next(now, fits)) {
+        head.overtaken = head.overtaken.value_or(now);
+        next = smaller;
+      }
+    }
     first[i] = *next;
     wanted[i].need = waiting_.at(next->key).sequence.spec.slots;
   }
+  needs_.clear();
+  for (const GroupLoad& load : wanted) needs_.push_back(load.need);
+  for (const SequenceKey key : passed) wanted[waiting_.at(key).sequence.spec.group].need = 0;
   const auto group = shares_.next(wanted);
   return group ? first[*group] : std::nullopt;
 }
 
+/// The cells of a sequence's beginning that stay in use by running ones, whether or not it is there.
+std::uint32_t Scheduler::shared_cells(const Sequence& sequence, const std::vector<bool>& gone) const {
+  if (!limits_.kv.keep_prefixes) return 0;
+  const std::vector<TokenId>& own = *sequence.spec.tokens;
+  std::size_t most = 0;
+  for (std::size_t i = 0; i < running_.size(); ++i) {
+    const Sequence& other = running_[i];
+    if (gone[i] || other.spec.key == sequence.spec.key || other.spec.salt != sequence.spec.salt) continue;
+    const std::size_t reach = std::min<std::size_t>(own.size() - 1, other.lease.computed);
+    if (reach <= most) continue;
+    const auto end = own.begin() + static_cast<std::ptrdiff_t>(reach);
+    const auto same = std::mismatch(own.begin(), end, other.spec.tokens->begin()).first;
+    most = std::max(most, static_cast<std::size_t>(same - own.begin()));
+  }
+  return static_cast<std::uint32_t>(most) / KvCache::kBlock * KvCache::kBlock;
+}
+
 /// The running sequence that makes way for a waiting one: one of a group above its share, where that of the
-/// waiting one is below its own; else one of its own group that has a lower priority, not counting age.
-std::optional<std::size_t> Scheduler::victim_for(const QueueEntry& entry) const {
-  const SequenceSpec& spec = waiting_.at(entry.key).sequence.spec;
+/// waiting one is below its own; else one of its own group that has a lower priority, not counting age. None
+/// of those that are gone already, which `loads` do not count.
+std::optional<std::size_t> Scheduler::victim_for(const SequenceSpec& spec, std::vector<GroupLoad> loads,
+                                                 const std::vector<bool>& gone) const {
   if (has_groups()) {
-    std::vector<GroupLoad> loads = this->loads();
     loads[spec.group].need = spec.slots;
     if (shares_.is_below_share(spec.group, loads[spec.group])) {
       // A group whose sequences are all larger than its excess keeps them.
       while (const auto above = shares_.furthest_above(loads, spec.group)) {
-        const auto victim = least_important(above, shares_.excess(*above, loads[*above]));
+        const auto victim = least_important(above, gone, shares_.excess(*above, loads[*above]));
         if (victim) return victim;
         loads[*above].used = 0;
       }
     }
   }
-  const auto least = least_important(spec.group);
+  const auto least = least_important(spec.group, gone);
   return least && running_[*least].spec.priority < spec.priority ? least : std::nullopt;
+}
+
+/// The running sequences that make way for a waiting one, which did not fit. Nothing: all that may be taken
+/// would not be enough, and none makes way in vain.
+std::optional<std::vector<SequenceKey>> Scheduler::victims_for(SequenceKey key) const {
+  const Sequence& waiting = waiting_.at(key).sequence;
+  std::vector<SequenceKey> victims;
+  std::vector<bool> gone(running_.size());
+  std::vector<GroupLoad> loads = this->loads();
+  std::uint32_t slots = used_slots() + waiting.spec.slots;
+  std::uint32_t cells = committed_cells();
+  while (true) {
+    const auto next = victim_for(waiting.spec, loads, gone);
+    if (!next) return std::nullopt;
+    const Sequence& victim = running_[*next];
+    gone[*next] = true;
+    victims.push_back(victim.spec.key);
+    loads[victim.spec.group].used -= victim.spec.slots;
+    slots -= victim.spec.slots;
+    cells -= std::min(cells, victim.size() - std::min(shared_cells(victim, gone), victim.size()));
+    const std::uint32_t headroom = victims.size() == running_.size() ? 0 : kHeadroom * waiting.spec.slots;
+    const std::uint32_t own = waiting.size() - shared_cells(waiting, gone) + headroom;
+    if (slots <= limits_.max_sequences && cells + own <= limits_.kv.cells) return victims;
+  }
+}
+
+/// Admits a waiting sequence, and preempts others for it if that is allowed and enough.
+bool Scheduler::admit(SequenceKey key, MonotonicTime now, Step& step) {
+  while (!try_admit(key, now, step)) {
+    const auto victims = victims_for(key);
+    if (!victims) return false;
+    for (const SequenceKey victim : *victims)
+      preempt(static_cast<std::size_t>(find_running(victim) - running_.data()), step);
+  }
+  return true;
+}
+
+/// Whether others have been admitted before a waiting sequence for as long as that is allowed: until it fits,
+/// it keeps its turn then.
+bool Scheduler::keeps_turn(const Waiting& waiting, MonotonicTime now) {
+  return waiting.overtaken && now - *waiting.overtaken >= kMostOvertaken;
 }
 
 void Scheduler::admit(MonotonicTime now, Step& step) {
   if (has_groups()) shares_.begin(loads());
   // A sequence preempted for lack of room must not come back in the same step.
   if (!step.preempted.empty()) return;
-  while (const auto next = next_waiting(now, step)) {
-    while (!try_admit(next->key, now, step)) {
-      const auto victim = victim_for(*next);
-      if (!victim) return;  // it keeps its turn
-      preempt(*victim, step);
+  std::vector<SequenceKey> passed;  // one of a group at most
+  while (const auto next = next_waiting(now, step, passed)) {
+    if (admit(next->key, now, step)) {
+      for (const SequenceKey key : passed) {
+        Waiting& waiting = waiting_.at(key);
+        waiting.overtaken = waiting.overtaken.value_or(now);
+      }
+      continue;
     }
+    if (!has_groups() || keeps_turn(waiting_.at(next->key), now)) return;
+    passed.push_back(next->key);
   }
 }
 

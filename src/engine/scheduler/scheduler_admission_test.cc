@@ -114,6 +114,45 @@ TEST(GroupShares, TenantsGetTheSameWithShortPromptsAndAnswersOfOtherLengths) {
   EXPECT_NEAR(ratio(simulation, modest, greedy), 1, 0.1);
 }
 
+TEST(GroupShares, WhoHasWaitedForSequencesDoesNotStopThePromptsOfOthers) {
+  ShareSimulation simulation(1, {.kv = {.cells = 131'072}});
+  simulation.scheduler().change_shares({{.name = "chat", .share = 0.5}});
+  const auto chat = simulation.add({.group = "chat",
+                                    .requests = 32,
+                                    .least_prompt = 8,
+                                    .most_prompt = 8,
+                                    .least_answer = 2000,
+                                    .most_answer = 2000});
+  simulation.step();
+  const auto batch = simulation.add(
+      {.requests = 32, .least_prompt = 1000, .most_prompt = 1000, .least_answer = 1, .most_answer = 1});
+  ShareSimulation::Client& client = simulation.client(chat);
+  client.least_prompt = client.most_prompt = 200;
+  client.least_answer = client.most_answer = 50;
+  for (int i = 0; i < 5000 && simulation.client(batch).ran < 16; ++i) simulation.step();
+  ASSERT_EQ(simulation.client(chat).ran, 16U);
+  ASSERT_EQ(simulation.client(batch).ran, 16U);
+  double chat_read = 0;
+  double batch_read = 0;
+  for (int i = 0; i < 300; ++i) {
+    for (const auto& slice : simulation.step().slices)
+      if (slice.count > 1) (slice.group == kNoGroup ? batch_read : chat_read) += slice.count;
+  }
+  EXPECT_GT(chat_read, batch_read / 4);
+}
+
+TEST(GroupShares, SharesOfAllOfTheEngineStarveNobody) {
+  ShareSimulation simulation(1);
+  simulation.scheduler().change_shares({{.name = "a", .share = 0.5}, {.name = "b", .share = 0.5}});
+  const auto a = simulation.add({.group = "a"});
+  const auto b = simulation.add({.group = "b"});
+  const auto others = simulation.add({});
+  simulation.run(20'000);
+  EXPECT_GT(simulation.client(others).tokens, 0U);
+  EXPECT_LT(ratio(simulation, others, a), 0.15);
+  EXPECT_NEAR(ratio(simulation, a, b), 1, 0.15);
+}
+
 TEST(GroupShares, PromptsAreReadInTheirGroupsTurns) {
   ShareSimulation simulation(1);
   simulation.scheduler().change_shares({{.name = "a"}, {.name = "b"}});
@@ -236,6 +275,136 @@ TEST_F(SchedulerTest, ATenantIsChargedOnceForWhatWasSentBack) {
   EXPECT_EQ(begun(), 1U) << "with 1000 tokens against 1800";
   scheduler_->remove(SequenceKey{1});
   EXPECT_EQ(begun(), 7U) << "with 1001, and not 2000";
+}
+
+/// Sequences of groups, one by one: the chat owns half of eight slots, and the cache has 1024 cells.
+class GroupAdmissionTest : public SchedulerTest {
+ protected:
+  GroupAdmissionTest() {
+    use({.max_sequences = 8, .kv = {.cells = 1024}});
+    scheduler_->change_shares({{.name = "chat", .share = 0.5}, {.name = "batch"}});
+  }
+  void add_to(const char* group, std::uint64_t key, std::uint32_t count, std::uint32_t slots = 1) {
+    auto tokens = std::make_unique<std::vector<TokenId>>(count, static_cast<TokenId>(key));
+    scheduler_->add({.key = SequenceKey{key},
+                     .tokens = tokens.get(),
+                     .slots = slots,
+                     .group = scheduler_->shares().find(group),
+                     .arrived = now_});
+    tokens_[SequenceKey{key}] = std::move(tokens);
+  }
+  /// 750 cells are the chat's, of three of its four slots, and 100 the batch's.
+  void fill() {
+    for (const std::uint64_t key : {1U, 2U, 3U}) add_to("chat", key, 250);
+    add_to("batch", 11, 100);
+    for (int i = 0; i < 4; ++i) step();
+  }
+};
+
+TEST_F(GroupAdmissionTest, NoneMakesWayInVainAndOtherGroupsGoOn) {
+  fill();
+  add_to("chat", 4, 400);
+  add_to("batch", 12, 50);
+  const auto planned = step();
+  EXPECT_TRUE(planned.preempted.empty()) << "100 cells are not enough";
+  EXPECT_EQ(admitted(planned), std::vector{SequenceKey{12}});
+}
+
+TEST_F(GroupAdmissionTest, OneMakesWayWhereThatIsEnough) {
+  fill();
+  add_to("chat", 4, 200);
+  const auto planned = step();
+  EXPECT_EQ(planned.preempted, std::vector{SequenceKey{11}});
+  EXPECT_EQ(admitted(planned), std::vector{SequenceKey{4}});
+}
+
+TEST_F(SchedulerTest, CellsThatOthersShareAreNotTakenInVain) {
+  use({.max_sequences = 8, .kv = {.cells = 512}});
+  add(kA, 320, 1, 5, 304);
+  step();
+  add(kB, 320, 1, 0, 304);
+  step();
+  add(kC, 190, 1, 3);
+  EXPECT_TRUE(step().preempted.empty()) << "without B there are 16 cells more";
+}
+
+TEST_F(GroupAdmissionTest, ARequestLargerThanTheShareDoesNotBlockIt) {
+  for (std::uint64_t key = 11; key < 19; ++key) add_to("batch", key, 10);
+  step();
+  ASSERT_EQ(scheduler_->running(), 8U);
+  add_to("chat", 1, 10, 6);
+  add_to("chat", 2, 10);
+  add_to("chat", 3, 10);
+  EXPECT_EQ(admitted(step()), (std::vector{kB, kC})) << "its share has room for four";
+  EXPECT_EQ(scheduler_->running(), 8U);
+}
+
+TEST_F(GroupAdmissionTest, ARequestLargerThanTheShareIsNotOvertakenForEver) {
+  add_to("chat", 1, 10);
+  step();
+  add_to("chat", 2, 10, 8);
+  add_to("chat", 3, 10);
+  EXPECT_EQ(admitted(step()), std::vector{kC});
+  now_ += 6s;
+  add_to("chat", 4, 10);
+  EXPECT_TRUE(admitted(step()).empty());
+  scheduler_->remove(kA);
+  scheduler_->remove(kC);
+  EXPECT_EQ(admitted(step()), std::vector{kB});
+}
+
+TEST_F(GroupAdmissionTest, WhatWaitsForAGroupThatIsGoneIsAdmitted) {
+  add_to("chat", 1, 10);
+  scheduler_->change_shares({});
+  add_to("", 2, 10);
+  EXPECT_EQ(admitted(step()).size(), 2U);
+}
+
+TEST_F(GroupAdmissionTest, WhoWasOvertakenForLongKeepsItsTurn) {
+  fill();
+  add_to("chat", 4, 400);
+  add_to("batch", 12, 20);
+  EXPECT_EQ(admitted(step()), std::vector{SequenceKey{12}});
+  now_ += 6s;
+  add_to("batch", 13, 20);
+  EXPECT_TRUE(admitted(step()).empty());
+  scheduler_->remove(kA);
+  scheduler_->remove(kB);
+  EXPECT_EQ(admitted(step()), (std::vector{SequenceKey{4}, SequenceKey{13}}));
+}
+
+TEST_F(SchedulerTest, AnAnswerThatEndsWhileItWaitsIsChargedForToo) {
+  use({.max_sequences = 1});
+  const auto add_of = [this](std::uint64_t tenant, std::uint64_t key, std::uint8_t priority = 0) {
+    auto tokens = std::make_unique<std::vector<TokenId>>(10, static_cast<TokenId>(key));
+    scheduler_->add({.key = SequenceKey{key},
+                     .tokens = tokens.get(),
+                     .priority = priority,
+                     .tenant = tenant,
+                     .arrived = now_});
+    tokens_[SequenceKey{key}] = std::move(tokens);
+  };
+  add_of(1, 1);
+  step();
+  add_of(3, 2);  // waits, so that nothing is forgotten
+  for (int i = 0; i < 200; ++i) {
+    append(kA);
+    step();
+  }
+  add_of(4, 3, 9);
+  ASSERT_EQ(step().preempted, std::vector{kA});
+  scheduler_->remove(kA);
+  add_of(1, 11);
+  for (const std::uint64_t key : {21U, 22U, 23U}) add_of(2, key);
+  scheduler_->remove(kC);
+  SequenceKey last{0};
+  for (int i = 0; i < 5; ++i) {
+    const auto begun = admitted(step());
+    ASSERT_EQ(begun.size(), 1U);
+    last = begun.front();
+    scheduler_->remove(last);
+  }
+  EXPECT_EQ(last, SequenceKey{11});
 }
 
 TEST_F(SchedulerTest, AnOldStreamGivesWayOnceToAHigherPriority) {

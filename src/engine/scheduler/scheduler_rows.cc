@@ -173,10 +173,12 @@ void Scheduler::note_unserved(const Step& step) {
   if (!has_groups()) return;
   std::unordered_map<SequenceKey, std::uint32_t> served;
   for (const Slice& slice : step.slices) served.emplace(slice.sequence, slice.count);
-  const std::vector<GroupLoad> loads = this->loads();
+  std::vector<GroupLoad> loads = this->loads();
   unserved_.assign(shares_.size(), false);
-  for (GroupIndex i = 0; i < loads.size(); ++i)
+  for (GroupIndex i = 0; i < loads.size(); ++i) {
+    loads[i].need = i < needs_.size() ? needs_[i] : 0;
     unserved_[i] = !queues_[i].empty() && !shares_.is_at_max(i, loads[i]);
+  }
   for (const Sequence& sequence : running_) {
     if (sequence.paused || sequence.missing() == 0) continue;
     const auto slice = served.find(sequence.spec.key);

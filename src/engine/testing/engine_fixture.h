@@ -41,14 +41,16 @@ inline GenerateRequest ask(std::string prompt, std::uint32_t max_tokens,
 /// An engine over any backend, called from one loop on the test's thread.
 class EngineFixture {
  public:
-  EngineFixture(EngineConfig config, BackendLoader load, SamplerFactory samplers = make_token_sampler)
+  EngineFixture(EngineConfig config, BackendLoader load, SamplerFactory samplers = make_token_sampler,
+                std::shared_ptr<const LiveGroupShares> shares = nullptr)
       : log_(observe::Logger::create({.file = "/dev/null"}).value()) {
     engine_ = std::make_unique<Engine>("m", std::move(config),
                                        Engine::Dependencies{.pool = *pool_,
                                                             .metrics = metrics_,
                                                             .log = *log_,
                                                             .load = std::move(load),
-                                                            .samplers = std::move(samplers)});
+                                                            .samplers = std::move(samplers),
+                                                            .shares = std::move(shares)});
   }
   ~EngineFixture() {
     pool_.reset();
@@ -146,11 +148,13 @@ class EngineFixture {
 /// An engine over the fake backend.
 struct FakeEngine {
   explicit FakeEngine(const FakeOptions& options = {}, EngineConfig config = {},
-                      SamplerFactory samplers = make_token_sampler) {
+                      SamplerFactory samplers = make_token_sampler,
+                      std::shared_ptr<const LiveGroupShares> shares = nullptr) {
     Backend backend = make_fake_backend(options);
     stepper = &dynamic_cast<FakeStepper&>(*backend.stepper);
     config.max_sequences = options.max_sequences;
-    fixture = std::make_unique<EngineFixture>(config, loader_of(std::move(backend)), std::move(samplers));
+    fixture = std::make_unique<EngineFixture>(config, loader_of(std::move(backend)), std::move(samplers),
+                                              std::move(shares));
   }
   FakeStepper* stepper = nullptr;  ///< until the engine ends
   std::unique_ptr<EngineFixture> fixture;

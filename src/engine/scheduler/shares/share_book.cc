@@ -21,6 +21,7 @@ void ShareBook::change(std::span<const GroupShare> terms, std::span<const GroupL
   changed_ = true;
   for (std::size_t i = 1; i < groups_.size(); ++i) {
     groups_[i].configured = false;
+    groups_[i].works = i < loads.size() && loads[i].works;
     groups_[i].terms = GroupShare{.name = std::move(groups_[i].terms.name)};
   }
   for (const GroupShare& each : terms) {
@@ -36,6 +37,7 @@ void ShareBook::change(std::span<const GroupShare> terms, std::span<const GroupL
     found->configured = true;
     if (!found->works) found->time = std::ranges::max(groups_, {}, &Group::time).time;
   }
+  guarantee();
 }
 
 GroupIndex ShareBook::find(std::string_view name) const {
@@ -50,6 +52,7 @@ void ShareBook::begin(std::span<const GroupLoad> loads) {
     groups_[i].works = loads[i].works;
   }
   if (!std::exchange(changed_, false)) return;
+  guarantee();
   std::vector<SharePart> parts;
   for (const Group& group : groups_) {
     if (group.works)
@@ -100,10 +103,41 @@ void ShareBook::settle(const std::vector<bool>& unserved) {
   const double now = std::min(earliest, latest);
   for (std::size_t i = 0; i < groups_.size(); ++i)
     if (!unserved[i]) groups_[i].time = std::max(groups_[i].time, now);
+  bound_credit();
 }
 
-std::uint32_t ShareBook::guaranteed(GroupIndex group) const {
-  return whole_slots(groups_[group].terms.share, slots_);
+/// By the mean of those that work, not by the one ahead: a group with a small part leaps far ahead with each
+/// request, and the others would be owed nothing.
+void ShareBook::bound_credit() {
+  double parts = 0;
+  double sum = 0;
+  for (const Group& group : groups_) {
+    if (!group.works) continue;
+    parts += group.part;
+    sum += group.part * group.time;
+  }
+  if (parts == 0) return;
+  const double mean = sum / parts;
+  for (Group& group : groups_) {
+    const double most = kMostCredit / group.part;
+    if (group.works) group.time = std::clamp(group.time, mean - most, mean + most);
+  }
+}
+
+/// Shares that are all of the engine together leave a sequence to those without one, or these would never
+/// begin.
+void ShareBook::guarantee() {
+  std::uint32_t sum = 0;
+  bool others = false;
+  for (Group& group : groups_) {
+    group.guaranteed = whole_slots(group.terms.share, slots_);
+    if (!group.works) continue;
+    sum += group.guaranteed;
+    others |= group.guaranteed == 0;
+  }
+  if (!others || sum < slots_) return;
+  const auto left = [](const Group& group) { return group.works ? group.guaranteed : 0; };
+  --std::ranges::max_element(groups_, {}, left)->guaranteed;
 }
 
 /// A group that runs nothing may always begin, also a request that is larger than its maximum.

@@ -30,10 +30,13 @@ struct GroupLoad {
 /// How groups share an engine's sequences and its compute. Compute is divided by start-time fair queueing: a
 /// group's time advances by the tokens computed for it, divided by its part, and whose time is earliest goes
 /// next. A part is the weight against the other groups that work, but at least the share and at most the
-/// maximum. A group that wants no more than it gets has no credit for what it leaves to others. Pure; one
-/// thread.
+/// maximum. A group that wants no more than it gets has no credit for what it leaves to others, and one that
+/// waits for sequences has little: to repay all of it would stop the prompts of all others. Pure; one thread.
 class ShareBook {
  public:
+  /// Tokens that a group may be owed, or owe: a few steps of them.
+  static constexpr double kMostCredit = 2048;
+
   /// `slots`: sequences that run at the same time.
   explicit ShareBook(std::uint32_t slots) : slots_(slots), groups_(1) {}
 
@@ -43,6 +46,11 @@ class ShareBook {
   /// The number of a configured group, or kNoGroup.
   GroupIndex find(std::string_view name) const;
   std::size_t size() const { return groups_.size(); }
+  /// Whether there is anything to divide: a configured group, or one that is gone and still works.
+  bool divides() const {
+    return std::any_of(groups_.begin() + 1, groups_.end(),
+                       [](const Group& group) { return group.configured || group.works; });
+  }
   /// Empty for kNoGroup and for numbers without a group.
   const std::string& name(GroupIndex group) const { return groups_[group].terms.name; }
 
@@ -58,7 +66,14 @@ class ShareBook {
   bool is_below_share(GroupIndex group, const GroupLoad& load) const {
     return load.need > 0 && load.used + load.need <= guaranteed(group);
   }
-  bool is_at_max(GroupIndex group, const GroupLoad& load) const { return !has_room(group, load, 1); }
+  /// Sequences that the group's share has left.
+  std::uint32_t left_of_share(GroupIndex group, const GroupLoad& load) const {
+    return guaranteed(group) - std::min(load.used, guaranteed(group));
+  }
+  /// Whether its maximum is why the group's next request waits.
+  bool is_at_max(GroupIndex group, const GroupLoad& load) const {
+    return !has_room(group, load, std::max(load.need, 1U));
+  }
   /// The group furthest above its part among those above their share, other than `except`.
   std::optional<GroupIndex> furthest_above(std::span<const GroupLoad> loads,
                                            std::optional<GroupIndex> except) const;
@@ -73,7 +88,8 @@ class ShareBook {
   }
   /// Tokens were computed for the group.
   void charge(GroupIndex group, std::uint64_t tokens) { groups_[group].time = time(group, tokens); }
-  /// After a step: groups that got all they could use are not owed anything. `unserved` by number.
+  /// After a step: groups that got all they could use are not owed anything, and no group is further behind
+  /// or ahead of the others than kMostCredit. `unserved` by number.
   void settle(const std::vector<bool>& unserved);
 
  private:
@@ -81,12 +97,15 @@ class ShareBook {
     GroupShare terms;
     bool configured = false;
     bool works = false;
+    std::uint32_t guaranteed = 0;  // sequences
     double part = 1;
     double time = 0;
   };
 
-  std::uint32_t guaranteed(GroupIndex group) const;
+  std::uint32_t guaranteed(GroupIndex group) const { return groups_[group].guaranteed; }
+  void guarantee();
   bool has_room(GroupIndex group, const GroupLoad& load, std::uint32_t need) const;
+  void bound_credit();
 
   std::uint32_t slots_;
   std::vector<Group> groups_;

@@ -45,6 +45,25 @@ TEST_F(ShareBookTest, AGroupBelowItsShareGoesFirst) {
   EXPECT_FALSE(book_.is_below_share(book_.find("chat"), load("chat")));
 }
 
+TEST_F(ShareBookTest, SharesOfAllOfItLeaveASequenceToThoseWithoutOne) {
+  use({{.name = "a", .share = 0.6}, {.name = "b", .share = 0.4}, {.name = "c"}});
+  run("a", 6);
+  run("b", 3);
+  want("b");
+  EXPECT_EQ(next(), "b");
+  EXPECT_TRUE(book_.is_below_share(book_.find("b"), load("b")));
+  run("b", 4);
+  run("a", 5);
+  want("a");
+  want("c");
+  book_.charge(book_.find("a"), 100);
+  EXPECT_EQ(next(), "c") << "a has what is left of its share";
+  run("c", 1);
+  EXPECT_FALSE(book_.is_below_share(book_.find("a"), load("a")));
+  run("a", 4);
+  EXPECT_EQ(next(), "a");
+}
+
 TEST_F(ShareBookTest, OfTwoBelowTheirSharesTheOneThatHasLessOfIt) {
   use({{.name = "a", .share = 0.6}, {.name = "b", .share = 0.2}});
   run("a", 2);
@@ -124,6 +143,46 @@ TEST_F(ShareBookTest, WhoIsAheadStaysAhead) {
   EXPECT_GT(book_.time(book_.find("a")), book_.time(book_.find("b")));
 }
 
+TEST_F(ShareBookTest, WhoWaitsForSequencesIsOwedAFewStepsAndNoMore) {
+  use({{.name = "a"}, {.name = "b"}});
+  run("a", 10);
+  want("b");
+  next();
+  std::vector<bool> unserved(book_.size());
+  unserved[book_.find("b")] = true;
+  for (int i = 0; i < 1000; ++i) {
+    book_.charge(book_.find("a"), 100);
+    book_.settle(unserved);
+  }
+  const double ahead = book_.time(book_.find("a")) - book_.time(book_.find("b"));
+  EXPECT_GT(ahead, ShareBook::kMostCredit);
+  EXPECT_LE(ahead, 4.1 * ShareBook::kMostCredit) << "each has half of the engine";
+}
+
+TEST_F(ShareBookTest, AGroupWithASmallPartDoesNotGetMoreForItsLeaps) {
+  use({{.name = "a", .weight = 99}, {.name = "b", .weight = 1}});
+  want("a");
+  want("b");
+  std::uint64_t a = 0;
+  std::uint64_t b = 0;
+  const std::vector<bool> unserved(book_.size(), true);
+  for (int i = 0; i < 10'000; ++i) {
+    (next() == "a" ? a : b) += 200;
+    book_.charge(*book_.next(loads_), 200);
+    book_.settle(unserved);
+  }
+  EXPECT_NEAR(static_cast<double>(a) / static_cast<double>(b), 99, 5);
+}
+
+TEST_F(ShareBookTest, TheMaximumIsForTheWholeOfTheNextRequest) {
+  use({{.name = "a", .max = 0.4}, {.name = "b"}});
+  run("a", 3);
+  want("a", 2);
+  EXPECT_TRUE(book_.is_at_max(book_.find("a"), load("a")));
+  want("a", 1);
+  EXPECT_FALSE(book_.is_at_max(book_.find("a"), load("a")));
+}
+
 TEST_F(ShareBookTest, TermsChangeAndNumbersAreUsedAgain) {
   use({{.name = "a", .share = 0.5}, {.name = "b"}});
   const GroupIndex a = book_.find("a");
@@ -137,6 +196,20 @@ TEST_F(ShareBookTest, TermsChangeAndNumbersAreUsedAgain) {
   use({{.name = "b"}, {.name = "c"}, {.name = "d"}});
   EXPECT_EQ(book_.find("d"), a);
   EXPECT_EQ(book_.size(), 4U);
+}
+
+TEST_F(ShareBookTest, DividesNothingOnceTheLastGroupIsGoneAndHasEnded) {
+  EXPECT_FALSE(book_.divides());
+  use({{.name = "a"}});
+  EXPECT_TRUE(book_.divides());
+  run("a", 1);
+  const GroupIndex a = book_.find("a");
+  next();
+  use({});
+  EXPECT_TRUE(book_.divides()) << "it still works";
+  loads_[a] = {};
+  book_.begin(loads_);
+  EXPECT_FALSE(book_.divides());
 }
 
 TEST_F(ShareBookTest, ANewGroupBeginsWhereTheOthersAre) {

@@ -14,8 +14,9 @@ namespace autoglm::gateway {
 /// latencies. The time of a window of answers is compared with the upstream's best time. While it is at most
 /// `kTolerance` times that, the limit grows by its square root, if it is used; beyond, it shrinks by the
 /// ratio. The best time is measured again, when it has become old, with three quarters of the limit: at its
-/// limit an upstream never shows it. A request without an answer counts with the time that it has waited.
-/// Pure; constant memory; not thread-safe.
+/// limit an upstream never shows it. The limit goes there by one for each two requests, so that others are
+/// admitted meanwhile; at once, none would be for a quarter of an answer's time. A request without an answer
+/// counts with the time that it has waited. Pure; constant memory; not thread-safe.
 class GradientLimit {
  public:
   struct Bounds {
@@ -48,6 +49,7 @@ class GradientLimit {
 
   void end_window(MonotonicTime now);
   void measure_best(double median, MonotonicTime now);
+  bool is_probed(const Sample& sample);
   double bounded(double limit) const;
 
   Bounds bounds_;
@@ -55,7 +57,7 @@ class GradientLimit {
   bool ramping_ = true;         // until the first sign of a queue the limit grows by half
   std::optional<double> best_;  // seconds per token
   MonotonicTime best_at_{};
-  bool probing_ = false;  // the limit is lowered to measure the best time
+  std::optional<double> probe_;  // the limit, while it is lowered to measure the best time
   std::optional<MonotonicTime> window_;
   std::array<double, kMostSamples> samples_{};
   std::size_t count_ = 0;
