@@ -96,8 +96,8 @@ class Discovered(GatewayTest):
     def by_file(self, **more):
         return {"file": {"path": self.path, "interval": "50ms"}, **more}
 
-    def front(self, *models):
-        return self.start(Server(models=list(models)))[0]
+    def front(self, *models, **more):
+        return self.start(Server(models=list(models), **more))[0]
 
     def members(self, front):
         (model,) = front.get("/members", admin=True).json()["models"]
@@ -132,10 +132,12 @@ class Files(Discovered):
 
     def test_a_file_that_is_not_there_yet_or_wrong_leaves_what_was(self):
         (a,) = self.start(Foreign())
-        front = self.front(found(self.by_file()))
+        front = self.front(found(self.by_file()), ready=False)
         self.assertEqual(front.post("/v1/completions", {"prompt": "Hi"}).status, 503)
+        self.assertEqual(front.get("/readyz").status, 503, "nobody knows yet whether there are servers")
         self.say(a)
         self.wait_for_members(front, a)
+        wait_for(lambda: front.get("/readyz").status == 200, "readiness")
         with open(self.path, "w") as file:
             file.write("- targets: [")
         wait_for(lambda: not self.members(front)["registries"][0]["up"], "the mistake in the file")
@@ -257,6 +259,14 @@ class Names(Discovered):
         self.dnsmasq(port)
         self.wait_for_members(front, b)
 
+    def test_more_addresses_than_a_datagram_has_room_for(self):
+        (a,) = self.start(Foreign(host="127.0.0.2"))
+        self.name(*(f"127.0.{i // 200 + 1}.{i % 200 + 2}" for i in range(300)))
+        port = free_port()
+        self.dnsmasq(port, "--edns-packet-max=512")
+        front = self.front(found({"dns": {"name": "llm.test", "port": a.port, "interval": "100ms", "server": f"127.0.0.1:{port}"}}))
+        wait_for(lambda: len(self.members(front)["members"]) == 300, "all of them")
+
     def test_services_say_their_ports(self):
         a, b = self.start(Foreign(), Foreign())
         self.name()
@@ -368,9 +378,10 @@ class Etcd(Discovered):
         self.ctl("put", self.PREFIX + "b", b.name, user="root:root-secret")
         self.wait_for_members(front, a, b)
         self.assertNotIn("gate-secret", front.log() + front.get("/members", admin=True).body.decode())
-        wrong = self.front(found({"etcd": {**discover, "password": "wrong"}}))
+        wrong = self.front(found({"etcd": {**discover, "password": "wrong"}}), ready=False)
         wait_for(lambda: self.members(wrong)["registries"][0]["error"], "the refusal")
         self.assertEqual(self.members(wrong)["members"], [])
+        self.assertEqual(wrong.get("/readyz").status, 503)
 
 
 class Mistakes(unittest.TestCase):

@@ -87,6 +87,7 @@ class Discovery::Followed final : public RegistrySink {
     told_why_ = std::move(why);
     const std::size_t held_before = guard_.held();
     const bool changed = guard_.offer(specs, now());
+    if (known_.size() > guard_.members().size()) forget_others();
     if (guard_.held() > held_before)
       log("the registry no longer lists many servers: they are held", observe::LogLevel::kWarning,
           {"held", guard_.held()});
@@ -160,7 +161,6 @@ class Discovery::Followed final : public RegistrySink {
   /// The endpoints that count among `instances`.
   std::vector<MemberGuard::Spec> shaped(const std::vector<Instance>& instances, std::string& why) {
     std::vector<MemberGuard::Spec> specs;
-    std::erase_if(known_, [this](const auto& each) { return !guard_.is_held(each.first); });
     for (const Instance& each : instances) {
       if (!counts(each, config_)) continue;
       auto spec = endpoint_of(each, config_, why);
@@ -170,6 +170,12 @@ class Discovery::Followed final : public RegistrySink {
     }
     skipped_ = instances.size() - specs.size();
     return specs;
+  }
+  /// Of those that are no members any more.
+  void forget_others() {
+    std::unordered_set<std::string_view> urls;
+    for (const auto& each : guard_.members()) urls.insert(each->url);
+    std::erase_if(known_, [&urls](const auto& each) { return !urls.contains(each.first); });
   }
   observe::Labels labels() const { return {{"model", discovery_.options_.model}, {"registry", name()}}; }
   void note(bool changed) {

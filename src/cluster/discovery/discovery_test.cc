@@ -152,19 +152,46 @@ TEST_F(DiscoveryTest, WhatTheSinkRefusesIsOfferedAgainWithTheNextChange) {
 }
 
 TEST_F(DiscoveryTest, ASuccessorKnowsWhatItsPredecessorDid) {
-  auto before = make({{}, {.tags = {"old"}}}, {{.url = "http://fixed/v1"}});
+  auto before = make({{}, {.hold = 1h}}, {{.url = "http://fixed/v1"}});
   run(before, [](DiscoveryTest& test, Fixture& fixture) -> Task<void> {
     fixture.registries[0]->push_ports({1});
-    co_await test.until({"http://fixed/v1", at(1)});
+    fixture.registries[1]->push_ports({2, 3});
+    co_await test.until({"http://fixed/v1", at(1), at(2), at(3)});
+    fixture.registries[1]->push_ports({});
   }(*this, before));
-  auto after = make({{.tags = {"new"}}, {}}, {{.url = "http://other/v1"}});
+  // Another key, another rule for holds: the servers are those of before.
+  auto after =
+      make({{.endpoint = {.api_key = "new"}}, {.max_shrink_percent = 60}}, {{.url = "http://other/v1"}});
   after.discovery->inherit(*before.discovery);
   before.discovery.reset();
   std::vector<std::string> urls;
   for (const auto& each : after.discovery->membership().endpoints) urls.push_back(each->url);
-  EXPECT_THAT(urls, ElementsAre("http://other/v1", at(1)));
-  EXPECT_FALSE(after.discovery->settled()) << "of the changed one nothing is known";
+  EXPECT_THAT(urls, ::testing::UnorderedElementsAre("http://other/v1", at(1), at(2), at(3)));
+  EXPECT_EQ(after.discovery->membership().endpoints[1]->api_key, "new");
+  EXPECT_TRUE(after.discovery->origins().at(at(2)).held) << "still nobody lists it";
+  EXPECT_TRUE(after.discovery->settled());
   EXPECT_FALSE(after.registries[1]->running());
+}
+
+TEST_F(DiscoveryTest, AHoldThatChangesNothingEndsAllTheSame) {
+  auto made = make({{.hold = 20ms}});
+  run(made, [](DiscoveryTest& test, Fixture& fixture) -> Task<void> {
+    fixture.registries[0]->push_ports({1, 2});
+    co_await test.until({at(1), at(2)});
+    co_await sleep_for(2 * Discovery::kBetweenChanges);  // it waits for news by now
+    fixture.registries[0]->push_ports({});
+    co_await test.until({});
+  }(*this, made));
+}
+
+TEST_F(DiscoveryTest, TwoThatAskOneRegistryHaveNamesOfTheirOwn) {
+  std::vector<Discovery::Source> sources;
+  for (int i = 0; i < 2; ++i)
+    sources.push_back({.config = {}, .registry = std::make_unique<FakeRegistry>("dns llm")});
+  const Discovery discovery({.model = "m", .fixed = {}, .well = {}}, std::move(sources), sink_, metrics_,
+                            *log_);
+  EXPECT_EQ(discovery.sources().at(0).name, "dns llm");
+  EXPECT_EQ(discovery.sources().at(1).name, "dns llm #2");
 }
 
 TEST_F(DiscoveryTest, OtherFixedServersCountAtOnce) {

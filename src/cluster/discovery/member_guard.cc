@@ -26,11 +26,13 @@ bool MemberGuard::offer(const std::vector<Spec>& listed, MonotonicTime now) {
     next.push_back(same != before.end() && **same->second == *each ? *same->second : each);
     held_.erase(each->url);
   }
+  if (!lengths_.empty()) lengths_.back().first = now;  // the last list has been in force until now
+  if (!is_ill())
+    while (!lengths_.empty() && now - lengths_.front().first > options_.hold) lengths_.pop_front();
   listed_ = after.size();
-  if (listed_ >= longest_ || (!is_ill() && now - longest_at_ > options_.hold)) {
-    longest_ = listed_;
-    longest_at_ = now;
-  }
+  while (!lengths_.empty() && lengths_.back().second <= listed_) lengths_.pop_back();
+  lengths_.emplace_back(now, listed_);
+  longest_ = lengths_.front().second;
   for (const Spec& member : members_) {
     if (after.contains(member->url)) continue;
     if (!held_.contains(member->url)) {
@@ -57,7 +59,7 @@ bool MemberGuard::release(MonotonicTime now, FunctionRef<bool(const EndpointSpec
   const bool changed = std::erase_if(members_, goes) > 0;
   if (held_.empty()) {  // what is left is the list, and was confirmed
     longest_ = listed_;
-    longest_at_ = now;
+    lengths_ = {{now, listed_}};
   }
   return changed;
 }

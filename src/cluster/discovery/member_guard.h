@@ -6,10 +6,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace autoglm::cluster {
@@ -58,7 +60,8 @@ class MemberGuard {
   MonotonicTime looked_;
   std::size_t listed_ = 0;   // in the last list
   std::size_t longest_ = 0;  // list within `hold`; while the registry is ill, of before
-  MonotonicTime longest_at_;
+  // Lengths of the lists within `hold`, without those that a later one exceeds.
+  std::deque<std::pair<MonotonicTime, std::size_t>> lengths_;
 };
 
 }  // namespace autoglm::cluster

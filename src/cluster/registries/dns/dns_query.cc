@@ -1,5 +1,6 @@
 #include "cluster/registries/dns/dns_query.h"
 
+#include "cluster/registries/dns/dns_tcp.h"
 #include "cluster/registries/host_port.h"
 
 #include <arpa/inet.h>
@@ -19,7 +20,8 @@ namespace autoglm::cluster {
 
 namespace {
 
-constexpr std::size_t kMostBytes = 65536;  // of a message over TCP
+constexpr std::size_t kMostBytes = 65536;
+constexpr Duration kTcpPatience = std::chrono::seconds(2);
 
 ns_type type_of(DnsType type) {
   switch (type) {
@@ -53,9 +55,24 @@ class Resolver {
     state_.nsaddr_list[0] = address;
     return true;
   }
+  /// A second and two tries for each server, and no TCP: glibc waits for that without an end.
   void hurry() {
     state_.retrans = 1;
     state_.retry = 2;
+    state_.options |= RES_IGNTC | RES_USE_EDNS0;
+  }
+  /// The addresses of the servers, as the system has them.
+  std::vector<std::span<const std::byte>> servers() const {
+    std::vector<std::span<const std::byte>> all;
+    for (int i = 0; i < state_.nscount; ++i) {
+      const auto& four = state_.nsaddr_list[i];
+      if (four.sin_family != 0) {
+        all.push_back(std::as_bytes(std::span(&four, 1)));
+      } else if (state_._u._ext.nsaddrs[i] != nullptr) {
+        all.push_back(std::as_bytes(std::span(state_._u._ext.nsaddrs[i], 1)));
+      }
+    }
+    return all;
   }
   struct __res_state& state() { return state_; }
 
@@ -109,6 +126,8 @@ Result<DnsAnswer> read_dns_answer(std::span<const unsigned char> message, const 
   if (message.size() > kMostBytes ||
       ::ns_initparse(message.data(), static_cast<int>(message.size()), &read) != 0)
     return bad_answer(config);
+  if (ns_msg_getflag(read, ns_f_rcode) != ns_r_noerror && ns_msg_getflag(read, ns_f_rcode) != ns_r_nxdomain)
+    return fail(ErrorCode::kUnavailable, fmt::format("the DNS cannot answer for {}", config.name));
   DnsAnswer answer;
   std::vector<Service> found;
   for (int i = 0; i < ns_msg_count(read, ns_s_an); ++i) {
@@ -127,6 +146,32 @@ Result<DnsAnswer> read_dns_answer(std::span<const unsigned char> message, const 
   return answer;
 }
 
+namespace {
+
+/// Whether the answer did not fit: what is there is a part, and must not be taken for the list.
+bool is_cut(std::span<const unsigned char> message) {
+  constexpr unsigned char kTruncated = 0x02;
+  return message.size() > 2 && (message[2] & kTruncated) != 0;
+}
+
+/// The same question over TCP, one server after the other.
+Result<DnsAnswer> ask_for_all(Resolver& resolver, const DnsConfig& config) {
+  std::array<unsigned char, NS_PACKETSZ> query{};
+  const int size = ::res_nmkquery(&resolver.state(), ns_o_query, config.name.c_str(), ns_c_in,
+                                  type_of(config.type), nullptr, 0, nullptr, query.data(), query.size());
+  if (size < 0) return bad_answer(config);
+  Error error{.code = ErrorCode::kUnavailable, .message = "the DNS has no server"};
+  for (const auto server : resolver.servers()) {
+    const auto answer =
+        ask_dns_by_tcp(server, std::span(query).first(static_cast<std::size_t>(size)), kTcpPatience);
+    if (answer) return read_dns_answer(*answer, config);
+    error = answer.error();
+  }
+  return fail(std::move(error));
+}
+
+}  // namespace
+
 Result<DnsAnswer> ask_dns(const DnsConfig& config) {
   Resolver resolver;
   if (!resolver.usable()) return fail(ErrorCode::kUnavailable, "the system's resolver cannot be set up");
@@ -140,9 +185,10 @@ Result<DnsAnswer> ask_dns(const DnsConfig& config) {
   std::vector<unsigned char> message(kMostBytes);
   const int size = ::res_nquery(&resolver.state(), config.name.c_str(), ns_c_in, type_of(config.type),
                                 message.data(), static_cast<int>(message.size()));
-  if (size >= 0)
-    return read_dns_answer({message.data(), std::min(static_cast<std::size_t>(size), message.size())},
-                           config);
+  if (size >= 0) {
+    message.resize(std::min(static_cast<std::size_t>(size), message.size()));
+    return is_cut(message) ? ask_for_all(resolver, config) : read_dns_answer(message, config);
+  }
   const int why = resolver.state().res_h_errno;
   if (why == HOST_NOT_FOUND || why == NO_DATA) return DnsAnswer();
   return fail(ErrorCode::kUnavailable,

@@ -290,7 +290,9 @@ TEST_F(SharedLimitCheckTest, AnonymousClientsHaveTheSameNameOnAllReplicasAndNoSe
   context.tenant = "Bearer secret";
   const InferenceRequest asked = request(1);
   for (LimitCheck* each : {&check_, &other})
-    EXPECT_TRUE(run_task(loop_, each->admit({.model = "m", .request = &asked, .context = context})));
+    EXPECT_TRUE(run_task(
+        loop_, each->admit(
+                   {.model = "m", .request = &asked, .tokens = estimate_tokens(asked), .context = context})));
   ASSERT_EQ(ledger_->asked.size(), 2U);
   EXPECT_EQ(ledger_->asked[0][0].name, ledger_->asked[1][0].name);
   EXPECT_EQ(ledger_->asked[0][0].name.find("secret"), std::string::npos);

@@ -29,7 +29,10 @@ class Process {
     GenerateRequest work{.prompts = {TokenPrompt{}}};
     work.stop.max_tokens = tokens;
     const InferenceRequest request{.work = std::move(work)};
-    auto permit = run_task(loop_, check.admit({.model = "m", .request = &request, .context = context}));
+    auto permit = run_task(
+        loop_,
+        check.admit(
+            {.model = "m", .request = &request, .tokens = estimate_tokens(request), .context = context}));
     if (permit && *permit) (*permit)->settle({.completion_tokens = tokens});
     return permit;
   }

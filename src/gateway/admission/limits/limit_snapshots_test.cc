@@ -43,7 +43,11 @@ class LimitSnapshotsTest : public ::testing::Test {
     CallContext context;
     context.caller = std::make_shared<const Caller>(Caller{.key = "a", .tenant = {}, .group = {}});
     auto permit =
-        run_task(loop_, check_->admit({.model = "m", .request = &request, .context = context})).value();
+        run_task(
+            loop_,
+            check_->admit(
+                {.model = "m", .request = &request, .tokens = estimate_tokens(request), .context = context}))
+            .value();
     permit->settle({.completion_tokens = 100});
     const std::string payload = to_bytes(kUsed);
     if (recorded && !waits) {

@@ -57,7 +57,8 @@ class UsageLedgerTest : public ::testing::Test {
     InferenceRequest request;
     request.id = "req-1";
     const CallContext context{.tenant = "sk-secret", .caller = std::move(caller)};
-    auto permit = co_await ledger.admit({.model = "m", .request = &request, .context = context});
+    auto permit = co_await ledger.admit(
+        {.model = "m", .request = &request, .tokens = estimate_tokens(request), .context = context});
     if (!permit) co_return fail(permit.error());
     CallPermits permits;
     permits.add(std::move(*permit));
