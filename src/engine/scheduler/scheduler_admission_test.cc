@@ -246,37 +246,6 @@ TEST(GroupShares, APriorityHoldsWithinItsGroup) {
   EXPECT_LT(ratio(simulation, patient, urgent), 0.2);
 }
 
-TEST_F(SchedulerTest, ATenantIsChargedOnceForWhatWasSentBack) {
-  use({.max_sequences = 1});
-  std::vector<std::vector<TokenId>> prompts(8);
-  const auto ask = [&](std::uint64_t key, std::uint64_t tenant, std::uint32_t tokens,
-                       std::uint8_t priority = 0) {
-    prompts[key].assign(tokens, static_cast<TokenId>(key));
-    scheduler_->add({.key = SequenceKey{key},
-                     .tokens = &prompts[key],
-                     .priority = priority,
-                     .tenant = tenant,
-                     .arrived = now_});
-  };
-  const auto begun = [&] { return admitted(step()).at(0).value; };
-  ask(1, 1, 1000);
-  ask(2, 2, 900);
-  ask(3, 2, 900);
-  EXPECT_EQ(begun(), 1U);
-  ask(4, 3, 10, 5);
-  EXPECT_EQ(begun(), 4U) << "and the first one goes back";
-  scheduler_->remove(SequenceKey{4});
-  for (const std::uint64_t next : {2, 3}) {
-    EXPECT_EQ(begun(), next);
-    ask(next + 3, 2, 10);  // 5 and 6
-    scheduler_->remove(SequenceKey{next});
-  }
-  ask(7, 1, 10);
-  EXPECT_EQ(begun(), 1U) << "with 1000 tokens against 1800";
-  scheduler_->remove(SequenceKey{1});
-  EXPECT_EQ(begun(), 7U) << "with 1001, and not 2000";
-}
-
 /// Sequences of groups, one by one: the chat owns half of eight slots, and the cache has 1024 cells.
 class GroupAdmissionTest : public SchedulerTest {
  protected:
@@ -373,40 +342,6 @@ TEST_F(GroupAdmissionTest, WhoWasOvertakenForLongKeepsItsTurn) {
   EXPECT_EQ(admitted(step()), (std::vector{SequenceKey{4}, SequenceKey{13}}));
 }
 
-TEST_F(SchedulerTest, AnAnswerThatEndsWhileItWaitsIsChargedForToo) {
-  use({.max_sequences = 1});
-  const auto add_of = [this](std::uint64_t tenant, std::uint64_t key, std::uint8_t priority = 0) {
-    auto tokens = std::make_unique<std::vector<TokenId>>(10, static_cast<TokenId>(key));
-    scheduler_->add({.key = SequenceKey{key},
-                     .tokens = tokens.get(),
-                     .priority = priority,
-                     .tenant = tenant,
-                     .arrived = now_});
-    tokens_[SequenceKey{key}] = std::move(tokens);
-  };
-  add_of(1, 1);
-  step();
-  add_of(3, 2);  // waits, so that nothing is forgotten
-  for (int i = 0; i < 200; ++i) {
-    append(kA);
-    step();
-  }
-  add_of(4, 3, 9);
-  ASSERT_EQ(step().preempted, std::vector{kA});
-  scheduler_->remove(kA);
-  add_of(1, 11);
-  for (const std::uint64_t key : {21U, 22U, 23U}) add_of(2, key);
-  scheduler_->remove(kC);
-  SequenceKey last{0};
-  for (int i = 0; i < 5; ++i) {
-    const auto begun = admitted(step());
-    ASSERT_EQ(begun.size(), 1U);
-    last = begun.front();
-    scheduler_->remove(last);
-  }
-  EXPECT_EQ(last, SequenceKey{11});
-}
-
 TEST_F(SchedulerTest, AnOldStreamGivesWayOnceToAHigherPriority) {
   use({.max_sequences = 1});
   add(kA, 10);
@@ -417,6 +352,37 @@ TEST_F(SchedulerTest, AnOldStreamGivesWayOnceToAHigherPriority) {
   const auto planned = step();
   EXPECT_EQ(planned.preempted, std::vector{kA});
   EXPECT_EQ(admitted(planned), std::vector{kB});
+}
+
+TEST_F(SchedulerTest, ATenantIsChargedOnceForWhatWasSentBack) {
+  use({.max_sequences = 1});
+  std::vector<std::vector<TokenId>> prompts(8);
+  const auto ask = [&](std::uint64_t key, std::uint64_t tenant, std::uint32_t tokens,
+                       std::uint8_t priority = 0) {
+    prompts[key].assign(tokens, static_cast<TokenId>(key));
+    scheduler_->add({.key = SequenceKey{key},
+                     .tokens = &prompts[key],
+                     .priority = priority,
+                     .tenant = tenant,
+                     .arrived = now_});
+  };
+  const auto begun = [&] { return admitted(step()).at(0).value; };
+  ask(1, 1, 1000);
+  ask(2, 2, 900);
+  ask(3, 2, 900);
+  EXPECT_EQ(begun(), 1U);
+  ask(4, 3, 10, 5);
+  EXPECT_EQ(begun(), 4U) << "and the first one goes back";
+  scheduler_->remove(SequenceKey{4});
+  for (const std::uint64_t next : {2, 3}) {
+    EXPECT_EQ(begun(), next);
+    ask(next + 3, 2, 10);  // 5 and 6
+    scheduler_->remove(SequenceKey{next});
+  }
+  ask(7, 1, 10);
+  EXPECT_EQ(begun(), 1U) << "with 1000 tokens against 1800";
+  scheduler_->remove(SequenceKey{1});
+  EXPECT_EQ(begun(), 7U) << "with 1001, and not 2000";
 }
 
 }  // namespace

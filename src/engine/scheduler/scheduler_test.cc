@@ -352,5 +352,39 @@ TEST_F(SchedulerTest, DoesNotBeginWhatIsTooLateAlready) {
   EXPECT_TRUE(plan().admitted.empty());
 }
 
+TEST_F(SchedulerTest, AnAnswerThatEndsWhileItWaitsIsChargedForToo) {
+  use({.max_sequences = 1});
+  const auto add_of = [this](std::uint64_t tenant, std::uint64_t key, std::uint8_t priority = 0) {
+    auto tokens = std::make_unique<std::vector<TokenId>>(10, static_cast<TokenId>(key));
+    scheduler_->add({.key = SequenceKey{key},
+                     .tokens = tokens.get(),
+                     .priority = priority,
+                     .tenant = tenant,
+                     .arrived = now_});
+    tokens_[SequenceKey{key}] = std::move(tokens);
+  };
+  add_of(1, 1);
+  step();
+  add_of(3, 2);  // waits, so that nothing is forgotten
+  for (int i = 0; i < 200; ++i) {
+    append(kA);
+    step();
+  }
+  add_of(4, 3, 9);
+  ASSERT_EQ(step().preempted, std::vector{kA});
+  scheduler_->remove(kA);
+  add_of(1, 11);
+  for (const std::uint64_t key : {21U, 22U, 23U}) add_of(2, key);
+  scheduler_->remove(kC);
+  SequenceKey last{0};
+  for (int i = 0; i < 5; ++i) {
+    const auto begun = admitted(step());
+    ASSERT_EQ(begun.size(), 1U);
+    last = begun.front();
+    scheduler_->remove(last);
+  }
+  EXPECT_EQ(last, SequenceKey{11});
+}
+
 }  // namespace
 }  // namespace autoglm::engine

@@ -12,6 +12,7 @@ namespace autoglm::gateway {
 /// operator wrote; defaults give no warnings.
 std::vector<config::Violation> pool_warnings(const PoolConfig& config, const config::Node& written);
 /// Of one endpoint.
-std::vector<config::Violation> endpoint_warnings(const cluster::EndpointSpec& config, const config::Node& written);
+std::vector<config::Violation> endpoint_warnings(const cluster::EndpointSpec& config,
+                                                 const config::Node& written);
 
 }  // namespace autoglm::gateway
