@@ -31,6 +31,9 @@ Result<Database> Database::open(const std::string& path, const Options& options)
     return fail(std::move(error));
   }
   sqlite3_extended_result_codes(handle, 1);
+  // SQLite falls back to reading, and then begins transactions without the lock of writers.
+  if (writes && sqlite3_db_readonly(handle, "main") == 1)
+    return fail(ErrorCode::kUnavailable, "the file cannot be written (" + path + ")");
   sqlite3_busy_timeout(handle, static_cast<int>(options.busy_timeout.count()));
   // A file may hold views and triggers of anyone who could write it.
   sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
