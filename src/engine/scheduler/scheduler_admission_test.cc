@@ -129,9 +129,7 @@ TEST(GroupShares, WhoHasWaitedForSequencesDoesNotStopThePromptsOfOthers) {
   ShareSimulation::Client& client = simulation.client(chat);
   client.least_prompt = client.most_prompt = 200;
   client.least_answer = client.most_answer = 50;
-  for (int i = 0; i < 5000 && simulation.client(batch).ran < 16; ++i) simulation.step();
-  ASSERT_EQ(simulation.client(chat).ran, 16U);
-  ASSERT_EQ(simulation.client(batch).ran, 16U);
+  for (int i = 0; i < 5000 && simulation.client(batch).ran == 0; ++i) simulation.step();
   double chat_read = 0;
   double batch_read = 0;
   for (int i = 0; i < 300; ++i) {

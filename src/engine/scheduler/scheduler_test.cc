@@ -364,8 +364,8 @@ TEST_F(SchedulerTest, AnAnswerThatEndsWhileItWaitsIsChargedForToo) {
     tokens_[SequenceKey{key}] = std::move(tokens);
   };
   add_of(1, 1);
-  step();
   add_of(3, 2);  // waits, so that nothing is forgotten
+  step();
   for (int i = 0; i < 200; ++i) {
     append(kA);
     step();
