@@ -376,7 +376,7 @@ class Operator(unittest.TestCase):
             key = store.create("a", "--limits", "rpd", "--group", "chat")
             ask = lambda: store.server.post("/v1/completions", {"prompt": "Hi", "max_tokens": 1}, headers={"x-api-key": key}).status
             self.assertEqual([ask() for _ in range(3)], [200, 200, 429])
-            spender = store.create("b", "--tokens", "1", "--per", "day")
+            spender = store.create("b", "--tokens", "5", "--per", "day")  # a call reserves four
             ask = lambda: store.server.post("/v1/completions", {"prompt": "Hi", "max_tokens": 1}, headers={"x-api-key": spender}).status
             self.assertEqual([ask() for _ in range(2)], [200, 429], "its budget holds at once")
 
