@@ -79,7 +79,7 @@ class Shares(unittest.TestCase):
             return server.metric("autoglm_usage_tokens_total", tenant=tenant)
         with sharing([{"name": "chat", "share": "50%"}], keys=keys) as server:
             modest, greedy = ({"Authorization": f"Bearer sk-{name}-0123456789"} for name in ("modest", "greedy"))
-            with Flood(server, greedy, 120) as many, Flood(server, modest, 6) as few:
+            with Flood(server, greedy, 200) as many, Flood(server, modest, 10) as few:
                 wait_for(lambda: min(tokens("modest"), tokens("greedy")) > 1000, "both are served")
                 before = tokens("modest"), tokens("greedy")
                 wait_for(lambda: tokens("modest") + tokens("greedy") - sum(before) > 16000, "16000 tokens")
