@@ -150,6 +150,7 @@ std::shared_ptr<Errand> EventLoop::take_errand(List& errands) {
 
 void EventLoop::run_posted() {
   if (!core_->has_posted.load(std::memory_order_relaxed)) return;
+  core_->idle.work();
   std::vector<std::move_only_function<void()>> batch;
   boost::intrusive::list<Errand, Core::Unsized> errands;
   {
@@ -217,7 +218,7 @@ void EventLoop::poll() {
     core_->sleeping = false;
   }
   // No coroutine runs here, so no Descriptor that the kernel has reported is destroyed before it is marked.
-  if (count != 0 || bounded == Duration::zero()) core_->idle.work();
+  if (count > 0 || timeout == Duration::zero()) core_->idle.work();
   if (count == 0 && bounded == IdleTurn::kAfter && bounded < timeout) core_->idle.rest();
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
