@@ -131,6 +131,10 @@ class Server:
         with open(self.log_path, errors="replace") as file:
             return file.read()
 
+    def await_log(self, text):
+        """A line is written by a thread of its own: behind the answer that it is about, at times."""
+        wait_for(lambda: text in self.log(), f"a line of the log with {text!r}")
+
     def log_lines(self):
         lines = []
         for line in self.log().splitlines():

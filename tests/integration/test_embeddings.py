@@ -142,4 +142,4 @@ class WithoutClasses(unittest.TestCase):
         # Beside a model that loads: a server of which no model loads ends by itself.
         bad = {"name": "bad", "engine": {"path": TINY_MODEL, "threads": 1, "task": "rank", **ISOLATION}}
         with Server(more_models=[bad], ready=False) as server:
-            wait_for(lambda: "is no model that ranks" in server.log(), "the reason")
+            server.await_log("is no model that ranks")

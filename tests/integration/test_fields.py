@@ -146,7 +146,7 @@ class Names(unittest.TestCase):
                 answer = server.post("/v1/chat/completions", {"model": "default", "messages": messages, "max_tokens": 1})
                 self.assertEqual((answer.status, answer.json()["model"]), (200, "tiny"))
                 self.assertEqual(server.post("/generate", {"model": "gpt-4o", "prompt": "a", "max_tokens": 1}).status, 200)
-                self.assertIn("1000000 tokens, and the model was trained for", server.log())
+                server.await_log("1000000 tokens, and the model was trained for")
 
     def test_an_alias_is_nobody_elses_name(self):
         models = [{"name": "a", "engine": {"path": TINY_MODEL}}, {"name": "b", "aliases": ["a"], "engine": {"path": TINY_MODEL}}]

@@ -373,7 +373,7 @@ class Isolation(unittest.TestCase):
         self.assertEqual((answer.status, answer.error["code"]), (503, "model_failed"))
         self.assertIn("could not be loaded", answer.error["message"])
         self.assertNotIn("GGUF", answer.error["message"])
-        self.assertIn("not a GGUF", server.log())
+        server.await_log("not a GGUF")
         self.assertEqual(server.get("/health").status, 200)
         self.check_answers(server, "other")
 

@@ -278,7 +278,7 @@ class Broken(unittest.TestCase):
             self.assertEqual(store.server.metric("autoglm_key_store_up"), 0)
             self.assertEqual(store.admin("DELETE", "/keys/web").status, 503)
             self.assertEqual(store.status(key), 200)
-            wait_for(lambda: "the keys of before stay in force" in store.server.log(), "a line of the log")
+            store.server.await_log("the keys of before stay in force")
             os.rename(store.path + ".away", store.path)
             wait_for(lambda: store.server.metric("autoglm_key_store_up") == 1, "a look that works")
             self.assertEqual(store.admin("DELETE", "/keys/web").status, 200)
@@ -303,8 +303,8 @@ class File(unittest.TestCase):
                 self.assertEqual(store.status("sk-bob-0123456789ab"), 200)
                 self.assertRegex(store.keys("list")[1], r"bob\s+bob\s+active\s+-\s+never\s+file")
                 put("2", "- {name: bob, key: sk-bob-0123456789ab, prioritty: 3}\n")
-                wait_for(lambda: "keys_file was refused" in store.server.log(), "the line in the log")
-                self.assertIn(f"{path}:1:", store.server.log())
+                store.server.await_log("keys_file was refused")
+                store.server.await_log(f"{path}:1:")
                 self.assertEqual(store.status("sk-bob-0123456789ab"), 200)
                 put("3", json.dumps([{"name": "carol", "key": "sk-carol-0123456789"}]))
                 wait_for(lambda: store.status("sk-carol-0123456789") == 200, "the new file")
@@ -333,7 +333,7 @@ class Reload(unittest.TestCase):
                 Server.write_config(server, config)
                 self.assertEqual(server.post("/reload", "", admin=True).status, 200)
                 self.assertEqual(server.get("/v1/models").status, 200)
-                wait_for(lambda: "the server is open now" in server.log(), "the line in the log")
+                server.await_log("the server is open now")
 
 
 class Operator(unittest.TestCase):
@@ -362,7 +362,7 @@ class Operator(unittest.TestCase):
 
     def test_a_start_says_whether_the_server_is_open(self):
         with Server() as server:
-            wait_for(lambda: "the server is open: no keys are configured" in server.log(), "the line in the log")
+            server.await_log("the server is open: no keys are configured")
         with Store() as store:
             store.create("web")
             self.assertNotIn("the server is open", store.server.log())

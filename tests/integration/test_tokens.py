@@ -178,7 +178,7 @@ class Tokens(unittest.TestCase):
             self.assertEqual(server.said(token), GOOD)
             self.file()
             wait_for(lambda: server.said(token) == INVALID, "the end of all keys")
-            self.assertIn("has no key that can be used any more", server.log())
+            server.await_log("has no key that can be used any more")
             self.assertEqual(server.metric("autoglm_jwks_reads_total", outcome="empty"), 1)
             self.file(self.first)
             wait_for(lambda: server.said(token) == GOOD, "the key again")

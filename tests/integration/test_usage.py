@@ -295,7 +295,7 @@ class Usage(unittest.TestCase):
             with RecordingServer(self.folder) as server:
                 self.assertEqual(server.used("hour,key,tenant,model"), whole)
                 if damage:
-                    self.assertIn("index of usage is damaged", server.log())
+                    server.await_log("index of usage is damaged")
 
     def test_one_process_has_a_journal(self):
         with RecordingServer(self.folder) as server:
