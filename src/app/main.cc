@@ -1,5 +1,6 @@
 #include "app/builtins.h"
 #include "app/chat/chat.h"
+#include "app/config_center.h"
 #include "app/engine_child.h"
 #include "app/keys/keys_command.h"
 #include "app/live_config.h"
@@ -28,9 +29,24 @@ using namespace autoglm;
 constexpr int kUsage = 2;  // as command-line tools return for wrong usage
 
 int serve(const app::ServeOptions& options) {
-  const std::filesystem::path cache = app::model_cache(app::process_environment());
-  auto inputs = app::config_inputs(options, app::process_environment());
-  auto loaded = inputs ? app::load_config(*inputs) : std::unexpected(inputs.error());
+  const app::Environment environment = app::process_environment();
+  const std::filesystem::path cache = app::model_cache(environment);
+  auto inputs = app::config_inputs(options, environment);
+  if (!inputs) {
+    fmt::print(stderr, "{}", inputs.error());
+    return kUsage;
+  }
+  const auto center = app::ConfigCenter::named_by(*inputs, environment, cache.parent_path());
+  if (center) {
+    if (auto begun = center->begin(); !begun) {
+      fmt::print(stderr, "open-autoglm: {}\n", begun.error().message);
+      return 1;
+    }
+    inputs->add(center->source());
+  }
+  auto loaded = app::load_config(*inputs);
+  // What the center says may be wrong; what it said before was not.
+  if (!loaded && center && center->fall_back(loaded.error())) loaded = app::load_config(*inputs);
   if (!loaded) {
     fmt::print(stderr, "{}", loaded.error());
     return kUsage;
@@ -40,7 +56,7 @@ int serve(const app::ServeOptions& options) {
     return 1;
   }
   auto server = app::Server::create(
-      app::LiveConfig(std::move(*inputs), app::process_environment(), cache, std::move(*loaded)));
+      app::LiveConfig(std::move(*inputs), center, environment, cache, std::move(*loaded)));
   if (!server) {
     fmt::print(stderr, "open-autoglm: {}\n", server.error().message);
     return 1;
