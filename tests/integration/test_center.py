@@ -141,7 +141,7 @@ class Etcd(Centered):
             self.check_all_answered(front, 3)
             self.assertEqual(front.center_state()["state"], "refused")
             front.await_log("the copy of an earlier one is in force")
-            self.put(pool(a, a))
+            self.put({**pool(a), "groups": [{"name": "f", "concurrent": 3}]})
             wait_for(lambda: front.center_state()["state"] == "in_force", "the mended one")
         # nor does a center that is gone, and one that comes back is followed.
         process.kill()
