@@ -7,6 +7,7 @@
 #include "app/load_config.h"
 #include "app/model_commands.h"
 #include "app/model_set.h"
+#include "app/operator/members_command.h"
 #include "app/probe.h"
 #include "app/server.h"
 #include "base/suggest.h"
@@ -175,6 +176,20 @@ void add_chat(CLI::App& program, app::ChatOptions& options, int& code) {
   command->final_callback([&] { code = app::chat(options, app::process_environment()); });
 }
 
+void add_members(CLI::App& program, app::MembersOptions& options, int& code) {
+  CLI::App* command = program.add_subcommand(
+      "members", "List the servers of a running gateway's models, and where they are from");
+  command
+      ->add_option("--admin", options.admin.admin, "The admin address of the server; default 127.0.0.1:8081")
+      ->type_name("URL");
+  command->add_option("--token", options.admin.token, "Its token")->type_name("TOKEN");
+  command->add_flag("--json", options.json, "Print JSON, as the admin address answers it");
+  command->add_flag("--watch,-w", options.watch, "Go on, and print what changes, until Ctrl-C");
+  command->footer(
+      "Environment: OPEN_AUTOGLM_SERVER_ADMIN_LISTEN, OPEN_AUTOGLM_SERVER_ADMIN_TOKEN, as the server's own");
+  command->final_callback([&] { code = app::members(options, app::process_environment()); });
+}
+
 /// What all verbs of `keys` have.
 CLI::App* add_keys_verb(CLI::App& keys, app::KeysVerb verb, const char* name, const char* what,
                         app::KeysOptions& options, int& code) {
@@ -280,6 +295,8 @@ int main(int argc, char** argv) {
   add_chat(program, talk, code);
   app::KeysOptions key_options;
   add_keys(program, key_options, code);
+  app::MembersOptions member_options;
+  add_members(program, member_options, code);
 
   if (argc < 2) {
     fmt::print("{}", program.help());
