@@ -118,7 +118,7 @@ Result<std::string> AdminClient::call(std::string method, const std::string& pat
     tls = std::move(*made);
   }
   http::ClientRequest request{.method = std::move(method), .url = admin_};
-  request.url.target += path;
+  request.url.target = admin_.below(path);
   if (!token_.empty()) request.headers.add("Authorization", "Bearer " + token_);
   if (!body.empty()) request.headers.add("Content-Type", "application/json");
   request.body = std::move(body);
