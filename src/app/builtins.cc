@@ -12,6 +12,7 @@
 #include "cluster/registries/dns/dns_registry.h"
 #include "cluster/registries/etcd/etcd_registry.h"
 #include "cluster/registries/file/file_registry.h"
+#include "cluster/registries/kubernetes/kubernetes_registry.h"
 #include "engine/backends/llama/llama_backend.h"
 #include "engine/backends/llama/token_sampler.h"
 #include "engine/sampling_defaults.h"
@@ -113,7 +114,9 @@ Result<std::unique_ptr<cluster::Registry>> registry_of(const cluster::DiscoverCo
   if (config.file) return std::make_unique<cluster::FileRegistry>(*config.file, parts.files);
   if (config.dns) return std::make_unique<cluster::DnsRegistry>(*config.dns, parts.names);
   if (config.consul) return cluster::ConsulRegistry::create(*config.consul, parts.client, parts.files);
-  return cluster::EtcdRegistry::create(*config.etcd, parts.client);
+  if (config.etcd) return cluster::EtcdRegistry::create(*config.etcd, parts.client);
+  return cluster::KubernetesRegistry::create(*config.kubernetes, cluster::pod_environment(), parts.client,
+                                             parts.files);
 }
 
 Result<std::unique_ptr<center::Document>> document_of(const center::CenterConfig& config,

@@ -156,6 +156,43 @@ class Dev(unittest.TestCase):
             self.assertEqual(other.stdout.read(), "dev: building it, 1 at once\ncompiled")
         self.assertEqual(other.returncode, 0)
 
+    def peers(self, scripts, words="", tests=None):
+        """./dev test-peers in a tree with these peers, nothing built; a test passes that is none of `tests`."""
+        with tempfile.TemporaryDirectory() as folder:
+            tree = Path(folder)
+            (tree / "tools/peers").mkdir(parents=True)
+            (tree / "tests/peers").mkdir(parents=True)
+            for name, script in scripts.items():
+                (tree / f"tools/peers/{name}.sh").write_text(script)
+                (tree / f"tests/peers/test_{name}.py").write_text("")
+            self.stub("basename", f'exec "{self.which("basename")}" "$@"')
+            self.stub("python3", f'echo "ran ${{@: -1}}"; [[ " {" ".join(tests or [])} " != *" ${{@: -1}} "* ]]')
+            script = (f'source "{ROOT}/tools/dev/peers.sh"; build_for_peers() {{ echo built; }}; watched() {{ mkdir -p build/log; local log="$1"; shift; '
+                      f'"$@" >"$log" 2>&1; }}; cd "{tree}"; test_peers {words}')
+            run = self.dev(script)
+            return run.returncode, run.stdout.splitlines(), run.stderr.splitlines()
+
+    def test_a_peer_that_cannot_be_had_is_named_last_with_its_reason(self):
+        scripts = {"a": "echo there", "b": "echo working; echo 'needs a Go compiler' >&2; exit 1", "c": "exit 1"}
+        code, out, err = self.peers(scripts)
+        self.assertEqual(code, 1)
+        self.assertIn("ran test_a", out)
+        self.assertNotIn("ran test_b", out)
+        self.assertEqual(err[:2], ["dev: NOT TESTED against b: needs a Go compiler",
+                                   "dev: NOT TESTED against c: tools/peers/c.sh failed without a word"])
+        self.assertIn("2 of 3 peers could not be had", err[2])
+        code, out, err = self.peers(scripts, "--skip-missing")
+        self.assertEqual((code, len(err)), (0, 2))
+        code, out, err = self.peers(scripts, "a")
+        self.assertEqual((code, err), (0, []))
+
+    def test_a_failure_against_a_peer_is_one_whatever_may_be_missing(self):
+        scripts = {"a": "", "b": "exit 1", "c": ""}
+        code, out, err = self.peers(scripts, "--skip-missing", tests=["test_a"])
+        self.assertEqual((code, err[-1]), (1, "dev: FAILED against a"))
+        self.assertIn("ran test_c", out)
+        self.assertEqual(self.peers(scripts, "d")[2], ['dev: there is no peer "d": a b c'])
+
     def test_verbs_may_follow_each_other(self):
         # The parts are replaced by stubs that print how they are called.
         script = (ROOT / "dev").read_text().replace('source "tools/dev/$part.sh"', ':')

@@ -37,13 +37,16 @@ Result<http::ClientRequest> RegistryClient::request(const std::string& path, Dur
   return request;
 }
 
+Task<Result<std::unique_ptr<http::ClientResponse>>> RegistryClient::send(http::ClientRequest request) {
+  auto response = co_await client_.send(std::move(request));
+  if (!response) give_up();
+  co_return response;
+}
+
 Task<Result<RegistryClient::Answer>> RegistryClient::ask(http::ClientRequest request, Duration wait) {
   const Deadline deadline = Deadline::after(request.head_timeout + wait);
-  auto response = co_await client_.send(std::move(request));
-  if (!response) {
-    give_up();
-    co_return fail(std::move(response).error());
-  }
+  auto response = co_await send(std::move(request));
+  if (!response) co_return fail(std::move(response).error());
   auto body = co_await (*response)->read_all(kLargestAnswer, deadline);
   if (!body) {
     give_up();
@@ -79,17 +82,25 @@ Task<Result<std::unique_ptr<http::ClientResponse>>> RegistryClient::listen(std::
   made->body = std::move(body);
   made->read_timeout = patience;
   const std::string asked = address();
-  auto response = co_await client_.send(std::move(*made));
-  if (!response) {
-    give_up();
-    co_return fail(std::move(response).error());
-  }
+  auto response = co_await send(std::move(*made));
+  if (!response) co_return fail(std::move(response).error());
   if ((*response)->status() == 200) co_return std::move(*response);
   Answer answer{.status = (*response)->status(), .body = {}, .index = {}};
   if (auto text = co_await (*response)->read_all(kLargestAnswer, Deadline::after(options_.timeout)))
     answer.body = *text;
   if (answer.status >= 500) give_up();
   co_return fail(registry_refused(asked, answer));
+}
+
+Task<Result<std::unique_ptr<http::ClientResponse>>> RegistryClient::open(std::string path,
+                                                                         Duration patience) {
+  auto made = request(path, Duration::zero());
+  if (!made) co_return fail(std::move(made).error());
+  made->head_timeout = patience;
+  made->read_timeout = patience;
+  auto response = co_await send(std::move(*made));
+  if (response && (*response)->status() >= 500) give_up();
+  co_return response;
 }
 
 Error registry_refused(std::string_view address, const RegistryClient::Answer& answer) {

@@ -43,6 +43,9 @@ class RegistryClient {
   /// Errors: those of `post`; an answer that is no success is one, too.
   Task<Result<std::unique_ptr<http::ClientResponse>>> listen(std::string path, std::string body,
                                                              Duration patience);
+  /// The beginning of an answer to a GET, whatever its status; it and each of its reads may take `patience`.
+  /// Errors: those of `get`.
+  Task<Result<std::unique_ptr<http::ClientResponse>>> open(std::string path, Duration patience);
   /// A header of all further requests; empty: none.
   void authorize(std::string token) { token_ = std::move(token); }
   /// The address that the next call asks.
@@ -52,6 +55,7 @@ class RegistryClient {
   RegistryClient(Options options, std::shared_ptr<const TlsClientContext> tls, http::Client& client)
       : options_(std::move(options)), tls_(std::move(tls)), client_(client) {}
   Result<http::ClientRequest> request(const std::string& path, Duration wait) const;
+  Task<Result<std::unique_ptr<http::ClientResponse>>> send(http::ClientRequest request);
   Task<Result<Answer>> ask(http::ClientRequest request, Duration wait);
   void give_up() { at_ = (at_ + 1) % options_.addresses.size(); }
 
