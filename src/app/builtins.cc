@@ -8,6 +8,7 @@
 #include "cluster/registries/dns/dns_registry.h"
 #include "cluster/registries/etcd/etcd_registry.h"
 #include "cluster/registries/file/file_registry.h"
+#include "cluster/registries/nacos/nacos_registry.h"
 #include "engine/backends/llama/llama_backend.h"
 #include "engine/backends/llama/token_sampler.h"
 #include "engine/sampling_defaults.h"
@@ -109,6 +110,7 @@ Result<std::unique_ptr<cluster::Registry>> registry_of(const cluster::DiscoverCo
   if (config.file) return std::make_unique<cluster::FileRegistry>(*config.file, parts.files);
   if (config.dns) return std::make_unique<cluster::DnsRegistry>(*config.dns, parts.names);
   if (config.consul) return cluster::ConsulRegistry::create(*config.consul, parts.client, parts.files);
+  if (config.nacos) return cluster::NacosRegistry::create(*config.nacos, parts.client, parts.names);
   return cluster::EtcdRegistry::create(*config.etcd, parts.client);
 }
 

@@ -23,11 +23,12 @@ config::Descriptor<DiscoverConfig> describe_discover() {
   return config::Descriptor<C>(
              "discover",
              "A registry that knows servers of the model, beside `endpoints`. Name exactly one: "
-             "`file`, `dns`, `consul` or `etcd`.")
+             "`file`, `dns`, `consul`, `etcd` or `nacos`.")
       .section("file", &C::file, describe_file_registry())
       .section("dns", &C::dns, describe_dns())
       .section("consul", &C::consul, describe_consul())
       .section("etcd", &C::etcd, describe_etcd())
+      .section("nacos", &C::nacos, describe_nacos())
       .field("tags", &C::tags,
              {.doc = "Tags that a server must have there, all of them.", .example = "[prod, gpu]"})
       .field("filter", &C::filter,
@@ -50,10 +51,10 @@ config::Descriptor<DiscoverConfig> describe_discover() {
       .check([](const C& c) {
         std::vector<config::Violation> wrong;
         const int registries = int{c.file.has_value()} + int{c.dns.has_value()} + int{c.consul.has_value()} +
-                               int{c.etcd.has_value()};
+                               int{c.etcd.has_value()} + int{c.nacos.has_value()};
         if (registries != 1)
           wrong.push_back({"", registries == 0
-                                   ? "names no registry; add `file`, `dns`, `consul` or `etcd`"
+                                   ? "names no registry; add `file`, `dns`, `consul`, `etcd` or `nacos`"
                                    : "names several registries; write an item of the list for each"});
         if (c.scheme != "http" && c.scheme != "https") wrong.push_back({"scheme", "must be http or https"});
         if (!c.path.starts_with('/') || !http::Url::parse("http://a:1" + c.path))

@@ -6,6 +6,7 @@
 #include "cluster/registries/dns/dns_config.h"
 #include "cluster/registries/etcd/etcd_config.h"
 #include "cluster/registries/file/file_config.h"
+#include "cluster/registries/nacos/nacos_config.h"
 #include "config/descriptor.h"
 
 #include <cstdint>
@@ -23,6 +24,7 @@ struct DiscoverConfig {
   std::optional<DnsConfig> dns;
   std::optional<ConsulConfig> consul;
   std::optional<EtcdConfig> etcd;
+  std::optional<NacosConfig> nacos;
 
   std::vector<std::string> tags;              ///< that an instance must have, all of them
   std::map<std::string, std::string> filter;  ///< metadata and what it must be; a `*` at the end: any rest
