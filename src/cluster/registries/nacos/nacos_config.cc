@@ -1,7 +1,10 @@
 #include "cluster/registries/nacos/nacos_config.h"
 
+#include "base/redact.h"
 #include "cluster/membership/endpoint_config.h"
 #include "http/url.h"
+
+#include <fmt/format.h>
 
 #include <string_view>
 
@@ -14,8 +17,14 @@ constexpr std::string_view kNacosContext = "/nacos";  // unless an address has a
 
 std::vector<config::Violation> wrong_in_access(const NacosAccess& access) {
   std::vector<config::Violation> wrong;
-  const auto check = [&wrong](const std::string& key, const std::string& address) {
-    if (const auto url = http::Url::parse(address); !url) wrong.push_back({key, url.error().message});
+  const auto check = [&](const std::string& key, const std::string& address) {
+    const auto url = http::Url::parse(address);
+    if (!url) {
+      wrong.push_back({key, url.error().message});
+    } else if (access.transport != NacosTransport::kHttp &&
+               url->host.port + access.grpc_port_offset > UINT16_MAX) {
+      wrong.push_back({"grpc_port_offset", "leads beyond the last port; `transport: http` needs no second port"});
+    }
   };
   if (!access.address.empty()) check("address", access.address);
   for (std::size_t i = 0; i < access.addresses.size(); ++i)
@@ -80,8 +89,28 @@ config::Descriptor<NacosConfig> describe_nacos() {
              {.doc = "Clusters of the service that count. Unset: all.", .example = "[hangzhou]"})
       .field("interval", &C::interval,
              {.doc = "How often the list is asked for over HTTP, and compared over gRPC. 0: as Nacos says, "
-                     "10 s at most.",
+                     "mostly 10 s.",
               .max = 600});
+}
+
+config::Descriptor<NacosRegistrarConfig> describe_nacos_registrar() {
+  using C = NacosRegistrarConfig;
+  return config::Descriptor<C>("nacos", "An ephemeral instance of a service in Nacos, 1.x to 3.x.")
+      .include(&C::access, describe_nacos_access())
+      .field("group", &C::group, {.doc = "The service's group.", .min = 1})
+      .field("cluster", &C::cluster, {.doc = "The service's cluster that we belong to.", .min = 1});
+}
+
+std::string asks(const NacosConfig& config) {
+  return fmt::format("{} for instances of {} in group {}, namespace {}",
+                     without_secrets(config.access.urls().front()), config.service, config.group,
+                     config.access.name_space);
+}
+
+std::string asks(const NacosRegistrarConfig& config) {
+  return fmt::format("{} to enter group {}, cluster {}, namespace {}",
+                     without_secrets(config.access.urls().front()), config.group, config.cluster,
+                     config.access.name_space);
 }
 
 }  // namespace autoglm::cluster

@@ -56,4 +56,19 @@ struct NacosConfig {
 
 config::Descriptor<NacosConfig> describe_nacos();
 
+/// `register[].nacos`.
+struct NacosRegistrarConfig {
+  NacosAccess access;
+  std::string group = "DEFAULT_GROUP";
+  std::string cluster = "DEFAULT";
+
+  bool operator==(const NacosRegistrarConfig&) const = default;
+};
+
+config::Descriptor<NacosRegistrarConfig> describe_nacos_registrar();
+
+/// What it will ask, for people; no secret.
+std::string asks(const NacosConfig& config);
+std::string asks(const NacosRegistrarConfig& config);
+
 }  // namespace autoglm::cluster

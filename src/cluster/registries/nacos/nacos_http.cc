@@ -56,7 +56,7 @@ Task<Result<void>> NacosHttp::log_in() {
 }
 
 Task<Result<std::string>> NacosHttp::token() {
-  if (!access_.username.empty() && (token_.empty() || renewed_at_.passed(loop_time())))
+  if (logs_in() && (token_.empty() || renewed_at_.passed(loop_time())))
     if (auto logged_in = co_await log_in(); !logged_in) co_return fail(std::move(logged_in).error());
   co_return token_;
 }
@@ -68,7 +68,7 @@ Task<Result<RegistryClient::Answer>> NacosHttp::send(RegistryClient::Question qu
     client_->authorize(with->empty() ? std::string() : "Bearer " + *with);
     auto answer = co_await client_->send(question);
     // The token may be of a member that has been restarted with another key.
-    if (!answer || !refused(answer->status) || again || access_.username.empty()) co_return answer;
+    if (!answer || !refused(answer->status) || again || !logs_in()) co_return answer;
     forget_token();
   }
 }

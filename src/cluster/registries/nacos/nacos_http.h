@@ -20,8 +20,11 @@ class NacosHttp {
   Task<Result<RegistryClient::Answer>> send(RegistryClient::Question question);
   /// The token for requests that go another way; empty: none is needed.
   Task<Result<std::string>> token();
-  /// The token is refused: the next request logs in first.
-  void forget_token() { token_.clear(); }
+  /// The token is refused: the next request logs in first, where it can.
+  void forget_token() {
+    if (logs_in()) token_.clear();
+  }
+  bool logs_in() const { return !access_.username.empty(); }
 
   /// The address that the next request asks.
   const std::string& address() const { return client_->address(); }

@@ -5,9 +5,11 @@
 #include "http/message.h"
 
 #include <fmt/format.h>
+#include <openssl/evp.h>
 #include <simdjson.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -180,6 +182,33 @@ Result<NacosText> read_nacos_text(std::string_view body) {
   std::string_view text;
   if (answer["content"].get(text) != simdjson::SUCCESS) return fail(strange("it has no content"));
   return NacosText{.text = std::string(text), .md5 = text_in(answer, "md5")};
+}
+
+std::string read_nacos_request_id(std::string_view body) {
+  simdjson::dom::parser parser;
+  NacosObject message;
+  std::string_view id;
+  if (parser.parse(body.data(), body.size()).get(message) != simdjson::SUCCESS ||
+      message["requestId"].get(id) != simdjson::SUCCESS)
+    return "null";
+  return json_string(id);
+}
+
+bool read_nacos_changed(std::string_view body) {
+  simdjson::dom::parser parser;
+  NacosObject answer;
+  simdjson::dom::array changed;
+  return parser.parse(body.data(), body.size()).get(answer) == simdjson::SUCCESS &&
+         answer["changedConfigs"].get(changed) == simdjson::SUCCESS && changed.size() > 0;
+}
+
+std::string md5_of(std::string_view text) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_md5(), nullptr);
+  std::string hexadecimal;
+  for (unsigned i = 0; i < size; ++i) hexadecimal += fmt::format("{:02x}", digest[i]);
+  return hexadecimal;
 }
 
 Duration read_nacos_beat(std::string_view body) {

@@ -48,6 +48,13 @@ Result<NacosText> read_nacos_text(std::string_view body);
 /// no more (20404, 21003), kPermissionDenied (401, 403), kUnavailable with the server's message, kBadGateway.
 Result<void> read_nacos_outcome(std::string_view body);
 
+/// The request's id in a message of a server, as JSON writes it; null: it has none.
+std::string read_nacos_request_id(std::string_view body);
+/// Whether an answer to ConfigBatchListenRequest names a text that differs from what we have.
+bool read_nacos_changed(std::string_view body);
+/// In hexadecimal, as Nacos writes it.
+std::string md5_of(std::string_view text);
+
 /// How often the server wants to hear that we live, of an answer to `/v1/ns/instance/beat`.
 Duration read_nacos_beat(std::string_view body);
 

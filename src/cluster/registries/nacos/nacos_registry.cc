@@ -1,8 +1,10 @@
 #include "cluster/registries/nacos/nacos_registry.h"
 
+#include "base/json_string.h"
 #include "base/random.h"
 #include "cluster/registries/retry_delay.h"
 #include "runtime/event_loop.h"
+#include "runtime/race.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -17,12 +19,13 @@ constexpr std::size_t kLongList = std::size_t{64} << 10U;  // takes milliseconds
 
 }  // namespace
 
-NacosRegistry::NacosRegistry(const NacosConfig& config, std::unique_ptr<NacosHttp> http, BlockingPool& pool)
-    : config_(config), http_(std::move(http)), pool_(pool), name_("nacos " + config.service) {}
+NacosRegistry::NacosRegistry(const NacosConfig& config, std::unique_ptr<NacosChannel> nacos,
+                             BlockingPool& pool)
+    : config_(config), nacos_(std::move(nacos)), pool_(pool), name_("nacos " + config.service) {}
 
 Result<std::unique_ptr<Registry>> NacosRegistry::create(const NacosConfig& config, http::Client& client,
                                                         BlockingPool& pool) {
-  auto made = NacosHttp::create(config.access, client);
+  auto made = NacosChannel::create(config.access, "naming", client, pool);
   if (!made) return fail(std::move(made).error());
   return std::unique_ptr<Registry>(new NacosRegistry(config, std::move(*made), pool));
 }
@@ -39,7 +42,7 @@ Task<Result<NacosService>> NacosRegistry::read(std::string body) {
 Task<Result<NacosService>> NacosRegistry::ask() {
   const std::string clusters = fmt::format("{}", fmt::join(config_.clusters, ","));
   for (int tried = 0; tried < 2; ++tried) {
-    const std::string asked = http_->address();
+    const std::string asked = nacos_->http().address();
     // Without a name, v3 lists the cluster DEFAULT alone; with a list of none, all.
     const std::string query =
         nacos_form({{"serviceName", config_.service},
@@ -47,7 +50,7 @@ Task<Result<NacosService>> NacosRegistry::ask() {
                     {"namespaceId", config_.access.name_space},
                     {v3_ ? "clusterName" : "clusters", v3_ && clusters.empty() ? "," : clusters},
                     {"healthyOnly", "false"}});
-    auto answer = co_await http_->send(
+    auto answer = co_await nacos_->http().send(
         {.path = fmt::format("{}?{}", v3_ ? "/v3/client/ns/instance/list" : "/v1/ns/instance/list", query)});
     if (!answer) co_return fail(std::move(answer).error());
     if (answer->status == 200) co_return co_await read(std::move(answer->body));
@@ -55,7 +58,7 @@ Task<Result<NacosService>> NacosRegistry::ask() {
       co_return fail(registry_refused(asked, *answer));
     v3_ = !v3_;
   }
-  co_return fail(ErrorCode::kUnavailable, fmt::format("{} is no Nacos", http_->address()));
+  co_return fail(ErrorCode::kUnavailable, fmt::format("{} is no Nacos", nacos_->http().address()));
 }
 
 void NacosRegistry::tell(RegistrySink& sink, std::vector<Instance> instances) {
@@ -75,13 +78,48 @@ Task<Result<void>> NacosRegistry::poll(RegistrySink& sink, Deadline until) {
   co_return Result<void>();
 }
 
+/// Subscribes, and hears what is pushed. Errors: why the connection has ended.
+Task<Result<void>> NacosRegistry::follow(RegistrySink& sink) {
+  auto connection = co_await nacos_->connect();
+  if (!connection) co_return fail(std::move(connection).error());
+  const std::string subscription = fmt::format(
+      R"({{"namespace":{},"serviceName":{},"groupName":{},"clusters":{},"subscribe":true}})",
+      json_string(config_.access.name_space), json_string(config_.service), json_string(config_.group),
+      json_string(fmt::format("{}", fmt::join(config_.clusters, ","))));
+  while (true) {
+    auto list = co_await nacos_->ask(**connection, {.type = "SubscribeServiceRequest", .body = subscription});
+    if (!list) co_return fail(std::move(list).error());
+    auto service = co_await read(std::move(*list));
+    if (!service) co_return fail(std::move(service).error());
+    tell(sink, std::move(service->instances));
+    const Deadline again =
+        Deadline::after(config_.interval > Duration::zero() ? config_.interval : service->fresh_for);
+    while (true) {
+      auto pushed = co_await with_deadline(again, (*connection)->next(), "a push of Nacos");
+      if (!pushed && pushed.error().code == ErrorCode::kDeadlineExceeded && !(*connection)->over()) break;
+      if (!pushed) co_return fail(std::move(pushed).error());
+      if (pushed->type != "NotifySubscriberRequest") continue;
+      service = co_await read(std::move(pushed->body));
+      if (!service) co_return fail(std::move(service).error());
+      tell(sink, std::move(service->instances));
+    }
+  }
+}
+
 Task<void> NacosRegistry::run(RegistrySink& sink) {
   Random random = Random::from_entropy();
   RetryDelay delay;
   while (true) {
-    auto followed = co_await poll(sink, Deadline::never());
+    Result<void> followed = fail(Error{});
+    if (nacos_->way() == NacosChannel::Way::kGrpc) {
+      followed = co_await follow(sink);
+      if (nacos_->falls_back(followed.error())) continue;
+    } else {
+      followed = co_await poll(sink, nacos_->http_until());
+    }
     if (last_) delay.reset();
     if (followed) continue;
+    nacos_->prefer_grpc();
     sink.fail(followed.error());
     last_.reset();
     co_await sleep_for(delay.next(random));

@@ -1,6 +1,7 @@
 #include "cluster/registries/nacos/nacos_registry.h"
 
 #include "cluster/testing/kept_instances.h"
+#include "cluster/testing/nacos_test_server.h"
 #include "http/testing/scripted_server.h"
 #include "runtime/testing/run_task.h"
 
@@ -50,7 +51,12 @@ class NacosRegistryTest : public ::testing::Test {
                http::ScriptedServer server(std::move(scripts));
                http::Client client(test.pool_, nullptr);
                its.access.addresses = {server.url("/")};
-               its.access.transport = NacosTransport::kHttp;
+               if (its.access.grpc_port_offset == 1000) {
+                 its.access.transport = NacosTransport::kHttp;
+               } else {  // nobody listens on port 1
+                 const std::uint16_t port = http::Url::parse(server.url())->host.port;
+                 its.access.grpc_port_offset = static_cast<std::uint16_t>(65'537 - port);
+               }
                its.service = "llm";
                if (its.interval == 0s) its.interval = 1ms;
                auto registry = NacosRegistry::create(its, client, test.pool_);
@@ -125,6 +131,73 @@ TEST_F(NacosRegistryTest, GoesOnThroughErrorsAndSaysTheListAgain) {
   EXPECT_EQ(saw.kept.errors.size(), 3U);
   EXPECT_EQ(saw.kept.lists.size(), 2U);
   EXPECT_EQ(saw.kept.last(), "10.0.0.1:1");
+}
+
+std::string info(const std::vector<int>& ports) {
+  return R"({"resultCode":200,"requestId":"1","serviceInfo":{"hosts":[)" + hosts(ports) + "]}}";
+}
+
+class NacosRegistryByGrpcTest : public NacosRegistryTest {
+ public:
+  template <class Scenario>
+  void with_server(Scenario scenario, NacosTransport transport = NacosTransport::kGrpc) {
+    run_task(loop_, [&]() -> Task<void> {
+      NacosTestServer server;
+      server.answers["SubscribeServiceRequest"] = info({1});
+      http::Client client(pool_, nullptr);
+      NacosConfig config{.service = "llm", .clusters = {"hz", "sh"}};
+      config.access = {.address = "http://127.0.0.1:" + std::to_string(server.port() - 7),
+                       .transport = transport,
+                       .grpc_port_offset = 7};
+      auto registry = NacosRegistry::create(config, client, pool_);
+      EXPECT_TRUE(registry);
+      KeptInstances kept;
+      co_await kept.follow(**registry, scenario(kept, server));
+    }());
+  }
+  static Task<bool> until(KeptInstances& kept, std::string last) {
+    return kept.until([last = std::move(last)](const KeptInstances& each) { return each.last() == last; });
+  }
+};
+
+TEST_F(NacosRegistryByGrpcTest, SubscribesAndHearsWhatIsPushed) {
+  with_server([](KeptInstances& kept, NacosTestServer& server) -> Task<void> {
+    EXPECT_TRUE(co_await until(kept, "10.0.0.1:1"));
+    EXPECT_EQ(
+        server.seen.back().body,
+        R"({"namespace":"public","serviceName":"llm","groupName":"DEFAULT_GROUP","clusters":"hz,sh","subscribe":true})");
+    server.push({.type = "NotifySubscriberRequest", .body = info({1, 2})});
+    EXPECT_TRUE(co_await until(kept, "10.0.0.1:1 10.0.0.1:2"));
+    server.push({.type = "NotifySubscriberRequest", .body = info({1, 2})});
+    server.push({.type = "NotifySubscriberRequest", .body = info({2})});
+    EXPECT_TRUE(co_await until(kept, "10.0.0.1:2"));
+    EXPECT_EQ(kept.lists.size(), 3U) << "what is not new is not told";
+    EXPECT_TRUE(kept.errors.empty());
+    EXPECT_EQ(server.asked("SubscribeServiceRequest"), 1U);
+  });
+}
+
+TEST_F(NacosRegistryByGrpcTest, SubscribesAgainBehindALostConnection) {
+  with_server([](KeptInstances& kept, NacosTestServer& server) -> Task<void> {
+    EXPECT_TRUE(co_await until(kept, "10.0.0.1:1"));
+    server.answers["SubscribeServiceRequest"] = info({3});
+    server.last_connection().close();
+    EXPECT_TRUE(co_await until(kept, "10.0.0.1:3"));
+    EXPECT_EQ(kept.errors.size(), 1U);
+    EXPECT_EQ(server.connections(), 2U);
+    EXPECT_EQ(server.asked("SubscribeServiceRequest"), 2U);
+    // Garbage is an error, and the list stays.
+    server.push({.type = "NotifySubscriberRequest", .body = "<html>"});
+    EXPECT_TRUE(co_await kept.until([](const KeptInstances& each) { return each.errors.size() == 2; }));
+    EXPECT_EQ(kept.last(), "10.0.0.1:3");
+  });
+}
+
+TEST_F(NacosRegistryTest, WithoutGrpcItIsAskedOverHttp) {
+  const NacosConfig config{.access = {.transport = NacosTransport::kAuto, .grpc_port_offset = 1}};
+  const Outcome saw = outcome({v1({1}), v1({2})}, 2, 0, config);
+  EXPECT_EQ(saw.kept.last(), "10.0.0.1:2");
+  EXPECT_TRUE(saw.kept.errors.empty());
 }
 
 }  // namespace
