@@ -19,7 +19,7 @@ FLOORS = [
     ["autoscale", "gateway"],
     ["gateway/admission", "gateway/cache", "gateway/resilience"],
     ["gateway/endpoint", "gateway/routing"],
-    ["gateway/protocol"],
+    ["center", "gateway/protocol"],
     ["cluster", "engine"],
     ["inference"],
     ["journal", "redis", "sqlite"],
