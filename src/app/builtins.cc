@@ -8,11 +8,14 @@
 #include "center/consul/consul_document.h"
 #include "center/etcd/etcd_document.h"
 #include "center/file/file_document.h"
+#include "center/kubernetes/config_map_document.h"
+#include "center/nacos/nacos_document.h"
 #include "cluster/registries/consul/consul_registry.h"
 #include "cluster/registries/dns/dns_registry.h"
 #include "cluster/registries/etcd/etcd_registry.h"
 #include "cluster/registries/file/file_registry.h"
 #include "cluster/registries/kubernetes/kubernetes_registry.h"
+#include "cluster/registries/nacos/nacos_registry.h"
 #include "engine/backends/llama/llama_backend.h"
 #include "engine/backends/llama/token_sampler.h"
 #include "engine/sampling_defaults.h"
@@ -115,15 +118,19 @@ Result<std::unique_ptr<cluster::Registry>> registry_of(const cluster::DiscoverCo
   if (config.dns) return std::make_unique<cluster::DnsRegistry>(*config.dns, parts.names);
   if (config.consul) return cluster::ConsulRegistry::create(*config.consul, parts.client, parts.files);
   if (config.etcd) return cluster::EtcdRegistry::create(*config.etcd, parts.client);
+  if (config.nacos) return cluster::NacosRegistry::create(*config.nacos, parts.client, parts.names);
   return cluster::KubernetesRegistry::create(*config.kubernetes, cluster::pod_environment(), parts.client,
                                              parts.files);
 }
 
 Result<std::unique_ptr<center::Document>> document_of(const center::CenterConfig& config,
-                                                      http::Client& client) {
+                                                      const RegistryParts& parts) {
   if (config.file) return std::make_unique<center::FileDocument>(*config.file);
-  if (config.consul) return center::ConsulDocument::create(*config.consul, client);
-  return center::EtcdDocument::create(*config.etcd, client);
+  if (config.consul) return center::ConsulDocument::create(*config.consul, parts.client);
+  if (config.etcd) return center::EtcdDocument::create(*config.etcd, parts.client);
+  if (config.nacos) return center::NacosDocument::create(*config.nacos, parts.client, parts.names);
+  return center::ConfigMapDocument::create(*config.kubernetes, cluster::pod_environment(), parts.client,
+                                           parts.files);
 }
 
 gateway::BalancerFactory balancer_factory(gateway::Balance balance, std::optional<PrefixKey> key) {

@@ -55,9 +55,10 @@ struct RegistryParts {
 Result<std::unique_ptr<cluster::Registry>> registry_of(const cluster::DiscoverConfig& config,
                                                        const RegistryParts& parts);
 
-/// The text that `center` names. `client` outlives it. Errors: a certificate that cannot be read.
+/// The text that `center` names. Errors: a certificate that cannot be read, or, of Kubernetes, that
+/// this is no pod.
 Result<std::unique_ptr<center::Document>> document_of(const center::CenterConfig& config,
-                                                      http::Client& client);
+                                                      const RegistryParts& parts);
 
 /// What clients are shown of this process.
 struct Shown {

@@ -53,7 +53,10 @@ std::string path_for_copy(const center::CenterConfig& config, const std::filesys
 
 std::string name_of(const center::CenterConfig& config) {
   if (config.file) return "file " + config.file->path;
-  return config.consul ? "consul " + config.consul->key : "etcd " + config.etcd->key;
+  if (config.consul) return "consul " + config.consul->key;
+  if (config.etcd) return "etcd " + config.etcd->key;
+  if (config.nacos) return "nacos " + config.nacos->data_id;
+  return "kubernetes " + config.kubernetes->config_map;
 }
 
 }  // namespace
@@ -83,12 +86,12 @@ std::shared_ptr<ConfigCenter> ConfigCenter::named_by(const ConfigInputs& inputs,
 
 /// Until the center has said something, or `patience` is over. One that says no is not waited for where there
 /// is a copy.
-Task<void> ConfigCenter::ask(BlockingPool& names) {
+Task<Result<void>> ConfigCenter::ask(BlockingPool& pool) {
   const auto tls = TlsClientContext::create();
-  if (!tls) co_return fail(tls.error());
-  http::Client client(names, *tls);
-  const auto document = document_of(config_, client);
-  if (!document) co_return fail(document.error());
+  if (!tls) co_return autoglm::fail(tls.error());
+  http::Client client(pool, *tls);
+  const auto document = document_of(config_, {.client = client, .files = pool, .names = pool});
+  if (!document) co_return autoglm::fail(document.error());
   const auto kept = copy_.read();
   const bool has_copy = kept && *kept;
   co_await first_of((*document)->run(*this), [](ConfigCenter& center, bool hurries) -> Task<void> {
@@ -96,19 +99,23 @@ Task<void> ConfigCenter::ask(BlockingPool& names) {
     while (!center.source_->offered() && !deadline.passed() && !(hurries && !center.trouble_.empty()))
       co_await sleep_for(std::chrono::milliseconds(5));
   }(*this, has_copy));
+  co_return Result<void>();
 }
 
 Result<void> ConfigCenter::begin() {
   EventLoop loop;
-  BlockingPool names(1, 16);
+  BlockingPool pool(2, 16);
   Scope scope;
+  Result<void> asked;
   loop.post([&] {
-    scope.spawn([](ConfigCenter& center, BlockingPool& on, EventLoop& until) -> Task<void> {
-      co_await center.ask(on);
-      until.stop();
-    }(*this, names, loop));
+    scope.spawn(
+        [](ConfigCenter& center, BlockingPool& on, EventLoop& until, Result<void>& out) -> Task<void> {
+          out = co_await center.ask(on);
+          until.stop();
+        }(*this, pool, loop, asked));
   });
   loop.run();
+  if (!asked) trouble_ = asked.error().message;
   if (source_->try_offer()) return {};
   const std::string why = trouble_.empty() ? "it does not answer" : trouble_;
   if (fall_back({})) return {};
@@ -141,7 +148,7 @@ Task<void> ConfigCenter::follow(const Parts& parts) {
     co_return;
   }
   http::Client client(parts.names, *tls);
-  auto document = document_of(config_, client);
+  auto document = document_of(config_, {.client = client, .files = parts.files, .names = parts.names});
   if (!document) {
     fail(document.error());
     co_return;

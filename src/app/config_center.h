@@ -59,7 +59,7 @@ class ConfigCenter final : private center::DocumentSink {
  private:
   void push(center::Version version) override;
   void fail(const Error& error) override;
-  Task<void> ask(BlockingPool& names);
+  Task<Result<void>> ask(BlockingPool& pool);
 
   const center::CenterConfig config_;
   const std::shared_ptr<center::CenterSource> source_;

@@ -3,6 +3,8 @@
 #include "center/consul/consul_document_config.h"
 #include "center/etcd/etcd_document_config.h"
 #include "center/file/file_document_config.h"
+#include "center/kubernetes/config_map_config.h"
+#include "center/nacos/nacos_document_config.h"
 #include "config/descriptor.h"
 
 #include <optional>
@@ -15,6 +17,8 @@ struct CenterConfig {
   std::optional<FileDocumentConfig> file;
   std::optional<ConsulDocumentConfig> consul;
   std::optional<EtcdDocumentConfig> etcd;
+  std::optional<NacosDocumentConfig> nacos;
+  std::optional<ConfigMapConfig> kubernetes;
 
   std::string copy;  ///< the file of the last good text; empty: a place in the cache
   Duration patience = std::chrono::seconds(10);
