@@ -4,8 +4,10 @@
 #include "admin/member_routes.h"
 #include "admin/usage_routes.h"
 #include "base/assert.h"
+#include "cluster/registries/consul/consul_registrar.h"
 #include "cluster/registries/consul/consul_registry.h"
 #include "cluster/registries/dns/dns_registry.h"
+#include "cluster/registries/etcd/etcd_registrar.h"
 #include "cluster/registries/etcd/etcd_registry.h"
 #include "cluster/registries/file/file_registry.h"
 #include "engine/backends/llama/llama_backend.h"
@@ -112,6 +114,12 @@ Result<std::unique_ptr<cluster::Registry>> registry_of(const cluster::DiscoverCo
   return cluster::EtcdRegistry::create(*config.etcd, parts.client);
 }
 
+Result<std::unique_ptr<cluster::Registrar>> registrar_of(const cluster::RegisterConfig& config,
+                                                         http::Client& client) {
+  if (config.consul) return cluster::ConsulRegistrar::create(*config.consul, config.service, client);
+  return cluster::EtcdRegistrar::create(*config.etcd, client);
+}
+
 gateway::BalancerFactory balancer_factory(gateway::Balance balance, std::optional<PrefixKey> key) {
   switch (balance) {
     case gateway::Balance::kRoundRobin:
@@ -176,20 +184,23 @@ admin::AdminAccess admin_access(const ServerConfig& config) {
 }
 
 std::vector<gateway::Route> admin_routes(const gateway::Pipeline& pipeline, const ModelSet& models,
-                                         const Admission& admission, admin::Reload reload,
+                                         const Admission& admission,
+                                         const cluster::Registrations& registrations, admin::Reload reload,
                                          const gateway::Readiness& readiness,
                                          observe::MetricRegistry& metrics, const Shown& shown,
                                          const admin::AdminAccess& access) {
   std::vector<gateway::Route> routes = gateway::model_routes(pipeline, version());
   append(routes, admin::endpoint_routes([&models] { return models.pools(); }));
-  append(routes, admin::member_routes([&models] {
-           std::vector<admin::FoundPool> found;
-           for (auto& pool : models.pools()) {
-             auto discovery = models.discovery(pool->name());
-             found.push_back({.pool = std::move(pool), .discovery = std::move(discovery)});
-           }
-           return found;
-         }));
+  append(routes, admin::member_routes(
+                     [&models] {
+                       std::vector<admin::FoundPool> found;
+                       for (auto& pool : models.pools()) {
+                         auto discovery = models.discovery(pool->name());
+                         found.push_back({.pool = std::move(pool), .discovery = std::move(discovery)});
+                       }
+                       return found;
+                     },
+                     [&registrations] { return registrations.views(); }));
   append(routes, admin::reload_routes(std::move(reload)));
   append(routes, admin::key_routes(key_desk(admission.keys())));
   append(routes, admin::usage_routes(

@@ -8,6 +8,7 @@
 #include "app/model_set.h"
 #include "app/server_config.h"
 #include "cluster/discovery/discover_config.h"
+#include "cluster/registration/registrations.h"
 #include "cluster/registries/registry.h"
 #include "engine/backends/backend.h"
 #include "engine/engine_config.h"
@@ -51,6 +52,10 @@ struct RegistryParts {
 /// The registry that one of `models[].discover` names. Errors: a certificate that cannot be read.
 Result<std::unique_ptr<cluster::Registry>> registry_of(const cluster::DiscoverConfig& config,
                                                        const RegistryParts& parts);
+/// The registrar that one of `register` names; `client` outlives it. Errors: a certificate that cannot be
+/// read.
+Result<std::unique_ptr<cluster::Registrar>> registrar_of(const cluster::RegisterConfig& config,
+                                                         http::Client& client);
 
 /// What clients are shown of this process.
 struct Shown {
@@ -74,7 +79,8 @@ std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
 admin::AdminAccess admin_access(const ServerConfig& config);
 /// What the operator can call, on the admin address.
 std::vector<gateway::Route> admin_routes(const gateway::Pipeline& pipeline, const ModelSet& models,
-                                         const Admission& admission, admin::Reload reload,
+                                         const Admission& admission,
+                                         const cluster::Registrations& registrations, admin::Reload reload,
                                          const gateway::Readiness& readiness,
                                          observe::MetricRegistry& metrics, const Shown& shown,
                                          const admin::AdminAccess& access);

@@ -66,4 +66,11 @@ config::Descriptor<DiscoverConfig> describe_discover() {
       });
 }
 
+std::string asks(const DiscoverConfig& config) {
+  if (config.file) return asks(*config.file);
+  if (config.dns) return asks(*config.dns);
+  if (config.consul) return asks(*config.consul);
+  return asks(*config.etcd);
+}
+
 }  // namespace autoglm::cluster

@@ -61,10 +61,11 @@ Task<Result<RegistryClient::Answer>> RegistryClient::get(std::string path, Durat
   co_return co_await ask(std::move(*made), wait);
 }
 
-Task<Result<RegistryClient::Answer>> RegistryClient::post(std::string path, std::string body) {
+Task<Result<RegistryClient::Answer>> RegistryClient::send(const char* method, std::string path,
+                                                          std::string body) {
   auto made = request(path, Duration::zero());
   if (!made) co_return fail(std::move(made).error());
-  made->method = "POST";
+  made->method = method;
   made->headers.add("Content-Type", "application/json");
   made->body = std::move(body);
   co_return co_await ask(std::move(*made), Duration::zero());

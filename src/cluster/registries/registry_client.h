@@ -37,8 +37,13 @@ class RegistryClient {
   /// The answer to a GET of `path` below the address, which the registry may hold back for `wait`. Errors:
   /// kUnavailable, kDeadlineExceeded, kBadGateway: the next call asks the next address.
   Task<Result<Answer>> get(std::string path, Duration wait = Duration::zero());
-  /// The same for a POST of JSON.
-  Task<Result<Answer>> post(std::string path, std::string body);
+  /// The same for a POST of JSON, and for a PUT.
+  Task<Result<Answer>> post(std::string path, std::string body) {
+    return send("POST", std::move(path), std::move(body));
+  }
+  Task<Result<Answer>> put(std::string path, std::string body) {
+    return send("PUT", std::move(path), std::move(body));
+  }
   /// The beginning of an answer without an end, to a POST of JSON; each of its reads may take `patience`.
   /// Errors: those of `post`; an answer that is no success is one, too.
   Task<Result<std::unique_ptr<http::ClientResponse>>> listen(std::string path, std::string body,
@@ -53,6 +58,7 @@ class RegistryClient {
       : options_(std::move(options)), tls_(std::move(tls)), client_(client) {}
   Result<http::ClientRequest> request(const std::string& path, Duration wait) const;
   Task<Result<Answer>> ask(http::ClientRequest request, Duration wait);
+  Task<Result<Answer>> send(const char* method, std::string path, std::string body);
   void give_up() { at_ = (at_ + 1) % options_.addresses.size(); }
 
   const Options options_;

@@ -1,9 +1,8 @@
 #include "cluster/registries/consul/consul_registry.h"
 
-#include "cluster/membership/endpoint_config.h"
+#include "cluster/registries/consul/consul_client.h"
 #include "cluster/registries/consul/consul_services.h"
 #include "cluster/registries/retry_delay.h"
-#include "http/message.h"
 #include "runtime/event_loop.h"
 
 #include <fmt/format.h>
@@ -21,39 +20,7 @@ constexpr Duration kLeastPause = std::chrono::milliseconds(50);
 constexpr Duration kMostPause = std::chrono::seconds(1);
 constexpr std::size_t kLongAnswer = std::size_t{64} << 10U;  // takes milliseconds to read
 
-RegistryClient::Options client_options(const ConsulConfig& config) {
-  RegistryClient::Options options{.addresses = {config.address}, .tls = config.tls};
-  if (!config.token.empty()) options.headers.emplace_back("X-Consul-Token", config.token);
-  return options;
-}
-
 }  // namespace
-
-config::Descriptor<ConsulConfig> describe_consul() {
-  using C = ConsulConfig;
-  return config::Descriptor<C>("consul", "A service in Consul.")
-      .field("address", &C::address,
-             {.doc = "Of its HTTP API, most often the agent on this machine.", .min = 1, .address = true})
-      .field("service", &C::service,
-             {.doc = "The service's name.", .example = "llm", .min = 1, .required = true})
-      .field("tags", &C::tags, {.doc = "Tags that Consul selects by; all of them.", .example = "[prod]"})
-      .field("datacenter", &C::datacenter, {.doc = "Unset: the agent's."})
-      .field("token", &C::token,
-             {.doc = "An ACL token that may read the service and its nodes.",
-              .example = "${env:CONSUL_TOKEN}",
-              .secret = true})
-      .field("passing", &C::passing,
-             {.doc = "False: instances that Consul warns of count, too, with their weight for that."})
-      .field("wait", &C::wait,
-             {.doc = "How long Consul may hold a query back while nothing changes.", .min = 1, .max = 600})
-      .section("tls", &C::tls, describe_endpoint_tls())
-      .check([](const C& c) {
-        std::vector<config::Violation> wrong;
-        if (const auto url = http::Url::parse(c.address); !url)
-          wrong.push_back({"address", url.error().message});
-        return wrong;
-      });
-}
 
 std::uint64_t next_consul_index(std::uint64_t asked, std::string_view said) {
   std::uint64_t index = 0;
@@ -68,18 +35,13 @@ ConsulRegistry::ConsulRegistry(const ConsulConfig& config, std::unique_ptr<Regis
 
 Result<std::unique_ptr<Registry>> ConsulRegistry::create(const ConsulConfig& config, http::Client& client,
                                                          BlockingPool& pool) {
-  auto made = RegistryClient::create(client_options(config), client);
+  auto made = RegistryClient::create(consul_options(config.connection), client);
   if (!made) return fail(std::move(made).error());
   return std::unique_ptr<Registry>(new ConsulRegistry(config, std::move(*made), pool));
 }
 
 std::string ConsulRegistry::path(std::uint64_t index) const {
-  std::string path = fmt::format("/v1/health/service/{}?", http::percent_encode(config_.service));
-  if (config_.passing) path += "passing=1&";
-  for (const std::string& tag : config_.tags) path += fmt::format("tag={}&", http::percent_encode(tag));
-  if (!config_.datacenter.empty()) path += fmt::format("dc={}&", http::percent_encode(config_.datacenter));
-  return path + fmt::format("index={}&wait={}s", index,
-                            std::chrono::ceil<std::chrono::seconds>(config_.wait).count());
+  return fmt::format("{}&index={}", consul_query(config_), index);
 }
 
 Task<Result<std::vector<Instance>>> ConsulRegistry::read(std::string body) {

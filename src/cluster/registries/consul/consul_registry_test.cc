@@ -38,7 +38,7 @@ class ConsulRegistryTest : public ::testing::Test {
                 ConsulConfig its, Outcome& out) -> Task<void> {
                http::ScriptedServer server(std::move(scripts));
                http::Client client(test.pool_, nullptr);
-               its.address = server.url("");
+               its.connection.address = server.url("");
                its.service = "llm";
                auto registry = ConsulRegistry::create(its, client, test.pool_);
                EXPECT_TRUE(registry);
@@ -58,12 +58,12 @@ class ConsulRegistryTest : public ::testing::Test {
 
 TEST_F(ConsulRegistryTest, AsksAgainFromTheIndexItWasTold) {
   const Outcome saw = outcome({answer(7, services({1})), answer(9, services({1, 2}))}, 2,
-                              {.tags = {"a b"}, .datacenter = "dc2", .token = "secret"});
+                              {.connection = {.token = "secret"}, .tags = {"a b"}, .datacenter = "dc2"});
   EXPECT_EQ(saw.kept.last(), "10.0.0.1:1 10.0.0.1:2");
   EXPECT_TRUE(
-      saw.seen.starts_with("GET /v1/health/service/llm?passing=1&tag=a%20b&dc=dc2&index=0&wait=30s HTTP/1.1"))
+      saw.seen.starts_with("GET /v1/health/service/llm?passing=1&tag=a%20b&dc=dc2&wait=30s&index=0 HTTP/1.1"))
       << saw.seen;
-  EXPECT_TRUE(saw.seen.contains("&index=7&wait=30s")) << saw.seen;
+  EXPECT_TRUE(saw.seen.contains("&wait=30s&index=7 ")) << saw.seen;
   EXPECT_TRUE(saw.seen.contains("X-Consul-Token: secret")) << saw.seen;
 }
 
@@ -89,7 +89,7 @@ TEST_F(ConsulRegistryTest, AnIndexThatGoesBackBeginsAnew) {
       outcome({answer(7, services({1})), answer(3, services({2})), answer(4, services({3}))}, 3);
   EXPECT_EQ(saw.kept.last(), "10.0.0.1:3");
   std::size_t anew = 0;
-  for (std::size_t at = 0; (at = saw.seen.find("index=0&", at)) != std::string::npos; ++at) ++anew;
+  for (std::size_t at = 0; (at = saw.seen.find("&index=0 ", at)) != std::string::npos; ++at) ++anew;
   EXPECT_EQ(anew, 2U);
 }
 

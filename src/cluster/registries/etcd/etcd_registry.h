@@ -2,8 +2,8 @@
 
 #include "cluster/registries/etcd/etcd_config.h"
 #include "cluster/registries/etcd/etcd_messages.h"
+#include "cluster/registries/etcd/etcd_session.h"
 #include "cluster/registries/registry.h"
-#include "cluster/registries/registry_client.h"
 
 #include <map>
 #include <memory>
@@ -23,15 +23,14 @@ class EtcdRegistry final : public Registry {
   const std::string& name() const override { return name_; }
 
  private:
-  EtcdRegistry(const EtcdConfig& config, std::unique_ptr<RegistryClient> client)
-      : config_(config), client_(std::move(client)), name_("etcd " + config.prefix) {}
-  Task<Result<void>> log_in();
+  EtcdRegistry(const EtcdConfig& config, std::unique_ptr<EtcdSession> session)
+      : config_(config), session_(std::move(session)), name_("etcd " + config.prefix) {}
   Task<Result<EtcdRange>> read_all();
   Task<Result<void>> follow(RegistrySink& sink);
   void tell(RegistrySink& sink) const;
 
   const EtcdConfig config_;
-  const std::unique_ptr<RegistryClient> client_;
+  const std::unique_ptr<EtcdSession> session_;
   const std::string name_;
   std::map<std::string, std::string> values_;  // by key
 };
