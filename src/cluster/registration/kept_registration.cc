@@ -170,7 +170,8 @@ Task<void> Registrations::Kept::run() {
       failed(Error{.message = exception.what()});
     }
     if (leaving_) break;
-    static_cast<void>(co_await with_deadline(Deadline::after(pause()), raised(wake_), "a change of the entry"));
+    static_cast<void>(
+        co_await with_deadline(Deadline::after(pause()), raised(wake_), "a change of the entry"));
   }
   co_await take_back();
   gauge_.reset();

@@ -50,6 +50,7 @@ Result<Registrations::Prepared> Registrations::prepare(const std::vector<Registe
 
 void Registrations::adopt(Prepared prepared) {
   std::vector<std::shared_ptr<Kept>> before = std::exchange(kept_, {});
+  std::vector<std::shared_ptr<Kept>> fresh;
   std::map<std::string, int> names;  // two entries may be of one service
   for (Prepared::Wanted& wanted : prepared.wanted_) {
     if (wanted.kept) {
@@ -64,13 +65,16 @@ void Registrations::adopt(Prepared prepared) {
     kept_.push_back(std::make_shared<Kept>(
         Kept::Parts{.name = std::move(name), .options = options_, .metrics = metrics_, .log = log_},
         std::move(wanted.config), std::move(wanted.registrar)));
-    if (running_ && !left_) begin(kept_.back());
+    fresh.push_back(kept_.back());
   }
   for (auto& each : before) {
     if (!running_ || each->has_left()) continue;
     each->ask_to_leave();
     leaving_.push_back(std::move(each));
   }
+  // A task runs at once: those who leave are known by then.
+  for (auto& each : fresh)
+    if (running_ && !left_) begin(std::move(each));
 }
 
 /// Those who leave may have the same id in the same registry, so they go first.

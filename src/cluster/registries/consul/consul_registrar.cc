@@ -107,6 +107,11 @@ Task<Result<Duration>> ConsulRegistrar::keep(const Registration& self) {
     }
   }
   if (auto done = co_await write(self); !done) co_return fail(std::move(done).error());
+  // A check that was there keeps its state, be it critical.
+  auto alive = co_await beat(self);
+  if (!alive) co_return fail(std::move(alive).error());
+  if (!*alive)
+    co_return fail(ErrorCode::kUnavailable, "Consul does not know the check that it has just been given");
   co_return config_.ttl;
 }
 
