@@ -34,7 +34,7 @@ class Registrations::Kept {
   bool has_left() const { return gone_.is_set(); }
 
   const RegisterConfig& config() const { return config_; }
-  const std::string& registrar_name() const { return registrar_->name(); }
+  const std::string& name() const { return parts_.name; }
   View view() const;
 
  private:

@@ -7,7 +7,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
+#include <set>
+#include <string>
 #include <utility>
 
 namespace autoglm::cluster {
@@ -51,17 +52,19 @@ Result<Registrations::Prepared> Registrations::prepare(const std::vector<Registe
 void Registrations::adopt(Prepared prepared) {
   std::vector<std::shared_ptr<Kept>> before = std::exchange(kept_, {});
   std::vector<std::shared_ptr<Kept>> fresh;
-  std::map<std::string, int> names;  // two entries may be of one service
+  std::set<std::string> names;  // two entries may be of one service
+  for (const Prepared::Wanted& wanted : prepared.wanted_)
+    if (wanted.kept) names.insert(wanted.kept->name());
   for (Prepared::Wanted& wanted : prepared.wanted_) {
     if (wanted.kept) {
       std::erase(before, wanted.kept);
       wanted.kept->change(wanted.config);
-      ++names[wanted.kept->registrar_name()];
       kept_.push_back(std::move(wanted.kept));
       continue;
     }
     std::string name = wanted.registrar->name();
-    if (const int number = ++names[name]; number > 1) name += fmt::format(" #{}", number);
+    for (int number = 2; !names.insert(name).second; ++number)
+      name = fmt::format("{} #{}", wanted.registrar->name(), number);
     kept_.push_back(std::make_shared<Kept>(
         Kept::Parts{.name = std::move(name), .options = options_, .metrics = metrics_, .log = log_},
         std::move(wanted.config), std::move(wanted.registrar)));

@@ -191,6 +191,18 @@ TEST_F(RegistrationsTest, TheAddressIsWhereItListensOrTheRouteSaysAndNeverLoopba
   }
 }
 
+TEST_F(RegistrationsTest, EachHasANameOfItsOwn) {
+  const auto all = make();
+  run(*all, {entry("a"), entry("b")}, [](Registrations& its) -> Task<void> {
+    EXPECT_EQ(its.views()[1].registry, "fake llm #2");
+    its.adopt(its.prepare({entry("b"), entry("c"), entry("d")}).value());
+    EXPECT_EQ(its.views()[0].registry, "fake llm #2");
+    EXPECT_EQ(its.views()[1].registry, "fake llm");
+    EXPECT_EQ(its.views()[2].registry, "fake llm #3");
+    co_return;
+  }(*all));
+}
+
 TEST_F(RegistrationsTest, WithoutAnIdItIsTheServiceAndTheAddress) {
   const auto all = make();
   run(*all, {entry("")}, [](RegistrationsTest& test, Registrations& its) -> Task<void> {
