@@ -98,6 +98,7 @@ int validate(const app::ServeOptions& options, ValidateOptions how) {
     const std::size_t count = warnings.size();
     fmt::print("{}: valid{}\n", options.config_file.empty() ? "the environment" : options.config_file,
                count == 0 ? "" : fmt::format(", with {} warning{}", count, count == 1 ? "" : "s"));
+    for (const std::string& line : app::asked_registries(loaded->config)) fmt::print("{}\n", line);
   }
   return how.strict && !warnings.empty() ? 1 : 0;
 }

@@ -1,13 +1,42 @@
 // What registries answer: the DNS, Consul, a file of targets, etcd. The first byte chooses.
 #include "cluster/discovery/instance_shape.h"
+#include "cluster/registries/consul/consul_registration.h"
 #include "cluster/registries/consul/consul_services.h"
 #include "cluster/registries/dns/dns_query.h"
+#include "cluster/registries/etcd/etcd_lease.h"
 #include "cluster/registries/etcd/etcd_messages.h"
 #include "cluster/registries/file/target_file.h"
 
 #include "fuzzing.h"
 
 #include <string>
+
+namespace {
+
+constexpr std::uint8_t kOfRegistrars = 0xf0;
+
+/// Of what Consul and etcd say to those who register.
+void registrars(std::string_view bytes) {
+  using namespace autoglm;
+  using namespace autoglm::cluster;
+  using fuzzing::expect;
+  if (const auto known = read_consul_service(bytes)) {
+    expect(!known->id.empty(), "a service has an id");
+    const std::string body = consul_register_body(*known, {});
+    const auto again = read_consul_service(body);
+    expect(again && again->id == known->id && again->port == known->port && again->host == known->host &&
+               again->tags == known->tags,
+           "what is written is what was meant");
+  }
+  const Registration self{.id = "a", .host = "h", .port = 1};
+  if (const auto rival = read_consul_rival(bytes, self); rival && *rival)
+    expect(**rival != "h:1", "nobody is his own rival");
+  if (const auto lease = read_etcd_lease(bytes)) expect(lease->id != 0, "a lease has an id");
+  if (const auto write = read_etcd_write(bytes))
+    expect(!write->written || !write->holder, "who writes a key reads none");
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace autoglm;
@@ -16,6 +45,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const std::string_view bytes = fuzzing::text_of(data + 1, size - 1);
   Result<std::vector<Instance>> instances = fail(Error{});
+  if (data[0] >= kOfRegistrars) {
+    registrars(bytes);
+    return 0;
+  }
   if (data[0] % 4 == 3) {
     const auto range = read_etcd_range(bytes);
     const auto events = read_etcd_events(bytes);

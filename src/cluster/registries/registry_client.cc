@@ -80,6 +80,13 @@ Task<Result<RegistryClient::Answer>> RegistryClient::post(std::string path, std:
                            .content_type = "application/json"});
 }
 
+Task<Result<RegistryClient::Answer>> RegistryClient::put(std::string path, std::string body) {
+  co_return co_await send({.method = "PUT",
+                           .path = std::move(path),
+                           .body = std::move(body),
+                           .content_type = "application/json"});
+}
+
 Task<Result<std::unique_ptr<http::ClientResponse>>> RegistryClient::listen(std::string path, std::string body,
                                                                            Duration patience) {
   auto made = request(path, Duration::zero());
