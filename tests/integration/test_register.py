@@ -365,7 +365,7 @@ class Validated(unittest.TestCase):
                       {"etcd": {"endpoints": ["http://10.0.0.1:2379"], "prefix": "/llm/"}, "id": "one", "address": "10.0.0.5:80"}])
         self.assertEqual(said.returncode, 0, said.stderr)
         self.assertEqual(said.stdout.splitlines()[1:], [
-            "models[m].discover[0]: GET http://127.0.0.1:8500/v1/health/service/llm?passing=1&tag=a%20b&wait=30s, again with every change",
+            "models[m].discover[0]: GET http://127.0.0.1:8500/v1/health/service/llm?passing=1&tag=a%20b, again with every change",
             "models[m].discover[1]: POST http://127.0.0.1:2379/v3/kv/range of the keys below /llm/, then /v3/watch",
             "models[m].discover[2]: ask the system's DNS servers for A llm.test, every 5 s or as often as its time to live says",
             "models[m].discover[3]: read members.json, looking every 1 s",
