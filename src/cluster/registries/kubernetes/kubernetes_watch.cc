@@ -158,10 +158,11 @@ Task<Result<void>> KubernetesWatch::follow(KubernetesSink& sink) {
     const MonotonicTime began = loop_time();
     auto end = co_await watch(sink);
     if (!end) co_return fail(std::move(end).error());
-    if (*end == End::kExpired) co_return Result<void>();
-    const bool lasted = heard_ || loop_time() - began >= kWatch / 2;
-    if (lasted) delay_.reset();
-    co_await sleep_for(lasted ? kBetweenWatches : delay_.next(random_));
+    if (heard_ || loop_time() - began >= kWatch / 2) delay_.reset();
+    // A server sends a bookmark before it ends a watch. One that has forgotten our version, as after a
+    // restore of its memory, waits for it to come and is silent.
+    if (*end == End::kExpired || !heard_) co_return Result<void>();
+    co_await sleep_for(kBetweenWatches);
   }
   co_return Result<void>();
 }
