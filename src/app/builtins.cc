@@ -1,14 +1,21 @@
 #include "app/builtins.h"
 
+#include "admin/config_routes.h"
 #include "admin/key_routes.h"
 #include "admin/member_routes.h"
 #include "admin/usage_routes.h"
 #include "base/assert.h"
+#include "center/consul/consul_document.h"
+#include "center/etcd/etcd_document.h"
+#include "center/file/file_document.h"
+#include "center/kubernetes/config_map_document.h"
+#include "center/nacos/nacos_document.h"
 #include "cluster/registries/consul/consul_registry.h"
 #include "cluster/registries/dns/dns_registry.h"
 #include "cluster/registries/etcd/etcd_registry.h"
 #include "cluster/registries/file/file_registry.h"
 #include "cluster/registries/kubernetes/kubernetes_registry.h"
+#include "cluster/registries/nacos/nacos_registry.h"
 #include "engine/backends/llama/llama_backend.h"
 #include "engine/backends/llama/token_sampler.h"
 #include "engine/sampling_defaults.h"
@@ -111,8 +118,19 @@ Result<std::unique_ptr<cluster::Registry>> registry_of(const cluster::DiscoverCo
   if (config.dns) return std::make_unique<cluster::DnsRegistry>(*config.dns, parts.names);
   if (config.consul) return cluster::ConsulRegistry::create(*config.consul, parts.client, parts.files);
   if (config.etcd) return cluster::EtcdRegistry::create(*config.etcd, parts.client);
+  if (config.nacos) return cluster::NacosRegistry::create(*config.nacos, parts.client, parts.names);
   return cluster::KubernetesRegistry::create(*config.kubernetes, cluster::pod_environment(), parts.client,
                                              parts.files);
+}
+
+Result<std::unique_ptr<center::Document>> document_of(const center::CenterConfig& config,
+                                                      const RegistryParts& parts) {
+  if (config.file) return std::make_unique<center::FileDocument>(*config.file);
+  if (config.consul) return center::ConsulDocument::create(*config.consul, parts.client);
+  if (config.etcd) return center::EtcdDocument::create(*config.etcd, parts.client);
+  if (config.nacos) return center::NacosDocument::create(*config.nacos, parts.client, parts.names);
+  return center::ConfigMapDocument::create(*config.kubernetes, cluster::pod_environment(), parts.client,
+                                           parts.files);
 }
 
 gateway::BalancerFactory balancer_factory(gateway::Balance balance, std::optional<PrefixKey> key) {
@@ -179,7 +197,7 @@ admin::AdminAccess admin_access(const ServerConfig& config) {
 }
 
 std::vector<gateway::Route> admin_routes(const gateway::Pipeline& pipeline, const ModelSet& models,
-                                         const Admission& admission, admin::Reload reload,
+                                         const Admission& admission, Reloads& reloads,
                                          const gateway::Readiness& readiness,
                                          observe::MetricRegistry& metrics, const Shown& shown,
                                          const admin::AdminAccess& access) {
@@ -193,7 +211,8 @@ std::vector<gateway::Route> admin_routes(const gateway::Pipeline& pipeline, cons
            }
            return found;
          }));
-  append(routes, admin::reload_routes(std::move(reload)));
+  append(routes, admin::reload_routes([&reloads] { return reloads.read_when_whole(); }));
+  append(routes, admin::config_routes([&reloads] { return reloads.view(); }));
   append(routes, admin::key_routes(key_desk(admission.keys())));
   append(routes, admin::usage_routes(
                      admission.totals(), [&admission] { return admission.currency(); }, admission.index()));

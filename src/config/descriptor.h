@@ -91,6 +91,13 @@ class Descriptor {
     return *this;
   }
 
+  /// Exactly one of these optional keys must be there. Described before.
+  Descriptor& one_of(const std::vector<std::string>& names, OneOfTexts texts) {
+    section_->checks.push_back(one_of_check(*section_, names, std::move(texts)));
+    section_->doc += " Name exactly one: " + enumerated(names) + ".";
+    return *this;
+  }
+
   /// Whether the section's keys can change without a restart. A key's own setting takes precedence.
   Descriptor& live(bool live) {
     section_->live = live;

@@ -1,5 +1,10 @@
 #include "config/type.h"
 
+#include "base/assert.h"
+
+#include <algorithm>
+#include <utility>
+
 namespace autoglm::config {
 
 const Field* Section::field(const std::string& key) const {
@@ -7,6 +12,36 @@ const Field* Section::field(const std::string& key) const {
     if (candidate.name == key) return &candidate;
   }
   return nullptr;
+}
+
+std::string enumerated(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) {
+    if (!text.empty()) text += &name == &names.back() ? " or " : ", ";
+    text += '`' + name + '`';
+  }
+  return text;
+}
+
+std::function<std::vector<Violation>(const void*)> one_of_check(const Section& section,
+                                                                const std::vector<std::string>& names,
+                                                                OneOfTexts texts) {
+  std::vector<Field> fields;
+  for (const std::string& name : names) {
+    const Field* const field = section.field(name);
+    AUTOGLM_ASSERT(field != nullptr && field->type.kind == Kind::kOptional, "no such optional key");
+    fields.push_back(*field);
+  }
+  texts.none += ' ' + enumerated(names);
+  return [fields = std::move(fields), texts = std::move(texts)](const void* value) -> std::vector<Violation> {
+    const auto there = std::ranges::count_if(fields, [value](const Field& field) {
+      bool any = false;
+      field.type.visit(field.locate_in(value), [&any](const std::string&, const void*) { any = true; });
+      return any;
+    });
+    if (there == 1) return {};
+    return {{"", there == 0 ? texts.none : texts.several}};
+  };
 }
 
 bool is_scalar(const Type& type) {

@@ -105,6 +105,18 @@ struct Section {
   bool is_live(const Field& of, bool within) const { return of.options.live.value_or(live.value_or(within)); }
 };
 
+/// What is said where not exactly one of several keys is there.
+struct OneOfTexts {
+  std::string none;     ///< the keys' names follow: "names no registry; add"
+  std::string several;  ///< "names several registries; write an item of the list for each"
+};
+/// A check that exactly one of these optional fields of `section` has a value.
+std::function<std::vector<Violation>(const void*)> one_of_check(const Section& section,
+                                                                const std::vector<std::string>& names,
+                                                                OneOfTexts texts);
+/// "`a`, `b` or `c`".
+std::string enumerated(const std::vector<std::string>& names);
+
 /// True for kinds that a single text can give, also through an optional.
 bool is_scalar(const Type& type);
 

@@ -13,8 +13,18 @@ namespace autoglm {
 
 namespace {
 
-Task<Result<std::unique_ptr<ByteStream>>> shake_hands(std::unique_ptr<TlsStream> stream) {
+Task<Result<std::unique_ptr<ByteStream>>> shake_hands(std::unique_ptr<TlsStream> stream,
+                                                      std::string protocol) {
   if (auto done = co_await stream->handshake(); !done) co_return fail(done.error());
+  const unsigned char* chosen = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(stream->ssl(), &chosen, &size);
+  if (!protocol.empty() && protocol != std::string_view(reinterpret_cast<const char*>(chosen), size)) {
+    co_return fail(Error{.code = ErrorCode::kUnavailable,
+                         .origin = Origin::kEndpoint,
+                         .retry = Retry::kElsewhere,
+                         .message = "the server does not choose " + protocol + " (ALPN)"});
+  }
   co_return std::unique_ptr<ByteStream>(std::move(stream));
 }
 
@@ -54,7 +64,7 @@ Result<std::shared_ptr<const TlsClientContext>> TlsClientContext::create(const O
 
 Task<Result<std::unique_ptr<ByteStream>>> tls_connect(std::shared_ptr<const TlsClientContext> context,
                                                       std::unique_ptr<ByteStream> transport, std::string host,
-                                                      Deadline deadline) {
+                                                      Deadline deadline, std::string protocol) {
   Ssl ssl(SSL_new(context->state().context.get()));
   if (!ssl) co_return fail(tls_error("starting TLS"));
   SSL_set_connect_state(ssl.get());
@@ -64,9 +74,15 @@ Task<Result<std::unique_ptr<ByteStream>>> tls_connect(std::shared_ptr<const TlsC
     SSL_set_tlsext_host_name(ssl.get(), host.c_str());
     SSL_set1_host(ssl.get(), host.c_str());
   }
+  if (!protocol.empty()) {
+    const std::string wire = static_cast<char>(protocol.size()) + protocol;
+    SSL_set_alpn_protos(ssl.get(), reinterpret_cast<const unsigned char*>(wire.data()),
+                        static_cast<unsigned>(wire.size()));
+  }
   ERR_clear_error();
   auto stream = std::make_unique<TlsStream>(std::move(ssl), std::move(transport));
-  co_return co_await with_deadline(deadline, shake_hands(std::move(stream)), "the TLS handshake");
+  co_return co_await with_deadline(deadline, shake_hands(std::move(stream), std::move(protocol)),
+                                   "the TLS handshake");
 }
 
 }  // namespace autoglm

@@ -37,9 +37,10 @@ class TlsClientContext {
 };
 
 /// The client's handshake over `transport`: verifies the chain and that the certificate is for `host`; TLS
-/// 1.2 or newer. Errors: kUnavailable with OpenSSL's reason, kDeadlineExceeded.
+/// 1.2 or newer. With a `protocol`, such as "h2", the server must choose it (ALPN). Errors: kUnavailable with
+/// OpenSSL's reason, kDeadlineExceeded.
 Task<Result<std::unique_ptr<ByteStream>>> tls_connect(std::shared_ptr<const TlsClientContext> context,
                                                       std::unique_ptr<ByteStream> transport, std::string host,
-                                                      Deadline deadline);
+                                                      Deadline deadline, std::string protocol = {});
 
 }  // namespace autoglm

@@ -20,15 +20,13 @@ constexpr std::array<std::string_view, 7> kMapped = {"backup",   "max_connection
 
 config::Descriptor<DiscoverConfig> describe_discover() {
   using C = DiscoverConfig;
-  return config::Descriptor<C>(
-             "discover",
-             "A registry that knows servers of the model, beside `endpoints`. Name exactly one: "
-             "`file`, `dns`, `consul`, `etcd` or `kubernetes`.")
+  return config::Descriptor<C>("discover", "A registry that knows servers of the model, beside `endpoints`.")
       .section("file", &C::file, describe_file_registry())
       .section("dns", &C::dns, describe_dns())
       .section("consul", &C::consul, describe_consul())
       .section("etcd", &C::etcd, describe_etcd())
       .section("kubernetes", &C::kubernetes, describe_kubernetes())
+      .section("nacos", &C::nacos, describe_nacos())
       .field("tags", &C::tags,
              {.doc = "Tags that a server must have there, all of them.", .example = "[prod, gpu]"})
       .field("filter", &C::filter,
@@ -48,14 +46,11 @@ config::Descriptor<DiscoverConfig> describe_discover() {
                      "unwell, too. 100: all is believed.",
               .max = 100})
       .field("hold", &C::hold, {.doc = "See `max_shrink_percent`.", .max = 86'400})
+      .one_of({"file", "dns", "consul", "etcd", "nacos", "kubernetes"},
+              {.none = "names no registry; add",
+               .several = "names several registries; write an item of the list for each"})
       .check([](const C& c) {
         std::vector<config::Violation> wrong;
-        const int registries = int{c.file.has_value()} + int{c.dns.has_value()} + int{c.consul.has_value()} +
-                               int{c.etcd.has_value()} + int{c.kubernetes.has_value()};
-        if (registries != 1)
-          wrong.push_back({"", registries == 0
-                                   ? "names no registry; add `file`, `dns`, `consul`, `etcd` or `kubernetes`"
-                                   : "names several registries; write an item of the list for each"});
         if (c.scheme != "http" && c.scheme != "https") wrong.push_back({"scheme", "must be http or https"});
         if (!c.path.starts_with('/') || !http::Url::parse("http://a:1" + c.path))
           wrong.push_back({"path", "must be a path that begins with /"});

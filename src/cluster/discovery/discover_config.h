@@ -7,6 +7,7 @@
 #include "cluster/registries/etcd/etcd_config.h"
 #include "cluster/registries/file/file_config.h"
 #include "cluster/registries/kubernetes/kubernetes_config.h"
+#include "cluster/registries/nacos/nacos_config.h"
 #include "config/descriptor.h"
 
 #include <cstdint>
@@ -25,6 +26,7 @@ struct DiscoverConfig {
   std::optional<ConsulConfig> consul;
   std::optional<EtcdConfig> etcd;
   std::optional<KubernetesConfig> kubernetes;
+  std::optional<NacosConfig> nacos;
 
   std::vector<std::string> tags;              ///< that an instance must have, all of them
   std::map<std::string, std::string> filter;  ///< metadata and what it must be; a `*` at the end: any rest

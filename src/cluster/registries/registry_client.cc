@@ -58,19 +58,25 @@ Task<Result<RegistryClient::Answer>> RegistryClient::ask(http::ClientRequest req
   co_return answer;
 }
 
-Task<Result<RegistryClient::Answer>> RegistryClient::get(std::string path, Duration wait) {
-  auto made = request(path, wait);
+Task<Result<RegistryClient::Answer>> RegistryClient::send(Question question) {
+  auto made = request(question.path, question.wait);
   if (!made) co_return fail(std::move(made).error());
-  co_return co_await ask(std::move(*made), wait);
+  made->method = std::move(question.method);
+  for (const auto& [name, value] : question.headers) made->headers.add(name, value);
+  if (!question.content_type.empty()) made->headers.add("Content-Type", question.content_type);
+  made->body = std::move(question.body);
+  co_return co_await ask(std::move(*made), question.wait);
+}
+
+Task<Result<RegistryClient::Answer>> RegistryClient::get(std::string path, Duration wait) {
+  co_return co_await send({.path = std::move(path), .wait = wait});
 }
 
 Task<Result<RegistryClient::Answer>> RegistryClient::post(std::string path, std::string body) {
-  auto made = request(path, Duration::zero());
-  if (!made) co_return fail(std::move(made).error());
-  made->method = "POST";
-  made->headers.add("Content-Type", "application/json");
-  made->body = std::move(body);
-  co_return co_await ask(std::move(*made), Duration::zero());
+  co_return co_await send({.method = "POST",
+                           .path = std::move(path),
+                           .body = std::move(body),
+                           .content_type = "application/json"});
 }
 
 Task<Result<std::unique_ptr<http::ClientResponse>>> RegistryClient::listen(std::string path, std::string body,

@@ -30,6 +30,14 @@ class RegistryClient {
     std::string body;
     std::string index;  ///< of the header X-Consul-Index, where there is one
   };
+  struct Question {
+    std::string method = "GET";
+    std::string path;
+    std::string body = {};
+    std::string content_type = {};  ///< of `body`; empty: there is none
+    std::vector<std::pair<std::string, std::string>> headers = {};
+    Duration wait = Duration::zero();  ///< how long the registry may hold its answer back
+  };
 
   /// `client` outlives this. Errors: a certificate that cannot be read.
   static Result<std::unique_ptr<RegistryClient>> create(Options options, http::Client& client);
@@ -37,6 +45,8 @@ class RegistryClient {
   /// The answer to a GET of `path` below the address, which the registry may hold back for `wait`. Errors:
   /// kUnavailable, kDeadlineExceeded, kBadGateway: the next call asks the next address.
   Task<Result<Answer>> get(std::string path, Duration wait = Duration::zero());
+  /// The same for any request.
+  Task<Result<Answer>> send(Question question);
   /// The same for a POST of JSON.
   Task<Result<Answer>> post(std::string path, std::string body);
   /// The beginning of an answer without an end, to a POST of JSON; each of its reads may take `patience`.
@@ -48,6 +58,8 @@ class RegistryClient {
   Task<Result<std::unique_ptr<http::ClientResponse>>> open(std::string path, Duration patience);
   /// A header of all further requests; empty: none.
   void authorize(std::string token) { token_ = std::move(token); }
+  /// Asks the next address from now on.
+  void give_up() { at_ = (at_ + 1) % options_.addresses.size(); }
   /// The address that the next call asks.
   const std::string& address() const { return options_.addresses[at_]; }
 
@@ -57,7 +69,6 @@ class RegistryClient {
   Result<http::ClientRequest> request(const std::string& path, Duration wait) const;
   Task<Result<std::unique_ptr<http::ClientResponse>>> send(http::ClientRequest request);
   Task<Result<Answer>> ask(http::ClientRequest request, Duration wait);
-  void give_up() { at_ = (at_ + 1) % options_.addresses.size(); }
 
   const Options options_;
   const std::shared_ptr<const TlsClientContext> tls_;  // null: the client's
