@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <functional>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -207,8 +208,8 @@ namespace {
 class Merge {
  public:
   void add(const SliceEndpoint& each) {
-    const auto [known, is_new] =
-        at_.emplace(fmt::format("{} {}", each.instance.host, each.instance.port), all_.size());
+    const auto [known, is_new] = at_.emplace(
+        std::pair<std::string_view, std::uint16_t>(each.instance.host, each.instance.port), all_.size());
     if (is_new) {
       all_.push_back(&each);
     } else if (all_[known->second]->state < each.state) {
@@ -230,8 +231,14 @@ class Merge {
   }
 
  private:
+  struct Hash {
+    std::size_t operator()(const std::pair<std::string_view, std::uint16_t>& at) const {
+      return std::hash<std::string_view>()(at.first) * 31 + at.second;
+    }
+  };
+
   std::vector<const SliceEndpoint*> all_;
-  std::unordered_map<std::string, std::size_t> at_;  // by address and port
+  std::unordered_map<std::pair<std::string_view, std::uint16_t>, std::size_t, Hash> at_;
 };
 
 /// A pod with both families of addresses is one server.

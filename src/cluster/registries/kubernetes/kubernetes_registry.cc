@@ -15,14 +15,15 @@ namespace autoglm::cluster {
 
 namespace {
 
-// A twentieth of a core is for reading what changed, and no change waits longer than this.
-constexpr int kShare = 20;
+// What changed is read by a thirtieth of a core, and as much again is for those who hear of it; no change
+// waits longer than the last of these.
+constexpr int kShare = 30;
 constexpr Duration kLeastBetweenLists = std::chrono::milliseconds(50);
-constexpr Duration kMostBetweenLists = std::chrono::milliseconds(500);
+constexpr Duration kMostBetweenLists = std::chrono::milliseconds(700);
 // What a server may make us keep.
 constexpr std::size_t kMostSlices = 20'000;
-constexpr std::size_t kMostEndpoints = 1'000'000;
-constexpr std::size_t kMostUnread = std::size_t{256} << 20U;  // bytes
+constexpr std::size_t kMostEndpoints = 200'000;
+constexpr std::size_t kMostUnread = std::size_t{96} << 20U;  // bytes
 
 std::unexpected<Error> too_many(const char* what) {
   return fail(Error{.code = ErrorCode::kBadGateway,
@@ -75,22 +76,28 @@ Result<std::unique_ptr<Registry>> KubernetesRegistry::create(const KubernetesCon
 void KubernetesRegistry::replace(std::vector<KubernetesObject> objects) {
   slices_.clear();
   forget_unread();
-  for (KubernetesObject& each : objects)
+  for (KubernetesObject& each : objects) {
+    unread_ += each.json.size();
     changed_.insert_or_assign(std::move(each.name), std::move(each.json));
+  }
   dirty_.set();
 }
 
 Result<void> KubernetesRegistry::put(const std::string& name, std::string_view json) {
-  unread_ += json.size();
+  std::string& unread = changed_[name];
+  unread_ += json.size() - unread.size();
   if (slices_.size() + changed_.size() > kMostSlices || unread_ > kMostUnread)
     return too_many("EndpointSlices");
-  changed_.insert_or_assign(name, std::string(json));
+  unread = json;
   dirty_.set();
   return {};
 }
 
 void KubernetesRegistry::remove(const std::string& name) {
-  changed_.erase(name);
+  if (const auto unread = changed_.find(name); unread != changed_.end()) {
+    unread_ -= unread->second.size();
+    changed_.erase(unread);
+  }
   slices_.erase(name);
   dirty_.set();
 }

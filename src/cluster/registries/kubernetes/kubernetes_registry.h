@@ -17,7 +17,7 @@
 namespace autoglm::cluster {
 
 /// The endpoints of a service of Kubernetes, by its EndpointSlices. A slice that changes is kept as it came;
-/// all that changed are read together, as often as a twentieth of a core allows.
+/// all that changed are read together, as often as a thirtieth of a core allows.
 class KubernetesRegistry final : public Registry, private KubernetesSink {
  public:
   /// `client` and `files` outlive the registry. Errors: no address or namespace, and this is no pod; a
@@ -48,7 +48,7 @@ class KubernetesRegistry final : public Registry, private KubernetesSink {
   RegistrySink* sink_ = nullptr;                          // while it runs
   std::map<std::string, EndpointSlice> slices_;           // by name
   std::unordered_map<std::string, std::string> changed_;  // by name: their JSON, not read yet
-  std::size_t unread_ = 0;                                // bytes that came for `changed_`
+  std::size_t unread_ = 0;                                // bytes of `changed_`
   Signal dirty_;
 };
 
