@@ -153,6 +153,18 @@ TEST(EndpointSlices, WhatHasNoAddressIsLeftOut) {
   EXPECT_EQ(merged({{"a", read(slice_of("null", "null"))}}), "") << "as it writes one without endpoints";
 }
 
+TEST(EndpointSlices, WhatEachEndpointGetsHasBounds) {
+  std::string labels = R"("long":")" + std::string(400, 'x') + R"(","good":"y")";
+  for (int i = 0; i < 100; ++i) labels += R"(,"n)" + std::to_string(i) + R"(":"x")";
+  const EndpointSlice slice =
+      read(R"({"metadata":{"labels":{)" + labels + R"(}},"endpoints":[)" + endpoint_at("10.0.0.1") +
+           R"(],"ports":[{"port":1,"appProtocol":")" + std::string(400, 'x') + R"("}]})");
+  const auto& metadata = slice.endpoints.at(0).instance.metadata;
+  EXPECT_EQ(metadata.size(), 64U);
+  EXPECT_TRUE(metadata.contains("good"));
+  EXPECT_FALSE(metadata.contains("long") || metadata.contains("app_protocol"));
+}
+
 TEST(EndpointSlices, AnythingElseIsNone) {
   std::string many = "[" + endpoint_at("10.0.0.1");
   for (int i = 0; i < 10'000; ++i) many += ",{}";

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <fstream>
@@ -210,11 +211,12 @@ TEST_F(KubernetesRegistryTest, WhatAServerMakesUsKeepHasBounds) {
       {{large, large}, "the list has no end"}};
   for (const auto& [ill, said] : all) {
     std::vector<std::string> answers = ill;
-    // What follows is asked at most twice: the watch may have ended before what it brought was read.
     for (int i = 0; i < 4; ++i) answers.push_back(list_of(slice("c", "3", "20"), "20"));
     const Outcome saw = outcome(answers, "10.0.0.3:80");
-    ASSERT_GE(saw.kept.errors.size(), 1U) << said;
-    EXPECT_TRUE(saw.kept.errors[0].message.contains(said)) << saw.kept.errors[0].message;
+    // The watch may have ended, and the next one found an answer to a list, before what it brought was read.
+    EXPECT_TRUE(std::ranges::any_of(saw.kept.errors, [&](const Error& each) {
+      return each.message.contains(said);
+    })) << said;
   }
 }
 
@@ -259,10 +261,10 @@ TEST_F(KubernetesRegistryTest, ATokenThatWasReplacedIsReadAgain) {
   EXPECT_GE(count(saw.seen, "Bearer two\r\n"), 1U) << saw.seen;
 }
 
-TEST_F(KubernetesRegistryTest, ATokenThatIsReplacedWhileItIsRefusedIsNoFailure) {
+TEST_F(KubernetesRegistryTest, TheTokenIsReadForEachRequestAndAgainWhenItIsRefused) {
   const std::filesystem::path path =
       std::filesystem::temp_directory_path() / ("kubernetes-token-" + std::to_string(::getpid()));
-  std::ofstream(path) << "one";
+  std::ofstream(path) << "token-1";
   Outcome saw;
   run_task(loop_, [](KubernetesRegistryTest& test, std::filesystem::path file, Outcome& out) -> Task<void> {
     auto listener = TcpListener::create(EventLoop::current(), {"127.0.0.1", 0}).value();
@@ -275,12 +277,14 @@ TEST_F(KubernetesRegistryTest, ATokenThatIsReplacedWhileItIsRefusedIsNoFailure) 
         {}, client, test.pool_);
     co_await out.kept.follow(
         **registry, [](TcpListener& its, std::filesystem::path token, Outcome& kept) -> Task<void> {
-          for (const std::string& script : {answer("{}", 401), list_of(slice("a", "1", "5"), "7")}) {
+          int tokens = 1;
+          for (const std::string& script :
+               {answer("{}", 401), list_of(slice("a", "1", "5"), "7"), watch_of(bookmark("8"))}) {
             auto stream = (co_await its.accept()).value();
             std::array<char, 4096> buffer;
             const auto count = co_await stream->read_some(std::span<char>(buffer));
             kept.seen.append(buffer.data(), count.value_or(0));
-            std::ofstream(token) << "two";
+            std::ofstream(token) << "token-" << ++tokens;
             co_await stream->write_all(std::string_view(script));
           }
           EXPECT_TRUE(co_await kept.kept.until(
@@ -289,8 +293,8 @@ TEST_F(KubernetesRegistryTest, ATokenThatIsReplacedWhileItIsRefusedIsNoFailure) 
   }(*this, path, saw));
   std::filesystem::remove(path);
   EXPECT_TRUE(saw.kept.errors.empty()) << saw.kept.errors[0].message;
-  EXPECT_EQ(count(saw.seen, "Bearer one\r\n"), 1U) << saw.seen;
-  EXPECT_EQ(count(saw.seen, "Bearer two\r\n"), 1U) << saw.seen;
+  for (const char* each : {"Bearer token-1\r\n", "Bearer token-2\r\n", "Bearer token-3\r\n"})
+    EXPECT_EQ(count(saw.seen, each), 1U) << each << saw.seen;
 }
 
 TEST(KubernetesRegistry, VersionsGoBackOnlyWhenBothAreNumbers) {
