@@ -58,12 +58,12 @@ TEST(KubernetesMessages, EventsSayWhatBecameOfAnObject) {
   EXPECT_EQ(bookmark->kind, Kind::kBookmark);
   EXPECT_EQ(bookmark->version, "12746");
   const auto error = read_kubernetes_event(
-      R"json({"type":"ERROR","object":{"kind":"Status","metadata":{},"status":"Failure",)json"
-      R"json("message":"too old resource version: 1 (41)","reason":"Expired","code":410}})json");
+      R"({"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",)"
+      R"("message":"The resourceVersion for the provided watch is too old.","reason":"Expired","code":410}})");
   ASSERT_TRUE(error) << error.error().message;
   EXPECT_EQ(error->kind, Kind::kError);
   EXPECT_EQ(error->status.code, 410);
-  EXPECT_EQ(error->status.message, "too old resource version: 1 (41)");
+  EXPECT_EQ(error->status.message, "The resourceVersion for the provided watch is too old.");
 }
 
 TEST(KubernetesMessages, AnythingElseIsNoEvent) {
