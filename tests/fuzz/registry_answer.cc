@@ -1,4 +1,4 @@
-// What registries answer: the DNS, Consul, a file of targets, etcd. The first byte chooses.
+// What registries answer: the DNS, Consul, a file of targets, etcd, Kubernetes. The first byte chooses.
 #include "cluster/discovery/instance_shape.h"
 #include "cluster/registries/consul/consul_registration.h"
 #include "cluster/registries/consul/consul_services.h"
@@ -6,20 +6,62 @@
 #include "cluster/registries/etcd/etcd_lease.h"
 #include "cluster/registries/etcd/etcd_messages.h"
 #include "cluster/registries/file/target_file.h"
+#include "cluster/registries/kubernetes/endpoint_slices.h"
+#include "cluster/registries/kubernetes/json_objects.h"
+#include "cluster/registries/kubernetes/kubernetes_messages.h"
 
 #include "fuzzing.h"
 
+#include <algorithm>
+#include <map>
 #include <string>
+#include <vector>
 
 namespace {
+
+using namespace autoglm;
+using namespace autoglm::cluster;
+using fuzzing::expect;
+
+/// The objects in `bytes`, which come in pieces.
+std::vector<std::string> objects_in(std::string_view bytes, std::size_t piece) {
+  JsonObjects objects;
+  std::vector<std::string> found;
+  for (; !bytes.empty(); bytes.remove_prefix(std::min(piece, bytes.size()))) {
+    objects.buffer().append(bytes.substr(0, piece));
+    while (const auto object = objects.next()) found.emplace_back(*object);
+    objects.forget_taken();
+    expect(objects.pending() == objects.buffer().size(), "only what has not come whole is kept");
+  }
+  return found;
+}
+
+/// A list of slices, or a watch: its events one by one, as the registry takes them.
+Result<std::vector<Instance>> read_kubernetes(std::string_view bytes, std::uint8_t choice) {
+  const std::string_view port = choice % 3 == 0 ? "" : choice % 3 == 1 ? "http" : "8000";
+  std::map<std::string, EndpointSlice> slices;
+  const auto take = [&](const std::string& name, std::string_view json) {
+    if (auto slice = read_endpoint_slice(json, port)) slices.insert_or_assign(name, std::move(*slice));
+  };
+  take("alone", bytes);
+  if (const auto list = read_kubernetes_list(bytes))
+    for (const KubernetesObject& each : list->objects) take(each.name, each.json);
+  const auto events = objects_in(bytes, 1 + choice);
+  expect(events == objects_in(bytes, 4096), "objects do not depend on pieces");
+  for (const std::string& text : events) {
+    const auto event = read_kubernetes_event(text);
+    if (!event) continue;
+    expect(text.find(event->object) != std::string::npos, "an object is a part of its event");
+    if (event->kind == KubernetesEvent::Kind::kPut) take(event->name, event->object);
+    if (event->kind == KubernetesEvent::Kind::kRemoved) slices.erase(event->name);
+  }
+  return merged_slices(slices, port);
+}
 
 constexpr std::uint8_t kOfRegistrars = 0xf0;
 
 /// Of what Consul and etcd say to those who register.
 void registrars(std::string_view bytes) {
-  using namespace autoglm;
-  using namespace autoglm::cluster;
-  using fuzzing::expect;
   if (const auto known = read_consul_service(bytes)) {
     expect(!known->id.empty(), "a service has an id");
     const std::string body = consul_register_body(*known, {});
@@ -39,9 +81,6 @@ void registrars(std::string_view bytes) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace autoglm;
-  using namespace autoglm::cluster;
-  using fuzzing::expect;
   if (size == 0) return 0;
   const std::string_view bytes = fuzzing::text_of(data + 1, size - 1);
   Result<std::vector<Instance>> instances = fail(Error{});
@@ -49,7 +88,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     registrars(bytes);
     return 0;
   }
-  if (data[0] % 4 == 3) {
+  if (data[0] >= 128) {
+    instances = read_kubernetes(bytes, data[0] - 128);
+  } else if (data[0] % 4 == 3) {
     const auto range = read_etcd_range(bytes);
     const auto events = read_etcd_events(bytes);
     instances = std::vector<Instance>();

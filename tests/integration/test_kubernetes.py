@@ -38,6 +38,7 @@ class Api:
         self.cuts = 0           # watches are cut when this grows, within an event
         self.endings = 0        # watches end as they should when this grows
         self.raw = []           # bytes for the watches, as they are
+        self.piece = 1000       # bytes of a chunk: a client must not rely on where pieces end
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -88,9 +89,8 @@ class Api:
                                              "items": page or None}).encode())
 
             def chunk(self, data):
-                # A client must not rely on where pieces end.
-                for at in range(0, len(data), 1000):
-                    piece = data[at:at + 1000]
+                for at in range(0, len(data), outer.piece):
+                    piece = data[at:at + outer.piece]
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
 
             def watch(self, query, cuts, endings, raw):

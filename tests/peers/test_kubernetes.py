@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT / "tests/integration"))
 
 # pylint: disable=wrong-import-position
 from server import NEVER, PATIENCE, Server, environment, events, wait_for
+from test_center import Centered, pool
 from test_discovery import Discovered, found, free_port
 from upstream import Foreign, completion
 
@@ -144,6 +145,15 @@ def documented_manifest():
     return re.search(r"## Kubernetes\n.*?```yaml\n(.*?)```", page, re.DOTALL)[1]
 
 
+def documented_rule():
+    """Of a configuration center in a ConfigMap, as a role of its own."""
+    page = (ROOT / "docs/configuration.md").read_text()
+    rule = re.search(r"kubernetes: \{ config_map: open-autoglm \}.*?```yaml\n(.*?)```", page, re.DOTALL)[1]
+    role, binding = documented_manifest().split("\n---\n")[1:]
+    manifest = re.sub(r"(?<=rules:\n).*", "", role, flags=re.DOTALL) + rule + "\n---\n" + binding
+    return manifest.replace("open-autoglm-discovery", "open-autoglm-center")
+
+
 def slice_for(server, *, name=None, host=POD, labels=None, **more):
     conditions = {"ready": True, "serving": True, "terminating": False}
     return {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv6" if ":" in host else "IPv4",
@@ -152,13 +162,21 @@ def slice_for(server, *, name=None, host=POD, labels=None, **more):
             "ports": [{"name": "http", "protocol": "TCP", "port": server.port}]}
 
 
-class Kubernetes(Discovered):
+class Clustered(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.cluster = Cluster()
         cls.addClassCleanup(cls.cluster.close)
         cls.cluster.apply(documented_manifest())
+
+    def restart(self):
+        self.cluster.server.terminate()
+        self.cluster.server.wait()
+        self.cluster.start_server()
+
+
+class Services(Clustered, Discovered):
 
     def setUp(self):
         super().setUp()
@@ -272,11 +290,6 @@ class Kubernetes(Discovered):
         self.wait_for_members(front, a, b)
         self.assertTrue(self.registry(front)["up"])
 
-    def restart(self):
-        self.cluster.server.terminate()
-        self.cluster.server.wait()
-        self.cluster.start_server()
-
     def test_a_server_that_is_frozen_killed_or_empty_changes_nothing(self):
         a, b, c = self.pods(3)
         self.put(a)
@@ -288,11 +301,12 @@ class Kubernetes(Discovered):
         self.cluster.server.send_signal(signal.SIGCONT)
         self.put(c)
         self.wait_for_members(front, a, b, c)
-        # The API server may end, or lose its etcd, and come back as it was.
+        # The API server ends, and comes back with another authority.
         self.cluster.server.kill()
         self.cluster.server.wait()
         wait_for(lambda: not self.registry(front)["up"], "that it is gone")
         self.assertGreater(min(self.asked(front, [a, b, c])), 0)
+        shutil.rmtree(self.cluster.path / "certificates")
         self.cluster.start_server()
         self.delete(c)
         self.wait_for_members(front, a, b)
@@ -370,6 +384,58 @@ class Kubernetes(Discovered):
         delays.sort()
         print(f"{len(done)} streams, {2 * len(delays)} changes; change to first request: median {delays[len(delays) // 2] * 1000:.0f} ms, "
               f"worst {delays[-1] * 1000:.0f} ms", file=sys.stderr)
+
+
+class ConfigMaps(Clustered, Centered):
+    MAPS = "/api/v1/namespaces/default/configmaps"
+
+    def setUp(self):
+        super().setUp()
+        self.cluster.apply(documented_rule())
+        token = os.path.join(self.folder, "token")
+        Path(token).write_text(self.cluster.new_token())
+        self.center = {"kubernetes": {"namespace": "default", "config_map": "open-autoglm", "address": f"https://127.0.0.1:{self.cluster.port}",
+                                      "token_file": token, "tls": {"ca": self.cluster.ca}}}
+
+    def put(self, config, **data):
+        body = {"metadata": {"name": "open-autoglm"}, "data": {**({"open-autoglm.yaml": json.dumps(config)} if config else {}), **data}}
+        path = f"{self.MAPS}/open-autoglm"
+        if self.cluster.ask("GET", path)[0] == 404:
+            return self.cluster.do("POST", self.MAPS, body)["metadata"]["resourceVersion"]
+        return self.cluster.do("PUT", path, body)["metadata"]["resourceVersion"]
+
+    def test_a_key_is_followed_with_the_documented_role(self):
+        a, b = self.start(Foreign(), Foreign())
+        code, said = self.run_until_it_ends(self.center)
+        self.assertNotEqual(code, 0)
+        self.assertIn("kubectl create configmap -n default open-autoglm --from-file=open-autoglm.yaml", said)
+        version = self.put(pool(a))
+        front = self.front(self.center)
+        self.assertEqual(front.center_state()["version"], version)
+        self.check_all_answered(front, 5)
+        self.assertEqual(len(a.requests), 5)
+        delays = []
+        for turn in range(20):
+            wanted = b if turn % 2 == 0 else a
+            version = self.put(pool(wanted))
+            began = time.monotonic()
+            wait_for(lambda: front.center_state()["version"] == version, "the change to be in force")
+            delays.append(time.monotonic() - began)
+            before = len(wanted.requests)
+            self.check_all_answered(front, 1)
+            self.assertEqual(len(wanted.requests), before + 1)
+        print(f"20 changes in force after {max(delays) * 1000:.0f} ms at most", file=sys.stderr)
+        # What is missing, or wrong, changes nothing and is told.
+        self.put(None, other="x: 1")
+        wait_for(lambda: "has no key open-autoglm.yaml; it has other" in json.dumps(front.state()), "the missing key")
+        self.check_all_answered(front, 1)
+        self.cluster.do("DELETE", f"{self.MAPS}/open-autoglm")
+        wait_for(lambda: "there is no ConfigMap default/open-autoglm" in json.dumps(front.state()), "the missing map")
+        self.check_all_answered(front, 1)
+        self.restart()
+        version = self.put(pool(b))
+        wait_for(lambda: front.center_state()["version"] == version, "the map that is there again")
+        self.assertEqual(self.cluster.ask("GET", self.MAPS, token=Path(self.center["kubernetes"]["token_file"]).read_text())[0], 403, "the others'")
 
 
 if __name__ == "__main__":

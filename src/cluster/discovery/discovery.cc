@@ -127,9 +127,9 @@ class Discovery::Followed final : public RegistrySink {
       // All members by the configuration of now; then those that are held leave again, by its rules.
       std::string why;
       std::vector<Instance> listed, all;
-      for (const auto& [url, instance] : before.known_) {
-        if (!before.guard_.is_held(url)) listed.push_back(instance);
-        all.push_back(instance);
+      for (const auto& [url, known] : before.known_) {
+        if (!before.guard_.is_held(url)) listed.push_back(known.instance);
+        all.push_back(known.instance);
       }
       guard_.offer(shaped(all, why), now());
       guard_.offer(shaped(listed, why), now());
@@ -158,15 +158,47 @@ class Discovery::Followed final : public RegistrySink {
   }
 
  private:
+  /// An instance, and what was made of it.
+  struct Known {
+    Instance instance;
+    MemberGuard::Spec spec;
+  };
+  struct Address {
+    std::string_view host;
+    std::uint16_t port;
+
+    bool operator==(const Address&) const = default;
+  };
+  struct AddressHash {
+    std::size_t operator()(const Address& each) const {
+      return std::hash<std::string_view>()(each.host) * 31 + each.port;
+    }
+  };
+
   /// The endpoints that count among `instances`.
   std::vector<MemberGuard::Spec> shaped(const std::vector<Instance>& instances, std::string& why) {
+    std::unordered_map<Address, const Known*, AddressHash> before;
+    before.reserve(known_.size());
+    for (const auto& [url, known] : known_)
+      before.emplace(Address{known.instance.host, known.instance.port}, &known);
     std::vector<MemberGuard::Spec> specs;
+    std::vector<Known> fresh;
     for (const Instance& each : instances) {
       if (!counts(each, config_)) continue;
+      // Most are as they were, and so is what was made of them.
+      if (const auto same = before.find({each.host, each.port});
+          same != before.end() && same->second->instance == each) {
+        specs.push_back(same->second->spec);
+        continue;
+      }
       auto spec = endpoint_of(each, config_, why);
       if (!spec) continue;
-      known_.insert_or_assign(spec->url, each);
       specs.push_back(std::make_shared<const EndpointSpec>(std::move(*spec)));
+      fresh.push_back({.instance = each, .spec = specs.back()});
+    }
+    for (Known& each : fresh) {
+      const std::string& url = each.spec->url;
+      known_.insert_or_assign(url, std::move(each));
     }
     skipped_ = instances.size() - specs.size();
     return specs;
@@ -193,7 +225,7 @@ class Discovery::Followed final : public RegistrySink {
   const std::unique_ptr<Registry> registry_;
   const std::string name_;
   MemberGuard guard_;
-  std::unordered_map<std::string, Instance> known_;  // of the members, by URL
+  std::unordered_map<std::string, Known> known_;  // of the members, by URL
   bool answered_ = false;
   bool failed_once_ = false;
   std::string trouble_;

@@ -23,7 +23,8 @@ bool MemberGuard::offer(const std::vector<Spec>& listed, MonotonicTime now) {
     if (!after.emplace(each->url, &each).second) continue;
     // An object that says the same is kept: the pool compares by address first.
     const auto same = before.find(each->url);
-    next.push_back(same != before.end() && **same->second == *each ? *same->second : each);
+    const bool is_same = same != before.end() && (*same->second == each || **same->second == *each);
+    next.push_back(is_same ? *same->second : each);
     held_.erase(each->url);
   }
   if (!lengths_.empty()) lengths_.back().first = now;  // the last list has been in force until now

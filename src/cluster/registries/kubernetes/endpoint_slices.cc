@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <functional>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -26,7 +27,9 @@ using SliceState = SliceEndpoint::State;
 // Kubernetes' own labels of a slice.
 constexpr std::array<std::string_view, 3> kNoServiceLabels = {
     "endpointslice.kubernetes.io/managed-by", "kubernetes.io/service-name", "service.kubernetes.io/headless"};
-constexpr std::size_t kMostInSlice = 10'000;  // of a slice; Kubernetes has at most 1,000
+constexpr std::size_t kMostLabels = 64;
+constexpr std::size_t kLongestLabel = 317 + 63;  // a prefix, a slash, a name; and a value
+constexpr std::size_t kMostInSlice = 10'000;     // of a slice; Kubernetes has at most 1,000
 
 std::unexpected<Error> strange_slice(std::string_view what) {
   return fail(Error{.code = ErrorCode::kBadGateway,
@@ -160,7 +163,10 @@ std::map<std::string, std::string> labels_of(const object& slice) {
     return labels;
   for (const auto& [key, value] : said) {
     if (std::ranges::find(kNoServiceLabels, key) != kNoServiceLabels.end()) continue;
-    if (std::string_view text; value.get(text) == simdjson::SUCCESS) labels.emplace(key, text);
+    // Each endpoint gets them: what is longer than Kubernetes allows would be multiplied.
+    if (std::string_view text; value.get(text) == simdjson::SUCCESS && labels.size() < kMostLabels &&
+                               key.size() + text.size() <= kLongestLabel)
+      labels.emplace(key, text);
   }
   return labels;
 }
@@ -195,7 +201,8 @@ Result<EndpointSlice> read_endpoint_slice(std::string_view json, std::string_vie
     if (each.get(endpoint) != simdjson::SUCCESS) return strange_slice("an endpoint is no object");
     SliceEndpoint next = common;
     if (!read_endpoint(endpoint, next)) continue;
-    if (at != nullptr) note(next.instance, "app_protocol", at->app_protocol);
+    if (at != nullptr && at->app_protocol.size() <= kLongestLabel)
+      note(next.instance, "app_protocol", at->app_protocol);
     read.endpoints.push_back(std::move(next));
   }
   return read;
@@ -207,8 +214,8 @@ namespace {
 class Merge {
  public:
   void add(const SliceEndpoint& each) {
-    const auto [known, is_new] =
-        at_.emplace(fmt::format("{} {}", each.instance.host, each.instance.port), all_.size());
+    const auto [known, is_new] = at_.emplace(
+        std::pair<std::string_view, std::uint16_t>(each.instance.host, each.instance.port), all_.size());
     if (is_new) {
       all_.push_back(&each);
     } else if (all_[known->second]->state < each.state) {
@@ -230,8 +237,14 @@ class Merge {
   }
 
  private:
+  struct Hash {
+    std::size_t operator()(const std::pair<std::string_view, std::uint16_t>& at) const {
+      return std::hash<std::string_view>()(at.first) * 31 + at.second;
+    }
+  };
+
   std::vector<const SliceEndpoint*> all_;
-  std::unordered_map<std::string, std::size_t> at_;  // by address and port
+  std::unordered_map<std::pair<std::string_view, std::uint16_t>, std::size_t, Hash> at_;
 };
 
 /// A pod with both families of addresses is one server.

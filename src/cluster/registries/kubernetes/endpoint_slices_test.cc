@@ -37,13 +37,16 @@ std::string merged(const Slices& slices, const std::string& port = "") {
   return text;
 }
 
-// As kube-apiserver 1.36 writes what its endpointslice controller made.
+// As kube-apiserver 1.36 writes it; another port, and an application's protocol, added.
 constexpr std::string_view kGolden =
-    R"({"kind":"EndpointSlice","apiVersion":"discovery.k8s.io/v1","metadata":{"name":"llm-7xk2p","generateName":"llm-",)"
-    R"("namespace":"default","uid":"5b0d","resourceVersion":"281","generation":3,"labels":{"app":"llm","version":"2",)"
-    R"("endpointslice.kubernetes.io/managed-by":"endpointslice-controller.k8s.io","kubernetes.io/service-name":"llm"}},)"
-    R"("addressType":"IPv4","endpoints":[{"addresses":["10.1.0.5"],"conditions":{"ready":true,"serving":true,)"
-    R"("terminating":false},"hostname":"llm-0","targetRef":{"kind":"Pod","namespace":"default","name":"llm-0","uid":"ab"},)"
+    R"({"kind":"EndpointSlice","apiVersion":"discovery.k8s.io/v1","metadata":{"name":"llm-8000","namespace":"default",)"
+    R"("uid":"dc87a862-d78c-4a8b-b149-437e925cddae","resourceVersion":"203","generation":1,)"
+    R"("creationTimestamp":"2026-12-01T12:10:39Z","labels":{"app":"llm","kubernetes.io/service-name":"llm","version":"2"},)"
+    R"("managedFields":[{"manager":"unknown","operation":"Update","apiVersion":"discovery.k8s.io/v1",)"
+    R"("time":"2026-12-01T12:10:39Z","fieldsType":"FieldsV1","fieldsV1":{"f:addressType":{},"f:endpoints":{},)"
+    R"("f:metadata":{"f:labels":{".":{},"f:app":{},"f:kubernetes.io/service-name":{},"f:version":{}}},"f:ports":{}}}]},)"
+    R"("addressType":"IPv4","endpoints":[{"addresses":["10.213.0.1"],"conditions":{"ready":true,"serving":true,)"
+    R"("terminating":false},"hostname":"llm-0","targetRef":{"kind":"Pod","namespace":"default","name":"llm-0"},)"
     R"("nodeName":"node-1","zone":"eu-1a","hints":{"forZones":[{"name":"eu-1a"},{"name":"eu-1b"}]}}],)"
     R"("ports":[{"name":"http","protocol":"TCP","port":8000,"appProtocol":"http"},{"name":"dns","protocol":"UDP","port":53}]})";
 
@@ -51,7 +54,7 @@ TEST(EndpointSlices, AreReadWithAllThatIsSaidOfAnEndpoint) {
   const EndpointSlice slice = read(std::string(kGolden));
   ASSERT_EQ(slice.endpoints.size(), 1U);
   EXPECT_EQ(slice.endpoints[0].state, State::kReady);
-  EXPECT_EQ(slice.endpoints[0].instance, (Instance{.host = "10.1.0.5",
+  EXPECT_EQ(slice.endpoints[0].instance, (Instance{.host = "10.213.0.1",
                                                    .port = 8000,
                                                    .metadata = {{"app", "llm"},
                                                                 {"app_protocol", "http"},
@@ -147,7 +150,19 @@ TEST(EndpointSlices, WhatHasNoAddressIsLeftOut) {
     EXPECT_EQ(merged({{"a", read(slice_of("[" + std::string(none) + "," + endpoint_at("10.0.0.1") + "]"))}}),
               "10.0.0.1:8000")
         << none;
-  EXPECT_EQ(merged({{"a", read(slice_of("null"))}}), "");
+  EXPECT_EQ(merged({{"a", read(slice_of("null", "null"))}}), "") << "as it writes one without endpoints";
+}
+
+TEST(EndpointSlices, WhatEachEndpointGetsHasBounds) {
+  std::string labels = R"("long":")" + std::string(400, 'x') + R"(","good":"y")";
+  for (int i = 0; i < 100; ++i) labels += R"(,"n)" + std::to_string(i) + R"(":"x")";
+  const EndpointSlice slice =
+      read(R"({"metadata":{"labels":{)" + labels + R"(}},"endpoints":[)" + endpoint_at("10.0.0.1") +
+           R"(],"ports":[{"port":1,"appProtocol":")" + std::string(400, 'x') + R"("}]})");
+  const auto& metadata = slice.endpoints.at(0).instance.metadata;
+  EXPECT_EQ(metadata.size(), 64U);
+  EXPECT_TRUE(metadata.contains("good"));
+  EXPECT_FALSE(metadata.contains("long") || metadata.contains("app_protocol"));
 }
 
 TEST(EndpointSlices, AnythingElseIsNone) {

@@ -26,8 +26,7 @@ std::optional<std::string_view> JsonObjects::next() {
     const char c = bytes[at_];
     if (in_string_) {
       if (c == '\\') {
-        if (at_ + 1 == size) break;  // what it escapes is not there yet
-        at_ += 2;
+        at_ += 2;  // what it escapes may not be there yet
       } else {
         in_string_ = c != '"';
         ++at_;

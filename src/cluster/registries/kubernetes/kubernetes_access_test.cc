@@ -1,6 +1,7 @@
 #include "cluster/registries/kubernetes/kubernetes_access.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -58,6 +59,9 @@ TEST_F(KubernetesAccessTest, SmallFilesAreReadWithoutTheirEnds) {
   EXPECT_FALSE(read_small_file(write("large", std::string(std::size_t{1} << 20U, 'x'))));
   EXPECT_FALSE(read_small_file(folder_ + "/none"));
   EXPECT_FALSE(read_small_file(folder_)) << "a folder";
+  const std::string pipe = folder_ + "/pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_FALSE(read_small_file(pipe)) << "nobody writes: it would wait for ever";
 }
 
 TEST_F(KubernetesAccessTest, NamesAreNotPaths) {

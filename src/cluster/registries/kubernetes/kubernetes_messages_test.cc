@@ -53,17 +53,17 @@ TEST(KubernetesMessages, EventsSayWhatBecameOfAnObject) {
   EXPECT_EQ(in_any_order->kind, Kind::kRemoved);
   EXPECT_EQ(in_any_order->name, "a");
   const auto bookmark = read_kubernetes_event(
-      R"({"type":"BOOKMARK","object":{"kind":"EndpointSlice","metadata":{"resourceVersion":"12746","creationTimestamp":null},"endpoints":null}})");
+      R"({"type":"BOOKMARK","object":{"kind":"EndpointSlice","apiVersion":"discovery.k8s.io/v1","metadata":{"resourceVersion":"12746"},"addressType":"","endpoints":null,"ports":null}})");
   ASSERT_TRUE(bookmark) << bookmark.error().message;
   EXPECT_EQ(bookmark->kind, Kind::kBookmark);
   EXPECT_EQ(bookmark->version, "12746");
   const auto error = read_kubernetes_event(
-      R"json({"type":"ERROR","object":{"kind":"Status","metadata":{},"status":"Failure",)json"
-      R"json("message":"too old resource version: 1 (41)","reason":"Expired","code":410}})json");
+      R"({"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",)"
+      R"("message":"The resourceVersion for the provided watch is too old.","reason":"Expired","code":410}})");
   ASSERT_TRUE(error) << error.error().message;
   EXPECT_EQ(error->kind, Kind::kError);
   EXPECT_EQ(error->status.code, 410);
-  EXPECT_EQ(error->status.message, "too old resource version: 1 (41)");
+  EXPECT_EQ(error->status.message, "The resourceVersion for the provided watch is too old.");
 }
 
 TEST(KubernetesMessages, AnythingElseIsNoEvent) {
@@ -79,7 +79,8 @@ TEST(KubernetesMessages, AnythingElseIsNoEvent) {
 }
 
 TEST(KubernetesMessages, AStatusSaysWhy) {
-  const auto status = read_kubernetes_status(R"({"kind":"Status","message":"Unauthorized","code":401})");
+  const auto status = read_kubernetes_status(
+      R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401})");
   ASSERT_TRUE(status);
   EXPECT_EQ(status->code, 401);
   EXPECT_EQ(status->message, "Unauthorized");

@@ -15,14 +15,15 @@ namespace autoglm::cluster {
 
 namespace {
 
-// A twentieth of a core is for reading what changed, and no change waits longer than this.
-constexpr int kShare = 20;
+// What changed is read by a thirtieth of a core, and as much again is for those who hear of it; no change
+// waits longer than the last of these.
+constexpr int kShare = 30;
 constexpr Duration kLeastBetweenLists = std::chrono::milliseconds(50);
-constexpr Duration kMostBetweenLists = std::chrono::milliseconds(500);
+constexpr Duration kMostBetweenLists = std::chrono::milliseconds(700);
 // What a server may make us keep.
 constexpr std::size_t kMostSlices = 20'000;
-constexpr std::size_t kMostEndpoints = 1'000'000;
-constexpr std::size_t kMostUnread = std::size_t{256} << 20U;  // bytes
+constexpr std::size_t kMostEndpoints = 200'000;
+constexpr std::size_t kMostBytes = std::size_t{96} << 20U;  // of JSON, of all slices
 
 std::unexpected<Error> too_many(const char* what) {
   return fail(Error{.code = ErrorCode::kBadGateway,
@@ -79,22 +80,32 @@ Result<std::unique_ptr<Registry>> KubernetesRegistry::create(const KubernetesCon
 
 void KubernetesRegistry::replace(std::vector<KubernetesObject> objects) {
   slices_.clear();
-  forget_unread();
-  for (KubernetesObject& each : objects)
+  changed_.clear();
+  sizes_.clear();
+  bytes_ = 0;
+  for (KubernetesObject& each : objects) {
+    bytes_ += each.json.size();
+    sizes_.insert_or_assign(each.name, each.json.size());
     changed_.insert_or_assign(std::move(each.name), std::move(each.json));
+  }
   dirty_.set();
 }
 
 Result<void> KubernetesRegistry::put(const std::string& name, std::string_view json) {
-  unread_ += json.size();
-  if (slices_.size() + changed_.size() > kMostSlices || unread_ > kMostUnread)
-    return too_many("EndpointSlices");
+  std::size_t& size = sizes_[name];
+  bytes_ += json.size() - size;
+  size = json.size();
+  if (sizes_.size() > kMostSlices || bytes_ > kMostBytes) return too_many("EndpointSlices");
   changed_.insert_or_assign(name, std::string(json));
   dirty_.set();
   return {};
 }
 
 void KubernetesRegistry::remove(const std::string& name) {
+  if (const auto size = sizes_.find(name); size != sizes_.end()) {
+    bytes_ -= size->second;
+    sizes_.erase(size);
+  }
   changed_.erase(name);
   slices_.erase(name);
   dirty_.set();
@@ -108,16 +119,11 @@ Result<void> KubernetesRegistry::read_changed() {
     if (!slice) return autoglm::fail(std::move(slice).error());
     slices_.insert_or_assign(name, std::move(*slice));
   }
-  forget_unread();
+  changed_.clear();
   const auto endpoints = [](std::size_t sum, const auto& each) { return sum + each.second.endpoints.size(); };
   if (std::accumulate(slices_.begin(), slices_.end(), std::size_t{0}, endpoints) > kMostEndpoints)
     return too_many("endpoints");
   return {};
-}
-
-void KubernetesRegistry::forget_unread() {
-  changed_.clear();
-  unread_ = 0;
 }
 
 /// Errors: what has come cannot be read.
@@ -146,7 +152,7 @@ Task<void> KubernetesRegistry::run(RegistrySink& sink) {
     auto ended = co_await first_of(watch_.run(*this), tell_changes());
     if (const auto* told = std::get_if<Result<void>>(&ended); told != nullptr && !*told)
       sink.fail(told->error());
-    forget_unread();
+    changed_.clear();
     co_await sleep_for(delay.next(random));
   }
 }

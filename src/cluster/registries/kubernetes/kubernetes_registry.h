@@ -17,7 +17,7 @@
 namespace autoglm::cluster {
 
 /// The endpoints of a service of Kubernetes, by its EndpointSlices. A slice that changes is kept as it came;
-/// all that changed are read together, as often as a twentieth of a core allows.
+/// all that changed are read together, as often as a thirtieth of a core allows.
 class KubernetesRegistry final : public Registry, private KubernetesSink {
  public:
   /// `client` and `files` outlive the registry. Errors: no address or namespace, and this is no pod; a
@@ -39,7 +39,6 @@ class KubernetesRegistry final : public Registry, private KubernetesSink {
 
   Task<Result<void>> tell_changes();
   Result<void> read_changed();
-  void forget_unread();
 
   const KubernetesConfig config_;
   const std::unique_ptr<KubernetesClient> client_;
@@ -48,7 +47,8 @@ class KubernetesRegistry final : public Registry, private KubernetesSink {
   RegistrySink* sink_ = nullptr;                          // while it runs
   std::map<std::string, EndpointSlice> slices_;           // by name
   std::unordered_map<std::string, std::string> changed_;  // by name: their JSON, not read yet
-  std::size_t unread_ = 0;                                // bytes that came for `changed_`
+  std::unordered_map<std::string, std::size_t> sizes_;    // of all slices' JSON, by name
+  std::size_t bytes_ = 0;                                 // of them together
   Signal dirty_;
 };
 

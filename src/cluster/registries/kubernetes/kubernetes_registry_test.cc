@@ -7,8 +7,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
+#include <span>
 
 namespace autoglm::cluster {
 namespace {
@@ -106,14 +109,21 @@ TEST_F(KubernetesRegistryTest, ListsThenWatchesFromThere) {
 }
 
 TEST_F(KubernetesRegistryTest, AWatchThatEndsGoesOnFromItsLastVersion) {
-  const Outcome saw = outcome({list_of(slice("a", "1", "5"), "7"), watch_of(bookmark("10")),
-                               watch_of(event("DELETED", slice("a", "1", "11"))), watch_of(""),
-                               watch_of(event("ADDED", slice("c", "3", "12")))},
-                              "10.0.0.3:80");
+  const Outcome saw = outcome(
+      {list_of(slice("a", "1", "5"), "7"), watch_of(bookmark("10")),
+       watch_of(event("DELETED", slice("a", "1", "11"))), watch_of(event("ADDED", slice("c", "3", "12")))},
+      "10.0.0.3:80");
   EXPECT_TRUE(saw.kept.errors.empty());
   EXPECT_EQ(count(saw.seen, "limit=500"), 1U) << saw.seen;
   EXPECT_EQ(count(saw.seen, "resourceVersion=10&"), 1U) << saw.seen;
-  EXPECT_EQ(count(saw.seen, "resourceVersion=11&"), 2U) << saw.seen;
+  EXPECT_EQ(count(saw.seen, "resourceVersion=11&"), 1U) << saw.seen;
+}
+
+TEST_F(KubernetesRegistryTest, AWatchWithoutEvenABookmarkIsOfAnotherHistory) {
+  const Outcome saw =
+      outcome({list_of(slice("a", "1", "5"), "100"), watch_of(""), list_of(slice("a", "2", "3"), "4")},
+              "10.0.0.2:80");
+  EXPECT_TRUE(saw.kept.errors.empty());
 }
 
 TEST_F(KubernetesRegistryTest, WhatIsTooOldIsListedAgainWithoutAComplaint) {
@@ -159,6 +169,7 @@ TEST_F(KubernetesRegistryTest, ErrorsAreSaidAndTheListStaysUntilTheNextOne) {
       {watch_of("<html>"), "it is no JSON"},
       {watch_of(error(500)), "cannot be read: too old"},
       {watch_of(R"({"type":"ADDED","object":{"metadata":{"na)"), "it ends within an event"},
+      {watch_of(R"({"type":")" + std::string(std::size_t{17} << 20U, 'a')), "an event has no end"},
       {watch_of(R"({"type":"ODD","object":{}})"), "an event of an unknown type"},
       {answer(R"({"message":"no \"list\"","code":403})", 403),
        R"(answers 403: no "list"; give its service account a role that may)"},
@@ -169,6 +180,43 @@ TEST_F(KubernetesRegistryTest, ErrorsAreSaidAndTheListStaysUntilTheNextOne) {
     ASSERT_EQ(saw.kept.errors.size(), 1U) << said;
     EXPECT_TRUE(saw.kept.errors[0].message.contains(said)) << saw.kept.errors[0].message;
     for (const auto& list : saw.kept.lists) EXPECT_FALSE(list.empty()) << said;
+  }
+}
+
+TEST_F(KubernetesRegistryTest, WhatAServerMakesUsKeepHasBounds) {
+  const std::string good = list_of(slice("a", "1", "5"), "7");
+  const std::string padding(std::size_t{15} << 20U, 'x');
+  const auto padded = [&](int i) {
+    return R"({"metadata":{"name":"s)" + std::to_string(i) + R"(","resourceVersion":"8"},"x":")" + padding +
+           "\"}";
+  };
+  std::string endpoints = R"({"addresses":["1"]})";
+  for (int i = 1; i < 10'000; ++i) endpoints += R"(,{"addresses":["1"]})";
+  std::string many_slices, many_bytes, many_endpoints, page;
+  for (int i = 0; i < 20'001; ++i) many_slices += event("ADDED", slice("s" + std::to_string(i), "1", "8"));
+  for (int i = 0; i < 7; ++i) many_bytes += event("ADDED", padded(i));
+  for (int i = 0; i < 21; ++i) {
+    many_endpoints += event("ADDED", R"({"metadata":{"name":"s)" + std::to_string(i) +
+                                         R"(","resourceVersion":"8"},"ports":[{"port":80}],"endpoints":[)" +
+                                         endpoints + "]}");
+  }
+  for (int i = 0; i < 501; ++i) page += (page.empty() ? "" : ",") + slice("s" + std::to_string(i), "1", "8");
+  std::vector<std::string> pages(40, list_of(page, "7", R"(,"continue":"x")"));
+  const std::string large = list_of(padded(1) + "," + padded(2) + "," + padded(3), "7", R"(,"continue":"x")");
+  const std::vector<std::pair<std::vector<std::string>, std::string>> all = {
+      {{good, watch_of(many_slices)}, "too many EndpointSlices"},
+      {{good, watch_of(many_bytes)}, "too many EndpointSlices"},
+      {{good, watch_of(many_endpoints)}, "too many endpoints"},
+      {{pages}, "the list has no end"},
+      {{large, large}, "the list has no end"}};
+  for (const auto& [ill, said] : all) {
+    std::vector<std::string> answers = ill;
+    for (int i = 0; i < 4; ++i) answers.push_back(list_of(slice("c", "3", "20"), "20"));
+    const Outcome saw = outcome(answers, "10.0.0.3:80");
+    // The watch may have ended, and the next one found an answer to a list, before what it brought was read.
+    EXPECT_TRUE(std::ranges::any_of(saw.kept.errors, [&](const Error& each) {
+      return each.message.contains(said);
+    })) << said;
   }
 }
 
@@ -211,6 +259,42 @@ TEST_F(KubernetesRegistryTest, ATokenThatWasReplacedIsReadAgain) {
   EXPECT_TRUE(saw.kept.errors[0].message.contains("see its token")) << saw.kept.errors[0].message;
   EXPECT_GE(count(saw.seen, "Bearer one\r\n"), 2U) << saw.seen;
   EXPECT_GE(count(saw.seen, "Bearer two\r\n"), 1U) << saw.seen;
+}
+
+TEST_F(KubernetesRegistryTest, TheTokenIsReadForEachRequestAndAgainWhenItIsRefused) {
+  const std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("kubernetes-token-" + std::to_string(::getpid()));
+  std::ofstream(path) << "token-1";
+  Outcome saw;
+  run_task(loop_, [](KubernetesRegistryTest& test, std::filesystem::path file, Outcome& out) -> Task<void> {
+    auto listener = TcpListener::create(EventLoop::current(), {"127.0.0.1", 0}).value();
+    http::Client client(test.pool_, nullptr);
+    auto registry = KubernetesRegistry::create(
+        {.space = "default",
+         .service = "llm",
+         .access = {.address = "http://127.0.0.1:" + std::to_string(listener->port()),
+                    .token_file = file.string()}},
+        {}, client, test.pool_);
+    co_await out.kept.follow(
+        **registry, [](TcpListener& its, std::filesystem::path token, Outcome& kept) -> Task<void> {
+          int tokens = 1;
+          for (const std::string& script :
+               {answer("{}", 401), list_of(slice("a", "1", "5"), "7"), watch_of(bookmark("8"))}) {
+            auto stream = (co_await its.accept()).value();
+            std::array<char, 4096> buffer;
+            const auto count = co_await stream->read_some(std::span<char>(buffer));
+            kept.seen.append(buffer.data(), count.value_or(0));
+            std::ofstream(token) << "token-" << ++tokens;
+            co_await stream->write_all(std::string_view(script));
+          }
+          EXPECT_TRUE(co_await kept.kept.until(
+              [](const KeptInstances& each) { return each.last() == "10.0.0.1:80"; }));
+        }(*listener, file, out));
+  }(*this, path, saw));
+  std::filesystem::remove(path);
+  EXPECT_TRUE(saw.kept.errors.empty()) << saw.kept.errors[0].message;
+  for (const char* each : {"Bearer token-1\r\n", "Bearer token-2\r\n", "Bearer token-3\r\n"})
+    EXPECT_EQ(count(saw.seen, each), 1U) << each << saw.seen;
 }
 
 TEST(KubernetesRegistry, VersionsGoBackOnlyWhenBothAreNumbers) {

@@ -20,9 +20,10 @@ constexpr Duration kLongestPage = std::chrono::seconds(30);
 constexpr Duration kBetweenLists = std::chrono::minutes(10);
 // Between a watch that the server has ended and the next one.
 constexpr Duration kBetweenWatches = std::chrono::milliseconds(50);
-constexpr unsigned kPage = 500;                                // objects
-constexpr std::size_t kLongPage = std::size_t{64} << 10U;      // takes milliseconds to read
-constexpr std::size_t kLargestList = std::size_t{256} << 20U;  // bytes, of all pages
+constexpr unsigned kPage = 500;                                       // objects
+constexpr std::size_t kLongPage = std::size_t{64} << 10U;             // takes milliseconds to read
+constexpr std::size_t kLargestList = RegistryClient::kLargestAnswer;  // bytes, of all pages
+constexpr std::size_t kMostObjects = 20'000;
 constexpr std::size_t kLargestEvent = std::size_t{16} << 20U;  // etcd stores 1.5 MiB an object
 constexpr int kExpiredCode = 410;
 
@@ -80,7 +81,8 @@ Task<Result<KubernetesWatch::End>> KubernetesWatch::read_pages(std::vector<Kuber
       bytes += each.name.size() + each.json.size();
       objects.push_back(std::move(each));
     }
-    if (bytes > kLargestList) co_return fail(strange_watch("the list has no end"));
+    if (bytes > kLargestList || objects.size() > kMostObjects)
+      co_return fail(strange_watch("the list has no end"));
     // An empty page that goes on would go on for ever.
     if (page->objects.empty() && !page->continues.empty())
       co_return fail(strange_watch("a page has no objects, and there is another"));
@@ -158,10 +160,11 @@ Task<Result<void>> KubernetesWatch::follow(KubernetesSink& sink) {
     const MonotonicTime began = loop_time();
     auto end = co_await watch(sink);
     if (!end) co_return fail(std::move(end).error());
-    if (*end == End::kExpired) co_return Result<void>();
-    const bool lasted = heard_ || loop_time() - began >= kWatch / 2;
-    if (lasted) delay_.reset();
-    co_await sleep_for(lasted ? kBetweenWatches : delay_.next(random_));
+    if (heard_ || loop_time() - began >= kWatch / 2) delay_.reset();
+    // A server sends a bookmark before it ends a watch. One that has forgotten our version, as after a
+    // restore of its memory, waits for it to come and is silent.
+    if (*end == End::kExpired || !heard_) co_return Result<void>();
+    co_await sleep_for(kBetweenWatches);
   }
   co_return Result<void>();
 }

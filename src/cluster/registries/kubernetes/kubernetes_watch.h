@@ -28,8 +28,8 @@ class KubernetesSink {
 };
 
 /// Follows a collection of Kubernetes' objects: lists it, page by page, and watches it from there on. A watch
-/// that ends as it should goes on from the last version; what is too old, or has gone wrong in any way, is
-/// listed again. Control loop only.
+/// that ends as it should goes on from the last version; what is too old, silent, or has gone wrong in any
+/// way, is listed again. Control loop only.
 class KubernetesWatch {
  public:
   struct Options {
