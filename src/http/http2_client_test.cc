@@ -335,6 +335,25 @@ TEST_F(Http2ClientTest, ACallOutlivesItsConnection) {
   }(pool_));
 }
 
+TEST_F(Http2ClientTest, BehindItsLoopItIsDestroyedQuietly) {
+  std::unique_ptr<Http2Client> client;
+  std::unique_ptr<Http2Call> call;
+  Scope scope;
+  run_task(loop_,
+           [](BlockingPool& pool, std::unique_ptr<Http2Client>& kept, std::unique_ptr<Http2Call>& asked,
+              Scope& beside) -> Task<void> {
+             Http2TestServer server(echo);
+             kept = (co_await Http2Client::connect(pool, {.host = {"127.0.0.1", server.port()}},
+                                                   Deadline::after(10s), {}))
+                        .value();
+             asked = kept->call(head("/")).value();
+             beside.spawn([](Http2Client& from) -> Task<void> { co_await from.ended(); }(*kept));
+             EXPECT_TRUE(co_await kept->ping(Deadline::after(10s)));
+           }(pool_, client, call, scope));
+  call.reset();
+  client.reset();
+}
+
 TEST_F(Http2ClientTest, OverTlsTheServerMustChooseHttp2) {
   run_task(loop_, [](BlockingPool& pool) -> Task<void> {
     const SelfSigned self("model.example");

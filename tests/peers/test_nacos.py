@@ -287,7 +287,7 @@ class Servers(Peers):
         self.nacos.put(b.port, clusterName="sh")
         front = self.front(found(by(self.nacos, transport="http", interval="1s")))
         self.wait_for_members(front, a, b)
-        self.nacos.ask("PUT", "/v1/ns/instance", serviceName="llm", ip="127.0.0.1", port=b.port, clusterName="sh", ephemeral="false", weight=0)
+        self.nacos.put(b.port, clusterName="sh", weight=0)
         self.wait_for_members(front, a)
         only = self.front(found(by(self.nacos, clusters=["hz"])))
         self.wait_for_members(only, a)
@@ -303,8 +303,9 @@ class Servers(Peers):
 
     def test_a_server_that_its_own_clients_register_is_found(self):
         a, b = self.start(Foreign(), Foreign())
-        front = self.front(found({**by(self.nacos), "filter": {"models": "tiny"}}), ready=False)
-        with User(2, self.nacos.url, "register", "llm", str(a.port)) as first, User(1, self.nacos.url, "register", "llm", str(b.port)) as second:
+        # A service of Nacos has either persistent instances, as those of the other tests, or ephemeral ones.
+        front = self.front(found({**by(self.nacos, service="theirs"), "filter": {"models": "tiny"}}), ready=False)
+        with User(2, self.nacos.url, "register", "theirs", str(a.port)) as first, User(1, self.nacos.url, "register", "theirs", str(b.port)) as second:
             first.wait_for("registered")
             second.wait_for("registered")
             self.wait_for_members(front, a, b)
