@@ -165,6 +165,7 @@ config::Descriptor<AppConfig> describe_app() {
       .section("telemetry", &C::telemetry, describe_telemetry())
       .section("responses", &C::responses, describe_responses())
       .include(&C::admission, describe_admission())
+      .section("center", &C::center, center::describe_center())
       .check(check_app)
       .warn(app_warnings);
 }

@@ -2,6 +2,7 @@
 
 #include "app/admission_config.h"
 #include "app/server_config.h"
+#include "center/center_config.h"
 #include "config/descriptor.h"
 #include "engine/engine_config.h"
 #include "gateway/admission/groups/bulkhead_config.h"
@@ -69,6 +70,7 @@ struct AppConfig {
   TelemetryConfig telemetry;
   ResponsesConfig responses;
   AdmissionConfig admission;
+  std::optional<center::CenterConfig> center;
 };
 
 /// The models with a limit on their requests at a time; the configuration is resolved.

@@ -1,9 +1,14 @@
 #include "app/builtins.h"
 
+#include "admin/config_routes.h"
 #include "admin/key_routes.h"
 #include "admin/member_routes.h"
 #include "admin/usage_routes.h"
 #include "base/assert.h"
+#include "center/consul/consul_document.h"
+#include "center/etcd/etcd_document.h"
+#include "center/file/file_document.h"
+#include "center/nacos/nacos_document.h"
 #include "cluster/registries/consul/consul_registry.h"
 #include "cluster/registries/dns/dns_registry.h"
 #include "cluster/registries/etcd/etcd_registry.h"
@@ -114,6 +119,14 @@ Result<std::unique_ptr<cluster::Registry>> registry_of(const cluster::DiscoverCo
   return cluster::EtcdRegistry::create(*config.etcd, parts.client);
 }
 
+Result<std::unique_ptr<center::Document>> document_of(const center::CenterConfig& config,
+                                                      http::Client& client, BlockingPool& names) {
+  if (config.nacos) return center::NacosDocument::create(*config.nacos, client, names);
+  if (config.file) return std::make_unique<center::FileDocument>(*config.file);
+  if (config.consul) return center::ConsulDocument::create(*config.consul, client);
+  return center::EtcdDocument::create(*config.etcd, client);
+}
+
 gateway::BalancerFactory balancer_factory(gateway::Balance balance, std::optional<PrefixKey> key) {
   switch (balance) {
     case gateway::Balance::kRoundRobin:
@@ -178,7 +191,7 @@ admin::AdminAccess admin_access(const ServerConfig& config) {
 }
 
 std::vector<gateway::Route> admin_routes(const gateway::Pipeline& pipeline, const ModelSet& models,
-                                         const Admission& admission, admin::Reload reload,
+                                         const Admission& admission, Reloads& reloads,
                                          const gateway::Readiness& readiness,
                                          observe::MetricRegistry& metrics, const Shown& shown,
                                          const admin::AdminAccess& access) {
@@ -192,7 +205,8 @@ std::vector<gateway::Route> admin_routes(const gateway::Pipeline& pipeline, cons
            }
            return found;
          }));
-  append(routes, admin::reload_routes(std::move(reload)));
+  append(routes, admin::reload_routes([&reloads] { return reloads.read_when_whole(); }));
+  append(routes, admin::config_routes([&reloads] { return reloads.view(); }));
   append(routes, admin::key_routes(key_desk(admission.keys())));
   append(routes, admin::usage_routes(
                      admission.totals(), [&admission] { return admission.currency(); }, admission.index()));

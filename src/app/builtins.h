@@ -6,7 +6,10 @@
 #include "app/app_config.h"
 #include "app/load_config.h"
 #include "app/model_set.h"
+#include "app/reloads.h"
 #include "app/server_config.h"
+#include "center/center_config.h"
+#include "center/document.h"
 #include "cluster/discovery/discover_config.h"
 #include "cluster/registries/registry.h"
 #include "engine/backends/backend.h"
@@ -52,6 +55,11 @@ struct RegistryParts {
 Result<std::unique_ptr<cluster::Registry>> registry_of(const cluster::DiscoverConfig& config,
                                                        const RegistryParts& parts);
 
+/// The text that `center` names. `client`, and `names`, which looks up hosts, outlive it. Errors: a certificate
+/// that cannot be read.
+Result<std::unique_ptr<center::Document>> document_of(const center::CenterConfig& config,
+                                                      http::Client& client, BlockingPool& names);
+
 /// What clients are shown of this process.
 struct Shown {
   bool metrics = true;
@@ -74,7 +82,7 @@ std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
 admin::AdminAccess admin_access(const ServerConfig& config);
 /// What the operator can call, on the admin address.
 std::vector<gateway::Route> admin_routes(const gateway::Pipeline& pipeline, const ModelSet& models,
-                                         const Admission& admission, admin::Reload reload,
+                                         const Admission& admission, Reloads& reloads,
                                          const gateway::Readiness& readiness,
                                          observe::MetricRegistry& metrics, const Shown& shown,
                                          const admin::AdminAccess& access);

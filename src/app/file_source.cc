@@ -18,7 +18,7 @@ std::expected<std::shared_ptr<FileSource>, std::string> FileSource::open(
   std::shared_ptr<FileSource> source(new FileSource(path, environment));
   std::ifstream file(path, std::ios::binary);
   if (!file) return std::unexpected(path + ": cannot be read: " + std::strerror(errno) + "\n");
-  source->set_text(read_config_text(file));
+  source->set_text(config::read_config_text(file));
   return source;
 }
 

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "app/watched_file.h"
 #include "base/result.h"
 #include "config/sources.h"
+#include "config/watched_file.h"
 
 #include <expected>
 #include <memory>
@@ -24,14 +24,19 @@ class FileSource final : public config::YamlSource {
   /// For an announced change: takes the text when two looks `between` apart have found the same. Errors: it
   /// cannot be read; it kept changing for `patience`.
   Task<Result<void>> look_again(Duration between, Duration patience);
-  /// This is the file's text from now on.
+  /// This is the file's text from now on, until it is refused.
   void take(std::string text);
+  /// The text is in force.
+  void accept() { in_force_ = text(); }
+  /// It is not: says again the one that is, lest it stands in the way of other sources.
+  void refuse() { set_text(in_force_); }
 
  private:
   FileSource(const std::string& path, config::Environment environment)
       : YamlSource(path, {}, std::move(environment)), file_(path) {}
 
-  WatchedFile file_;
+  config::WatchedFile file_;
+  std::string in_force_;
   bool may_be_cut_ = false;
 };
 

@@ -30,7 +30,7 @@ Result<std::shared_ptr<const JwkSet>> read_jwks_file(const std::string& path) {
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("jwt.jwks_file: {} cannot be read: {}", path, std::strerror(errno)));
   }
-  auto keys = JwkSet::parse(read_config_text(file));
+  auto keys = JwkSet::parse(config::read_config_text(file));
   if (!keys) return fail(ErrorCode::kInvalidArgument, "jwt.jwks_file: " + path + " " + keys.error().message);
   if ((*keys)->keys().empty()) {
     return fail(ErrorCode::kInvalidArgument,
@@ -48,7 +48,8 @@ Result<JwksSource::Prepared> JwksSource::prepare(const std::optional<gateway::Jw
   if (!next.is_new || !config) return next;
   if (!config->secret.empty()) next.keys = JwkSet::of_secret(config->secret);
   if (!config->jwks_file.empty()) {
-    next.file = std::make_unique<WatchedFile>(config->jwks_file);  // first: a write meanwhile shows later
+    next.file =
+        std::make_unique<config::WatchedFile>(config->jwks_file);  // first: a write meanwhile shows later
     auto read = read_jwks_file(config->jwks_file);
     if (!read) return fail(std::move(read).error());
     next.keys = std::move(*read);

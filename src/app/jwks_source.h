@@ -1,6 +1,6 @@
 #pragma once
 
-#include "app/watched_file.h"
+#include "config/watched_file.h"
 #include "gateway/admission/jwt/jwt_verifier.h"
 #include "http/client.h"
 #include "observe/log/logger.h"
@@ -27,7 +27,7 @@ class JwksSource {
     bool is_new = false;  ///< otherwise nothing changes
     std::optional<gateway::JwtConfig> config;
     std::shared_ptr<const gateway::JwkSet> keys;
-    std::unique_ptr<WatchedFile> file;
+    std::unique_ptr<config::WatchedFile> file;
   };
   /// Changes nothing. Errors: the file cannot be read, or has no keys.
   Result<Prepared> prepare(const std::optional<gateway::JwtConfig>& config) const;
@@ -50,7 +50,7 @@ class JwksSource {
   gateway::JwtVerifier verifier_;
   std::optional<gateway::JwtConfig> config_;
   std::shared_ptr<const gateway::JwkSet> keys_;  // null: none were fetched yet
-  std::unique_ptr<WatchedFile> file_;
+  std::unique_ptr<config::WatchedFile> file_;
   std::optional<MonotonicTime> asked_;  // when the address was last asked
   bool is_failing_ = false;
   std::unique_ptr<BlockingPool> names_;  // made for the first call of an address, as is the client

@@ -74,7 +74,8 @@ Result<std::unique_ptr<KeysFile>> KeysFile::open(std::string path, config::Envir
                       .message = "keys_file: " + made->path_ + " cannot be read: " + std::strerror(errno),
                       .param = "keys_file"});
   }
-  if (auto taken = made->take(read_config_text(file), false); !taken) return fail(std::move(taken).error());
+  if (auto taken = made->take(config::read_config_text(file), false); !taken)
+    return fail(std::move(taken).error());
   return made;
 }
 

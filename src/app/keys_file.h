@@ -1,6 +1,6 @@
 #pragma once
 
-#include "app/watched_file.h"
+#include "config/watched_file.h"
 #include "base/clock.h"
 #include "config/sources.h"
 #include "gateway/admission/keys/key_config.h"
@@ -47,7 +47,7 @@ class KeysFile {
 
   std::string path_;
   config::Environment environment_;
-  WatchedFile file_;
+  config::WatchedFile file_;
   observe::MetricRegistry& metrics_;
   observe::Logger& log_;
   std::vector<gateway::KeyConfig> keys_;

@@ -67,7 +67,7 @@ class KeysFileTest : public ::testing::Test {
   /// Looks until a change would have been taken.
   bool refresh(KeysFile& file) {
     bool changed = false;
-    for (int i = 0; i < 3; ++i) changed |= file.refresh(now_ += WatchedFile::kQuiet);
+    for (int i = 0; i < 3; ++i) changed |= file.refresh(now_ += config::WatchedFile::kQuiet);
     return changed;
   }
 

@@ -7,10 +7,26 @@
 
 namespace autoglm::app {
 
-bool LiveConfig::changed(MonotonicTime now) {
-  bool any = false;
-  for (const auto& source : inputs_.sources) any |= source->changed(now);
-  return any;
+LiveConfig::LiveConfig(ConfigInputs inputs, std::shared_ptr<ConfigCenter> center, Environment environment,
+                       std::filesystem::path cache, LoadedConfig loaded)
+    : inputs_(std::move(inputs)),
+      center_(std::move(center)),
+      environment_(std::move(environment)),
+      cache_(std::move(cache)) {
+  set(std::move(loaded));
+}
+
+void LiveConfig::set(LoadedConfig loaded) {
+  current_ = std::move(loaded);
+  if (inputs_.file) inputs_.file->accept();
+  if (center_) center_->source()->accept();
+}
+
+std::vector<std::shared_ptr<config::Source>> LiveConfig::changed(MonotonicTime now) {
+  std::vector<std::shared_ptr<config::Source>> changed;
+  for (const auto& source : inputs_.sources)
+    if (source->changed(now)) changed.push_back(source);
+  return changed;
 }
 
 Task<Result<void>> LiveConfig::look_again(Duration between, Duration patience) {

@@ -8,9 +8,9 @@ namespace autoglm::app {
 
 namespace {
 
-std::vector<FileStamp> stamps_of(const ListenerTlsConfig& config) {
-  std::vector<FileStamp> stamps;
-  for (const std::string& file : config.files()) stamps.push_back(stamp_of(file));
+std::vector<config::FileStamp> stamps_of(const ListenerTlsConfig& config) {
+  std::vector<config::FileStamp> stamps;
+  for (const std::string& file : config.files()) stamps.push_back(config::stamp_of(file));
   return stamps;
 }
 
@@ -59,7 +59,7 @@ void LiveTls::adopt(Prepared prepared) {
 }
 
 void LiveTls::refresh() {
-  std::vector<FileStamp> now = stamps_of(config_);
+  std::vector<config::FileStamp> now = stamps_of(config_);
   if (now == stamps_) return;
   stamps_ = std::move(now);
   if (auto prepared = prepare(config_)) adopt(std::move(*prepared));

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "app/file_stamp.h"
 #include "app/tls_config.h"
+#include "config/file_stamp.h"
 #include "observe/log/logger.h"
 #include "observe/metrics/registry.h"
 #include "runtime/tls_server.h"
@@ -30,7 +30,7 @@ class LiveTls {
   /// A context that was made and is not in use yet.
   struct Prepared {
     ListenerTlsConfig config;
-    std::vector<FileStamp> stamps;
+    std::vector<config::FileStamp> stamps;
     Context context;
   };
 
@@ -58,7 +58,7 @@ class LiveTls {
   observe::Logger& log_;
   Install install_;
   ListenerTlsConfig config_;
-  std::vector<FileStamp> stamps_;  // of its files, at the last look
+  std::vector<config::FileStamp> stamps_;  // of its files, at the last look
   Context current_;
   std::vector<std::shared_ptr<void>> gauges_;
 };

@@ -27,6 +27,11 @@ struct ConfigInputs {
   config::Sources sources;           ///< the weakest first
   std::shared_ptr<FileSource> file;  ///< the one of `sources` that is a file; null: there is none
   NamedModel model;
+
+  /// A configuration center: it wins over the file, and nothing else.
+  void add(std::shared_ptr<config::Source> center) {
+    sources.insert(sources.begin() + (file ? 1 : 0), std::move(center));
+  }
 };
 
 struct LoadedConfig {

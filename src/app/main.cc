@@ -1,11 +1,13 @@
 #include "app/builtins.h"
 #include "app/chat/chat.h"
+#include "app/config_center.h"
 #include "app/engine_child.h"
 #include "app/keys/keys_command.h"
 #include "app/live_config.h"
 #include "app/load_config.h"
 #include "app/model_commands.h"
 #include "app/model_set.h"
+#include "app/operator/members_command.h"
 #include "app/probe.h"
 #include "app/server.h"
 #include "base/suggest.h"
@@ -28,9 +30,24 @@ using namespace autoglm;
 constexpr int kUsage = 2;  // as command-line tools return for wrong usage
 
 int serve(const app::ServeOptions& options) {
-  const std::filesystem::path cache = app::model_cache(app::process_environment());
-  auto inputs = app::config_inputs(options, app::process_environment());
-  auto loaded = inputs ? app::load_config(*inputs) : std::unexpected(inputs.error());
+  const app::Environment environment = app::process_environment();
+  const std::filesystem::path cache = app::model_cache(environment);
+  auto inputs = app::config_inputs(options, environment);
+  if (!inputs) {
+    fmt::print(stderr, "{}", inputs.error());
+    return kUsage;
+  }
+  const auto center = app::ConfigCenter::named_by(*inputs, environment, cache.parent_path());
+  if (center) {
+    if (auto begun = center->begin(); !begun) {
+      fmt::print(stderr, "open-autoglm: {}\n", begun.error().message);
+      return 1;
+    }
+    inputs->add(center->source());
+  }
+  auto loaded = app::load_config(*inputs);
+  // What the center says may be wrong; what it said before was not.
+  if (!loaded && center && center->fall_back(loaded.error())) loaded = app::load_config(*inputs);
   if (!loaded) {
     fmt::print(stderr, "{}", loaded.error());
     return kUsage;
@@ -40,7 +57,7 @@ int serve(const app::ServeOptions& options) {
     return 1;
   }
   auto server = app::Server::create(
-      app::LiveConfig(std::move(*inputs), app::process_environment(), cache, std::move(*loaded)));
+      app::LiveConfig(std::move(*inputs), center, environment, cache, std::move(*loaded)));
   if (!server) {
     fmt::print(stderr, "open-autoglm: {}\n", server.error().message);
     return 1;
@@ -159,6 +176,20 @@ void add_chat(CLI::App& program, app::ChatOptions& options, int& code) {
   command->final_callback([&] { code = app::chat(options, app::process_environment()); });
 }
 
+void add_members(CLI::App& program, app::MembersOptions& options, int& code) {
+  CLI::App* command = program.add_subcommand(
+      "members", "List the servers of a running gateway's models, and where they are from");
+  command
+      ->add_option("--admin", options.admin.admin, "The admin address of the server; default 127.0.0.1:8081")
+      ->type_name("URL");
+  command->add_option("--token", options.admin.token, "Its token")->type_name("TOKEN");
+  command->add_flag("--json", options.json, "Print JSON, as the admin address answers it");
+  command->add_flag("--watch,-w", options.watch, "Go on, and print what changes, until Ctrl-C");
+  command->footer(
+      "Environment: OPEN_AUTOGLM_SERVER_ADMIN_LISTEN, OPEN_AUTOGLM_SERVER_ADMIN_TOKEN, as the server's own");
+  command->final_callback([&] { code = app::members(options, app::process_environment()); });
+}
+
 /// What all verbs of `keys` have.
 CLI::App* add_keys_verb(CLI::App& keys, app::KeysVerb verb, const char* name, const char* what,
                         app::KeysOptions& options, int& code) {
@@ -264,6 +295,8 @@ int main(int argc, char** argv) {
   add_chat(program, talk, code);
   app::KeysOptions key_options;
   add_keys(program, key_options, code);
+  app::MembersOptions member_options;
+  add_members(program, member_options, code);
 
   if (argc < 2) {
     fmt::print("{}", program.help());

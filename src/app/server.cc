@@ -7,6 +7,7 @@
 #include "app/live_tls.h"
 #include "app/model_set.h"
 #include "app/process_metrics.h"
+#include "app/reloads.h"
 #include "config/change.h"
 #include "gateway/front/http/front.h"
 #include "http/server.h"
@@ -14,7 +15,6 @@
 #include "runtime/worker_pool.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <unistd.h>
 #include <algorithm>
@@ -27,8 +27,6 @@ namespace autoglm::app {
 
 namespace {
 
-constexpr Duration kReloadLooks = std::chrono::milliseconds(100);
-constexpr Duration kReloadPatience = std::chrono::seconds(5);
 constexpr std::size_t kAdminReserve = 8;  // connections for the operator, when clients get none
 
 }  // namespace
@@ -54,6 +52,7 @@ struct Server::State {
   std::unique_ptr<ModelSet> models;
   std::unique_ptr<Admission> admission;
   std::unique_ptr<gateway::Pipeline> pipeline;
+  std::unique_ptr<Reloads> reloads;
   gateway::Readiness readiness;
   std::unique_ptr<gateway::HttpFront> front;
   std::unique_ptr<gateway::HttpFront> admin_front;
@@ -68,12 +67,10 @@ struct Server::State {
   Result<void> make_tls();
   void refresh_tls();
   void make_models(const CpuBudget& budget);
-  Task<Result<std::vector<std::string>>> reload_when_whole();
-  Result<std::vector<std::string>> reload(Result<void> looked);
-  Result<std::vector<std::string>> read_and_apply();
-  Task<void> watch_sources();
+  Result<Reloads::Outcome> apply(LoadedConfig& fresh);
+  Task<void> watch_certificates();
   void listen();
-  void log_warnings() const;
+  void log_warnings(const config::Diagnostics& warnings) const;
   void announce() const;
   Task<void> announce_ready();
   void on_signal(int number);
@@ -106,7 +103,7 @@ Result<std::unique_ptr<Server>> Server::create(LiveConfig live) {
   if (!log) return fail(log.error());
   state->log = std::move(*log);
   state->process_metrics = process_metrics(state->metrics, *state->log);
-  state->log_warnings();
+  state->log_warnings(state->live.warnings());
   if (auto made = state->make_tls(); !made) return fail(made.error());
   auto admission = Admission::create(state->config.admission, bulkheads_of(state->config.models),
                                      state->metrics, *state->log);
@@ -143,8 +140,8 @@ Result<void> Server::State::make_tls() {
 }
 
 /// As `validate` prints them.
-void Server::State::log_warnings() const {
-  for (const config::Diagnostic& warning : live.warnings()) {
+void Server::State::log_warnings(const config::Diagnostics& warnings) const {
+  for (const config::Diagnostic& warning : warnings) {
     log->warning(
         "the configuration may surprise",
         {{"where", warning.location.to_string()}, {"key", warning.path}, {"warning", warning.message}});
@@ -180,51 +177,38 @@ void Server::State::make_models(const CpuBudget& budget) {
                           config.admission);
   pipeline = std::make_unique<gateway::Pipeline>(models->directory(), admission->take_checks());
   pipeline->use_checks(admission->is_asked());
+  // A refusal may be about certificates, which are then looked at by themselves: that logs the error.
+  reloads =
+      std::make_unique<Reloads>(Reloads::Parts{.live = live,
+                                               .apply = [this](LoadedConfig& fresh) { return apply(fresh); },
+                                               .refused = [this] { refresh_tls(); },
+                                               .files = *pool,
+                                               .names = *names,
+                                               .metrics = metrics,
+                                               .log = *log});
   const Shown shown{.metrics = config.telemetry.metrics,
                     .tls = config.server.tls.has_value(),
                     .prefix_key = prefix_key(config.server),
                     .responses = response_store(config.responses)};
   front = std::make_unique<gateway::HttpFront>(
       public_routes(*pipeline, readiness, metrics, shown, answer_memory, *pool), readiness, metrics, *log);
-  admin_front = std::make_unique<gateway::HttpFront>(
-      admin_routes(
-          *pipeline, *models, *admission, [this] { return reload_when_whole(); }, readiness, metrics, shown,
-          admin_access(config.server)),
-      readiness, metrics, *log);
+  admin_front =
+      std::make_unique<gateway::HttpFront>(admin_routes(*pipeline, *models, *admission, *reloads, readiness,
+                                                        metrics, shown, admin_access(config.server)),
+                                           readiness, metrics, *log);
 }
 
-/// The configuration is said to have changed; two looks at the file show whether it is complete.
-Task<Result<std::vector<std::string>>> Server::State::reload_when_whole() {
-  co_return reload(co_await live.look_again(kReloadLooks, kReloadPatience));
-}
-
-/// All or nothing: a mistake leaves the old configuration in place. Returns the keys that need a restart.
-Result<std::vector<std::string>> Server::State::reload(Result<void> looked) {
-  auto changed = looked ? read_and_apply() : fail(std::move(looked).error());
-  metrics
-      .counter("autoglm_config_reloads_total", "How often the configuration was read again.",
-               {{"outcome", changed ? "ok" : "refused"}})
-      .add();
-  if (!changed) {
-    log->error("the configuration was refused; the old one stays", {{"error", changed.error().message}});
-    refresh_tls();  // which logs the error, if it is about certificates
-    return changed;
-  }
-  log->info("configuration reloaded", {{"models", models->directory().now()->entries().size()},
-                                       {"restart_needed_for", fmt::format("{}", fmt::join(*changed, ", "))}});
-  return changed;
-}
-
-Result<std::vector<std::string>> Server::State::read_and_apply() {
-  auto fresh = live.read();
-  if (!fresh) return fail(fresh.error());
+/// All or nothing.
+Result<Reloads::Outcome> Server::State::apply(LoadedConfig& fresh) {
   const auto descriptor = describe_app();
-  std::vector<std::string> keys;
-  for (config::Difference& each : config::differences(descriptor, config, fresh->config))
-    if (!each.live) keys.push_back(std::move(each.path));
-  AppConfig next = fresh->config;
+  Reloads::Outcome outcome;
+  for (config::Difference& each : config::differences(descriptor, live.current(), fresh.config))
+    outcome.keys.push_back(std::move(each.path));
+  for (config::Difference& each : config::differences(descriptor, config, fresh.config))
+    if (!each.live) outcome.need_restart.push_back(std::move(each.path));
+  AppConfig next = fresh.config;
   config::keep_until_restart(descriptor, config, next);
-  auto admitted = admission->prepare(fresh->config.admission, next.admission);
+  auto admitted = admission->prepare(fresh.config.admission, next.admission);
   if (!admitted) return fail(admitted.error());
   std::vector<std::pair<LiveTls*, LiveTls::Prepared>> certificates;
   for (const auto& [listener, wanted] :
@@ -240,15 +224,13 @@ Result<std::vector<std::string>> Server::State::read_and_apply() {
   config = std::move(next);
   admission->apply(config.admission, bulkheads_of(config.models), std::move(*admitted));
   pipeline->use_checks(admission->is_asked());
-  live.set(std::move(*fresh));
-  log_warnings();
-  return keys;
+  log_warnings(fresh.warnings);
+  return outcome;
 }
 
-Task<void> Server::State::watch_sources() {
+Task<void> Server::State::watch_certificates() {
   while (true) {
     co_await sleep_for(std::chrono::seconds(1));
-    if (live.changed(std::chrono::steady_clock::now())) static_cast<void>(reload({}));
     refresh_tls();
   }
 }
@@ -313,8 +295,8 @@ void Server::State::on_signal(int number) {
   if (number == SIGHUP) {
     if (auto reopened = log->reopen(); !reopened)
       log->warning("the log could not be reopened", {{"error", reopened.error().message}});
-    if (live.has_file() && !draining)
-      tasks->spawn([](State& state) -> Task<void> { co_await state.reload_when_whole(); }(*this));
+    if ((live.has_file() || live.center()) && !draining)
+      tasks->spawn([](State& state) -> Task<void> { co_await state.reloads->read_when_whole(); }(*this));
     return;
   }
   if (draining) {
@@ -381,7 +363,8 @@ int Server::run() {
     state.announce();
     state.tasks.emplace();
     state.tasks->spawn(state.models->watch());
-    state.tasks->spawn(state.watch_sources());
+    state.tasks->spawn(state.reloads->watch());
+    state.tasks->spawn(state.watch_certificates());
     state.tasks->spawn(state.admission->keys().watch_file());
     state.tasks->spawn(state.admission->keys().watch_store());
     state.tasks->spawn(state.admission->keys().watch_issuer());

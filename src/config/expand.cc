@@ -2,6 +2,11 @@
 #include "config/values.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
 #include <utility>
 
 namespace autoglm::config {
@@ -14,12 +19,35 @@ bool is_variable_name(std::string_view name) {
          std::ranges::all_of(name, [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
+constexpr std::size_t kLargestSecret = std::size_t{64} << 10U;
+
+/// The text of a file, such as a secret that is mounted, without the line ends behind it.
+Parsed<std::string> text_of_file(const std::string& path) {
+  errno = 0;
+  std::error_code error;
+  // A pipe would block.
+  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error))
+    return std::unexpected("the file " + quoted(path) + " is no regular file");
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return std::unexpected("the file " + quoted(path) + " cannot be read: " + std::strerror(errno));
+  std::string text(kLargestSecret + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  if (text.size() > kLargestSecret)
+    return std::unexpected("the file " + quoted(path) + " has more than 64 KiB");
+  while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
+  return text;
+}
+
 /// What `${reference}` stands for. Values are never repeated in a message: they may be secrets.
 Parsed<std::string> resolve(std::string_view reference, const Environment& environment) {
   constexpr std::string_view kScheme = "env:";
+  constexpr std::string_view kFile = "file:";
   const std::string whole = quoted("${" + std::string(reference) + "}");
+  if (reference.starts_with(kFile)) return text_of_file(std::string(reference.substr(kFile.size())));
   if (!reference.starts_with(kScheme)) {
-    return std::unexpected("cannot expand " + whole + "; write ${env:NAME}, or $${ for the text ${");
+    return std::unexpected("cannot expand " + whole +
+                           "; write ${env:NAME} or ${file:PATH}, or $${ for the text ${");
   }
   reference.remove_prefix(kScheme.size());
   const std::size_t dash = reference.find(":-");

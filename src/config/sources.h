@@ -63,7 +63,8 @@ struct TextSources {
 /// The name of the variable that gives the scalar at `path`: OPEN_AUTOGLM_SERVER_LISTEN.
 std::string environment_name(const std::string& path);
 
-/// Replaces `${env:NAME}` and `${env:NAME:-default}` in every scalar; `$${` stands for `${`.
+/// Replaces `${env:NAME}`, `${env:NAME:-default}` and `${file:PATH}`, the text of a file without the line
+/// ends behind it, in every scalar; `$${` stands for `${`.
 void expand_environment(Node& tree, const Environment& environment, Diagnostics& problems);
 
 }  // namespace autoglm::config

@@ -5,7 +5,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <vector>
 
@@ -13,6 +16,7 @@ namespace autoglm::config {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 struct Merged {
   Node tree;
@@ -126,6 +130,25 @@ TEST(Expand, ReplacesVariablesEverywhere) {
   EXPECT_EQ(text_at(result.tree, "c"), "8:0");
 }
 
+TEST(Expand, ReadsAFileThatHoldsASecretAndNothingElse) {
+  const auto folder = std::filesystem::temp_directory_path() / ("expand-" + std::to_string(::getpid()));
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "secret") << "s3cret ${env:A}\r\n\n";
+  std::ofstream(folder / "long") << std::string(70'000, 'x');
+  const auto text_of = [&](const std::string& file) {
+    return merged({.file_name = "f.yaml",
+                   .file_text = "a: \"x${file:" + (folder / file).string() + "}y\"\n",
+                   .environment = {{"A", "a"}}});
+  };
+  const Merged good = text_of("secret");
+  EXPECT_THAT(good.problems, ElementsAre());
+  EXPECT_EQ(text_at(good.tree, "a"), "xs3cret ${env:A}y") << "a secret is not expanded again";
+  EXPECT_THAT(text_of("none").problems, ElementsAre(HasSubstr("none\" cannot be read: No such file")));
+  EXPECT_THAT(text_of("long").problems, ElementsAre(HasSubstr("has more than 64 KiB")));
+  EXPECT_THAT(text_of("").problems, ElementsAre(HasSubstr("is no regular file")));
+  std::filesystem::remove_all(folder);
+}
+
 TEST(Expand, LocatesWhatItCannotReplace) {
   EXPECT_THAT(
       merged({.file_name = "f.yaml",
@@ -133,7 +156,7 @@ TEST(Expand, LocatesWhatItCannotReplace) {
           .problems,
       ElementsAre(
           "f.yaml:1:4: a: the environment variable KEY is not set; set it, or write ${env:KEY:-default}",
-          "f.yaml:2:4: b: cannot expand \"${KEY}\"; write ${env:NAME}, or $${ for the text ${",
+          "f.yaml:2:4: b: cannot expand \"${KEY}\"; write ${env:NAME} or ${file:PATH}, or $${ for the text ${",
           "f.yaml:3:4: c: ${ without its }; write ${env:NAME}, or $${ for the text ${",
           "f.yaml:4:4: d: cannot expand \"${env:1X}\"; write ${env:NAME} or ${env:NAME:-default}"));
 }

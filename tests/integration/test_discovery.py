@@ -304,6 +304,43 @@ class Consuls(Discovered):
 
 
 @unittest.skipUnless(shutil.which("etcd") and shutil.which("etcdctl"), "etcd is not installed")
+class Command(Discovered):
+    """`open-autoglm members`."""
+
+    def command(self, front, *args):
+        return [BINARY, "members", "--admin", f"127.0.0.1:{front.admin_port}", *args]
+
+    def test_lists_members_and_prints_what_changes(self):
+        a, b = self.start(Foreign(), Foreign())
+        self.say(a)
+        front = self.front(found(self.by_file()))
+        self.wait_for_members(front, a)
+        listed = subprocess.run(self.command(front), env=environment(), capture_output=True, text=True, timeout=60)
+        self.assertEqual(listed.returncode, 0, listed.stderr)
+        self.assertRegex(listed.stdout, rf"tiny +{a.name} +file {self.path} +asked\n")
+        raw = subprocess.run(self.command(front, "--json"), env=environment(), capture_output=True, text=True, timeout=60)
+        self.assertEqual(json.loads(raw.stdout), front.get("/members", admin=True).json())
+        log = self.path + ".watched"
+        with open(log, "w") as out:
+            watching = subprocess.Popen(self.command(front, "--watch"), env=environment(), stdout=out)
+        self.addCleanup(lambda: (watching.kill(), watching.wait()))
+
+        def says(text):
+            with open(log) as file:
+                return text in file.read()
+
+        wait_for(lambda: says(a.name), "the table")
+        self.say(b)
+        wait_for(lambda: says(f" + tiny: {b.name}, from file {self.path}, asked\n"), "the new one")
+        wait_for(lambda: says(f" - tiny: {a.name}, from file {self.path}\n"), "the one that left")
+        self.assertIsNone(watching.poll())
+
+    def test_says_where_it_has_asked_in_vain(self):
+        failed = subprocess.run([BINARY, "members", "--admin", "127.0.0.1:1"], env=environment(), capture_output=True, text=True, timeout=60)
+        self.assertEqual(failed.returncode, 1)
+        self.assertIn("No server answers at http://127.0.0.1:1. Start one, or name another one with --admin.", failed.stderr)
+
+
 class Etcd(Discovered):
     PREFIX = "/autoglm/services/tiny/"
 

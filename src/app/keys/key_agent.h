@@ -1,8 +1,8 @@
 #pragma once
 
+#include "app/operator/admin_client.h"
 #include "base/result.h"
 #include "gateway/admission/keys/key_store.h"
-#include "http/url.h"
 
 #include <memory>
 #include <string>
@@ -23,7 +23,7 @@ class KeyAgent {
 
 /// A running server's admin address. Errors: kUnavailable with the reason "connect_failed" when none answers;
 /// the server's own.
-std::unique_ptr<KeyAgent> make_remote_agent(http::Url admin, std::string token);
+std::unique_ptr<KeyAgent> make_remote_agent(AdminClient client);
 
 /// The store's file. It is made for the first key only, if it `may_create`. Errors: those of KeyStore.
 Result<std::unique_ptr<KeyAgent>> make_file_agent(const std::string& path, bool may_create);

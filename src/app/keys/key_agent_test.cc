@@ -57,7 +57,7 @@ TEST_F(KeyAgentTest, ALookMakesNoFile) {
 }
 
 TEST_F(KeyAgentTest, SaysThatNoServerAnswers) {
-  const auto agent = make_remote_agent(http::Url::parse("http://127.0.0.1:1").value(), "");
+  const auto agent = make_remote_agent(AdminClient(http::Url::parse("http://127.0.0.1:1").value(), ""));
   EXPECT_EQ(agent->list().error().reason, "connect_failed");
 }
 

@@ -2,7 +2,6 @@
 
 #include "app/keys/key_agent.h"
 #include "app/keys/key_text.h"
-#include "config/values.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -18,56 +17,7 @@ namespace autoglm::app {
 
 namespace {
 
-// The server's own variables: where both have one environment, nothing more has to be said.
-constexpr const char* kTokenVariable = "OPEN_AUTOGLM_SERVER_ADMIN_TOKEN";
-constexpr const char* kAddressVariable = "OPEN_AUTOGLM_SERVER_ADMIN_LISTEN";
-
 using Variables = std::map<std::string, std::string>;
-
-std::string variable_of(const Variables& environment, const char* name) {
-  const auto found = environment.find(name);
-  return found == environment.end() ? std::string() : found->second;
-}
-
-/// The address that a listener on `address` answers at.
-std::string url_of(const std::string& address) {
-  const auto parsed = config::parse_listen_address(address);
-  if (!parsed) return address;
-  const bool everywhere = parsed->host.empty() || parsed->host == "0.0.0.0" || parsed->host == "::";
-  const std::string host = everywhere ? "127.0.0.1" : parsed->host;
-  return fmt::format("http://{}:{}", host.find(':') == std::string::npos ? host : "[" + host + "]",
-                     parsed->port);
-}
-
-std::string admin_url(const KeysOptions& options, const Variables& environment) {
-  if (!options.admin.empty())
-    return options.admin.find("://") == std::string::npos ? url_of(options.admin) : options.admin;
-  const std::string address = variable_of(environment, kAddressVariable);
-  return url_of(address.empty() ? "127.0.0.1:8081" : address);
-}
-
-std::string advice_for(const Error& error, const std::string& url) {
-  if (error.reason == "connect_failed") {
-    return fmt::format(
-        "No server answers at {}. Start one, name another one with --admin, or work on the store's file "
-        "itself "
-        "with --store PATH.",
-        url);
-  }
-  if (error.reason == "invalid_admin_token")
-    return fmt::format("Give it with --token or {}.", kTokenVariable);
-  return {};
-}
-
-int complain_of(const Error& error, const std::string& advice) {
-  const bool ends = error.message.ends_with('.');
-  fmt::print(stderr, "open-autoglm: {}{}{}\n", error.message,
-             advice.empty() ? ""
-             : ends         ? " "
-                            : ". ",
-             advice);
-  return error.code == ErrorCode::kInvalidArgument ? 2 : 1;
-}
 
 Result<std::string> act(KeyAgent& agent, KeysVerb verb, const KeysOptions& options) {
   switch (verb) {
@@ -130,7 +80,7 @@ int show(KeysVerb verb, const KeysOptions& options, const std::string& answer) {
 
 int keys(KeysVerb verb, const KeysOptions& options, const Variables& environment) {
   std::unique_ptr<KeyAgent> agent;
-  std::string url;
+  std::string origin;
   if (!options.store.empty() && !options.admin.empty()) {
     fmt::print(stderr, "open-autoglm: --store works on the file, --admin on a server: give one of them\n");
     return 2;
@@ -140,17 +90,17 @@ int keys(KeysVerb verb, const KeysOptions& options, const Variables& environment
     if (!made) return complain_of(made.error(), {});
     agent = std::move(*made);
   } else {
-    url = admin_url(options, environment);
-    auto parsed = http::Url::parse(url);
-    if (!parsed) {
-      fmt::print(stderr, "open-autoglm: --admin: {}\n", parsed.error().message);
-      return 2;
-    }
-    agent = make_remote_agent(
-        std::move(*parsed), options.token.empty() ? variable_of(environment, kTokenVariable) : options.token);
+    auto client = AdminClient::of({.admin = options.admin, .token = options.token}, environment);
+    if (!client) return complain_of(client.error(), {});
+    origin = client->origin();
+    agent = make_remote_agent(std::move(*client));
   }
   const auto answer = act(*agent, verb, options);
-  if (!answer) return complain_of(answer.error(), advice_for(answer.error(), url));
+  if (!answer)
+    return complain_of(answer.error(),
+                       advice_for(answer.error(), origin,
+                                  "name another one with --admin, or work on the store's file itself with "
+                                  "--store PATH"));
   return show(verb, options, *answer);
 }
 

@@ -9,16 +9,25 @@
 
 namespace autoglm::cluster {
 
-/// `discover[].consul`.
-struct ConsulConfig {
+/// How Consul is asked: the keys that all of its uses share.
+struct ConsulServer {
   std::string address = "http://127.0.0.1:8500";
-  std::string service;
-  std::vector<std::string> tags;
   std::string datacenter;
   std::string token;
+  EndpointTls tls;
+
+  bool operator==(const ConsulServer&) const = default;
+};
+
+config::Descriptor<ConsulServer> describe_consul_server();
+
+/// `discover[].consul`.
+struct ConsulConfig {
+  ConsulServer server;
+  std::string service;
+  std::vector<std::string> tags;
   bool passing = true;
   Duration wait = std::chrono::seconds(30);
-  EndpointTls tls;
 
   bool operator==(const ConsulConfig&) const = default;
 };

@@ -1,15 +1,12 @@
 #pragma once
 
-#include "base/random.h"
 #include "cluster/registries/consul/consul_config.h"
 #include "cluster/registries/registry.h"
 #include "cluster/registries/registry_client.h"
 
-#include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
-#include <string_view>
+#include <vector>
 
 namespace autoglm::cluster {
 
@@ -27,16 +24,12 @@ class ConsulRegistry final : public Registry {
  private:
   ConsulRegistry(const ConsulConfig& config, std::unique_ptr<RegistryClient> client, BlockingPool& pool);
   Task<Result<std::vector<Instance>>> read(std::string body);
-  std::string path(std::uint64_t index) const;
+  std::string path() const;
 
   const ConsulConfig config_;
   const std::unique_ptr<RegistryClient> client_;
   BlockingPool& pool_;
   const std::string name_;
 };
-
-/// The index of the next query after one with `asked` was answered with the header `said`: an index that goes
-/// back, or is none, begins anew.
-std::uint64_t next_consul_index(std::uint64_t asked, std::string_view said);
 
 }  // namespace autoglm::cluster

@@ -41,14 +41,5 @@ TEST(ConsulServices, AnythingElseIsNoAnswer) {
     EXPECT_FALSE(read_consul_services(body, true)) << body;
 }
 
-TEST(ConsulIndex, BeginsAnewWhenItGoesBack) {
-  EXPECT_EQ(next_consul_index(0, "7"), 7U);
-  EXPECT_EQ(next_consul_index(7, "7"), 7U);
-  EXPECT_EQ(next_consul_index(7, "6"), 0U);
-  EXPECT_EQ(next_consul_index(7, ""), 0U);
-  EXPECT_EQ(next_consul_index(7, "x9"), 0U);
-  EXPECT_EQ(next_consul_index(0, "0"), 1U);
-}
-
 }  // namespace
 }  // namespace autoglm::cluster

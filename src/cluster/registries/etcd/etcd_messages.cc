@@ -46,7 +46,9 @@ std::optional<EtcdValue> read_pair(const object& pair) {
   auto key = bytes_at(pair, "key");
   auto value = bytes_at(pair, "value");
   if (!key || !value) return std::nullopt;
-  return EtcdValue{.key = std::move(*key), .value = std::move(*value)};
+  return EtcdValue{.key = std::move(*key),
+                   .value = std::move(*value),
+                   .revision = number_at(pair, "mod_revision").value_or(0)};
 }
 
 std::string text_of_scalar(const element& value) {
@@ -54,23 +56,30 @@ std::string text_of_scalar(const element& value) {
   return value.get(text) == simdjson::SUCCESS ? std::string(text) : simdjson::minify(value);
 }
 
+/// The members of a request that say which keys it is about.
+std::string key_members(const EtcdKeys& keys) {
+  std::string members = fmt::format(R"("key":"{}")", to_base64(keys.begin));
+  if (!keys.end.empty()) members += fmt::format(R"(,"range_end":"{}")", to_base64(keys.end));
+  return members;
+}
+
 }  // namespace
 
-std::string etcd_prefix_end(std::string prefix) {
-  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) prefix.pop_back();
-  if (prefix.empty()) return std::string(1, '\0');  // to the last key
-  prefix.back() = static_cast<char>(static_cast<unsigned char>(prefix.back()) + 1);
-  return prefix;
+EtcdKeys EtcdKeys::below(std::string prefix) {
+  std::string end = prefix;
+  while (!end.empty() && static_cast<unsigned char>(end.back()) == 0xff) end.pop_back();
+  if (end.empty()) {
+    end.assign(1, '\0');  // to the last key
+  } else {
+    end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
+  }
+  return {.begin = std::move(prefix), .end = std::move(end)};
 }
 
-std::string etcd_range_body(std::string_view prefix) {
-  return fmt::format(R"({{"key":"{}","range_end":"{}"}})", to_base64(prefix),
-                     to_base64(etcd_prefix_end(std::string(prefix))));
-}
+std::string etcd_range_body(const EtcdKeys& keys) { return fmt::format("{{{}}}", key_members(keys)); }
 
-std::string etcd_watch_body(std::string_view prefix, std::int64_t from) {
-  return fmt::format(R"({{"create_request":{{"key":"{}","range_end":"{}","start_revision":"{}"}}}})",
-                     to_base64(prefix), to_base64(etcd_prefix_end(std::string(prefix))), from);
+std::string etcd_watch_body(const EtcdKeys& keys, std::int64_t from) {
+  return fmt::format(R"({{"create_request":{{{},"start_revision":"{}"}}}})", key_members(keys), from);
 }
 
 std::string etcd_login_body(std::string_view username, std::string_view password) {

@@ -15,9 +15,21 @@ namespace autoglm::cluster {
 struct EtcdValue {
   std::string key;
   std::optional<std::string> value;  ///< nothing: it was deleted
+  std::int64_t revision = 0;         ///< at which it was written last
+
+  bool operator==(const EtcdValue&) const = default;
 };
 
-/// All keys below a prefix, at one revision.
+/// Which keys are asked for.
+struct EtcdKeys {
+  std::string begin;
+  std::string end = {};  ///< the first key behind them; empty: `begin` alone
+
+  /// Those that begin with `prefix`.
+  static EtcdKeys below(std::string prefix);
+};
+
+/// What stands at some keys, at one revision.
 struct EtcdRange {
   std::vector<EtcdValue> values;
   std::int64_t revision = 0;
@@ -30,11 +42,9 @@ struct EtcdEvents {
   std::string reason;
 };
 
-/// The end of the range of keys that begin with `prefix`.
-std::string etcd_prefix_end(std::string prefix);
 /// Bodies of requests to etcd's JSON gateway.
-std::string etcd_range_body(std::string_view prefix);
-std::string etcd_watch_body(std::string_view prefix, std::int64_t from);
+std::string etcd_range_body(const EtcdKeys& keys);
+std::string etcd_watch_body(const EtcdKeys& keys, std::int64_t from);
 std::string etcd_login_body(std::string_view username, std::string_view password);
 
 /// Reads answers of the JSON gateway. Errors: kBadGateway.

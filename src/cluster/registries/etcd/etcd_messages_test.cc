@@ -8,15 +8,16 @@ namespace autoglm::cluster {
 namespace {
 
 std::string pair(const std::string& key, const std::string& value) {
-  return R"({"key":")" + to_base64(key) + R"(","value":")" + to_base64(value) + R"(","create_revision":"2"})";
+  return R"({"key":")" + to_base64(key) + R"(","value":")" + to_base64(value) + R"(","create_revision":"2","mod_revision":"6"})";
 }
 
 TEST(EtcdMessages, ThePrefixsRangeEndsBehindIt) {
-  EXPECT_EQ(etcd_prefix_end("/a/"), "/a0");
-  EXPECT_EQ(etcd_prefix_end("a\xff\xff"), "b");
-  EXPECT_EQ(etcd_prefix_end("\xff"), std::string(1, '\0'));
-  EXPECT_EQ(etcd_range_body("/a/"), R"({"key":"L2Ev","range_end":"L2Ew"})");
-  EXPECT_EQ(etcd_watch_body("/a/", 7),
+  EXPECT_EQ(EtcdKeys::below("/a/").end, "/a0");
+  EXPECT_EQ(EtcdKeys::below("a\xff\xff").end, "b");
+  EXPECT_EQ(EtcdKeys::below("\xff").end, std::string(1, '\0'));
+  EXPECT_EQ(etcd_range_body({.begin = "/a/"}), R"({"key":"L2Ev"})");
+  EXPECT_EQ(etcd_range_body(EtcdKeys::below("/a/")), R"({"key":"L2Ev","range_end":"L2Ew"})");
+  EXPECT_EQ(etcd_watch_body(EtcdKeys::below("/a/"), 7),
             R"({"create_request":{"key":"L2Ev","range_end":"L2Ew","start_revision":"7"}})");
   EXPECT_EQ(etcd_login_body("a\"b", "c\n"), R"({"name":"a\"b","password":"c\n"})");
 }
@@ -29,6 +30,7 @@ TEST(EtcdMessages, ReadAllKeysAtARevision) {
   ASSERT_EQ(range->values.size(), 2U);
   EXPECT_EQ(range->values[0].key, "/a/1");
   EXPECT_EQ(range->values[0].value, "h:1");
+  EXPECT_EQ(range->values[0].revision, 6);
   EXPECT_EQ(read_etcd_range(R"({"header":{"revision":"7"}})")->values.size(), 0U)
       << "no key: the list is left out";
   for (const char* wrong :

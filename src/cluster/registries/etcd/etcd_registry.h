@@ -1,39 +1,28 @@
 #pragma once
 
-#include "cluster/registries/etcd/etcd_config.h"
-#include "cluster/registries/etcd/etcd_messages.h"
+#include "cluster/registries/etcd/etcd_watch.h"
 #include "cluster/registries/registry.h"
-#include "cluster/registries/registry_client.h"
 
-#include <map>
 #include <memory>
 #include <string>
 
 namespace autoglm::cluster {
 
-/// The servers whose addresses stand below a prefix of etcd: all are read at one revision, and a watch from
-/// the next one on tells of changes. A watch that ends, whose revision was compacted, or that was silent for
-/// long, begins anew with a read. Over etcd's JSON gateway, which every etcd 3.4 has.
+/// The servers whose addresses stand below a prefix of etcd.
 class EtcdRegistry final : public Registry {
  public:
-  /// Errors: a certificate that cannot be read.
+  /// `client` outlives it. Errors: a certificate that cannot be read.
   static Result<std::unique_ptr<Registry>> create(const EtcdConfig& config, http::Client& client);
 
   Task<void> run(RegistrySink& sink) override;
   const std::string& name() const override { return name_; }
 
  private:
-  EtcdRegistry(const EtcdConfig& config, std::unique_ptr<RegistryClient> client)
-      : config_(config), client_(std::move(client)), name_("etcd " + config.prefix) {}
-  Task<Result<void>> log_in();
-  Task<Result<EtcdRange>> read_all();
-  Task<Result<void>> follow(RegistrySink& sink);
-  void tell(RegistrySink& sink) const;
+  EtcdRegistry(const EtcdConfig& config, std::unique_ptr<EtcdClient> client)
+      : name_("etcd " + config.prefix), watch_(std::move(client), EtcdKeys::below(config.prefix)) {}
 
-  const EtcdConfig config_;
-  const std::unique_ptr<RegistryClient> client_;
   const std::string name_;
-  std::map<std::string, std::string> values_;  // by key
+  EtcdWatch watch_;
 };
 
 }  // namespace autoglm::cluster

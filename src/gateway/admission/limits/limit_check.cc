@@ -1,17 +1,15 @@
 #include "gateway/admission/limits/limit_check.h"
 
+#include "base/sha256.h"
 #include "gateway/admission/limits/rate_headers.h"
 #include "runtime/event_loop.h"
 #include "runtime/race.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <array>
 #include <functional>
-#include <span>
 #include <utility>
 
 namespace autoglm::gateway {
@@ -44,11 +42,7 @@ std::string_view scope_name(LimitScope scope) {
 }
 
 /// 128 bits of a SHA-256, in hexadecimal.
-std::string digest_of(std::string_view text) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha256(), nullptr);
-  return fmt::format("{:02x}", fmt::join(std::span(digest).first<16>(), ""));
-}
+std::string digest_of(std::string_view text) { return sha256_hex(text).substr(0, 32); }
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "app/file_stamp.h"
+#include "config/file_stamp.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "runtime/task.h"
@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-namespace autoglm::app {
+namespace autoglm::config {
 
 /// The text of a configuration, up to one byte more than is allowed: a longer one is refused for its size.
 std::string read_config_text(std::istream& file);
@@ -53,4 +53,4 @@ class WatchedFile {
   MonotonicTime since_;
 };
 
-}  // namespace autoglm::app
+}  // namespace autoglm::config

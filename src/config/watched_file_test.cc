@@ -1,4 +1,4 @@
-#include "app/watched_file.h"
+#include "config/watched_file.h"
 
 #include "runtime/testing/run_task.h"
 
@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
-namespace autoglm::app {
+namespace autoglm::config {
 namespace {
 
 using namespace std::chrono_literals;
@@ -122,4 +122,4 @@ TEST_F(WatchedFileTest, IsSilentOfWhatIsGoneAndOfWhatWasTaken) {
 }
 
 }  // namespace
-}  // namespace autoglm::app
+}  // namespace autoglm::config

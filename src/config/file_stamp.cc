@@ -1,8 +1,8 @@
-#include "app/file_stamp.h"
+#include "config/file_stamp.h"
 
 #include <sys/stat.h>
 
-namespace autoglm::app {
+namespace autoglm::config {
 
 FileStamp stamp_of(const std::string& path) {
   struct stat now{};
@@ -13,4 +13,4 @@ FileStamp stamp_of(const std::string& path) {
           .modified = now.st_mtim.tv_sec * 1'000'000'000 + now.st_mtim.tv_nsec};
 }
 
-}  // namespace autoglm::app
+}  // namespace autoglm::config

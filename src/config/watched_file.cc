@@ -1,4 +1,4 @@
-#include "app/watched_file.h"
+#include "config/watched_file.h"
 
 #include "config/yaml.h"
 #include "runtime/deadline.h"
@@ -8,10 +8,10 @@
 #include <fstream>
 #include <system_error>
 
-namespace autoglm::app {
+namespace autoglm::config {
 
 std::string read_config_text(std::istream& file) {
-  std::string text(config::YamlLimits{}.bytes + 1, '\0');
+  std::string text(YamlLimits{}.bytes + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(file.gcount()));
   return text;
@@ -61,4 +61,4 @@ std::optional<std::string> WatchedFile::changed(MonotonicTime now) {
   return std::move(found->text);
 }
 
-}  // namespace autoglm::app
+}  // namespace autoglm::config

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-namespace autoglm::app {
+namespace autoglm::config {
 
 /// Shows whether a file has changed: was replaced, written to, or is behind a link that now points elsewhere,
 /// as in Kubernetes.
@@ -19,4 +19,4 @@ struct FileStamp {
 
 FileStamp stamp_of(const std::string& path);
 
-}  // namespace autoglm::app
+}  // namespace autoglm::config

@@ -1,0 +1,79 @@
+#pragma once
+
+#include "app/load_config.h"
+#include "center/center_config.h"
+#include "center/center_source.h"
+#include "center/document.h"
+#include "center/kept_copy.h"
+#include "observe/log/logger.h"
+#include "observe/metrics/registry.h"
+#include "runtime/blocking_pool.h"
+#include "runtime/signal.h"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace autoglm::app {
+
+/// The configuration center of a process: asked before anything else is there, followed while the process
+/// runs, and remembered in a copy for the next start. Main thread.
+class ConfigCenter final : private center::DocumentSink {
+ public:
+  /// `cache`: a folder for the copy, unless the configuration names a file.
+  ConfigCenter(center::CenterConfig config, const Environment& environment,
+               const std::filesystem::path& cache);
+
+  /// The center that the other sources name; null: they name none, or say it wrongly, which is found when
+  /// all of them are read.
+  static std::shared_ptr<ConfigCenter> named_by(const ConfigInputs& inputs, const Environment& environment,
+                                                const std::filesystem::path& cache);
+
+  /// Before any loop runs: waits for the first text, at most for the configured patience, or takes the copy.
+  /// Blocks. Errors: there is neither.
+  Result<void> begin();
+  /// The center's text cannot be used, or there is none: takes the copy. False: there is no copy, or it was
+  /// taken before.
+  bool fall_back(std::string why);
+
+  /// What it uses while the process runs; all of it outlives the tasks.
+  struct Parts {
+    BlockingPool& names;  ///< looks up the center's name
+    BlockingPool& files;
+    observe::MetricRegistry& metrics;
+    observe::Logger& log;
+  };
+  /// Follows the center for as long as the task lives, on the control loop. Called once.
+  Task<void> follow(const Parts& parts);
+  /// Set when the center says something that is worth a reading; whoever reads clears it.
+  Signal& news() { return news_; }
+  /// Keeps the text in force for the next start, if it is another one than the copy.
+  Task<void> keep_copy(const Parts& parts);
+
+  const std::shared_ptr<center::CenterSource>& source() const { return source_; }
+  const std::string& copy_path() const { return copy_.path(); }
+  /// Why the center could not be asked last; empty: it could.
+  const std::string& trouble() const { return trouble_; }
+
+ private:
+  void push(center::Version version) override;
+  void fail(const Error& error) override;
+  Task<void> ask(BlockingPool& names);
+
+  const center::CenterConfig config_;
+  const std::shared_ptr<center::CenterSource> source_;
+  const center::KeptCopy copy_;
+  Signal news_;
+  std::string trouble_;
+  std::string kept_;  // what the copy has
+  /// While it is followed.
+  struct Told {
+    observe::Logger& log;
+    observe::Gauge& up;
+    observe::Counter& failures;
+  };
+  std::optional<Told> told_;
+};
+
+}  // namespace autoglm::app

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "cluster/registries/consul/consul_config.h"
+#include "config/descriptor.h"
+
+#include <string>
+
+namespace autoglm::center {
+
+/// `center.consul`.
+struct ConsulDocumentConfig {
+  cluster::ConsulServer server;
+  std::string key;
+  Duration wait = std::chrono::seconds(30);
+
+  bool operator==(const ConsulDocumentConfig&) const = default;
+};
+
+config::Descriptor<ConsulDocumentConfig> describe_consul_document();
+
+}  // namespace autoglm::center
