@@ -28,7 +28,13 @@ class Nacos:
                 with outer.changed:
                     outer.requests.append((self.command, url.path, fields, dict(self.headers)))
                     broken = outer.broken
+                if outer.ended:  # connections outlive the server's socket
+                    self.close_connection = True
+                    return
                 status, said = broken or outer.answer(self.command, url.path.removeprefix("/nacos"), fields, self.headers)
+                if outer.ended:
+                    self.close_connection = True
+                    return
                 said = said if isinstance(said, bytes) else said.encode() if isinstance(said, str) else json.dumps(said).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(said)))
@@ -42,6 +48,7 @@ class Nacos:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None  # clients that are killed reset their connections
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever)
         self.thread.start()

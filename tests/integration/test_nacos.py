@@ -8,7 +8,9 @@ import unittest
 
 from nacos_double import Nacos
 from server import BINARY, environment, wait_for
+import test_center
 import test_discovery
+from test_center import pool
 from test_discovery import found
 from upstream import Foreign
 
@@ -114,6 +116,45 @@ class Servers(test_discovery.Discovered):
             self.wait_for_members(front, a)
             front = self.front(found({**by_nacos(nacos, namespace="dev", group="LLM"), "filter": {"cluster": "sh"}}))
             self.wait_for_members(front, b)
+
+
+class Texts(test_center.Centered):
+    """A configuration center."""
+
+    def test_what_it_says_is_in_force_and_an_ill_one_changes_nothing(self):
+        a, b = self.start(Foreign(), Foreign())
+        with Nacos(password="nacos-secret") as nacos:
+            nacos.publish("gateway.yaml", json.dumps(pool(a)))
+            front = self.front({"nacos": {"address": f"http://127.0.0.1:{nacos.port}", "data_id": "gateway.yaml", "transport": "http",
+                                          "username": "nacos", "password": "nacos-secret"}})
+            self.check_all_answered(front, 5)
+            nacos.publish("gateway.yaml", json.dumps(pool(b)))
+            wait_for(lambda: front.center_state()["version"] == nacos.md5(json.dumps(pool(b))), "the second text")
+            self.check_all_answered(front, 5)
+            self.assertEqual((len(a.requests), len(b.requests)), (5, 5))
+            nacos.publish("gateway.yaml", "models: 3")
+            wait_for(lambda: front.metric("autoglm_config_reloads_total", outcome="refused"), "the refusal")
+            nacos.publish("gateway.yaml", None)
+            wait_for(lambda: "has no gateway.yaml" in front.log(), "that it is gone")
+            self.check_all_answered(front, 5)
+            nacos.publish("gateway.yaml", json.dumps(pool(a)))
+            wait_for(lambda: front.center_state()["version"] == nacos.md5(json.dumps(pool(a))), "its return")
+            self.check_all_answered(front, 5)
+            self.assertEqual((len(a.requests), len(b.requests)), (10, 10))
+            self.assertTrue(nacos.asked("POST", "/v1/cs/configs/listener"))
+        wait_for(lambda: front.metric("autoglm_config_center_up") == 0, "that it is gone")
+        self.check_all_answered(front, 5)
+        self.assertNotIn("nacos-secret", front.log() + front.get("/config", admin=True).body.decode())
+
+    def test_with_the_new_api_alone_it_is_polled(self):
+        a, b = self.start(Foreign(), Foreign())
+        with Nacos(apis=("v3",)) as nacos:
+            nacos.publish("gateway.yaml", json.dumps(pool(a)), tenant="dev")
+            front = self.front({"nacos": {"address": f"http://127.0.0.1:{nacos.port}", "data_id": "gateway.yaml", "namespace": "dev",
+                                          "transport": "http", "interval": "1s"}})
+            self.check_all_answered(front, 5)
+            nacos.publish("gateway.yaml", json.dumps(pool(b)), tenant="dev")
+            wait_for(lambda: len(self.answers(front, 1)) and b.requests, "the second text")
 
 
 class Mistakes(unittest.TestCase):

@@ -23,6 +23,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "integration"))
 from gateway_fixture import Crowd, GatewayTest  # noqa: E402
 from nacos_double import Nacos as Double  # noqa: E402
 from server import NEVER, Server, wait_for  # noqa: E402
+from test_center import CenteredServer, pool as center_pool  # noqa: E402
 from test_discovery import found  # noqa: E402
 from upstream import Foreign  # noqa: E402
 
@@ -287,7 +288,7 @@ class Servers(Peers):
         self.nacos.put(b.port, clusterName="sh")
         front = self.front(found(by(self.nacos, transport="http", interval="1s")))
         self.wait_for_members(front, a, b)
-        self.nacos.ask("PUT", "/v1/ns/instance", serviceName="llm", ip="127.0.0.1", port=b.port, clusterName="sh", ephemeral="false", weight=0)
+        self.nacos.put(b.port, clusterName="sh", weight=0)
         self.wait_for_members(front, a)
         only = self.front(found(by(self.nacos, clusters=["hz"])))
         self.wait_for_members(only, a)
@@ -303,11 +304,48 @@ class Servers(Peers):
 
     def test_a_server_that_its_own_clients_register_is_found(self):
         a, b = self.start(Foreign(), Foreign())
-        front = self.front(found({**by(self.nacos), "filter": {"models": "tiny"}}), ready=False)
-        with User(2, self.nacos.url, "register", "llm", str(a.port)) as first, User(1, self.nacos.url, "register", "llm", str(b.port)) as second:
+        # A service of Nacos has either persistent instances, as those of the other tests, or ephemeral ones.
+        front = self.front(found({**by(self.nacos, service="theirs"), "filter": {"models": "tiny"}}), ready=False)
+        with User(2, self.nacos.url, "register", "theirs", str(a.port)) as first, User(1, self.nacos.url, "register", "theirs", str(b.port)) as second:
             first.wait_for("registered")
             second.wait_for("registered")
             self.wait_for_members(front, a, b)
+
+
+class Texts(Peers):
+    def test_a_configuration_is_in_force_within_a_second_and_survives_nacos(self):
+        (nacos,) = self.start(Nacos())
+        a, b = self.start(Foreign(), Foreign())
+        said = [json.dumps(center_pool(a)), json.dumps(center_pool(b))]
+        for transport in ("grpc", "http"):
+            folder = self.enterContext(tempfile.TemporaryDirectory(prefix="open-autoglm-nacos-copy-"))
+            nacos.publish("gateway.yaml", said[0])
+            front = self.start(CenteredServer({"nacos": {"address": nacos.url, "data_id": "gateway.yaml", "transport": transport}},
+                                              os.path.join(folder, "copy.yaml")))[0]
+            load, took = Load(front), []
+            for turn in range(1, 9):
+                text = said[turn % 2]
+                begin = time.monotonic()
+                nacos.publish("gateway.yaml", text)
+                wait_for(lambda: front.center_state()["version"] == Double.md5(text), "the text to be in force")
+                took.append(time.monotonic() - begin)
+            print(f"\npublished → in force, by {transport}: median {statistics.median(took):.2f} s, most {max(took):.2f} s of {len(took)}", file=sys.stderr)
+            self.assertLess(statistics.median(took), 1)
+            NEVER.wait(12)  # longer than an answer may take that is not held back
+            self.assertEqual(front.metric("autoglm_config_center_failures_total") or 0, 0)
+            nacos.publish("gateway.yaml", "models: 3")
+            wait_for(lambda: front.metric("autoglm_config_reloads_total", outcome="refused"), "the refusal")
+            load.join()
+            self.assertEqual(load.failures, [])
+            nacos.publish("gateway.yaml", said[0])
+            wait_for(lambda: front.center_state()["version"] == Double.md5(said[0]), "the text to be in force")
+        nacos.kill()
+        wait_for(lambda: front.metric("autoglm_config_center_up") == 0, "that it is gone")
+        self.check_all_answered(front)
+        nacos.start()
+        with User(2, nacos.url, "publish", "gateway.yaml", said[1]) as user:
+            user.wait_for("published true")
+            wait_for(lambda: front.center_state()["version"] == Double.md5(said[1]), "what its own client published")
 
 
 class WithALogin(Peers):
