@@ -1,5 +1,6 @@
 #include "cluster/registries/consul/consul_registrar.h"
 
+#include "base/utf8.h"
 #include "cluster/registries/consul/consul_client.h"
 #include "cluster/registries/consul/consul_registration.h"
 #include "http/message.h"
@@ -19,11 +20,11 @@ std::string service_path(const Registration& self) {
 }
 
 std::unexpected<Error> taken(const Registration& self, const std::string& by) {
-  return fail(Error{
-      .code = ErrorCode::kUnavailable,
-      .message =
-          fmt::format("the id \"{}\" belongs to another server, at {}; give each its own `id`", self.id, by),
-      .reason = std::string(kIdTaken)});
+  return fail(
+      Error{.code = ErrorCode::kUnavailable,
+            .message = fmt::format("the id \"{}\" belongs to another server, at {}; give each its own `id`",
+                                   self.id, excerpt(by, 128)),
+            .reason = std::string(kIdTaken)});
 }
 
 bool same_address(const Registration& a, const Registration& b) {
@@ -43,10 +44,13 @@ Result<std::unique_ptr<Registrar>> ConsulRegistrar::create(const ConsulRegistrar
 
 /// An agent answers for its health by a status, and so it need not be read.
 Task<Result<bool>> ConsulRegistrar::is_dead(const Registration& other) {
+  const std::string asked = client_->address();
   auto answer =
       co_await client_->get("/v1/agent/health/service/id/" + http::percent_encode(other.id) + "?format=text");
   if (!answer) co_return fail(std::move(answer).error());
-  co_return answer->status == 503 || answer->status == 404;
+  if (answer->status == 503 || answer->status == 404) co_return true;
+  if (answer->status == 200 || answer->status == 429) co_return false;  // 429: it is warned of
+  co_return fail(registry_refused(asked, *answer));
 }
 
 /// Ids are unique in an agent; this looks at the other agents.

@@ -111,9 +111,12 @@ TEST_F(ConsulRegistrarTest, TheLivingKeepTheirIdAndTheDeadDoNot) {
 }
 
 TEST_F(ConsulRegistrarTest, WhatAnotherOneHasByNowStays) {
-  const Outcome saw =
-      outcome({answer(404), answer(200, "[]"), answer(200), answer(200), answer(200, kAnother)}, 1, true);
-  EXPECT_THAT(saw.asked, ElementsAre(kLook, kOthers, kWrite, kBeat, kLook));
+  const Outcome saw = outcome({answer(404), answer(200, "[]"), answer(200), answer(200),  //
+                               answer(200, kAnother), answer(200)},
+                              1, true);
+  EXPECT_THAT(saw.said, ElementsAre("15 s", "removed"));
+  EXPECT_THAT(saw.asked, ElementsAre(kLook, kOthers, kWrite, kBeat, kLook))
+      << "the last answer is for nobody";
   EXPECT_THAT(outcome({}, 0, true).asked, IsEmpty()) << "never written";
 }
 
@@ -127,6 +130,7 @@ TEST_F(ConsulRegistrarTest, SaysWhatIsRefusedOrCannotBeRead) {
   for (const auto& answers :
        std::vector<std::vector<std::string>>{{answer(403, "Permission denied")},
                                              {answer(200, "<html>")},
+                                             {answer(200, kAnother), answer(403)},
                                              {answer(404), answer(403)},
                                              {answer(404), answer(200, "{}")},
                                              {answer(404), answer(200, "[]"), answer(400, "long")},
