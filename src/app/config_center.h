@@ -31,7 +31,7 @@ class ConfigCenter final : private center::DocumentSink {
                                                 const std::filesystem::path& cache);
 
   /// Before any loop runs: waits for the first text, at most for the configured patience, or takes the copy.
-  /// Blocks. Errors: there is neither.
+  /// Blocks. Errors: there is neither. Called once.
   Result<void> begin();
   /// The center's text cannot be used, or there is none: takes the copy. False: there is no copy, or it was
   /// taken before.
@@ -45,13 +45,15 @@ class ConfigCenter final : private center::DocumentSink {
     observe::Logger& log;
   };
   /// Follows the center for as long as the task lives, on the control loop. Called once.
-  Task<void> follow(const Parts& parts);
+  Task<void> follow(Parts parts);
   /// Set when the center says something that is worth a reading; whoever reads clears it.
   Signal& news() { return news_; }
-  /// Keeps the text in force for the next start, if it is another one than the copy.
-  Task<void> keep_copy(const Parts& parts);
+  /// The text in force has started a process, or could: keeps it for the next start, beside all else.
+  void keep_copy() { copy_due_.set(); }
 
   const std::shared_ptr<center::CenterSource>& source() const { return source_; }
+  /// Whether the process has begun with the copy.
+  bool began_with_copy() const { return began_with_copy_; }
   const std::string& copy_path() const { return copy_.path(); }
   /// Why the center could not be asked last; empty: it could.
   const std::string& trouble() const { return trouble_; }
@@ -60,6 +62,8 @@ class ConfigCenter final : private center::DocumentSink {
   void push(center::Version version) override;
   void fail(const Error& error) override;
   Task<Result<void>> ask(BlockingPool& pool);
+  Task<void> follow_document(Parts parts);
+  Task<void> write_copies(Parts parts);
 
   const center::CenterConfig config_;
   const std::shared_ptr<center::CenterSource> source_;

@@ -27,9 +27,18 @@ class FileSource final : public config::YamlSource {
   /// This is the file's text from now on, until it is refused.
   void take(std::string text);
   /// The text is in force.
-  void accept() { in_force_ = text(); }
+  void accept() {
+    // Read together with another source's news, the text of before a refused one proves nothing of that.
+    if (in_force_ != text()) why_refused_.clear();
+    in_force_ = text();
+  }
   /// It is not: says again the one that is, lest it stands in the way of other sources.
-  void refuse() { set_text(in_force_); }
+  void refuse(std::string why) {
+    set_text(in_force_);
+    why_refused_ = std::move(why);
+  }
+  /// Why the file's present text is not in force; empty: it is.
+  const std::string& why_refused() const { return why_refused_; }
 
  private:
   FileSource(const std::string& path, config::Environment environment)
@@ -37,6 +46,7 @@ class FileSource final : public config::YamlSource {
 
   config::WatchedFile file_;
   std::string in_force_;
+  std::string why_refused_;
   bool may_be_cut_ = false;
 };
 

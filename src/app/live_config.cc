@@ -12,12 +12,15 @@ LiveConfig::LiveConfig(ConfigInputs inputs, std::shared_ptr<ConfigCenter> center
     : inputs_(std::move(inputs)),
       center_(std::move(center)),
       environment_(std::move(environment)),
-      cache_(std::move(cache)) {
-  set(std::move(loaded));
-}
+      cache_(std::move(cache)),
+      current_(std::move(loaded)) {}
 
 void LiveConfig::set(LoadedConfig loaded) {
   current_ = std::move(loaded);
+  accept();
+}
+
+void LiveConfig::accept() {
   if (inputs_.file) inputs_.file->accept();
   if (center_) center_->source()->accept();
 }

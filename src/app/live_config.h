@@ -27,6 +27,8 @@ class LiveConfig {
   const config::Diagnostics& warnings() const { return current_.warnings; }
   /// The configuration that was read last is the current one.
   void set(LoadedConfig loaded);
+  /// The current one is in force: its sources may say so.
+  void accept();
   bool has_file() const { return inputs_.file != nullptr; }
   const std::shared_ptr<FileSource>& file() const { return inputs_.file; }
   const std::shared_ptr<ConfigCenter>& center() const { return center_; }

@@ -29,6 +29,21 @@ using namespace autoglm;
 
 constexpr int kUsage = 2;  // as command-line tools return for wrong usage
 
+/// Serves until the end. Returns why it cannot begin, as lines; empty: it did, and `code` is how it ended.
+std::string serve_with(const app::ConfigInputs& inputs, const std::shared_ptr<app::ConfigCenter>& center,
+                       const app::Environment& environment, const std::filesystem::path& cache, int& code) {
+  auto loaded = app::load_config(inputs);
+  code = kUsage;
+  if (!loaded) return loaded.error();
+  code = 1;
+  if (auto resolved = app::resolve(loaded->config.models, cache); !resolved)
+    return fmt::format("open-autoglm: {}\n", resolved.error().message);
+  auto server = app::Server::create(app::LiveConfig(inputs, center, environment, cache, std::move(*loaded)));
+  if (!server) return fmt::format("open-autoglm: {}\n", server.error().message);
+  code = (*server)->run();
+  return {};
+}
+
 int serve(const app::ServeOptions& options) {
   const app::Environment environment = app::process_environment();
   const std::filesystem::path cache = app::model_cache(environment);
@@ -45,24 +60,20 @@ int serve(const app::ServeOptions& options) {
     }
     inputs->add(center->source());
   }
-  auto loaded = app::load_config(*inputs);
-  // What the center says may be wrong; what it said before was not.
-  if (!loaded && center && center->fall_back(loaded.error())) loaded = app::load_config(*inputs);
-  if (!loaded) {
-    fmt::print(stderr, "{}", loaded.error());
-    return kUsage;
+  while (true) {
+    int code = 0;
+    const auto why = serve_with(*inputs, center, environment, cache, code);
+    if (why.empty()) return code;
+    // What the center says may be wrong; what it said before was not.
+    if (!center || !center->fall_back(why)) {
+      fmt::print(stderr, "{}", why);
+      return code;
+    }
+    fmt::print(
+        stderr,
+        "{}open-autoglm: this is not used: the copy of an earlier configuration of the center, {}, is\n", why,
+        center->copy_path());
   }
-  if (auto resolved = app::resolve(loaded->config.models, cache); !resolved) {
-    fmt::print(stderr, "open-autoglm: {}\n", resolved.error().message);
-    return 1;
-  }
-  auto server = app::Server::create(
-      app::LiveConfig(std::move(*inputs), center, environment, cache, std::move(*loaded)));
-  if (!server) {
-    fmt::print(stderr, "open-autoglm: {}\n", server.error().message);
-    return 1;
-  }
-  return (*server)->run();
 }
 
 enum class Show : std::uint8_t { kVerdict, kConfig, kSchema, kReference };

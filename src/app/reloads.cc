@@ -1,6 +1,7 @@
 #include "app/reloads.h"
 
 #include "base/sha256.h"
+#include "base/utf8.h"
 #include "config/render.h"
 #include "gateway/admission/keys/expiry.h"
 #include "runtime/scope.h"
@@ -18,13 +19,14 @@ namespace {
 
 constexpr Duration kReloadLooks = std::chrono::milliseconds(100);
 constexpr Duration kReloadPatience = std::chrono::seconds(5);
+// A center may change by the millisecond; the loop has others to serve.
+constexpr Duration kBetweenNews = std::chrono::milliseconds(100);
+// What a refused text lacked may have come: a secret's file, a certificate.
+constexpr Duration kRetryRefused = std::chrono::seconds(15);
 constexpr std::size_t kRemembered = 32;
+constexpr std::size_t kLongestError = 4096;
 
-std::string name_of(const LiveConfig& live) {
-  return live.file() ? live.file()->name() : "the configuration";
-}
-
-admin::ConfigSource describe_center(const ConfigCenter& center) {
+admin::ConfigSource describe_center_source(const ConfigCenter& center) {
   const center::CenterSource& source = *center.source();
   admin::ConfigSource described{
       .name = source.name(), .version = {}, .checksum = {}, .state = {}, .error = {}};
@@ -50,55 +52,84 @@ Reloads::Reloads(Parts parts) : parts_(std::move(parts)) {}
 
 Task<void> Reloads::watch() {
   Scope tasks;
-  tasks.spawn(look_now_and_then());
   if (const auto& center = parts_.live.center()) {
+    tell_of_the_start();
     tasks.spawn(center->follow(
         {.names = parts_.names, .files = parts_.files, .metrics = parts_.metrics, .log = parts_.log}));
     tasks.spawn(follow_center());
+    center->keep_copy();  // the process has started with it
   }
+  tasks.spawn(look_now_and_then());
   co_await tasks.join();
 }
 
+/// What the start could not say where it is looked for.
+void Reloads::tell_of_the_start() {
+  const ConfigCenter& center = *parts_.live.center();
+  if (!center.began_with_copy()) return;
+  const std::string& why = center.source()->why_refused();
+  parts_.log.error("the copy of an earlier configuration of the center is in force",
+                   {{"center", center.source()->name()},
+                    {"copy", center.copy_path()},
+                    {"error", why.empty() ? center.trouble() : why}});
+  if (why.empty()) return;
+  parts_.metrics
+      .counter("autoglm_config_reloads_total", "How often the configuration was read again.",
+               {{"outcome", "refused"}})
+      .add();
+  remember(By::kCenter, center.source()->offered() ? center.source()->offered()->text : std::string(),
+           fail(ErrorCode::kInvalidArgument, why));
+}
+
 Task<void> Reloads::look_now_and_then() {
+  MonotonicTime retried = std::chrono::steady_clock::now();
   while (true) {
     co_await sleep_for(std::chrono::seconds(1));
-    const auto changed = parts_.live.changed(std::chrono::steady_clock::now());
+    const MonotonicTime now = std::chrono::steady_clock::now();
+    const auto changed = parts_.live.changed(now);
     const auto& center = parts_.live.center();
-    for (const auto& source : changed) {
-      // One that is the center's would be found by its news, too.
-      const bool by_center = center && source == center->source();
-      static_cast<void>(reload(source->name(), by_center));
-      co_await keep_copy();
-      break;  // all of them were read
+    const auto is_centers = [&](const auto& source) { return center && source == center->source(); };
+    if (std::ranges::any_of(changed, [&](const auto& source) { return !is_centers(source); })) {
+      static_cast<void>(reload(By::kFile));
+    } else if (!changed.empty()) {
+      static_cast<void>(reload(By::kCenter));
+    } else if (center && now - retried >= kRetryRefused) {
+      retried = now;
+      retry_center();
     }
   }
 }
 
 Task<void> Reloads::follow_center() {
   ConfigCenter& center = *parts_.live.center();
-  co_await keep_copy();  // of what the start was made with
-  if (!center.source()->why_refused().empty()) {
-    parts_.log.error("the center's configuration was refused; the copy of an earlier one is in force",
-                     {{"center", center.source()->name()}, {"error", center.source()->why_refused()}});
-  }
   while (true) {
     co_await center.news().wait();
     center.news().clear();
-    if (!center.source()->changed({})) continue;  // it was read with another source's
-    static_cast<void>(reload(center.source()->name(), true));
-    co_await keep_copy();
+    // It may have been read together with another source's news.
+    if (center.source()->changed({})) static_cast<void>(reload(By::kCenter));
+    co_await sleep_for(kBetweenNews);
   }
+}
+
+/// Says nothing when the text is as wrong as before.
+void Reloads::retry_center() {
+  center::CenterSource& source = *parts_.live.center()->source();
+  const std::string before = source.why_refused();
+  if (before.empty() || !source.try_offer()) return;
+  auto outcome = try_all();
+  if (!outcome) source.refuse(outcome.error().message);
+  if (outcome || source.why_refused() != before) static_cast<void>(told(By::kCenter, std::move(outcome)));
 }
 
 Task<Result<std::vector<std::string>>> Reloads::read_when_whole() {
   auto looked = co_await parts_.live.look_again(kReloadLooks, kReloadPatience);
-  auto outcome = looked ? reload(name_of(parts_.live), false) : fail(std::move(looked).error());
-  co_await keep_copy();
+  auto outcome = looked ? reload(By::kFile) : told(By::kFile, fail(std::move(looked).error()));
   if (!outcome) co_return fail(std::move(outcome).error());
   co_return std::move(outcome->need_restart);
 }
 
-Result<Reloads::Outcome> Reloads::read_and_apply() {
+/// Whatever all sources say together.
+Result<Reloads::Outcome> Reloads::try_all() {
   auto fresh = parts_.live.read();
   if (!fresh) return fail(std::move(fresh).error());
   auto applied = parts_.apply(*fresh);
@@ -106,18 +137,46 @@ Result<Reloads::Outcome> Reloads::read_and_apply() {
   return applied;
 }
 
-/// What the center says is tried with every reading: what stood in its way may be gone. Where it stands in
-/// the way itself, another source's change is read without it.
-Result<Reloads::Outcome> Reloads::reload(const std::string& source, bool by_center) {
+/// What the center says is tried with every reading: what stood in its way may be gone. Of two that are new,
+/// one that is wrong does not keep the other from being put in force.
+Result<Reloads::Outcome> Reloads::reload(By by) {
   const auto& center = parts_.live.center();
-  if (center) center->source()->try_offer();
-  auto outcome = read_and_apply();
-  if (!outcome && center && center->source()->refuse(outcome.error().message) && !by_center) {
-    remember(center->source()->name(), outcome);
-    outcome = read_and_apply();
+  const bool has_offer = center && center->source()->try_offer();
+  auto outcome = try_all();
+  if (outcome) return told(by, std::move(outcome));
+  if (has_offer) center->source()->refuse(outcome.error().message);
+  if (by == By::kCenter) return told(by, std::move(outcome));
+  if (has_offer) {
+    auto without = try_all();
+    if (without) {
+      static_cast<void>(told(By::kCenter, std::move(outcome)));
+      return told(by, std::move(without));
+    }
+    outcome = std::move(without);
   }
-  if (!outcome && !by_center && parts_.live.file()) parts_.live.file()->refuse();
-  remember(source, outcome);
+  outcome = told(by, std::move(outcome));
+  if (const auto& file = parts_.live.file()) file->refuse(outcome.error().message);
+  if (has_offer && center->source()->try_offer()) {
+    auto alone = try_all();
+    if (!alone) center->source()->refuse(alone.error().message);
+    static_cast<void>(told(By::kCenter, std::move(alone)));
+  }
+  return outcome;
+}
+
+/// Counts, logs and remembers what became of a reading.
+Result<Reloads::Outcome> Reloads::told(By by, Result<Outcome> outcome) {
+  const auto& center = parts_.live.center();
+  const auto& file = parts_.live.file();
+  const std::string source = by == By::kCenter ? center->source()->name()
+                             : file            ? file->name()
+                                               : "the configuration";
+  std::string text = file ? file->text() : std::string();
+  if (by == By::kCenter) {
+    const auto& version = outcome ? center->source()->in_force() : center->source()->offered();
+    text = version ? version->text : std::string();
+  }
+  remember(by, text, outcome);
   parts_.metrics
       .counter("autoglm_config_reloads_total", "How often the configuration was read again.",
                {{"outcome", outcome ? "ok" : "refused"}})
@@ -128,38 +187,34 @@ Result<Reloads::Outcome> Reloads::reload(const std::string& source, bool by_cent
     parts_.refused();
     return outcome;
   }
+  need_restart_ = outcome->need_restart;
   parts_.log.info("configuration reloaded",
                   {{"source", source},
                    {"models", parts_.live.current().models.size()},
-                   {"restart_needed_for", fmt::format("{}", fmt::join(outcome->need_restart, ", "))}});
-  need_restart_ = outcome->need_restart;
+                   {"restart_needed_for", fmt::format("{}", fmt::join(need_restart_, ", "))}});
+  // What waits for a restart was never tried: the copy is what a process has started with, or could.
+  if (center && need_restart_.empty()) center->keep_copy();
   return outcome;
 }
 
-Task<void> Reloads::keep_copy() {
-  if (const auto& center = parts_.live.center())
-    co_await center->keep_copy(
-        {.names = parts_.names, .files = parts_.files, .metrics = parts_.metrics, .log = parts_.log});
-}
-
-void Reloads::remember(const std::string& source, const Result<Outcome>& outcome) {
-  admin::ConfigChange change{.at = gateway::to_rfc3339(std::chrono::system_clock::now()),
-                             .source = source,
-                             .version = {},
-                             .checksum = {},
-                             .applied = outcome.has_value(),
-                             .keys = {},
-                             .error = outcome ? std::string() : outcome.error().message};
-  if (outcome) change.keys = outcome->keys;
+void Reloads::remember(By by, const std::string& text, const Result<Outcome>& outcome) {
   const auto& center = parts_.live.center();
-  if (center && source == center->source()->name()) {
+  const auto& file = parts_.live.file();
+  admin::ConfigChange change{
+      .at = gateway::to_rfc3339(std::chrono::system_clock::now()),
+      .source = {},
+      .version = {},
+      .checksum = text.empty() ? std::string() : sha256_hex(text),
+      .applied = outcome.has_value(),
+      .keys = {},
+      .error = outcome ? std::string() : excerpt(outcome.error().message, kLongestError)};
+  if (outcome) change.keys = outcome->keys;
+  if (by == By::kCenter) {
+    change.source = center->source()->name();
     const auto& version = outcome ? center->source()->in_force() : center->source()->offered();
-    if (version) {
-      change.version = version->version;
-      change.checksum = sha256_hex(version->text);
-    }
-  } else if (parts_.live.file()) {
-    change.checksum = sha256_hex(parts_.live.file()->text());
+    if (version) change.version = version->version;
+  } else if (file) {
+    change.source = file->name();
   }
   changes_.push_front(std::move(change));
   if (changes_.size() > kRemembered) changes_.pop_back();
@@ -169,17 +224,16 @@ admin::ConfigView Reloads::view() const {
   admin::ConfigView view{.sources = {},
                          .changes = {changes_.begin(), changes_.end()},
                          .need_restart = need_restart_,
-                         .text = config::print(describe_app(), parts_.live.current(), &parts_.live.tree())};
+                         .text = config::print(describe_app(), parts_.running, &parts_.live.tree())};
   if (const auto& file = parts_.live.file()) {
-    const bool refused =
-        !changes_.empty() && !changes_.front().applied && changes_.front().source == file->name();
+    const bool refused = !file->why_refused().empty();
     view.sources.push_back({.name = file->name(),
                             .version = {},
                             .checksum = sha256_hex(file->text()),
                             .state = refused ? "refused" : "in_force",
-                            .error = refused ? changes_.front().error : std::string()});
+                            .error = file->why_refused()});
   }
-  if (const auto& center = parts_.live.center()) view.sources.push_back(describe_center(*center));
+  if (const auto& center = parts_.live.center()) view.sources.push_back(describe_center_source(*center));
   return view;
 }
 

@@ -24,6 +24,8 @@ class Reloads {
   };
   struct Parts {
     LiveConfig& live;
+    /// The configuration with which the process runs: the live one, but for keys that need a restart.
+    const AppConfig& running;
     /// Puts a configuration in force, or changes nothing.
     std::function<Result<Outcome>(LoadedConfig&)> apply;
     /// After a refusal.
@@ -45,12 +47,17 @@ class Reloads {
   admin::ConfigView view() const;
 
  private:
+  /// Whose change is read.
+  enum class By { kFile, kCenter };
+
   Task<void> look_now_and_then();
   Task<void> follow_center();
-  Result<Outcome> reload(const std::string& source, bool by_center);
-  Result<Outcome> read_and_apply();
-  Task<void> keep_copy();
-  void remember(const std::string& source, const Result<Outcome>& outcome);
+  void tell_of_the_start();
+  void retry_center();
+  Result<Outcome> reload(By by);
+  Result<Outcome> try_all();
+  Result<Outcome> told(By by, Result<Outcome> outcome);
+  void remember(By by, const std::string& text, const Result<Outcome>& outcome);
 
   const Parts parts_;
   std::deque<admin::ConfigChange> changes_;  // the latest first

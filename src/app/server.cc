@@ -125,6 +125,7 @@ Result<std::unique_ptr<Server>> Server::create(LiveConfig live) {
   }
   state->registration->registrations().adopt(std::move(*registered));
   state->listen();
+  state->live.accept();
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 
@@ -196,6 +197,7 @@ void Server::State::make_models(const CpuBudget& budget) {
   // A refusal may be about certificates, which are then looked at by themselves: that logs the error.
   reloads =
       std::make_unique<Reloads>(Reloads::Parts{.live = live,
+                                               .running = config,
                                                .apply = [this](LoadedConfig& fresh) { return apply(fresh); },
                                                .refused = [this] { refresh_tls(); },
                                                .files = *pool,

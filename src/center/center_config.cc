@@ -7,7 +7,7 @@ config::Descriptor<CenterConfig> describe_center() {
   return config::Descriptor<C>(
              "center",
              "A configuration center: a text there is laid over the file, key by key, and followed while the "
-             "server runs. Belongs into the file; flags and the environment win over what the center says.")
+             "server runs. Belongs in the file; flags and the environment win over what the center says.")
       .section("file", &C::file, describe_file_document())
       .section("consul", &C::consul, describe_consul_document())
       .section("etcd", &C::etcd, describe_etcd_document())
@@ -19,7 +19,13 @@ config::Descriptor<CenterConfig> describe_center() {
                   "Unset: one in the cache folder, open-autoglm/center.",
            .example = "/var/lib/open-autoglm/center.yaml"})
       .field("patience", &C::patience,
-             {.doc = "How long a start waits for the center before it takes the copy.", .max = 600})
+             {.doc = "How long a start waits for the center before it takes the copy.", .min = 1, .max = 600})
+      .check([](const C& c) {
+        std::vector<config::Violation> wrong;
+        if (c.file && !c.copy.empty() && c.copy == c.file->path)
+          wrong.push_back({"copy", "is the center's own file; name another one"});
+        return wrong;
+      })
       .one_of({"file", "consul", "etcd", "nacos", "kubernetes"},
               {.none = "names no center; add", .several = "names several centers; keep one of them"});
 }

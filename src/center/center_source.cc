@@ -15,6 +15,8 @@ bool CenterSource::offer(Version version) {
     is_new_ = false;
     return false;
   }
+  // One byte more than is allowed: it is refused for its size.
+  if (version.text.size() > config::YamlLimits{}.bytes) version.text.resize(config::YamlLimits{}.bytes + 1);
   const bool is_known = offered_ && offered_->text == version.text;
   offered_ = std::move(version);
   if (is_known) return is_new_;

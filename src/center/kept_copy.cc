@@ -39,6 +39,11 @@ Result<void> write_file(const std::string& path, std::string_view bytes) {
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (descriptor < 0) return failed(path, errno);
   const std::unique_ptr<std::FILE, CloseFile> file(::fdopen(descriptor, "w"));
+  if (!file) {
+    const int error = errno;
+    ::close(descriptor);
+    return failed(path, error);
+  }
   if (std::fwrite(bytes.data(), 1, bytes.size(), file.get()) != bytes.size() ||
       std::fflush(file.get()) != 0 || ::fsync(descriptor) != 0)
     return failed(path, errno);
@@ -49,7 +54,8 @@ Result<void> write_file(const std::string& path, std::string_view bytes) {
 
 Result<std::optional<Version>> KeptCopy::read() const {
   std::error_code error;
-  if (!std::filesystem::exists(path_, error)) return std::optional<Version>();
+  if (!std::filesystem::exists(path_, error) && !error) return std::optional<Version>();
+  errno = 0;
   std::ifstream file(path_, std::ios::binary);
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   if (!file.is_open() || file.bad()) return failed(path_, errno);
@@ -68,11 +74,12 @@ Result<void> KeptCopy::write(const Version& version) const {
   std::error_code error;
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), error);
   if (error) return failed(path.parent_path().string(), error.value());
-  const std::string fresh = path_ + ".new";
-  if (auto written = write_file(fresh, first_line(name_, version.version) + version.text); !written)
-    return written;
-  if (std::rename(fresh.c_str(), path_.c_str()) != 0) return failed(path_, errno);
-  return {};
+  // Another process of ours may write its own at the same time.
+  const std::string fresh = fmt::format("{}.{}", path_, ::getpid());
+  auto written = write_file(fresh, first_line(name_, version.version) + version.text);
+  if (written && std::rename(fresh.c_str(), path_.c_str()) != 0) written = failed(path_, errno);
+  if (!written) std::filesystem::remove(fresh, error);  // a full disk needs the room
+  return written;
 }
 
 }  // namespace autoglm::center

@@ -74,7 +74,7 @@ Parsed<std::string> expand(std::string_view text, const Environment& environment
     } else if (text.starts_with("${")) {
       const std::size_t end = text.find('}');
       if (end == std::string_view::npos)
-        return std::unexpected("${ without its }; write ${env:NAME}, or $${ for the text ${");
+        return std::unexpected("${ without its }; write ${env:NAME} or ${file:PATH}, or $${ for the text ${");
       auto value = resolve(text.substr(2, end - 2), environment);
       if (!value) return value;
       out += *value;

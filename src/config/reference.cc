@@ -73,11 +73,12 @@ std::string markdown_reference(const Section& root) {
       "<!-- Generated from the descriptors in the sources. -->\n\n";
   if (!root.doc.empty()) out += root.doc + "\n\n";
   out +=
-      "Flags win over environment variables, these over the file, that over defaults. Any value in the file "
-      "may\n"
-      "contain `${env:NAME}` or `${env:NAME:-default}`; `$${` stands for `${`. Durations are written `30s`, "
-      "`500ms`,\n"
-      "`5m`, `1h` (a bare number is seconds), sizes `16MiB` or `1GB` (a bare number is bytes). Unknown keys "
+      "Flags win over environment variables, these over the configuration center, that over the file, that "
+      "over\n"
+      "defaults. Any value in the file may contain `${env:NAME}`, `${env:NAME:-default}` or `${file:PATH}`; "
+      "`$${` stands\n"
+      "for `${`. Durations are written `30s`, `500ms`, `5m`, `1h` (a bare number is seconds), sizes `16MiB` "
+      "or `1GB` (a bare number is bytes). Unknown keys "
       "are errors.\n"
       "*Live* keys can change without a restart; *secret* ones are never printed.\n";
   Section top;  // scalars at the top level

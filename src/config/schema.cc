@@ -174,11 +174,10 @@ std::string json_schema(const Section& root, const std::string& title) {
   json::object schema{{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"title", title}};
   if (!root.doc.empty()) schema["description"] = root.doc;
   for (auto& [key, value] : schema_of(root, false, root.defaults.get())) schema[key] = std::move(value);
-  schema["$defs"] = {
-      {"variable",
-       {{"type", "string"},
-        {"pattern", "[$][{]env:.+[}]"},
-        {"description", "Expanded from the environment: ${env:NAME} or ${env:NAME:-default}."}}}};
+  schema["$defs"] = {{"variable",
+                      {{"type", "string"},
+                       {"pattern", "[$][{](env|file):.+[}]"},
+                       {"description", "${env:NAME}, ${env:NAME:-default} or ${file:PATH}."}}}};
   std::string out;
   indent(out, schema, "");
   return out + '\n';

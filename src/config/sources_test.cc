@@ -156,8 +156,9 @@ TEST(Expand, LocatesWhatItCannotReplace) {
           .problems,
       ElementsAre(
           "f.yaml:1:4: a: the environment variable KEY is not set; set it, or write ${env:KEY:-default}",
-          "f.yaml:2:4: b: cannot expand \"${KEY}\"; write ${env:NAME} or ${file:PATH}, or $${ for the text ${",
-          "f.yaml:3:4: c: ${ without its }; write ${env:NAME}, or $${ for the text ${",
+          "f.yaml:2:4: b: cannot expand \"${KEY}\"; write ${env:NAME} or ${file:PATH}, or $${ for the text "
+          "${",
+          "f.yaml:3:4: c: ${ without its }; write ${env:NAME} or ${file:PATH}, or $${ for the text ${",
           "f.yaml:4:4: d: cannot expand \"${env:1X}\"; write ${env:NAME} or ${env:NAME:-default}"));
 }
 

@@ -93,7 +93,7 @@ class Etcd(Centered):
         self.assertEqual(statuses, [200, 429, 429])
         text = front.get("/config.yaml", admin=True).body.decode()
         self.assertIn(b.name, text)
-        self.assertIn(KEY, text, "each value names its source")
+        self.assertIn(f"# etcd {KEY}:", text, "each value names its source")
         self.assertEqual(front.metric("autoglm_config_center_up", center=f"etcd {KEY}"), 1)
 
     def test_what_is_wrong_changes_nothing_and_says_why(self):
@@ -103,7 +103,7 @@ class Etcd(Centered):
         front = self.front(self.center)
         for wrong, why in [("models: [{name: tiny, endpoints: [{url: nonsense}]}]", "endpoints[0].url"), ("", "is empty"),
                            ("models:\n  - name: tiny\n    endpoints:", "endpoints"), ("center: {}", "center's own text"),
-                           ("wurst: 1", "wurst"), ("{", "etcd"), ("server: { admin_token: \"${env:NO_SUCH_VARIABLE}\" }", "NO_SUCH_VARIABLE")]:
+                           ("wurst: 1", "wurst"), ("[1", "etcd /open-autoglm/gateway.yaml:1:"), ("server: { admin_token: \"${env:NO_SUCH_VARIABLE}\" }", "NO_SUCH_VARIABLE")]:
             with self.subTest(wrong=wrong):
                 self.put(wrong)
                 wait_for(lambda: why in front.center_state()["error"], f"that it is refused for {why}")

@@ -81,7 +81,8 @@ std::string aligned(const std::vector<Row>& rows, const Paint& paint) {
 std::string registry_line(const MemberList::Name& name, const MemberList::Registry& registry,
                           const Paint& paint) {
   if (registry.up)
-    return fmt::format("{}: {} answers again, with {} servers", name.first, name.second, registry.members);
+    return fmt::format("{}: {} answers again, with {} of its servers", name.first, name.second,
+                       registry.members);
   return fmt::format("{}: {} {}: {}", name.first, name.second, paint(Style::kRed, "cannot be asked"),
                      registry.error.empty() ? "it has not answered yet" : registry.error);
 }

@@ -47,7 +47,7 @@ TEST(MemberText, ChangesAreLinesAndNothingIsNone) {
   EXPECT_EQ(changes(ill, a), "12:00:00 ~ tiny: a:1 asked\n");
   const MemberList gone = list(member("a:1", ""), R"("up":false,"error":"refused")");
   EXPECT_EQ(changes(a, gone), "12:00:00 ! tiny: consul llm cannot be asked: refused\n");
-  EXPECT_EQ(changes(gone, a), "12:00:00 ! tiny: consul llm answers again, with 1 servers\n");
+  EXPECT_EQ(changes(gone, a), "12:00:00 ! tiny: consul llm answers again, with 1 of its servers\n");
 }
 
 TEST(MemberText, NoEscapeOfARegistryReachesTheTerminal) {

@@ -19,10 +19,11 @@ namespace {
 
 std::string path_of(const ConsulDocumentConfig& config) {
   std::string path = "/v1/kv/";
-  // A key may have slashes, which are its own.
-  for (std::size_t begin = 0; begin <= config.key.size();) {
-    const std::size_t end = std::min(config.key.find('/', begin), config.key.size());
-    path += (begin == 0 ? "" : "/") + http::percent_encode(config.key.substr(begin, end - begin));
+  // A key may have slashes, which are its own; one at its beginning is dropped, as Consul's command does.
+  const std::string key = config.key.substr(config.key.starts_with('/') ? 1 : 0);
+  for (std::size_t begin = 0; begin <= key.size();) {
+    const std::size_t end = std::min(key.find('/', begin), key.size());
+    path += (begin == 0 ? "" : "/") + http::percent_encode(key.substr(begin, end - begin));
     begin = end + 1;
   }
   path += '?';

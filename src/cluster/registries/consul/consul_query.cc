@@ -38,7 +38,6 @@ Task<Result<RegistryClient::Answer>> ConsulQuery::next() {
     restart();
     co_return answer;
   }
-  delay_.reset();
   index_ = next_consul_index(index_, answer->index);
   pause_ = kLeastPause;
   co_return answer;
@@ -51,6 +50,7 @@ void ConsulQuery::restart() {
 }
 
 void ConsulQuery::told(bool news) {
+  delay_.reset();
   quiet_ = news ? 0 : std::min(quiet_ + 1, 5U);
   pause_ = std::min(kLeastPause * (1U << quiet_), kMostPause);
 }

@@ -23,8 +23,8 @@ class ConsulQuery {
   Task<Result<RegistryClient::Answer>> next();
   /// The last answer was no good: begins anew, later.
   void restart();
-  /// Whether the last answer said something new: an answer is no proof of that, and behind each one without
-  /// news the next query comes later, up to a second.
+  /// The last answer could be used; whether it said something new: an answer is no proof of that, and behind
+  /// each one without news the next query comes later, up to a second.
   void told(bool news);
 
  private:

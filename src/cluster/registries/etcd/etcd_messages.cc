@@ -76,6 +76,12 @@ EtcdKeys EtcdKeys::below(std::string prefix) {
   return {.begin = std::move(prefix), .end = std::move(end)};
 }
 
+bool EtcdKeys::has(const std::string& key) const {
+  if (end.empty()) return key == begin;
+  const bool to_the_last = end == std::string_view("\0", 1);
+  return key >= begin && (to_the_last || key < end);
+}
+
 std::string etcd_range_body(const EtcdKeys& keys) { return fmt::format("{{{}}}", key_members(keys)); }
 
 std::string etcd_watch_body(const EtcdKeys& keys, std::int64_t from) {

@@ -27,6 +27,8 @@ struct EtcdKeys {
 
   /// Those that begin with `prefix`.
   static EtcdKeys below(std::string prefix);
+  /// Whether it is one of them.
+  bool has(const std::string& key) const;
 };
 
 /// What stands at some keys, at one revision.

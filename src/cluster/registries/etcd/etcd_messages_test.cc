@@ -8,13 +8,20 @@ namespace autoglm::cluster {
 namespace {
 
 std::string pair(const std::string& key, const std::string& value) {
-  return R"({"key":")" + to_base64(key) + R"(","value":")" + to_base64(value) + R"(","create_revision":"2","mod_revision":"6"})";
+  return R"({"key":")" + to_base64(key) + R"(","value":")" + to_base64(value) +
+         R"(","create_revision":"2","mod_revision":"6"})";
 }
 
 TEST(EtcdMessages, ThePrefixsRangeEndsBehindIt) {
   EXPECT_EQ(EtcdKeys::below("/a/").end, "/a0");
   EXPECT_EQ(EtcdKeys::below("a\xff\xff").end, "b");
   EXPECT_EQ(EtcdKeys::below("\xff").end, std::string(1, '\0'));
+  EXPECT_TRUE(EtcdKeys::below("/a/").has("/a/b"));
+  EXPECT_FALSE(EtcdKeys::below("/a/").has("/a0"));
+  EXPECT_FALSE(EtcdKeys::below("/a/").has("/a"));
+  EXPECT_TRUE(EtcdKeys::below("\xff").has("\xff\xff"));
+  EXPECT_TRUE(EtcdKeys{.begin = "/k"}.has("/k"));
+  EXPECT_FALSE(EtcdKeys{.begin = "/k"}.has("/k2"));
   EXPECT_EQ(etcd_range_body({.begin = "/a/"}), R"({"key":"L2Ev"})");
   EXPECT_EQ(etcd_range_body(EtcdKeys::below("/a/")), R"({"key":"L2Ev","range_end":"L2Ew"})");
   EXPECT_EQ(etcd_watch_body(EtcdKeys::below("/a/"), 7),

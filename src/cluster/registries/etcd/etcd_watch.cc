@@ -13,6 +13,12 @@ namespace {
 // A watch may be silent for ever. After so long all is read again, which also finds a server that is frozen.
 constexpr Duration kLongestSilence = std::chrono::seconds(10);
 
+std::size_t size_of(const EtcdWatch::Values& values) {
+  std::size_t size = 0;
+  for (const auto& [key, each] : values) size += key.size() + each.value->size();
+  return size;
+}
+
 }  // namespace
 
 /// Takes the whole lines off `buffer`. Whether they change anything. Errors: the watch is over.
@@ -27,6 +33,8 @@ Result<bool> EtcdWatch::take(std::string& buffer) {
                   "etcd has ended the watch" + (events->reason.empty() ? "" : ": " + events->reason));
     }
     for (EtcdValue& each : events->changes) {
+      // Another's keys are none of ours.
+      if (!keys_.has(each.key)) continue;
       changed = true;
       if (each.value) {
         values_[each.key] = std::move(each);
@@ -46,7 +54,8 @@ Task<Result<void>> EtcdWatch::follow(const std::function<void(const Values&)>& t
   auto all = read_etcd_range(*answer);
   if (!all) co_return fail(std::move(all).error());
   values_.clear();
-  for (EtcdValue& each : all->values) values_.emplace(each.key, std::move(each));
+  for (EtcdValue& each : all->values)
+    if (keys_.has(each.key)) values_.emplace(each.key, std::move(each));
   tell(values_);
   auto watch = co_await session_->client().listen("/v3/watch", etcd_watch_body(keys_, all->revision + 1),
                                                   kLongestSilence);
@@ -59,6 +68,8 @@ Task<Result<void>> EtcdWatch::follow(const std::function<void(const Values&)>& t
     const auto changed = take(buffer);
     if (!changed) co_return fail(changed.error());
     if (*changed) tell(values_);
+    if (*changed && size_of(values_) > RegistryClient::kLargestAnswer)
+      co_return fail(ErrorCode::kBadGateway, "etcd has more below the prefix than can be kept");
     if (*count == 0) co_return fail(ErrorCode::kUnavailable, "etcd has ended the watch");
     if (buffer.size() > RegistryClient::kLargestAnswer)
       co_return fail(ErrorCode::kBadGateway, "a line of etcd's watch has no end");
