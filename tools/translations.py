@@ -11,7 +11,8 @@ from pathlib import Path
 from posixpath import dirname, join, normpath
 
 PAGES = {"README.md": "README.zh-CN.md"} | {
-    f"docs/{page}.md": f"docs/zh/{page}.md" for page in ("serving", "gateway", "admission", "discovery", "operating", "configuration")}
+    f"docs/{page}.md": f"docs/zh/{page}.md" for page in ("serving", "gateway", "admission", "discovery", "registration", "operating",
+                                                        "configuration")}
 
 # Sections that the Chinese page may leave to the English one, which it then links to: all table, no prose.
 LEFT_IN_ENGLISH = {("docs/serving.md", "Every field of a request")}

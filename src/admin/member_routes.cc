@@ -73,10 +73,23 @@ std::string describe(const FoundPool& found) {
   return body + "]}";
 }
 
-Task<void> list_members(std::vector<FoundPool> pools, http::ResponseWriter& response, RequestRecord& record) {
+std::string describe(const cluster::Registrations::View& view) {
+  return fmt::format(
+      R"({{"registry":{},"service":{},"id":{},"address":{},"models":{},"registered":{},"error":{}}})",
+      json_string(view.registry), json_string(view.service), json_string(view.id), json_string(view.address),
+      json_string(view.models), view.registered, json_string(view.trouble));
+}
+
+Task<void> list_members(std::vector<FoundPool> pools, std::vector<cluster::Registrations::View> registrations,
+                        http::ResponseWriter& response, RequestRecord& record) {
   std::string body = R"({"models":[)";
   for (const FoundPool& each : pools) {
     if (&each != &pools.front()) body += ',';
+    body += describe(each);
+  }
+  body += R"(],"registered":[)";
+  for (const auto& each : registrations) {
+    if (&each != &registrations.front()) body += ',';
     body += describe(each);
   }
   body += "]}\n";
@@ -88,10 +101,13 @@ Task<void> list_members(std::vector<FoundPool> pools, http::ResponseWriter& resp
 
 }  // namespace
 
-std::vector<gateway::Route> member_routes(std::function<std::vector<FoundPool>()> pools) {
+std::vector<gateway::Route> member_routes(
+    std::function<std::vector<FoundPool>()> pools,
+    std::function<std::vector<cluster::Registrations::View>()> registrations) {
   return {{"GET", "/members", "",
-           [pools = std::move(pools)](http::Request&, http::ResponseWriter& response, RequestRecord& record) {
-             return list_members(pools(), response, record);
+           [pools = std::move(pools), registrations = std::move(registrations)](
+               http::Request&, http::ResponseWriter& response, RequestRecord& record) {
+             return list_members(pools(), registrations(), response, record);
            }}};
 }
 

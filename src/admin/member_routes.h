@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cluster/discovery/discovery.h"
+#include "cluster/registration/registrations.h"
 #include "gateway/front/http/route.h"
 #include "gateway/resilience/model_pool.h"
 
@@ -18,7 +19,9 @@ struct FoundPool {
 };
 
 /// GET /members: each server of each pool, where it is from, and why it is or is not asked; and each
-/// registry, and how it is.
-std::vector<gateway::Route> member_routes(std::function<std::vector<FoundPool>()> pools);
+/// registry, and how it is; and each registry that we are entered into, and how that is.
+std::vector<gateway::Route> member_routes(
+    std::function<std::vector<FoundPool>()> pools,
+    std::function<std::vector<cluster::Registrations::View>()> registrations);
 
 }  // namespace autoglm::admin

@@ -195,6 +195,16 @@ std::string ready_text(const std::string& url, const std::vector<AnnouncedModel>
   return text;
 }
 
+Task<void> loaded(const ModelSet& models) {
+  const auto loads = [&models] {
+    const auto snapshot = models.directory().now();
+    return std::ranges::any_of(snapshot->entries(), [](const auto& entry) {
+      return entry.endpoint->status().state == EndpointStatus::State::kLoading;
+    });
+  };
+  while (loads()) co_await sleep_for(std::chrono::milliseconds(20));
+}
+
 Task<void> first_checks(const ModelSet& models) {
   const Deadline deadline = Deadline::after(kPatience);
   while (!all_checked(models) && !deadline.passed()) co_await sleep_for(std::chrono::milliseconds(20));

@@ -54,6 +54,8 @@ std::string resumption(const AnnouncedModel& model);
 /// What is served, by whom, and a call to try.
 std::string ready_text(const std::string& url, const std::vector<AnnouncedModel>& models, const Paint& paint);
 
+/// Waits until no model is loading any more. On the control loop.
+Task<void> loaded(const ModelSet& models);
 /// Waits until every endpoint of every pool has been checked once, for a few seconds at most. On the control
 /// loop.
 Task<void> first_checks(const ModelSet& models);

@@ -104,10 +104,29 @@ void check_fallbacks(const AppConfig& config, std::vector<config::Violation>& wr
   }
 }
 
+void check_registers(const AppConfig& config, std::vector<config::Violation>& wrong) {
+  const auto& entries = config.registers;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const std::string path = fmt::format("register[{}]", i);
+    for (std::size_t k = 0; k < i; ++k)
+      if (cluster::is_same_entry(entries[i], entries[k]))
+        wrong.push_back({path, fmt::format("is the entry of register[{}] once more; give it another `id`, or "
+                                           "remove it",
+                                           k)});
+    for (std::size_t k = 0; k < entries[i].models.names.size(); ++k) {
+      const std::string& name = entries[i].models.names[k];
+      if (std::ranges::find(config.models, name, &ModelConfig::name) == config.models.end() &&
+          std::ranges::all_of(config.models, [](const auto& model) { return !model.name.empty(); }))
+        wrong.push_back({fmt::format("{}.models[{}]", path, k), "names no model here: \"" + name + "\""});
+    }
+  }
+}
+
 std::vector<config::Violation> check_app(const AppConfig& config) {
   std::vector<config::Violation> wrong;
   std::set<std::string> names;
   check_fallbacks(config, wrong);
+  check_registers(config, wrong);
   for (std::size_t i = 0; i < config.models.size(); ++i) {
     const std::string& name = config.models[i].name;
     if (!name.empty() && !names.insert(name).second) {
@@ -157,6 +176,19 @@ std::vector<gateway::BulkheadConfig> bulkheads_of(const std::vector<ModelConfig>
   return bulkheads;
 }
 
+std::vector<std::string> asked_registries(const AppConfig& config) {
+  std::vector<std::string> lines;
+  for (const ModelConfig& model : config.models) {
+    for (std::size_t i = 0; i < model.pool.discover.size(); ++i)
+      lines.push_back(
+          fmt::format("models[{}].discover[{}]: {}", model.name, i, asks(model.pool.discover[i])));
+  }
+  for (std::size_t i = 0; i < config.registers.size(); ++i)
+    lines.push_back(fmt::format("register[{}]: {}", i, asks(config.registers[i])));
+  if (config.center) lines.push_back("center: " + asks(*config.center));
+  return lines;
+}
+
 config::Descriptor<AppConfig> describe_app() {
   using C = AppConfig;
   return config::Descriptor<C>("open-autoglm", "The configuration of `open-autoglm serve`.")
@@ -166,6 +198,7 @@ config::Descriptor<AppConfig> describe_app() {
       .section("responses", &C::responses, describe_responses())
       .include(&C::admission, describe_admission())
       .section("center", &C::center, center::describe_center())
+      .section("register", &C::registers, cluster::describe_register(), {.live = true})
       .check(check_app)
       .warn(app_warnings);
 }

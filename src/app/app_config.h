@@ -3,6 +3,7 @@
 #include "app/admission_config.h"
 #include "app/server_config.h"
 #include "center/center_config.h"
+#include "cluster/registration/register_config.h"
 #include "config/descriptor.h"
 #include "engine/engine_config.h"
 #include "gateway/admission/groups/bulkhead_config.h"
@@ -71,10 +72,14 @@ struct AppConfig {
   ResponsesConfig responses;
   AdmissionConfig admission;
   std::optional<center::CenterConfig> center;
+  std::vector<cluster::RegisterConfig> registers;
 };
 
 /// The models with a limit on their requests at a time; the configuration is resolved.
 std::vector<gateway::BulkheadConfig> bulkheads_of(const std::vector<ModelConfig>& models);
+
+/// What registries will be asked, a line each with its key: `discover` and `register`. Asks nobody.
+std::vector<std::string> asked_registries(const AppConfig& config);
 
 /// Describes every key. Schema, reference and `validate` are made from it.
 config::Descriptor<AppConfig> describe_app();

@@ -45,6 +45,25 @@ std::vector<std::string> waiting(const std::string& before, const std::string& a
   return keys;
 }
 
+TEST(AppConfig, RegistriesAreToldOfAllModelsOrOfSome) {
+  const std::string before =
+      "models: [{ name: a, endpoints: [{ url: 'http://h/v1' }] }]\nregister: [{ etcd: { prefix: /p/ }, "
+      "models: ";
+  const AppConfig all = app_config(before + "all }]");
+  const AppConfig some = app_config(before + "[a] }]");
+  EXPECT_THAT(all.registers[0].models.names, ::testing::IsEmpty());
+  EXPECT_THAT(some.registers[0].models.names, ::testing::ElementsAre("a"));
+  EXPECT_THAT(config::print(describe_app(), all), ::testing::HasSubstr("models: all"));
+  EXPECT_THAT(config::print(describe_app(), some), ::testing::HasSubstr("models:\n      - \"a\""));
+  EXPECT_THAT(waiting(before + "all }]", before + "[a], weight: 2 }]"),
+              ::testing::ElementsAre("register[0].models[0]", "register[0].weight"));
+  EXPECT_THAT(asked_registries(all),
+              ::testing::ElementsAre(
+                  "register[0]: POST http://127.0.0.1:2379/v3/kv/txn of a key below /p/, with a lease of "
+                  "15 s; service open-autoglm, id open-autoglm-HOST-PORT, at its address towards the "
+                  "registry"));
+}
+
 TEST(AppConfig, ItsKeysSayWhetherTheyWaitForARestart) {
   using ::testing::ElementsAre;
   EXPECT_THAT(waiting("server: { http2: true }", "server: { http2: false, http2_streams: 7 }"),

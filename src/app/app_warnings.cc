@@ -1,5 +1,6 @@
 #include "app/app_warnings.h"
 
+#include "cluster/registration/self_description.h"
 #include "config/values.h"
 
 #include <fmt/format.h>
@@ -79,6 +80,18 @@ void warn_of_shares_behind_a_line(const ModelConfig& model, const std::string& p
                       "`concurrent`"});
 }
 
+/// The route to a registry on this machine says nothing about where others reach us.
+void warn_of_loopback(const AppConfig& config, Warnings& warnings) {
+  if (!cluster::listens_everywhere(config.server.listen)) return;
+  for (std::size_t i = 0; i < config.registers.size(); ++i) {
+    const cluster::RegisterConfig& entry = config.registers[i];
+    if (!entry.address.empty() || !cluster::registry_address(entry).is_loopback()) continue;
+    warnings.push_back({fmt::format("register[{}]", i),
+                        "has a registry on this machine and no `address`: others are told to find us at "
+                        "127.0.0.1; set `address`"});
+  }
+}
+
 }  // namespace
 
 Warnings app_warnings(const AppConfig& config, const config::Node& written) {
@@ -89,6 +102,7 @@ Warnings app_warnings(const AppConfig& config, const config::Node& written) {
         {"server.admin_token", "is empty, and none is asked for; set the variable, or remove this key"});
   }
   warn_of_retention(config.admission, warnings);
+  warn_of_loopback(config, warnings);
   const LiveGroupShares::Table shares = gateway::shares_of(config.admission.groups);
   const bool has_shares = std::ranges::any_of(shares, [](const GroupShare& each) { return each.share > 0; });
   for (std::size_t i = 0; i < config.models.size(); ++i) {

@@ -10,11 +10,14 @@
 #include "center/file/file_document.h"
 #include "center/kubernetes/config_map_document.h"
 #include "center/nacos/nacos_document.h"
+#include "cluster/registries/consul/consul_registrar.h"
 #include "cluster/registries/consul/consul_registry.h"
 #include "cluster/registries/dns/dns_registry.h"
+#include "cluster/registries/etcd/etcd_registrar.h"
 #include "cluster/registries/etcd/etcd_registry.h"
 #include "cluster/registries/file/file_registry.h"
 #include "cluster/registries/kubernetes/kubernetes_registry.h"
+#include "cluster/registries/nacos/nacos_registrar.h"
 #include "cluster/registries/nacos/nacos_registry.h"
 #include "engine/backends/llama/llama_backend.h"
 #include "engine/backends/llama/token_sampler.h"
@@ -133,6 +136,13 @@ Result<std::unique_ptr<center::Document>> document_of(const center::CenterConfig
                                            parts.files);
 }
 
+Result<std::unique_ptr<cluster::Registrar>> registrar_of(const cluster::RegisterConfig& config,
+                                                         http::Client& client, BlockingPool& names) {
+  if (config.consul) return cluster::ConsulRegistrar::create(*config.consul, config.service, client);
+  if (config.etcd) return cluster::EtcdRegistrar::create(*config.etcd, client);
+  return cluster::NacosRegistrar::create(*config.nacos, client, names);
+}
+
 gateway::BalancerFactory balancer_factory(gateway::Balance balance, std::optional<PrefixKey> key) {
   switch (balance) {
     case gateway::Balance::kRoundRobin:
@@ -197,20 +207,23 @@ admin::AdminAccess admin_access(const ServerConfig& config) {
 }
 
 std::vector<gateway::Route> admin_routes(const gateway::Pipeline& pipeline, const ModelSet& models,
-                                         const Admission& admission, Reloads& reloads,
+                                         const Admission& admission,
+                                         const cluster::Registrations& registrations, Reloads& reloads,
                                          const gateway::Readiness& readiness,
                                          observe::MetricRegistry& metrics, const Shown& shown,
                                          const admin::AdminAccess& access) {
   std::vector<gateway::Route> routes = gateway::model_routes(pipeline, version());
   append(routes, admin::endpoint_routes([&models] { return models.pools(); }));
-  append(routes, admin::member_routes([&models] {
-           std::vector<admin::FoundPool> found;
-           for (auto& pool : models.pools()) {
-             auto discovery = models.discovery(pool->name());
-             found.push_back({.pool = std::move(pool), .discovery = std::move(discovery)});
-           }
-           return found;
-         }));
+  append(routes, admin::member_routes(
+                     [&models] {
+                       std::vector<admin::FoundPool> found;
+                       for (auto& pool : models.pools()) {
+                         auto discovery = models.discovery(pool->name());
+                         found.push_back({.pool = std::move(pool), .discovery = std::move(discovery)});
+                       }
+                       return found;
+                     },
+                     [&registrations] { return registrations.views(); }));
   append(routes, admin::reload_routes([&reloads] { return reloads.read_when_whole(); }));
   append(routes, admin::config_routes([&reloads] { return reloads.view(); }));
   append(routes, admin::key_routes(key_desk(admission.keys())));

@@ -11,6 +11,7 @@
 #include "center/center_config.h"
 #include "center/document.h"
 #include "cluster/discovery/discover_config.h"
+#include "cluster/registration/registrations.h"
 #include "cluster/registries/registry.h"
 #include "engine/backends/backend.h"
 #include "engine/engine_config.h"
@@ -54,9 +55,12 @@ struct RegistryParts {
 /// The registry that one of `models[].discover` names. Errors: a certificate that cannot be read.
 Result<std::unique_ptr<cluster::Registry>> registry_of(const cluster::DiscoverConfig& config,
                                                        const RegistryParts& parts);
+/// The registrar that one of `register` names. Errors: a certificate that cannot be read.
+Result<std::unique_ptr<cluster::Registrar>> registrar_of(const cluster::RegisterConfig& config,
+                                                         http::Client& client, BlockingPool& names);
 
-/// The text that `center` names. Errors: a certificate that cannot be read, or, of Kubernetes, that
-/// this is no pod.
+/// The text that `center` names. Errors: a certificate that cannot be read, or, of Kubernetes, that this is
+/// no pod.
 Result<std::unique_ptr<center::Document>> document_of(const center::CenterConfig& config,
                                                       const RegistryParts& parts);
 
@@ -82,7 +86,8 @@ std::vector<gateway::Route> public_routes(const gateway::Pipeline& pipeline,
 admin::AdminAccess admin_access(const ServerConfig& config);
 /// What the operator can call, on the admin address.
 std::vector<gateway::Route> admin_routes(const gateway::Pipeline& pipeline, const ModelSet& models,
-                                         const Admission& admission, Reloads& reloads,
+                                         const Admission& admission,
+                                         const cluster::Registrations& registrations, Reloads& reloads,
                                          const gateway::Readiness& readiness,
                                          observe::MetricRegistry& metrics, const Shown& shown,
                                          const admin::AdminAccess& access);

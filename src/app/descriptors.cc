@@ -32,4 +32,13 @@ std::uint32_t connections_within(const Descriptors& descriptors, std::uint32_t w
   return static_cast<std::uint32_t>(std::min<std::size_t>(wanted, most));
 }
 
+std::uint32_t connections_that_fit(std::uint32_t wanted, bool gateway, observe::Logger& log) {
+  const Descriptors descriptors = Descriptors::read();
+  const std::uint32_t fit = connections_within(descriptors, wanted, gateway);
+  if (fit < wanted)
+    log.info("the limit of open files leaves room for fewer connections than configured",
+             {{"connections", fit}, {"max_connections", wanted}, {"open_files", descriptors.limit}});
+  return fit;
+}
+
 }  // namespace autoglm::app

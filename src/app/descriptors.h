@@ -1,5 +1,7 @@
 #pragma once
 
+#include "observe/log/logger.h"
+
 #include <cstddef>
 #include <cstdint>
 
@@ -16,5 +18,7 @@ struct Descriptors {
 /// How many of `wanted` client connections fit, with some descriptors left for files, checks and the
 /// operator. `gateway`: each may need a second descriptor, for a server. At least one.
 std::uint32_t connections_within(const Descriptors& descriptors, std::uint32_t wanted, bool gateway);
+/// The same for the descriptors of now; says so when not all fit.
+std::uint32_t connections_that_fit(std::uint32_t wanted, bool gateway, observe::Logger& log);
 
 }  // namespace autoglm::app

@@ -98,6 +98,7 @@ int validate(const app::ServeOptions& options, ValidateOptions how) {
     const std::size_t count = warnings.size();
     fmt::print("{}: valid{}\n", options.config_file.empty() ? "the environment" : options.config_file,
                count == 0 ? "" : fmt::format(", with {} warning{}", count, count == 1 ? "" : "s"));
+    for (const std::string& line : app::asked_registries(loaded->config)) fmt::print("{}\n", line);
   }
   return how.strict && !warnings.empty() ? 1 : 0;
 }
@@ -177,8 +178,8 @@ void add_chat(CLI::App& program, app::ChatOptions& options, int& code) {
 }
 
 void add_members(CLI::App& program, app::MembersOptions& options, int& code) {
-  CLI::App* command = program.add_subcommand(
-      "members", "List the servers of a running gateway's models, and where they are from");
+  CLI::App* command =
+      program.add_subcommand("members", "List a running gateway's servers, and where they are from");
   command
       ->add_option("--admin", options.admin.admin, "The admin address of the server; default 127.0.0.1:8081")
       ->type_name("URL");

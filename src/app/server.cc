@@ -3,11 +3,13 @@
 #include "app/announcement.h"
 #include "app/builtins.h"
 #include "app/cpu_budget.h"
+#include "app/departure.h"
 #include "app/descriptors.h"
 #include "app/live_tls.h"
 #include "app/model_set.h"
 #include "app/process_metrics.h"
 #include "app/reloads.h"
+#include "app/self_registration.h"
 #include "config/change.h"
 #include "gateway/front/http/front.h"
 #include "http/server.h"
@@ -50,6 +52,7 @@ struct Server::State {
   std::unique_ptr<BlockingPool> names;  ///< looks up names of servers, apart from long texts
   std::shared_ptr<http::BodyMemory> answer_memory;
   std::unique_ptr<ModelSet> models;
+  std::unique_ptr<SelfRegistration> registration;
   std::unique_ptr<Admission> admission;
   std::unique_ptr<gateway::Pipeline> pipeline;
   std::unique_ptr<Reloads> reloads;
@@ -74,7 +77,7 @@ struct Server::State {
   void announce() const;
   Task<void> announce_ready();
   void on_signal(int number);
-  Task<void> drain(int number, Duration delay);
+  Task<void> leave(int number);
   std::size_t busy();
   void tear_down();
 };
@@ -115,6 +118,12 @@ Result<std::unique_ptr<Server>> Server::create(LiveConfig live) {
     state->tear_down();
     return fail(applied.error());
   }
+  auto registered = state->registration->registrations().prepare(state->config.registers);
+  if (!registered) {
+    state->tear_down();
+    return fail(std::move(registered).error());
+  }
+  state->registration->registrations().adopt(std::move(*registered));
   state->listen();
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
@@ -175,6 +184,13 @@ void Server::State::make_models(const CpuBudget& budget) {
                                                              .shares = admission->shares()});
   admission->share_limits({.workers = *workers, .names = *names, .metrics = metrics, .log = *log},
                           config.admission);
+  registration =
+      std::make_unique<SelfRegistration>(SelfRegistration::Dependencies{.models = models->directory(),
+                                                                        .listen = address.address(),
+                                                                        .tls = config.server.tls.has_value(),
+                                                                        .names = *names,
+                                                                        .metrics = metrics,
+                                                                        .log = *log});
   pipeline = std::make_unique<gateway::Pipeline>(models->directory(), admission->take_checks());
   pipeline->use_checks(admission->is_asked());
   // A refusal may be about certificates, which are then looked at by themselves: that logs the error.
@@ -192,10 +208,10 @@ void Server::State::make_models(const CpuBudget& budget) {
                     .responses = response_store(config.responses)};
   front = std::make_unique<gateway::HttpFront>(
       public_routes(*pipeline, readiness, metrics, shown, answer_memory, *pool), readiness, metrics, *log);
-  admin_front =
-      std::make_unique<gateway::HttpFront>(admin_routes(*pipeline, *models, *admission, *reloads, readiness,
-                                                        metrics, shown, admin_access(config.server)),
-                                           readiness, metrics, *log);
+  admin_front = std::make_unique<gateway::HttpFront>(
+      admin_routes(*pipeline, *models, *admission, registration->registrations(), *reloads, readiness,
+                   metrics, shown, admin_access(config.server)),
+      readiness, metrics, *log);
 }
 
 /// All or nothing.
@@ -210,6 +226,8 @@ Result<Reloads::Outcome> Server::State::apply(LoadedConfig& fresh) {
   config::keep_until_restart(descriptor, config, next);
   auto admitted = admission->prepare(fresh.config.admission, next.admission);
   if (!admitted) return fail(admitted.error());
+  auto registered = registration->registrations().prepare(next.registers);
+  if (!registered) return fail(registered.error());
   std::vector<std::pair<LiveTls*, LiveTls::Prepared>> certificates;
   for (const auto& [listener, wanted] :
        {std::pair(tls.get(), &next.server.tls), std::pair(admin_tls.get(), &next.server.admin_tls)}) {
@@ -224,6 +242,7 @@ Result<Reloads::Outcome> Server::State::apply(LoadedConfig& fresh) {
   config = std::move(next);
   admission->apply(config.admission, bulkheads_of(config.models), std::move(*admitted));
   pipeline->use_checks(admission->is_asked());
+  registration->registrations().adopt(std::move(*registered));
   log_warnings(fresh.warnings);
   return outcome;
 }
@@ -239,14 +258,7 @@ void Server::State::listen() {
   const bool has_pools =
       std::ranges::any_of(config.models, [](const auto& model) { return model.is_pool(); });
   ServerConfig within = config.server;
-  const Descriptors descriptors = Descriptors::read();
-  within.max_connections = connections_within(descriptors, within.max_connections, has_pools);
-  if (within.max_connections < config.server.max_connections) {
-    log->info("the limit of open files leaves room for fewer connections than configured",
-              {{"connections", within.max_connections},
-               {"max_connections", config.server.max_connections},
-               {"open_files", descriptors.limit}});
-  }
+  within.max_connections = connections_that_fit(within.max_connections, has_pools, *log);
   const http::ServerLimits limits = limits_of(within, workers->size(), answer_memory);
   front->bound_unpacked(limits.body_bytes, limits.body_memory);
   front->allow_pages(config.server.cors);
@@ -271,16 +283,13 @@ void Server::State::announce() const {
 
 /// Announces that the models are loaded, with a call to try.
 Task<void> Server::State::announce_ready() {
-  using enum EndpointStatus::State;
-  const auto count = [this](EndpointStatus::State state) {
-    const auto snapshot = models->directory().now();
-    return static_cast<std::size_t>(std::ranges::count_if(
-        snapshot->entries(), [state](const auto& entry) { return entry.endpoint->status().state == state; }));
-  };
-  while (count(kLoading) > 0) co_await sleep_for(std::chrono::milliseconds(20));
+  co_await loaded(*models);
   co_await first_checks(*models);
   const std::vector<AnnouncedModel> announced = announced_models(*models);
-  if (!announced.empty() && count(kFailed) == announced.size()) {
+  const auto has_failed = [](const auto& each) {
+    return each.status.state == EndpointStatus::State::kFailed;
+  };
+  if (!announced.empty() && std::ranges::all_of(announced, has_failed)) {
     for (const AnnouncedModel& model : announced)
       fmt::print(stderr, "open-autoglm: the model \"{}\": {}\n", model.card.name, model.status.detail);
     exit_code = 1;  // nothing to serve: the supervisor should know
@@ -305,9 +314,7 @@ void Server::State::on_signal(int number) {
     return;
   }
   draining = true;
-  const bool at_once = config.server.drain_delay == Duration::zero();
-  at_once ? readiness.begin_drain() : readiness.begin_leaving();
-  tasks->spawn(drain(number, config.server.drain_delay));
+  tasks->spawn(leave(number));
 }
 
 std::size_t Server::State::busy() {
@@ -316,30 +323,21 @@ std::size_t Server::State::busy() {
   return count;
 }
 
-/// Answers requests under way, closes idle connections, and meanwhile tells new requests to go elsewhere.
-Task<void> Server::State::drain(int number, Duration delay) {
-  if (delay > Duration::zero()) {
-    log->info("leaving: readiness says no, requests are still answered",
-              {{"signal", number}, {"delay_s", to_seconds(delay)}});
-    co_await sleep_for(delay);
-  }
-  log->info("draining", {{"signal", number}, {"timeout_s", to_seconds(config.server.drain_timeout)}});
-  readiness.begin_drain();
-  const Deadline deadline = Deadline::after(config.server.drain_timeout);
-  workers->on_each([&](EventLoop& loop) { servers[loop.index()]->drain(); });
-  while (busy() > 0 && !deadline.passed()) co_await sleep_for(std::chrono::milliseconds(20));
-  const std::size_t left = busy();
-  if (left > 0) {
-    log->warning("drain timeout: ending connections that are still busy", {{"connections", left}});
-  } else {
-    log->info("drained");
-  }
+Task<void> Server::State::leave(int number) {
+  co_await depart(
+      {.registrations = registration->registrations(),
+       .readiness = readiness,
+       .drain = [this] { workers->on_each([&](EventLoop& loop) { servers[loop.index()]->drain(); }); },
+       .busy = [this] { return busy(); },
+       .log = *log},
+      number, {.delay = config.server.drain_delay, .timeout = config.server.drain_timeout});
   control.stop();
 }
 
 void Server::State::tear_down() {
   workers->on_each([&](EventLoop& loop) { servers[loop.index()].reset(); });
   admission->leave_loops();
+  registration.reset();
   models->stop();  // engines post to the loops
   workers->stop();
   admission->close();
@@ -368,6 +366,7 @@ int Server::run() {
     state.tasks->spawn(state.admission->keys().watch_file());
     state.tasks->spawn(state.admission->keys().watch_store());
     state.tasks->spawn(state.admission->keys().watch_issuer());
+    state.tasks->spawn(state.registration->registrations().run());
     state.tasks->spawn(state.announce_ready());
   });
   state.control.run();

@@ -24,4 +24,12 @@ config::Descriptor<CenterConfig> describe_center() {
               {.none = "names no center; add", .several = "names several centers; keep one of them"});
 }
 
+std::string asks(const CenterConfig& config) {
+  if (config.file) return asks(*config.file);
+  if (config.consul) return asks(*config.consul);
+  if (config.etcd) return asks(*config.etcd);
+  if (config.nacos) return asks(*config.nacos);
+  return asks(*config.kubernetes);
+}
+
 }  // namespace autoglm::center

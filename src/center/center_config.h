@@ -28,4 +28,7 @@ struct CenterConfig {
 
 config::Descriptor<CenterConfig> describe_center();
 
+/// What it will ask, for people; no secret.
+std::string asks(const CenterConfig& config);
+
 }  // namespace autoglm::center

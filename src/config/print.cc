@@ -41,8 +41,11 @@ class Printing {
 
  private:
   static bool is_absent(const Type& type, const void* value) {
-    bool any = type.kind != Kind::kOptional;
-    if (!any) type.visit(value, [&](const std::string&, const void*) { any = true; });
+    return type.kind == Kind::kOptional && is_empty(type, value);
+  }
+  static bool is_empty(const Type& type, const void* value) {
+    bool any = false;
+    type.visit(value, [&](const std::string&, const void*) { any = true; });
     return !any;
   }
 
@@ -70,6 +73,10 @@ class Printing {
   }
 
   void list(const Type& type, const FieldOptions& options, const void* value, const Node* tree) {
+    if (!type.names.empty() && is_empty(type, value)) {
+      out_ << type.names.front();
+      return;
+    }
     out_ << YAML::BeginSeq;
     std::size_t index = 0;
     type.visit(value, [&](const std::string&, const void* element) {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace autoglm::config {
@@ -83,6 +84,8 @@ class Reading {
   void list(const Type& type, const Field& field, const Node& node, void* target, const std::string& path) {
     type.clear(target);
     if (node.kind == Node::Kind::kNull) return;
+    if (node.kind == Node::Kind::kScalar && std::ranges::find(type.names, node.text) != type.names.end())
+      return;
     if (node.kind != Node::Kind::kSequence) {
       return say(node.location, path,
                  fmt::format("must be a list, got {}; write each element after a dash", describe(node)));

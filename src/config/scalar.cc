@@ -214,7 +214,8 @@ std::string name_type(const Type& type, const FieldOptions& options) {
     case Kind::kOptional:
       return name_type(*type.element, options);
     case Kind::kList:
-      return "a list of " + name_type(*type.element, options);
+      return fmt::format("{}{}a list of {}", fmt::join(type.names, ", "), type.names.empty() ? "" : ", or ",
+                         name_type(*type.element, options));
     case Kind::kMap:
       return "a mapping of names to " + name_type(*type.element, options);
     case Kind::kSection:

@@ -31,6 +31,12 @@ json::object or_variable(json::object type) {
   return out;
 }
 
+json::array words(const std::vector<std::string>& names) {
+  json::array out;
+  for (const std::string& name : names) out.emplace_back(name);
+  return out;
+}
+
 json::object scalar_schema(const Type& type, const FieldOptions& options) {
   json::object out;
   switch (type.kind) {
@@ -47,9 +53,7 @@ json::object scalar_schema(const Type& type, const FieldOptions& options) {
       add_bounds(out, options, "minimum", "maximum");
       return or_variable(std::move(out));
     case Kind::kEnum: {
-      json::array names;
-      for (const std::string& name : type.names) names.emplace_back(name);
-      out["enum"] = std::move(names);
+      out["enum"] = words(type.names);
       return or_variable(std::move(out));
     }
     case Kind::kDuration:
@@ -90,6 +94,9 @@ json::object field_schema(const Type& type, const FieldOptions& options, bool li
       out["type"] = {list ? "array" : "object", "null"};
       out[list ? "items" : "additionalProperties"] =
           field_schema(*type.element, options, live, nested ? nested->defaults.get() : nullptr);
+      if (!type.names.empty())
+        return json::object{
+            {"anyOf", json::array{std::move(out), json::object{{"enum", words(type.names)}}}}};
       return out;
     }
     default:

@@ -44,7 +44,7 @@ struct Type {
   std::function<Scalar(const void*)> fetch;
   std::int64_t lowest = INT64_MIN;  ///< what the C++ integer holds
   std::int64_t highest = INT64_MAX;
-  std::vector<std::string> names;  ///< an enum's names
+  std::vector<std::string> names;  ///< an enum's names; of a list, words for its being empty
 
   // kOptional, kList, kMap.
   using Visit = std::function<void(const std::string& key, const void* element)>;

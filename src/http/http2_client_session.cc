@@ -1,6 +1,7 @@
 #include "http/http2_client_session.h"
 
 #include "base/utf8.h"
+#include "runtime/event_loop.h"
 
 #include <fmt/format.h>
 
@@ -28,6 +29,11 @@ Error server_error(ErrorCode code, std::string message, std::string_view reason 
 
 std::string_view bytes_of(const std::uint8_t* data, std::size_t size) {
   return {reinterpret_cast<const char*>(data), size};
+}
+
+/// Calls are also destroyed behind their loop, which then resumes nobody.
+void raise_on_loop(Signal& signal) {
+  if (EventLoop::current_or_null() != nullptr) signal.set();
 }
 
 nghttp2_nv field_of(std::string_view name, std::string_view value) {
@@ -197,7 +203,7 @@ void Http2ClientSession::abandon(Http2CallState& call) {
   if (call.closed || why_) return;
   nghttp2_session_consume_stream(session_, call.id, call.body.size());
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, call.id, NGHTTP2_CANCEL);
-  wanted.set();
+  raise_on_loop(wanted);
 }
 
 std::uint64_t Http2ClientSession::ping() {
@@ -217,11 +223,11 @@ void Http2ClientSession::end(Error why) {
   for (auto& [id, call] : calls) {
     call->closed = true;
     if (!call->ended && !call->error) call->error = why_;
-    call->arrived.set();
-    call->taken.set();
+    raise_on_loop(call->arrived);
+    raise_on_loop(call->taken);
   }
-  pong.wake_all();
-  over_signal.set();
+  raise_on_loop(pong);
+  raise_on_loop(over_signal);
 }
 
 Http2CallState* Http2ClientSession::find(std::int32_t id) {

@@ -63,16 +63,14 @@ void echo(Http2TestConnection& connection, std::int32_t id) {
 TEST_F(Http2ClientTest, SendsACallAndReadsItsAnswer) {
   with_server(echo, [](Http2Client& client, Http2TestServer&) -> Task<void> {
     auto call = client.call(head("/a?b", {{"x-a", "1"}})).value();
-    EXPECT_TRUE(co_await call->write("Hel"));
-    EXPECT_TRUE(co_await call->write("lo", true));
-    EXPECT_TRUE(co_await call->answered());
+    EXPECT_TRUE(co_await call->write("Hel") && co_await call->write("lo", true) && co_await call->answered());
     EXPECT_EQ(call->status(), 200);
     EXPECT_EQ(call->headers(), (Fields{{"x-path", "/a?b"}, {"x-a", "1"}}));
     EXPECT_EQ(co_await read_all(*call), "POSTmodel.exampleHello");
     EXPECT_EQ(call->trailers(), (Fields{{"end", "well"}}));
     EXPECT_EQ(client.calls(), 0U);
-    auto second = client.call({.method = "GET", .authority = "a", .path = "/"}, true).value();
-    EXPECT_EQ(co_await read_all(*second), "GETa");
+    EXPECT_EQ(co_await read_all(*client.call({.method = "GET", .authority = "a", .path = "/"}, true).value()),
+              "GETa");
   });
 }
 
@@ -162,8 +160,7 @@ TEST_F(Http2ClientTest, AResetFailsItsCallAlone) {
   };
   with_server(resets, [](Http2Client& client, Http2TestServer& server) -> Task<void> {
     auto refused = client.call(head("/refuse"), true).value();
-    const auto answered = co_await refused->answered();
-    EXPECT_EQ(answered.error().reason, kCallRefused);
+    EXPECT_EQ((co_await refused->answered()).error().reason, kCallRefused);
     auto broken = client.call(head("/break"), true).value();
     std::string text;
     EXPECT_TRUE(co_await broken->read(text));
@@ -215,8 +212,7 @@ TEST_F(Http2ClientTest, ALostConnectionFailsAllCalls) {
 
 TEST_F(Http2ClientTest, PingsAreAnsweredOrTheServerIsFrozen) {
   with_server(echo, [](Http2Client& client, Http2TestServer& server) -> Task<void> {
-    EXPECT_TRUE(co_await client.ping(Deadline::after(10s)));
-    EXPECT_TRUE(co_await client.ping(Deadline::after(10s)));
+    EXPECT_TRUE(co_await client.ping(Deadline::after(10s)) && co_await client.ping(Deadline::after(10s)));
     server.connections[0]->freeze();
     EXPECT_EQ((co_await client.ping(Deadline::after(20ms))).error().code, ErrorCode::kDeadlineExceeded);
   });
@@ -282,14 +278,10 @@ TEST_F(Http2ClientTest, AServerThatSpeaksNonsenseEndsTheConnection) {
   }
 }
 
-TEST_F(Http2ClientTest, AServerWithoutHttp2IsNoConnection) {
+TEST_F(Http2ClientTest, WhereNobodyListensIsNoConnection) {
   run_task(loop_, [](BlockingPool& pool) -> Task<void> {
-    auto listener = TcpListener::create(EventLoop::current(), {"127.0.0.1", 0}).value();
-    const std::uint16_t port = listener->port();
-    listener.reset();
     const auto client =
-        co_await Http2Client::connect(pool, {.host = {"127.0.0.1", port}}, Deadline::after(10s), {});
-    EXPECT_FALSE(client);
+        co_await Http2Client::connect(pool, {.host = {"127.0.0.1", 1}}, Deadline::after(10s), {});
     EXPECT_EQ(client.error().reason, "connect_failed");
   }(pool_));
 }
@@ -313,8 +305,7 @@ TEST_F(Http2ClientTest, DestroyedAtAnyMomentItLeavesNothingBehind) {
           // The connection serves on.
           EXPECT_TRUE(co_await kept->write("z", true));
           EXPECT_EQ((co_await read_all(*kept)).size(), 50'000U);
-          EXPECT_TRUE(co_await until([&] { return client.calls() == 0; }));
-          EXPECT_EQ(server.connections.size(), 1U);
+          EXPECT_TRUE(co_await until([&] { return client.calls() == 0; }) && server.connections.size() == 1);
         });
   }
 }
@@ -328,11 +319,29 @@ TEST_F(Http2ClientTest, ACallOutlivesItsConnection) {
     auto call = client->call(head("/")).value();
     EXPECT_TRUE(co_await client->ping(Deadline::after(10s)));
     client.reset();
-    EXPECT_FALSE(co_await call->write("a", true));
-    EXPECT_FALSE(co_await call->answered());
+    EXPECT_FALSE(co_await call->write("a", true) || co_await call->answered());
     call.reset();
     EXPECT_TRUE(co_await until([&] { return server.connections[0]->ended; }));
   }(pool_));
+}
+
+TEST_F(Http2ClientTest, BehindItsLoopItIsDestroyedQuietly) {
+  std::unique_ptr<Http2Client> client;
+  std::unique_ptr<Http2Call> call;
+  Scope scope;
+  run_task(loop_,
+           [](BlockingPool& pool, std::unique_ptr<Http2Client>& kept, std::unique_ptr<Http2Call>& asked,
+              Scope& beside) -> Task<void> {
+             Http2TestServer server(echo);
+             kept = (co_await Http2Client::connect(pool, {.host = {"127.0.0.1", server.port()}},
+                                                   Deadline::after(10s), {}))
+                        .value();
+             asked = kept->call(head("/")).value();
+             beside.spawn([](Http2Client& from) -> Task<void> { co_await from.ended(); }(*kept));
+             EXPECT_TRUE(co_await kept->ping(Deadline::after(10s)));
+           }(pool_, client, call, scope));
+  call.reset();
+  client.reset();
 }
 
 TEST_F(Http2ClientTest, OverTlsTheServerMustChooseHttp2) {
@@ -368,7 +377,6 @@ TEST_F(Http2ClientTest, OverTlsTheServerMustChooseHttp2) {
   }(pool_));
 }
 
-/// Against our own server, which has tests of its own.
 class Http2ClientAndServer : public ServerTest {};
 
 TEST_F(Http2ClientAndServer, SpeakToEachOther) {
@@ -378,8 +386,7 @@ TEST_F(Http2ClientAndServer, SpeakToEachOther) {
             .value();
     const std::string much(3'000'000, 'x');
     auto call = client->call(Http2ClientTest::head("/echo")).value();
-    EXPECT_TRUE(co_await call->write(much, true));
-    EXPECT_EQ(co_await Http2ClientTest::read_all(*call), much);
+    EXPECT_TRUE(co_await call->write(much, true) && co_await Http2ClientTest::read_all(*call) == much);
     auto stream = client->call(Http2ClientTest::head("/stream"), true).value();
     EXPECT_EQ(co_await Http2ClientTest::read_all(*stream), "part0part1part2");
     auto flood = client->call(Http2ClientTest::head("/flood"), true).value();

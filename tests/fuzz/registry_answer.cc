@@ -1,12 +1,17 @@
-// What registries answer: the DNS, Consul, a file of targets, etcd, Kubernetes. The first byte chooses.
+// What registries answer: the DNS, Consul, a file of targets, etcd, Kubernetes, Nacos. The first byte
+// chooses.
 #include "cluster/discovery/instance_shape.h"
+#include "cluster/registries/consul/consul_registration.h"
 #include "cluster/registries/consul/consul_services.h"
 #include "cluster/registries/dns/dns_query.h"
+#include "cluster/registries/etcd/etcd_lease.h"
 #include "cluster/registries/etcd/etcd_messages.h"
 #include "cluster/registries/file/target_file.h"
 #include "cluster/registries/kubernetes/endpoint_slices.h"
 #include "cluster/registries/kubernetes/json_objects.h"
 #include "cluster/registries/kubernetes/kubernetes_messages.h"
+#include "cluster/registries/nacos/nacos_connection.h"
+#include "cluster/registries/nacos/nacos_messages.h"
 
 #include "fuzzing.h"
 
@@ -56,14 +61,69 @@ Result<std::vector<Instance>> read_kubernetes(std::string_view bytes, std::uint8
   return merged_slices(slices, port);
 }
 
+constexpr std::uint8_t kOfRegistrars = 0xf0;
+
+/// Of what Consul and etcd say to those who register.
+void registrars(std::string_view bytes) {
+  if (const auto known = read_consul_service(bytes)) {
+    expect(!known->id.empty(), "a service has an id");
+    const std::string body = consul_register_body(*known, {});
+    const auto again = read_consul_service(body);
+    expect(again && again->id == known->id && again->port == known->port && again->host == known->host &&
+               again->tags == known->tags,
+           "what is written is what was meant");
+  }
+  const Registration self{.id = "a", .host = "h", .port = 1};
+  if (const auto rival = read_consul_rival(bytes, self); rival && *rival)
+    expect(**rival != "h:1", "nobody is his own rival");
+  if (const auto lease = read_etcd_lease(bytes)) expect(lease->id != 0, "a lease has an id");
+  if (const auto write = read_etcd_write(bytes))
+    expect(!write->written || !write->holder, "who writes a key reads none");
+}
+
+}  // namespace
+
+namespace {
+
+/// As it comes over HTTP, and in a message of gRPC.
+Result<std::vector<Instance>> read_from_nacos(std::string_view bytes) {
+  std::string body(bytes);
+  if (const auto message = read_nacos_payload(bytes)) {
+    body = message->body;
+    const auto again = read_nacos_payload(write_nacos_payload(*message, "t"));
+    expect(again && again->type == message->type && again->body == message->body, "a message is read back");
+    if (const auto answer = answer_to_nacos(*message))
+      expect(answer->type.ends_with("Response") && read_nacos_outcome(answer->body).has_value(),
+             "it is answered");
+  }
+  const auto outcome = read_nacos_outcome(body);
+  const auto text = read_nacos_text(body);
+  expect(outcome || !text, "a refusal has no text");
+  if (const auto login = read_nacos_login(body))
+    expect(!login->token.empty() && login->valid_for > Duration::zero(), "a token is good for some time");
+  expect(read_nacos_beat(body) > Duration::zero(), "there is a pause between beats");
+  read_nacos_changed(body);
+  auto service = read_nacos_service(body);
+  if (!service) return fail(service.error());
+  expect(service->fresh_for > Duration::zero() && service->fresh_for <= std::chrono::minutes(1),
+         "it is asked again");
+  return std::move(service->instances);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string_view bytes = fuzzing::text_of(data + 1, size - 1);
   Result<std::vector<Instance>> instances = fail(Error{});
+  if (data[0] >= kOfRegistrars) {
+    registrars(bytes);
+    return 0;
+  }
   if (data[0] >= 128) {
     instances = read_kubernetes(bytes, data[0] - 128);
+  } else if (data[0] % 16 == 4) {  // was the DNS' A records, too
+    instances = read_from_nacos(bytes);
   } else if (data[0] % 4 == 3) {
     const auto range = read_etcd_range(bytes);
     const auto events = read_etcd_events(bytes);

@@ -1,85 +1,25 @@
 """Servers that are found: by a file, by the DNS, by Consul; lists that are held, and those that leave."""
 
-import http.server
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
 import unittest
-import urllib.parse
 
 from gateway_fixture import GatewayTest
+from registry_fixture import HAS_ETCD, Consul, EtcdServer, free_port
 from server import BINARY, Server, environment, wait_for
 from upstream import Foreign
 
 DNSMASQ = "/usr/sbin/dnsmasq"
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
-
-
 def found(*discover, endpoints=(), **more):
     """A model whose servers are found; checks are quick, for tests."""
     return {"name": "tiny", "endpoints": [{"url": url} for url in endpoints], "discover": list(discover),
             "health": {"interval": "200ms", "timeout": "2s", "slow_start": "0s"}, "timeouts": {"connect": "2s"}, **more}
-
-
-class Consul:
-    """A double of Consul's health endpoint with its blocking queries; tests/peers has the real one."""
-
-    def __init__(self, port=0):
-        self.changed = threading.Condition()
-        self.index, self.services, self.queries, self.broken = 1, [], [], None
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
-                with outer.changed:
-                    outer.queries.append((self.path, dict(self.headers)))
-                    # Woken by changes; a client that is gone is noticed with the answer.
-                    outer.changed.wait_for(lambda: outer.index != int(query["index"]) or outer.broken, timeout=5)
-                    status, body = outer.broken or (200, json.dumps(outer.services).encode())
-                    index = outer.index
-                self.send_response(status)
-                self.send_header("X-Consul-Index", str(index))
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.server.daemon_threads = True
-        self.port = self.server.server_address[1]
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
-    def say(self, ports, broken=None, **service):
-        with self.changed:
-            self.services = [{"Node": {"Address": "127.0.0.1"}, "Checks": [{"Status": "passing"}],
-                              "Service": {"Port": port, "Weights": {"Passing": 1, "Warning": 1}, **service}} for port in ports]
-            self.broken = broken
-            self.index += 1
-            self.changed.notify_all()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.say([], broken=(500, b""))
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
 
 
 class Discovered(GatewayTest):
@@ -303,7 +243,6 @@ class Consuls(Discovered):
         self.assertNotIn("secret-token", front.log() + front.get("/members", admin=True).body.decode())
 
 
-@unittest.skipUnless(shutil.which("etcd") and shutil.which("etcdctl"), "etcd is not installed")
 class Command(Discovered):
     """`open-autoglm members`."""
 
@@ -341,21 +280,18 @@ class Command(Discovered):
         self.assertIn("No server answers at http://127.0.0.1:1. Start one, or name another one with --admin.", failed.stderr)
 
 
+@unittest.skipUnless(HAS_ETCD, "etcd is not installed")
 class Etcd(Discovered):
     PREFIX = "/autoglm/services/tiny/"
 
     def etcd(self, port, folder):
-        url = f"http://127.0.0.1:{port}"
-        process = subprocess.Popen(["etcd", "--data-dir", folder, "--listen-client-urls", url, "--advertise-client-urls", url,
-                                    "--listen-peer-urls", "http://127.0.0.1:0", "--log-level", "error"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.addCleanup(lambda: (process.kill(), process.wait()))
+        self.server = EtcdServer(port, folder)
+        self.addCleanup(self.server.kill)
         self.port = port
-        wait_for(lambda: self.ctl("endpoint", "health", check=False).returncode == 0, "etcd to be there")
-        return process
+        return self.server.process
 
-    def ctl(self, *command, check=True, user=None):
-        return subprocess.run(["etcdctl", "--endpoints", f"127.0.0.1:{self.port}", *(["--user", user] if user else []), *command],
-                              env={**os.environ, "ETCDCTL_API": "3"}, capture_output=True, text=True, check=check, timeout=60)
+    def ctl(self, *command, **how):
+        return self.server.ctl(*command, **how)
 
     def put(self, name, server, **more):
         self.ctl("put", self.PREFIX + name, json.dumps({"Op": 0, "Addr": server.name, "Metadata": more}))

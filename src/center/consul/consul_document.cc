@@ -1,6 +1,8 @@
 #include "center/consul/consul_document.h"
 
 #include "base/base64.h"
+#include "base/redact.h"
+#include "cluster/registries/consul/consul_client.h"
 #include "cluster/registries/consul/consul_query.h"
 #include "http/message.h"
 
@@ -24,7 +26,7 @@ std::string path_of(const ConsulDocumentConfig& config) {
     begin = end + 1;
   }
   path += '?';
-  const std::string& datacenter = config.server.datacenter;
+  const std::string& datacenter = config.datacenter;
   return datacenter.empty() ? path : path + fmt::format("dc={}&", http::percent_encode(datacenter));
 }
 
@@ -33,7 +35,8 @@ std::string path_of(const ConsulDocumentConfig& config) {
 config::Descriptor<ConsulDocumentConfig> describe_consul_document() {
   using C = ConsulDocumentConfig;
   return config::Descriptor<C>("consul", "A key of Consul's store.")
-      .include(&C::server, cluster::describe_consul_server())
+      .include(&C::connection, cluster::describe_consul_connection())
+      .field("datacenter", &C::datacenter, {.doc = "Unset: the agent's."})
       .field("key", &C::key,
              {.doc = "The key whose value is the text.",
               .example = "open-autoglm/gateway.yaml",
@@ -41,6 +44,12 @@ config::Descriptor<ConsulDocumentConfig> describe_consul_document() {
               .required = true})
       .field("wait", &C::wait,
              {.doc = "How long Consul may hold a query back while nothing changes.", .min = 1, .max = 600});
+}
+
+std::string asks(const ConsulDocumentConfig& config) {
+  std::string path = path_of(config);
+  path.pop_back();  // what more is added behind
+  return fmt::format("GET {}{}, again with every change", without_secrets(config.connection.address), path);
 }
 
 Result<Version> read_consul_key(std::string_view body) {
@@ -68,7 +77,7 @@ Result<Version> read_consul_key(std::string_view body) {
 
 Result<std::unique_ptr<Document>> ConsulDocument::create(const ConsulDocumentConfig& config,
                                                          http::Client& client) {
-  auto made = cluster::consul_client(config.server, client);
+  auto made = cluster::RegistryClient::create(cluster::consul_options(config.connection), client);
   if (!made) return fail(std::move(made).error());
   return std::unique_ptr<Document>(new ConsulDocument(config, std::move(*made)));
 }

@@ -9,7 +9,8 @@ namespace autoglm::center {
 
 /// `center.consul`.
 struct ConsulDocumentConfig {
-  cluster::ConsulServer server;
+  cluster::ConsulConnection connection;
+  std::string datacenter;
   std::string key;
   Duration wait = std::chrono::seconds(30);
 
@@ -17,5 +18,8 @@ struct ConsulDocumentConfig {
 };
 
 config::Descriptor<ConsulDocumentConfig> describe_consul_document();
+
+/// What it will ask, for people; no secret.
+std::string asks(const ConsulDocumentConfig& config);
 
 }  // namespace autoglm::center

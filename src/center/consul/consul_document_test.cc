@@ -38,7 +38,7 @@ TEST(ConsulDocument, FollowsItsKeyThroughAbsenceAndErrors) {
                                  answer(9, "<html>"), answer(9, "no", 500), answer(12, entry(12, "a: 2"))});
     http::Client client(names, nullptr);
     auto document = ConsulDocument::create(
-        {.server = {.address = server.url(""), .datacenter = "dc2", .token = "secret"}, .key = "a/b c"},
+        {.connection = {.address = server.url(""), .token = "secret"}, .datacenter = "dc2", .key = "a/b c"},
         client);
     EXPECT_TRUE(document);
     EXPECT_TRUE(co_await out.follow(**document, [](const KeptVersions& each) {

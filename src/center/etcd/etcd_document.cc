@@ -1,5 +1,7 @@
 #include "center/etcd/etcd_document.h"
 
+#include "base/redact.h"
+
 #include <fmt/format.h>
 
 #include <utility>
@@ -9,7 +11,7 @@ namespace autoglm::center {
 config::Descriptor<EtcdDocumentConfig> describe_etcd_document() {
   using C = EtcdDocumentConfig;
   return config::Descriptor<C>("etcd", "A key of etcd.")
-      .include(&C::servers, cluster::describe_etcd_servers())
+      .include(&C::connection, cluster::describe_etcd_connection())
       .field("key", &C::key,
              {.doc = "The key whose value is the text.",
               .example = "/open-autoglm/gateway.yaml",
@@ -17,9 +19,14 @@ config::Descriptor<EtcdDocumentConfig> describe_etcd_document() {
               .required = true});
 }
 
+std::string asks(const EtcdDocumentConfig& config) {
+  return fmt::format("POST {}/v3/kv/range of the key {}, then /v3/watch",
+                     without_secrets(config.connection.endpoints.front()), config.key);
+}
+
 Result<std::unique_ptr<Document>> EtcdDocument::create(const EtcdDocumentConfig& config,
                                                        http::Client& client) {
-  auto made = cluster::EtcdClient::create(config.servers, client);
+  auto made = cluster::EtcdSession::create(config.connection, client);
   if (!made) return fail(std::move(made).error());
   return std::unique_ptr<Document>(new EtcdDocument(config, std::move(*made)));
 }

@@ -20,8 +20,8 @@ class EtcdDocument final : public Document {
   const std::string& name() const override { return name_; }
 
  private:
-  EtcdDocument(const EtcdDocumentConfig& config, std::unique_ptr<cluster::EtcdClient> client)
-      : key_(config.key), name_("etcd " + config.key), watch_(std::move(client), {.begin = config.key}) {}
+  EtcdDocument(const EtcdDocumentConfig& config, std::unique_ptr<cluster::EtcdSession> session)
+      : key_(config.key), name_("etcd " + config.key), watch_(std::move(session), {.begin = config.key}) {}
 
   const std::string key_;
   const std::string name_;

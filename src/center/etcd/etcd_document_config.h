@@ -9,12 +9,15 @@ namespace autoglm::center {
 
 /// `center.etcd`.
 struct EtcdDocumentConfig {
-  cluster::EtcdServers servers;
+  cluster::EtcdConnection connection;
   std::string key;
 
   bool operator==(const EtcdDocumentConfig&) const = default;
 };
 
 config::Descriptor<EtcdDocumentConfig> describe_etcd_document();
+
+/// What it will ask, for people; no secret.
+std::string asks(const EtcdDocumentConfig& config);
 
 }  // namespace autoglm::center

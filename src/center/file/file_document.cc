@@ -25,6 +25,10 @@ config::Descriptor<FileDocumentConfig> describe_file_document() {
              {.doc = "The file.", .example = "/etc/open-autoglm/center.yaml", .min = 1, .required = true});
 }
 
+std::string asks(const FileDocumentConfig& config) {
+  return "reads " + config.path + ", again with every change";
+}
+
 Task<void> FileDocument::run(DocumentSink& sink) {
   // Made before the file is read: a change in between is a change.
   config::WatchedFile watched(path_);

@@ -15,4 +15,7 @@ struct FileDocumentConfig {
 
 config::Descriptor<FileDocumentConfig> describe_file_document();
 
+/// What it will ask, for people.
+std::string asks(const FileDocumentConfig& config);
+
 }  // namespace autoglm::center

@@ -19,4 +19,7 @@ struct ConfigMapConfig {
 
 config::Descriptor<ConfigMapConfig> describe_config_map();
 
+/// What it will ask, for people; no secret.
+std::string asks(const ConfigMapConfig& config);
+
 }  // namespace autoglm::center

@@ -59,6 +59,12 @@ Result<Version> read_config_map(std::string_view json, const std::string& key) {
                                                       : fmt::format("it has {}", fmt::join(keys, ", "))));
 }
 
+std::string asks(const ConfigMapConfig& config) {
+  return fmt::format("{} for {} of the ConfigMap {} in {}, then a watch",
+                     cluster::asked_kubernetes(config.access), config.key, config.config_map,
+                     config.space.empty() ? "the pod's namespace" : config.space);
+}
+
 ConfigMapDocument::ConfigMapDocument(const ConfigMapConfig& config, std::string space,
                                      std::unique_ptr<cluster::KubernetesClient> client)
     : config_(config),

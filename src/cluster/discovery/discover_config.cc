@@ -62,4 +62,13 @@ config::Descriptor<DiscoverConfig> describe_discover() {
       });
 }
 
+std::string asks(const DiscoverConfig& config) {
+  if (config.file) return asks(*config.file);
+  if (config.dns) return asks(*config.dns);
+  if (config.consul) return asks(*config.consul);
+  if (config.etcd) return asks(*config.etcd);
+  if (config.nacos) return asks(*config.nacos);
+  return asks(*config.kubernetes);
+}
+
 }  // namespace autoglm::cluster

@@ -42,4 +42,7 @@ struct DiscoverConfig {
 
 config::Descriptor<DiscoverConfig> describe_discover();
 
+/// What its registry will be asked, for people; no secret.
+std::string asks(const DiscoverConfig& config);
+
 }  // namespace autoglm::cluster

@@ -28,16 +28,16 @@ struct Registration {
   bool operator==(const Registration&) const = default;
 };
 
-/// Writes us into one registry and keeps us there. Adding one is a file in the registry's folder and a line in
-/// app/builtins.cc. When to begin, how to go on after an error, and when to leave are Registrations'. Control
-/// loop only; one call at a time.
+/// Writes us into one registry and keeps us there. Adding one is a file in the registry's folder and a line
+/// in app/builtins.cc. When to begin, how to go on after an error, and when to leave are Registrations'.
+/// Control loop only; one call at a time.
 class Registrar {
  public:
   virtual ~Registrar() = default;
 
   /// Registers `self` if the registry does not know it as it is, or tells that we live. Returns how long that
-  /// lasts: the next call comes before. Errors: one with the reason kIdTaken when another server has the id; else
-  /// why the registry did not take it.
+  /// lasts: the next call comes before. Errors: one with the reason kIdTaken when another server has the id;
+  /// else why the registry did not take it.
   virtual Task<Result<Duration>> keep(const Registration& self) = 0;
   /// Takes back what `keep` wrote; nothing to take back is no error.
   virtual Task<Result<void>> remove(const Registration& self) = 0;

@@ -29,7 +29,8 @@ Result<http::ClientRequest> RegistryClient::request(const std::string& path, Dur
                               // A server adds up to a sixteenth to the wait, lest all of its callers come
                               // back at once (Consul).
                               .head_timeout = options_.timeout + wait + wait / 16,
-                              .read_timeout = options_.timeout,
+                              // Nacos begins an answer that it holds back.
+                              .read_timeout = options_.timeout + wait + wait / 16,
                               .tls = tls_,
                               .tls_name = options_.tls.server_name};
   for (const auto& [name, value] : options_.headers) request.headers.add(name, value);
@@ -74,6 +75,13 @@ Task<Result<RegistryClient::Answer>> RegistryClient::get(std::string path, Durat
 
 Task<Result<RegistryClient::Answer>> RegistryClient::post(std::string path, std::string body) {
   co_return co_await send({.method = "POST",
+                           .path = std::move(path),
+                           .body = std::move(body),
+                           .content_type = "application/json"});
+}
+
+Task<Result<RegistryClient::Answer>> RegistryClient::put(std::string path, std::string body) {
+  co_return co_await send({.method = "PUT",
                            .path = std::move(path),
                            .body = std::move(body),
                            .content_type = "application/json"});

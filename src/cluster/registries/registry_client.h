@@ -47,8 +47,9 @@ class RegistryClient {
   Task<Result<Answer>> get(std::string path, Duration wait = Duration::zero());
   /// The same for any request.
   Task<Result<Answer>> send(Question question);
-  /// The same for a POST of JSON.
+  /// The same for a POST of JSON, and for a PUT.
   Task<Result<Answer>> post(std::string path, std::string body);
+  Task<Result<Answer>> put(std::string path, std::string body);
   /// The beginning of an answer without an end, to a POST of JSON; each of its reads may take `patience`.
   /// Errors: those of `post`; an answer that is no success is one, too.
   Task<Result<std::unique_ptr<http::ClientResponse>>> listen(std::string path, std::string body,

@@ -1,7 +1,5 @@
 #include "cluster/registries/consul/consul_query.h"
 
-#include "cluster/membership/endpoint_config.h"
-#include "http/message.h"
 #include "runtime/event_loop.h"
 
 #include <fmt/format.h>
@@ -20,31 +18,6 @@ constexpr Duration kMostPause = std::chrono::seconds(1);
 
 }  // namespace
 
-config::Descriptor<ConsulServer> describe_consul_server() {
-  using C = ConsulServer;
-  return config::Descriptor<C>("consul", "Consul.")
-      .field("address", &C::address,
-             {.doc = "Of its HTTP API, most often the agent on this machine.", .min = 1, .address = true})
-      .field("datacenter", &C::datacenter, {.doc = "Unset: the agent's."})
-      .field("token", &C::token,
-             {.doc = "An ACL token with the rights for it.",
-              .example = "${env:CONSUL_TOKEN}",
-              .secret = true})
-      .section("tls", &C::tls, describe_endpoint_tls())
-      .check([](const C& c) {
-        std::vector<config::Violation> wrong;
-        if (const auto url = http::Url::parse(c.address); !url)
-          wrong.push_back({"address", url.error().message});
-        return wrong;
-      });
-}
-
-Result<std::unique_ptr<RegistryClient>> consul_client(const ConsulServer& server, http::Client& client) {
-  RegistryClient::Options options{.addresses = {server.address}, .tls = server.tls};
-  if (!server.token.empty()) options.headers.emplace_back("X-Consul-Token", server.token);
-  return RegistryClient::create(std::move(options), client);
-}
-
 std::uint64_t next_consul_index(std::uint64_t asked, std::string_view said) {
   std::uint64_t index = 0;
   const auto [end, error] = std::from_chars(said.data(), said.data() + said.size(), index);
@@ -55,9 +28,10 @@ std::uint64_t next_consul_index(std::uint64_t asked, std::string_view said) {
 Task<Result<RegistryClient::Answer>> ConsulQuery::next() {
   if (pause_ > Duration::zero()) co_await sleep_for(pause_);
   const std::string asked = client_.address();
-  auto answer = co_await client_.get(
-      path_ + fmt::format("index={}&wait={}s", index_, std::chrono::ceil<std::chrono::seconds>(wait_).count()),
-      index_ == 0 ? Duration::zero() : wait_);
+  auto answer =
+      co_await client_.get(path_ + fmt::format("index={}&wait={}s", index_,
+                                               std::chrono::ceil<std::chrono::seconds>(wait_).count()),
+                           index_ == 0 ? Duration::zero() : wait_);
   if (answer && answer->status != 200 && answer->status != 404)
     answer = fail(registry_refused(asked, *answer));
   if (!answer) {

@@ -1,19 +1,14 @@
 #pragma once
 
 #include "base/random.h"
-#include "cluster/registries/consul/consul_config.h"
 #include "cluster/registries/registry_client.h"
 #include "cluster/registries/retry_delay.h"
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 
 namespace autoglm::cluster {
-
-/// A client of Consul. `client` outlives it. Errors: a certificate that cannot be read.
-Result<std::unique_ptr<RegistryClient>> consul_client(const ConsulServer& server, http::Client& client);
 
 /// One path of Consul's API, asked again and again by blocking queries: Consul answers when something has
 /// changed, or when `wait` is over. Control loop only.

@@ -1,10 +1,8 @@
 #include "cluster/registries/consul/consul_registry.h"
 
+#include "cluster/registries/consul/consul_client.h"
 #include "cluster/registries/consul/consul_query.h"
 #include "cluster/registries/consul/consul_services.h"
-#include "http/message.h"
-
-#include <fmt/format.h>
 
 #include <optional>
 #include <utility>
@@ -17,36 +15,15 @@ constexpr std::size_t kLongAnswer = std::size_t{64} << 10U;  // takes millisecon
 
 }  // namespace
 
-config::Descriptor<ConsulConfig> describe_consul() {
-  using C = ConsulConfig;
-  return config::Descriptor<C>("consul", "A service in Consul.")
-      .include(&C::server, describe_consul_server())
-      .field("service", &C::service,
-             {.doc = "The service's name.", .example = "llm", .min = 1, .required = true})
-      .field("tags", &C::tags, {.doc = "Tags that Consul selects by; all of them.", .example = "[prod]"})
-      .field("passing", &C::passing,
-             {.doc = "False: instances that Consul warns of count, too, with their weight for that."})
-      .field("wait", &C::wait,
-             {.doc = "How long Consul may hold a query back while nothing changes.", .min = 1, .max = 600});
-}
-
 ConsulRegistry::ConsulRegistry(const ConsulConfig& config, std::unique_ptr<RegistryClient> client,
                                BlockingPool& pool)
     : config_(config), client_(std::move(client)), pool_(pool), name_("consul " + config.service) {}
 
 Result<std::unique_ptr<Registry>> ConsulRegistry::create(const ConsulConfig& config, http::Client& client,
                                                          BlockingPool& pool) {
-  auto made = consul_client(config.server, client);
+  auto made = RegistryClient::create(consul_options(config.connection), client);
   if (!made) return fail(std::move(made).error());
   return std::unique_ptr<Registry>(new ConsulRegistry(config, std::move(*made), pool));
-}
-
-std::string ConsulRegistry::path() const {
-  std::string path = fmt::format("/v1/health/service/{}?", http::percent_encode(config_.service));
-  if (config_.passing) path += "passing=1&";
-  for (const std::string& tag : config_.tags) path += fmt::format("tag={}&", http::percent_encode(tag));
-  const std::string& datacenter = config_.server.datacenter;
-  return datacenter.empty() ? path : path + fmt::format("dc={}&", http::percent_encode(datacenter));
 }
 
 Task<Result<std::vector<Instance>>> ConsulRegistry::read(std::string body) {
@@ -59,7 +36,7 @@ Task<Result<std::vector<Instance>>> ConsulRegistry::read(std::string body) {
 }
 
 Task<void> ConsulRegistry::run(RegistrySink& sink) {
-  ConsulQuery query(*client_, path(), config_.wait);
+  ConsulQuery query(*client_, consul_health_path(config_), config_.wait);
   std::optional<std::vector<Instance>> last;
   while (true) {
     const std::string asked = client_->address();

@@ -24,7 +24,6 @@ class ConsulRegistry final : public Registry {
  private:
   ConsulRegistry(const ConsulConfig& config, std::unique_ptr<RegistryClient> client, BlockingPool& pool);
   Task<Result<std::vector<Instance>>> read(std::string body);
-  std::string path() const;
 
   const ConsulConfig config_;
   const std::unique_ptr<RegistryClient> client_;

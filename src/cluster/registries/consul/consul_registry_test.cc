@@ -38,7 +38,7 @@ class ConsulRegistryTest : public ::testing::Test {
                 ConsulConfig its, Outcome& out) -> Task<void> {
                http::ScriptedServer server(std::move(scripts));
                http::Client client(test.pool_, nullptr);
-               its.server.address = server.url("");
+               its.connection.address = server.url("");
                its.service = "llm";
                auto registry = ConsulRegistry::create(its, client, test.pool_);
                EXPECT_TRUE(registry);
@@ -58,7 +58,7 @@ class ConsulRegistryTest : public ::testing::Test {
 
 TEST_F(ConsulRegistryTest, AsksAgainFromTheIndexItWasTold) {
   const Outcome saw = outcome({answer(7, services({1})), answer(9, services({1, 2}))}, 2,
-                              {.server = {.datacenter = "dc2", .token = "secret"}, .tags = {"a b"}});
+                              {.connection = {.token = "secret"}, .tags = {"a b"}, .datacenter = "dc2"});
   EXPECT_EQ(saw.kept.last(), "10.0.0.1:1 10.0.0.1:2");
   EXPECT_TRUE(
       saw.seen.starts_with("GET /v1/health/service/llm?passing=1&tag=a%20b&dc=dc2&index=0&wait=30s HTTP/1.1"))

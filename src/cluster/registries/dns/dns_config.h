@@ -27,4 +27,7 @@ struct DnsConfig {
 
 config::Descriptor<DnsConfig> describe_dns();
 
+/// What it will ask, for people.
+std::string asks(const DnsConfig& config);
+
 }  // namespace autoglm::cluster

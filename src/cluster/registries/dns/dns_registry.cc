@@ -5,6 +5,8 @@
 #include "cluster/registries/retry_delay.h"
 #include "runtime/event_loop.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -16,6 +18,15 @@ namespace {
 constexpr Duration kShortestTimeToLive = std::chrono::seconds(1);  // some servers say 0
 
 }  // namespace
+
+std::string asks(const DnsConfig& config) {
+  std::string type;
+  for (const auto& [name, value] : enum_names(DnsType{}))
+    if (value == config.type) type = name;
+  return fmt::format("ask {} for {} {}, every {} s or as often as its time to live says",
+                     config.server.empty() ? "the system's DNS servers" : config.server, type, config.name,
+                     to_seconds(config.interval));
+}
 
 DnsRegistry::DnsRegistry(DnsConfig config, BlockingPool& names)
     : config_(std::move(config)), names_(names), name_("dns " + config_.name) {}

@@ -18,8 +18,8 @@ class EtcdRegistry final : public Registry {
   const std::string& name() const override { return name_; }
 
  private:
-  EtcdRegistry(const EtcdConfig& config, std::unique_ptr<EtcdClient> client)
-      : name_("etcd " + config.prefix), watch_(std::move(client), EtcdKeys::below(config.prefix)) {}
+  EtcdRegistry(const EtcdConfig& config, std::unique_ptr<EtcdSession> session)
+      : name_("etcd " + config.prefix), watch_(std::move(session), EtcdKeys::below(config.prefix)) {}
 
   const std::string name_;
   EtcdWatch watch_;

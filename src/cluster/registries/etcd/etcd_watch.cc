@@ -41,15 +41,15 @@ Result<bool> EtcdWatch::take(std::string& buffer) {
 
 /// Reads all, and follows a watch until it ends. Errors: why it ended before its time.
 Task<Result<void>> EtcdWatch::follow(const std::function<void(const Values&)>& tell) {
-  const auto answer = co_await client_->call("/v3/kv/range", etcd_range_body(keys_));
+  const auto answer = co_await session_->call("/v3/kv/range", etcd_range_body(keys_));
   if (!answer) co_return fail(answer.error());
   auto all = read_etcd_range(*answer);
   if (!all) co_return fail(std::move(all).error());
   values_.clear();
   for (EtcdValue& each : all->values) values_.emplace(each.key, std::move(each));
   tell(values_);
-  auto watch =
-      co_await client_->listen("/v3/watch", etcd_watch_body(keys_, all->revision + 1), kLongestSilence);
+  auto watch = co_await session_->client().listen("/v3/watch", etcd_watch_body(keys_, all->revision + 1),
+                                                  kLongestSilence);
   if (!watch) co_return fail(std::move(watch).error());
   std::string buffer;
   while (true) {
@@ -76,7 +76,7 @@ Task<void> EtcdWatch::run(std::function<void(const Values&)> tell, std::function
       continue;
     }
     fails(followed.error());
-    client_->forget_token();
+    session_->log_out();
     co_await sleep_for(delay.next(random));
   }
 }

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "cluster/registries/etcd/etcd_client.h"
 #include "cluster/registries/etcd/etcd_messages.h"
+#include "cluster/registries/etcd/etcd_session.h"
 
 #include <functional>
 #include <map>
@@ -17,8 +17,8 @@ class EtcdWatch {
  public:
   using Values = std::map<std::string, EtcdValue>;  ///< by key; each has a value
 
-  EtcdWatch(std::unique_ptr<EtcdClient> client, EtcdKeys keys)
-      : client_(std::move(client)), keys_(std::move(keys)) {}
+  EtcdWatch(std::unique_ptr<EtcdSession> session, EtcdKeys keys)
+      : session_(std::move(session)), keys_(std::move(keys)) {}
 
   /// Tells all that is there, again with every change and now and then without one, for as long as the task
   /// lives; and why etcd cannot be asked, before it tries again. Called once.
@@ -28,7 +28,7 @@ class EtcdWatch {
   Task<Result<void>> follow(const std::function<void(const Values&)>& tell);
   Result<bool> take(std::string& buffer);
 
-  const std::unique_ptr<EtcdClient> client_;
+  const std::unique_ptr<EtcdSession> session_;
   const EtcdKeys keys_;
   Values values_;
 };

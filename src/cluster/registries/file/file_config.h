@@ -17,4 +17,7 @@ struct FileConfig {
 
 config::Descriptor<FileConfig> describe_file_registry();
 
+/// What it will look at, for people.
+std::string asks(const FileConfig& config);
+
 }  // namespace autoglm::cluster

@@ -85,6 +85,10 @@ config::Descriptor<FileConfig> describe_file_registry() {
       .field("interval", &C::interval, {.doc = "How often it is looked at.", .min = 0.05, .max = 3600});
 }
 
+std::string asks(const FileConfig& config) {
+  return fmt::format("read {}, looking every {} s", config.path, to_seconds(config.interval));
+}
+
 FileRegistry::FileRegistry(FileConfig config, BlockingPool& pool)
     : config_(std::move(config)), pool_(pool), name_("file " + config_.path) {}
 

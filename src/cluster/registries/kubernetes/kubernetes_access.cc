@@ -1,5 +1,7 @@
 #include "cluster/registries/kubernetes/kubernetes_access.h"
 
+#include "base/redact.h"
+
 #include "cluster/membership/endpoint_config.h"
 #include "http/url.h"
 
@@ -60,6 +62,10 @@ config::Descriptor<KubernetesAccess> describe_kubernetes_access() {
           wrong.push_back({"address", url.error().message});
         return wrong;
       });
+}
+
+std::string asked_kubernetes(const KubernetesAccess& access) {
+  return access.address.empty() ? "the pod's Kubernetes" : without_secrets(access.address);
 }
 
 PodEnvironment pod_environment() {

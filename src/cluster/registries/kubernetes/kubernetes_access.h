@@ -20,6 +20,9 @@ struct KubernetesAccess {
 
 config::Descriptor<KubernetesAccess> describe_kubernetes_access();
 
+/// Where the API is, for people; no secret.
+std::string asked_kubernetes(const KubernetesAccess& access);
+
 /// What the kubelet gives to a pod, so that it finds the API.
 struct PodEnvironment {
   std::string host;  ///< empty: this is no pod

@@ -19,4 +19,7 @@ struct KubernetesConfig {
 
 config::Descriptor<KubernetesConfig> describe_kubernetes();
 
+/// What it will ask, for people; no secret.
+std::string asks(const KubernetesConfig& config);
+
 }  // namespace autoglm::cluster

@@ -52,6 +52,11 @@ config::Descriptor<KubernetesConfig> describe_kubernetes() {
       });
 }
 
+std::string asks(const KubernetesConfig& config) {
+  return fmt::format("{} for the EndpointSlices of {} in {}, then a watch", asked_kubernetes(config.access),
+                     config.service, config.space.empty() ? "the pod's namespace" : config.space);
+}
+
 KubernetesRegistry::KubernetesRegistry(const KubernetesConfig& config, const std::string& space,
                                        std::unique_ptr<KubernetesClient> client)
     : config_(config),

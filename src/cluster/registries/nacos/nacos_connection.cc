@@ -2,11 +2,11 @@
 
 #include "base/json_string.h"
 #include "cluster/registries/nacos/nacos_messages.h"
-#include "nacos/payload.pb.h"
 #include "runtime/event_loop.h"
 #include "runtime/race.h"
 
 #include <fmt/format.h>
+#include <nacos/payload.pb.h>
 
 #include <algorithm>
 #include <array>
