@@ -24,6 +24,8 @@ class JsonObjects {
   std::size_t pending() const { return buffer_.size() - begin_; }
 
  private:
+  std::optional<std::string_view> rest();
+
   std::string buffer_;
   std::size_t begin_ = 0;  // of the object, or of what is before it
   std::size_t at_ = 0;     // looked at, up to here
