@@ -2,16 +2,19 @@
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import unittest
 
 from nacos_double import Nacos
-from server import BINARY, environment, wait_for
+from server import BINARY, PATIENCE, environment, wait_for
 import test_center
 import test_discovery
+import test_register
 from test_center import pool
 from test_discovery import found
+from test_register import Registered
 from upstream import Foreign
 
 
@@ -116,6 +119,42 @@ class Servers(test_discovery.Discovered):
             self.wait_for_members(front, a)
             front = self.front(found({**by_nacos(nacos, namespace="dev", group="LLM"), "filter": {"cluster": "sh"}}))
             self.wait_for_members(front, b)
+
+
+class Us(test_register.RegisterTest):
+    """This server in Nacos."""
+
+    def at(self, nacos, **more):
+        return {"nacos": {"address": f"http://127.0.0.1:{nacos.port}", "transport": "http"}, "service": "llm", "id": "one", **more}
+
+    def test_it_comes_comes_again_and_goes_before_readiness_falls(self):
+        for apis in (("v1", "v3"), ("v3",)):
+            with self.subTest(apis), Nacos(apis=apis) as nacos:
+                (server,) = self.start(Registered(self.at(nacos, tags=["gpu"], metadata={"zone": "eu-1"}), server={"drain_delay": "1h"}))
+                server.wait_until_registered()
+                key = ("127.0.0.1", server.port)
+                said = nacos.instances()[key]
+                self.assertEqual({name: said[name] for name in ("id", "models", "tags", "zone", "path")},
+                                 {"id": "one", "models": "tiny", "tags": "gpu", "zone": "eu-1", "path": "/v1"})
+                found = self.gateway({"nacos": {"address": f"http://127.0.0.1:{nacos.port}", "service": "llm", "transport": "http", "interval": "100ms"},
+                                      "filter": {"models": "tiny"}, "tags": ["gpu"]})
+                self.wait_for_members(found, server)
+                with nacos.changed:
+                    nacos.services.clear()
+                wait_for(lambda: key in nacos.instances(), "that it registers again")
+                server.process.send_signal(signal.SIGTERM)
+                wait_for(lambda: server.get("/readyz").status == 503, "the end of readiness")
+                self.assertEqual(nacos.instances(), {})
+                server.process.send_signal(signal.SIGTERM)
+                server.process.wait(PATIENCE)
+
+    def test_two_with_one_id(self):
+        with Nacos() as nacos:
+            first, second = self.start(Registered(self.at(nacos)), Registered(self.at(nacos)))
+            wait_for(lambda: sorted([first.entry["registered"], second.entry["registered"]]) == [False, True], "one of them")
+            refused = second if first.entry["registered"] else first
+            wait_for(lambda: "with our id, one" in refused.entry["error"], "the reason")
+            self.assertEqual(len(nacos.instances()), 1)
 
 
 class Texts(test_center.Centered):

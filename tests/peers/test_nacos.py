@@ -25,6 +25,7 @@ from nacos_double import Nacos as Double  # noqa: E402
 from server import NEVER, Server, wait_for  # noqa: E402
 from test_center import CenteredServer, pool as center_pool  # noqa: E402
 from test_discovery import found  # noqa: E402
+from test_register import Registered, RegisterTest  # noqa: E402
 from upstream import Foreign  # noqa: E402
 
 PEER = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "open-autoglm", "peers", "nacos")
@@ -310,6 +311,54 @@ class Servers(Peers):
             first.wait_for("registered")
             second.wait_for("registered")
             self.wait_for_members(front, a, b)
+
+
+class Us(RegisterTest):
+    def at(self, nacos, transport, **more):
+        return {"nacos": {"address": nacos.url, "transport": transport}, "service": f"us-{transport}", "id": "one", **more}
+
+    def test_what_it_and_its_clients_see_of_us(self):
+        (nacos,) = self.start(Nacos())
+        for transport in ("grpc", "http"):
+            service = f"us-{transport}"
+            us = Registered(self.at(nacos, transport, metadata={"zone": "eu-1"}, weight=3)).__enter__()
+            self.addCleanup(us.__exit__, AssertionError, None, None)  # it is killed below
+            us.wait_until_registered()
+            seen = wait_for(lambda: nacos.list(service).get(("127.0.0.1", us.port)), "us in its list")
+            self.assertEqual((seen["weight"], seen["healthy"], seen["ephemeral"], seen["metadata"]["models"], seen["metadata"]["zone"]),
+                             (3.0, True, True, "tiny", "eu-1"))
+            with User(1, nacos.url, "watch", service) as old, User(2, nacos.url, "watch", service) as new:
+                for user in (old, new):
+                    user.wait_for(f"127.0.0.1:{us.port}{{id=one", "models=tiny", "zone=eu-1")
+                found = self.gateway({"nacos": {"address": nacos.url, "service": service}})
+                self.wait_for_members(found, us)
+                (other,) = self.start(Registered(self.at(nacos, transport)))
+                wait_for(lambda: "with our id, one" in other.entry["error"], "the reason")
+                self.assertEqual(list(nacos.list(service)), [("127.0.0.1", us.port)])
+                other.stop()
+                NEVER.wait(20)  # longer than Nacos believes one who is silent
+                self.assertEqual([each["healthy"] for each in nacos.list(service).values()], [True])
+                nacos.kill()
+                wait_for(lambda: not us.entry["registered"], "that nobody knows of us")
+                self.check_all_answered(us, 5)
+                nacos.start()
+                us.wait_until_registered()
+                wait_for(lambda: ("127.0.0.1", us.port) in nacos.list(service), "us in a Nacos that is back")
+            us.process.kill()
+            us.process.wait()
+            wait_for(lambda: not any(each["healthy"] for each in nacos.list(service).values()), "that we are dead")
+
+    def test_it_leaves_before_readiness_falls(self):
+        (nacos,) = self.start(Nacos())
+        for transport in ("grpc", "http"):
+            (us,) = self.start(Registered(self.at(nacos, transport), server={"drain_delay": "1h"}))
+            us.wait_until_registered()
+            wait_for(lambda: nacos.list(f"us-{transport}"), "us in its list")
+            us.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: us.get("/readyz").status == 503, "the end of readiness")
+            wait_for(lambda: not nacos.list(f"us-{transport}"), "that we are gone")
+            us.process.send_signal(signal.SIGTERM)
+            us.process.wait(PATIENCE)
 
 
 class Texts(Peers):
