@@ -71,6 +71,14 @@ class ConfigCenter final : private center::DocumentSink {
   Signal news_;
   std::string trouble_;
   std::string kept_;  // what the copy has
+  bool began_with_copy_ = false;
+  Signal copy_due_;
+  /// What a start asks with: a lookup of a name may outlive it, and must find its loop.
+  struct Start {
+    EventLoop loop;
+    BlockingPool pool{2, 16};
+  };
+  std::unique_ptr<Start> start_;
   /// While it is followed.
   struct Told {
     observe::Logger& log;

@@ -2,14 +2,15 @@
 
 import json
 import os
+import socket
 import subprocess
 import tempfile
 import threading
 import unittest
 
 from gateway_fixture import GatewayTest
+from registry_fixture import HAS_ETCD, EtcdServer, free_port
 from server import BINARY, Server, environment, wait_for
-from test_discovery import free_port
 from upstream import Foreign
 
 KEY = "/open-autoglm/gateway.yaml"
@@ -57,21 +58,14 @@ def pool(*servers, **more):
                         "health": {"interval": "200ms"}, **more}]}
 
 
+@unittest.skipUnless(HAS_ETCD, "etcd is not installed")
 class Etcd(Centered):
-    def etcd(self, port=None, folder="etcd"):
-        self.port = port or free_port()
-        url = f"http://127.0.0.1:{self.port}"
-        process = subprocess.Popen(["etcd", "--data-dir", os.path.join(self.folder, folder), "--listen-client-urls", url,
-                                    "--advertise-client-urls", url, "--listen-peer-urls", "http://127.0.0.1:0", "--log-level", "error"],
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.addCleanup(lambda: (process.kill(), process.wait()))
-        wait_for(lambda: self.ctl("endpoint", "health", check=False).returncode == 0, "etcd to be there")
-        self.center = {"etcd": {"endpoints": [url], "key": KEY}}
-        return process
-
-    def ctl(self, *command, check=True):
-        return subprocess.run(["etcdctl", "--endpoints", f"127.0.0.1:{self.port}", *command],
-                              env={**os.environ, "ETCDCTL_API": "3"}, capture_output=True, text=True, check=check, timeout=60)
+    def etcd(self, port=None):
+        server = EtcdServer(port or free_port(), os.path.join(self.folder, "etcd"))
+        self.addCleanup(server.kill)
+        self.ctl, self.port = server.ctl, server.port
+        self.center = {"etcd": {"endpoints": [server.url], "key": KEY}}
+        return server
 
     def put(self, config):
         self.ctl("put", KEY, config if isinstance(config, str) else json.dumps(config))
@@ -125,7 +119,7 @@ class Etcd(Centered):
 
     def test_a_start_does_not_need_it(self):
         (a,) = self.start(Foreign())
-        process = self.etcd()
+        server = self.etcd()
         code, said = self.run_until_it_ends(self.center)
         self.assertEqual(code, 1)
         self.assertIn(f"etcd has no key {KEY}; put the configuration there", said)
@@ -144,8 +138,7 @@ class Etcd(Centered):
             self.put({**pool(a), "groups": [{"name": "f", "concurrent": 3}]})
             wait_for(lambda: front.center_state()["state"] == "in_force", "the mended one")
         # nor does a center that is gone, and one that comes back is followed.
-        process.kill()
-        process.wait()
+        server.kill()
         with CenteredServer(self.center, self.copy) as front:
             self.check_all_answered(front, 3)
             wait_for(lambda: front.center_state()["state"] == "unavailable", "that it is gone")
@@ -155,6 +148,42 @@ class Etcd(Centered):
             self.put({**pool(a), "groups": [{"name": "g", "concurrent": 3}]})
             wait_for(lambda: "groups[g]" in str(front.state()["changes"]), "a change")
         os.remove(self.copy)
+
+    def test_a_text_that_no_server_can_start_with_does_not_become_the_copy(self):
+        (a,) = self.start(Foreign())
+        self.etcd()
+        self.put(pool(a))
+        with CenteredServer(self.center, self.copy) as front:
+            wait_for(lambda: os.path.exists(self.copy), "the copy")
+            self.put({**pool(a), "server": {"listen": "203.0.113.1:80"}})
+            wait_for(lambda: front.state()["restart_needed_for"] == ["server.listen"], "the address that waits for a restart")
+            self.check_all_answered(front, 3)
+            # Documentation's addresses are no machine's: no server can listen there.
+            self.assertNotIn("203.0.113.1", front.get("/config.yaml", admin=True).body.decode(), "it is not in force")
+        with CenteredServer(self.center, self.copy) as front:
+            self.check_all_answered(front, 3)
+            self.assertIn("203.0.113.1", front.center_state()["error"])
+            self.assertEqual(front.metric("autoglm_config_reloads_total", outcome="refused"), 1)
+            front.await_log(self.copy)
+
+    def test_what_a_text_lacked_may_come_later(self):
+        (a,) = self.start(Foreign())
+        self.etcd()
+        self.put(pool(a))
+        front = self.front(self.center)
+        secret = os.path.join(self.folder, "secret")
+        self.put({**pool(a), "keys": [{"name": "bob", "key": "${file:" + secret + "}"}]})
+        wait_for(lambda: "No such file" in front.center_state()["error"], "that it is refused")
+        # A mistake in the file does not stand in its way, nor it in the file's.
+        front.config["server"]["max_body"] = "much"
+        front.write_config(front.config)
+        self.assertEqual(front.post("/reload", "", admin=True).status, 400)
+        self.assertEqual(front.state()["sources"][0]["state"], "refused")
+        with open(secret, "w") as file:
+            file.write("sk-of-a-file-0123456789")
+        wait_for(lambda: front.center_state()["state"] == "in_force", "another try")
+        self.assertEqual(front.post("/v1/completions", {"prompt": "Hi"}).status, 401)
+        self.assertEqual(front.state()["sources"][0]["state"], "refused", "the file is as wrong as before")
 
     def test_many_changes_under_load_fail_no_request(self):
         a, b = self.start(Foreign(), Foreign())
@@ -208,6 +237,15 @@ class Files(Centered):
                                     headers={"Authorization": "Bearer sk-of-a-file-0123456789"}).status, 200)
         shown = front.get("/config.yaml", admin=True).body.decode() + json.dumps(front.state()) + front.log()
         self.assertNotIn("sk-of-a-file", shown)
+
+
+class Silent(Centered):
+    def test_a_center_that_hangs_does_not_hold_a_start_up_for_long(self):
+        with socket.create_server(("127.0.0.1", 0)) as hangs:
+            center = {"consul": {"address": f"http://127.0.0.1:{hangs.getsockname()[1]}", "key": "a"}}
+            code, said = self.run_until_it_ends(center)
+            self.assertEqual(code, 1)
+            self.assertIn("consul a: it does not answer; and there is no copy", said)
 
 
 class Wrong(Centered):
