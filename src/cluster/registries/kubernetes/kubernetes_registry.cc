@@ -21,9 +21,6 @@ constexpr int kShare = 30;
 constexpr Duration kLeastBetweenLists = std::chrono::milliseconds(50);
 constexpr Duration kMostBetweenLists = std::chrono::milliseconds(700);
 // What a server may make us keep.
-constexpr std::size_t kMostSlices = 20'000;
-constexpr std::size_t kMostEndpoints = 200'000;
-constexpr std::size_t kMostBytes = std::size_t{96} << 20U;  // of JSON, of all slices
 
 std::unexpected<Error> too_many(const char* what) {
   return fail(Error{.code = ErrorCode::kBadGateway,
@@ -58,24 +55,26 @@ std::string asks(const KubernetesConfig& config) {
 }
 
 KubernetesRegistry::KubernetesRegistry(const KubernetesConfig& config, const std::string& space,
-                                       std::unique_ptr<KubernetesClient> client)
+                                       std::unique_ptr<KubernetesClient> client, KubernetesLimits limits)
     : config_(config),
+      limits_(limits),
       client_(std::move(client)),
       name_(fmt::format("kubernetes {}/{}", space, config.service)),
       watch_(*client_, {.path = fmt::format("/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices", space),
                         .selector = "labelSelector=" +
-                                    http::percent_encode("kubernetes.io/service-name=" + config.service)}) {}
+                                    http::percent_encode("kubernetes.io/service-name=" + config.service),
+                        .limits = limits}) {}
 
 Result<std::unique_ptr<Registry>> KubernetesRegistry::create(const KubernetesConfig& config,
                                                              const PodEnvironment& pod, http::Client& client,
-                                                             BlockingPool& files) {
+                                                             BlockingPool& files, KubernetesLimits limits) {
   auto access = with_pod_defaults(config.access, pod);
   if (!access) return autoglm::fail(std::move(access).error());
   const auto space = kubernetes_namespace(config.space, pod);
   if (!space) return autoglm::fail(space.error());
   auto made = KubernetesClient::create(std::move(*access), client, files);
   if (!made) return autoglm::fail(std::move(made).error());
-  return std::unique_ptr<Registry>(new KubernetesRegistry(config, *space, std::move(*made)));
+  return std::unique_ptr<Registry>(new KubernetesRegistry(config, *space, std::move(*made), limits));
 }
 
 void KubernetesRegistry::replace(std::vector<KubernetesObject> objects) {
@@ -95,7 +94,7 @@ Result<void> KubernetesRegistry::put(const std::string& name, std::string_view j
   std::size_t& size = sizes_[name];
   bytes_ += json.size() - size;
   size = json.size();
-  if (sizes_.size() > kMostSlices || bytes_ > kMostBytes) return too_many("EndpointSlices");
+  if (sizes_.size() > limits_.objects || bytes_ > limits_.bytes) return too_many("EndpointSlices");
   changed_.insert_or_assign(name, std::string(json));
   dirty_.set();
   return {};
@@ -121,7 +120,7 @@ Result<void> KubernetesRegistry::read_changed() {
   }
   changed_.clear();
   const auto endpoints = [](std::size_t sum, const auto& each) { return sum + each.second.endpoints.size(); };
-  if (std::accumulate(slices_.begin(), slices_.end(), std::size_t{0}, endpoints) > kMostEndpoints)
+  if (std::accumulate(slices_.begin(), slices_.end(), std::size_t{0}, endpoints) > limits_.endpoints)
     return too_many("endpoints");
   return {};
 }

@@ -23,14 +23,15 @@ class KubernetesRegistry final : public Registry, private KubernetesSink {
   /// `client` and `files` outlive the registry. Errors: no address or namespace, and this is no pod; a
   /// certificate that cannot be read.
   static Result<std::unique_ptr<Registry>> create(const KubernetesConfig& config, const PodEnvironment& pod,
-                                                  http::Client& client, BlockingPool& files);
+                                                  http::Client& client, BlockingPool& files,
+                                                  KubernetesLimits limits = {});
 
   Task<void> run(RegistrySink& sink) override;
   const std::string& name() const override { return name_; }
 
  private:
   KubernetesRegistry(const KubernetesConfig& config, const std::string& space,
-                     std::unique_ptr<KubernetesClient> client);
+                     std::unique_ptr<KubernetesClient> client, KubernetesLimits limits);
 
   void replace(std::vector<KubernetesObject> objects) override;
   Result<void> put(const std::string& name, std::string_view json) override;
@@ -41,6 +42,7 @@ class KubernetesRegistry final : public Registry, private KubernetesSink {
   Result<void> read_changed();
 
   const KubernetesConfig config_;
+  const KubernetesLimits limits_;
   const std::unique_ptr<KubernetesClient> client_;
   const std::string name_;
   KubernetesWatch watch_;

@@ -58,26 +58,27 @@ class KubernetesRegistryTest : public ::testing::Test {
   /// What the registry says and asks while a server gives these answers, one a connection, until the last
   /// list is `last`, and so many lists have come.
   Outcome outcome(std::vector<std::string> answers, const std::string& last, std::size_t lists = 1,
-                  KubernetesConfig config = {}) {
+                  KubernetesConfig config = {}, KubernetesLimits limits = {}) {
     Outcome result;
-    run_task(loop_,
-             [](KubernetesRegistryTest& test, std::vector<std::string> scripts, std::string wanted,
-                std::size_t enough, KubernetesConfig its, Outcome& out) -> Task<void> {
-               http::ScriptedServer server(std::move(scripts));
-               http::Client client(test.pool_, nullptr);
-               its.access.address = server.url("");
-               its.space = "default";
-               its.service = "llm";
-               auto registry = KubernetesRegistry::create(its, {}, client, test.pool_);
-               EXPECT_TRUE(registry);
-               co_await out.kept.follow(
-                   **registry, [](KeptInstances& kept, std::string text, std::size_t count) -> Task<void> {
-                     EXPECT_TRUE(co_await kept.until([&](const KeptInstances& each) {
-                       return each.lists.size() >= count && each.last() == text;
-                     })) << kept.last();
-                   }(out.kept, wanted, enough));
-               out.seen = server.seen;
-             }(*this, std::move(answers), last, lists, std::move(config), result));
+    run_task(
+        loop_,
+        [](KubernetesRegistryTest& test, std::vector<std::string> scripts, std::string wanted,
+           std::size_t enough, KubernetesConfig its, KubernetesLimits allowed, Outcome& out) -> Task<void> {
+          http::ScriptedServer server(std::move(scripts));
+          http::Client client(test.pool_, nullptr);
+          its.access.address = server.url("");
+          its.space = "default";
+          its.service = "llm";
+          auto registry = KubernetesRegistry::create(its, {}, client, test.pool_, allowed);
+          EXPECT_TRUE(registry);
+          co_await out.kept.follow(
+              **registry, [](KeptInstances& kept, std::string text, std::size_t count) -> Task<void> {
+                EXPECT_TRUE(co_await kept.until([&](const KeptInstances& each) {
+                  return each.lists.size() >= count && each.last() == text;
+                })) << kept.last();
+              }(out.kept, wanted, enough));
+          out.seen = server.seen;
+        }(*this, std::move(answers), last, lists, std::move(config), limits, result));
     return result;
   }
   static std::size_t count(const std::string& text, const std::string& part) {
@@ -184,35 +185,35 @@ TEST_F(KubernetesRegistryTest, ErrorsAreSaidAndTheListStaysUntilTheNextOne) {
 }
 
 TEST_F(KubernetesRegistryTest, WhatAServerMakesUsKeepHasBounds) {
+  const KubernetesLimits limits{.objects = 20, .endpoints = 200, .list_bytes = 40'000, .bytes = 60'000};
   const std::string good = list_of(slice("a", "1", "5"), "7");
-  const std::string padding(std::size_t{15} << 20U, 'x');
-  const auto padded = [&](int i) {
-    return R"({"metadata":{"name":"s)" + std::to_string(i) + R"(","resourceVersion":"8"},"x":")" + padding +
-           "\"}";
+  const auto padded = [](int i) {
+    return R"({"metadata":{"name":"s)" + std::to_string(i) + R"(","resourceVersion":"8"},"x":")" +
+           std::string(15'000, 'x') + "\"}";
   };
   std::string endpoints = R"({"addresses":["1"]})";
-  for (int i = 1; i < 10'000; ++i) endpoints += R"(,{"addresses":["1"]})";
+  for (int i = 1; i < 21; ++i) endpoints += R"(,{"addresses":["1"]})";
   std::string many_slices, many_bytes, many_endpoints, page;
-  for (int i = 0; i < 20'001; ++i) many_slices += event("ADDED", slice("s" + std::to_string(i), "1", "8"));
-  for (int i = 0; i < 7; ++i) many_bytes += event("ADDED", padded(i));
-  for (int i = 0; i < 21; ++i) {
+  for (int i = 0; i < 21; ++i) many_slices += event("ADDED", slice("s" + std::to_string(i), "1", "8"));
+  for (int i = 0; i < 5; ++i) many_bytes += event("ADDED", padded(i));
+  for (int i = 0; i < 10; ++i) {
     many_endpoints += event("ADDED", R"({"metadata":{"name":"s)" + std::to_string(i) +
                                          R"(","resourceVersion":"8"},"ports":[{"port":80}],"endpoints":[)" +
                                          endpoints + "]}");
   }
-  for (int i = 0; i < 501; ++i) page += (page.empty() ? "" : ",") + slice("s" + std::to_string(i), "1", "8");
-  std::vector<std::string> pages(40, list_of(page, "7", R"(,"continue":"x")"));
-  const std::string large = list_of(padded(1) + "," + padded(2) + "," + padded(3), "7", R"(,"continue":"x")");
+  for (int i = 0; i < 11; ++i) page += (page.empty() ? "" : ",") + slice("s" + std::to_string(i), "1", "8");
+  const std::string many_objects = list_of(page, "7", R"(,"continue":"x")");
+  const std::string large = list_of(padded(1) + "," + padded(2), "7", R"(,"continue":"x")");
   const std::vector<std::pair<std::vector<std::string>, std::string>> all = {
       {{good, watch_of(many_slices)}, "too many EndpointSlices"},
       {{good, watch_of(many_bytes)}, "too many EndpointSlices"},
       {{good, watch_of(many_endpoints)}, "too many endpoints"},
-      {{pages}, "the list has no end"},
+      {{many_objects, many_objects}, "the list has no end"},
       {{large, large}, "the list has no end"}};
   for (const auto& [ill, said] : all) {
     std::vector<std::string> answers = ill;
     for (int i = 0; i < 4; ++i) answers.push_back(list_of(slice("c", "3", "20"), "20"));
-    const Outcome saw = outcome(answers, "10.0.0.3:80");
+    const Outcome saw = outcome(answers, "10.0.0.3:80", 1, {}, limits);
     // The watch may have ended, and the next one found an answer to a list, before what it brought was read.
     EXPECT_TRUE(std::ranges::any_of(saw.kept.errors, [&](const Error& each) {
       return each.message.contains(said);

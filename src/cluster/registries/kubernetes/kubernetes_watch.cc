@@ -20,10 +20,8 @@ constexpr Duration kLongestPage = std::chrono::seconds(30);
 constexpr Duration kBetweenLists = std::chrono::minutes(10);
 // Between a watch that the server has ended and the next one.
 constexpr Duration kBetweenWatches = std::chrono::milliseconds(50);
-constexpr unsigned kPage = 500;                                       // objects
-constexpr std::size_t kLongPage = std::size_t{64} << 10U;             // takes milliseconds to read
-constexpr std::size_t kLargestList = RegistryClient::kLargestAnswer;  // bytes, of all pages
-constexpr std::size_t kMostObjects = 20'000;
+constexpr unsigned kPage = 500;                                // objects
+constexpr std::size_t kLongPage = std::size_t{64} << 10U;      // takes milliseconds to read
 constexpr std::size_t kLargestEvent = std::size_t{16} << 20U;  // etcd stores 1.5 MiB an object
 constexpr int kExpiredCode = 410;
 
@@ -81,7 +79,7 @@ Task<Result<KubernetesWatch::End>> KubernetesWatch::read_pages(std::vector<Kuber
       bytes += each.name.size() + each.json.size();
       objects.push_back(std::move(each));
     }
-    if (bytes > kLargestList || objects.size() > kMostObjects)
+    if (bytes > options_.limits.list_bytes || objects.size() > options_.limits.objects)
       co_return fail(strange_watch("the list has no end"));
     // An empty page that goes on would go on for ever.
     if (page->objects.empty() && !page->continues.empty())

@@ -27,6 +27,14 @@ class KubernetesSink {
   virtual void fail(const Error& error) = 0;
 };
 
+/// What a server may make us keep.
+struct KubernetesLimits {
+  std::size_t objects = 20'000;
+  std::size_t endpoints = 200'000;
+  std::size_t list_bytes = RegistryClient::kLargestAnswer;  ///< of JSON, of all pages of a list
+  std::size_t bytes = std::size_t{96} << 20U;               ///< of JSON, of all objects
+};
+
 /// Follows a collection of Kubernetes' objects: lists it, page by page, and watches it from there on. A watch
 /// that ends as it should goes on from the last version; what is too old, silent, or has gone wrong in any
 /// way, is listed again. Control loop only.
@@ -35,6 +43,7 @@ class KubernetesWatch {
   struct Options {
     std::string path;      ///< "/api/v1/namespaces/default/configmaps"
     std::string selector;  ///< "fieldSelector=…", encoded
+    KubernetesLimits limits = {};
   };
 
   /// `client` outlives it.
