@@ -55,7 +55,7 @@ class Centered(GatewayTest):
 
 def pool(*servers, **more):
     return {"models": [{"name": "tiny", "endpoints": [{"url": f"http://{server.name}/v1"} for server in servers],
-                        "health": {"interval": "200ms"}, **more}]}
+                        "health": {"interval": "200ms"}, "timeouts": {"connect": "30s"}, **more}]}
 
 
 @unittest.skipUnless(HAS_ETCD, "etcd is not installed")
@@ -134,7 +134,7 @@ class Etcd(Centered):
         with CenteredServer(self.center, self.copy) as front:
             self.check_all_answered(front, 3)
             self.assertEqual(front.center_state()["state"], "refused")
-            front.await_log("the copy of an earlier one is in force")
+            front.await_log("the copy of an earlier configuration of the center is in force")
             self.put({**pool(a), "groups": [{"name": "f", "concurrent": 3}]})
             wait_for(lambda: front.center_state()["state"] == "in_force", "the mended one")
         # nor does a center that is gone, and one that comes back is followed.
