@@ -204,12 +204,23 @@ Result<Roster::Change> Roster::prepare(const cluster::Membership& membership) {
   return draft.finish();
 }
 
-void Roster::adopt(const Change& change) {
+void Roster::adopt(const Change& change, MonotonicTime now) {
   if (change.list == nullptr) return;
   AUTOGLM_ASSERT(change.from == list_, "the change was prepared from another list");
   list_ = change.list;
-  for (const auto& member : change.removed) addresses_.erase(member->address);
+  // First those that are named: one whose endpoint is made anew has not been away.
+  for (const auto& member : change.added)
+    if (records_.joins(member->address)) member->record->state.health.returned(now);
+  for (const auto& member : change.removed) {
+    records_.leaves(member->address, now);
+    addresses_.erase(member->address);
+  }
   for (const auto& member : change.added) addresses_.insert(member->address);
+}
+
+Roster::~Roster() {
+  const MonotonicTime now = std::chrono::steady_clock::now();
+  for (const std::string& address : addresses_) records_.leaves(address, now);
 }
 
 }  // namespace autoglm::gateway
