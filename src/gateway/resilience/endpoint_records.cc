@@ -45,7 +45,9 @@ std::shared_ptr<EndpointRecord> EndpointRecords::of(const http::Url& api, const 
   ++last_id_.value;
   auto record = std::make_shared<EndpointRecord>(last_id_, name_for(api), breaker);
   names_.insert(record->state.name);
-  Known& known = known_.try_emplace(address, Known{.record = record, .address = address}).first->second;
+  const auto added = known_.try_emplace(std::move(address), Known{.record = record}).first;
+  Known& known = added->second;
+  known.address = added->first;
   known.position = idle_.insert(idle_.begin(), &known);  // was no member yet: the first to be forgotten
   return record;
 }
@@ -93,7 +95,7 @@ void EndpointRecords::forget(Known& known) {
   }
   idle_.erase(known.position);
   names_.erase(known.record->state.name);
-  known_.erase(known_.find(known.address));
+  known_.erase(known_.find(std::string(known.address)));
 }
 
 /// What it has counted without series of its own, or what these have shown before they ended. A series that

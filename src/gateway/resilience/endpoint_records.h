@@ -15,6 +15,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -56,7 +57,7 @@ class EndpointRecords {
   using Counts = std::array<std::uint64_t, 1 + kOutcomes>;
   struct Known {
     std::shared_ptr<EndpointRecord> record;
-    std::string address;
+    std::string_view address;              // the key in known_
     std::uint32_t lists = 0;               // that name it
     std::optional<MonotonicTime> left;     // the last of the lists; none: was in none yet
     std::list<Known*>::iterator position;  // in idle_, while no list names it
@@ -80,8 +81,8 @@ class EndpointRecords {
   std::shared_ptr<WaitingLine> line_ = std::make_shared<WaitingLine>(0);
   mutable std::mutex mutex_;  // a scrape reads what is below; one thread changes it
   std::unordered_map<std::string, Known> known_;
-  std::list<Known*> idle_;                 // that no list names, in the order in which they left
-  std::unordered_set<std::string> names_;  // of the records
+  std::list<Known*> idle_;                      // that no list names, in the order in which they left
+  std::unordered_set<std::string_view> names_;  // of the records
   std::size_t named_ = 0;
   std::size_t named_idle_ = 0;  // of those in idle_
   bool has_others_ = false;     // there has been a member without series of its own

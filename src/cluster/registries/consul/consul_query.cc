@@ -17,6 +17,9 @@ namespace {
 // Consul may answer at once although nothing changed here; then the next query waits longer and longer.
 constexpr Duration kLeastPause = std::chrono::milliseconds(50);
 constexpr Duration kMostPause = std::chrono::seconds(1);
+// The list of a service that changes all the time is asked for at some ten megabytes a second.
+constexpr Duration kPauseByByte = std::chrono::nanoseconds(100);
+constexpr Duration kMostLongPause = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -26,10 +29,9 @@ config::Descriptor<ConsulServer> describe_consul_server() {
       .field("address", &C::address,
              {.doc = "Of its HTTP API, most often the agent on this machine.", .min = 1, .address = true})
       .field("datacenter", &C::datacenter, {.doc = "Unset: the agent's."})
-      .field("token", &C::token,
-             {.doc = "An ACL token with the rights for it.",
-              .example = "${env:CONSUL_TOKEN}",
-              .secret = true})
+      .field(
+          "token", &C::token,
+          {.doc = "An ACL token with the rights for it.", .example = "${env:CONSUL_TOKEN}", .secret = true})
       .section("tls", &C::tls, describe_endpoint_tls())
       .check([](const C& c) {
         std::vector<config::Violation> wrong;
@@ -55,9 +57,10 @@ std::uint64_t next_consul_index(std::uint64_t asked, std::string_view said) {
 Task<Result<RegistryClient::Answer>> ConsulQuery::next() {
   if (pause_ > Duration::zero()) co_await sleep_for(pause_);
   const std::string asked = client_.address();
-  auto answer = co_await client_.get(
-      path_ + fmt::format("index={}&wait={}s", index_, std::chrono::ceil<std::chrono::seconds>(wait_).count()),
-      index_ == 0 ? Duration::zero() : wait_);
+  auto answer =
+      co_await client_.get(path_ + fmt::format("index={}&wait={}s", index_,
+                                               std::chrono::ceil<std::chrono::seconds>(wait_).count()),
+                           index_ == 0 ? Duration::zero() : wait_);
   if (answer && answer->status != 200 && answer->status != 404)
     answer = fail(registry_refused(asked, *answer));
   if (!answer) {
@@ -66,7 +69,9 @@ Task<Result<RegistryClient::Answer>> ConsulQuery::next() {
   }
   delay_.reset();
   index_ = next_consul_index(index_, answer->index);
-  pause_ = kLeastPause;
+  least_pause_ =
+      std::clamp(kPauseByByte * static_cast<Duration::rep>(answer->body.size()), kLeastPause, kMostLongPause);
+  pause_ = least_pause_;
   co_return answer;
 }
 
@@ -78,7 +83,7 @@ void ConsulQuery::restart() {
 
 void ConsulQuery::told(bool news) {
   quiet_ = news ? 0 : std::min(quiet_ + 1, 5U);
-  pause_ = std::min(kLeastPause * (1U << quiet_), kMostPause);
+  pause_ = std::clamp(kLeastPause * (1U << quiet_), least_pause_, kMostPause);
 }
 
 }  // namespace autoglm::cluster
