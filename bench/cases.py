@@ -10,6 +10,7 @@ import time
 from admission import admission
 from connections import idle, slow_readers
 from defaults import default_rows, defaults, threads
+from discovery import discovery
 from endpoints import endpoints
 from gateway import gateway
 from hostile_inputs import hostile
@@ -276,4 +277,4 @@ def soak(_pairs):
 
 
 CASES = {case.__name__: case for case in (
-    defaults, generate, threads, prefix, conversations, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, admission, endpoints, slow_endpoint, streams, affinity, tls, http2, idle, slow_readers, hostile, isolation, soak)}
+    defaults, generate, threads, prefix, conversations, mooncake, stall, overcommit, schema, priority, resume, abort, memory, gateway, admission, endpoints, discovery, slow_endpoint, streams, affinity, tls, http2, idle, slow_readers, hostile, isolation, soak)}

@@ -303,7 +303,7 @@ void ModelSet::bury() {
   std::erase_if(retired_pools_, [](const auto& pool) { return pool.use_count() == 1; });
   for (auto& [name, slot] : slots_)
     if (slot.pool) slot.pool->sweep();
-  for (auto& [name, records] : records_) records.sweep();
+  for (auto& [name, records] : records_) records.sweep(std::chrono::steady_clock::now());
 }
 
 Task<void> ModelSet::watch() {

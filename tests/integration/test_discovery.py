@@ -121,6 +121,37 @@ class Files(Discovered):
         self.wait_for_members(front, b)
         self.assertEqual(self.asked(front, [a, b, c]), [0, 30, 0])
 
+    def test_one_that_comes_back_is_as_it_left_and_starts_slowly(self):
+        a, good, bad = self.start(Foreign(), Foreign(), Foreign(lambda *_: (500, {}, b"{}")))
+        self.say(a, good, bad)
+        front = self.front(found(self.by_file(), balance="round_robin", health={"interval": "100ms", "timeout": "2s", "slow_start": "1h"},
+                                 ejection={"consecutive_failures": 3, "base_time": "1h", "max_time": "1h"}))
+        self.wait_for_members(front, a, good, bad)
+        while front.metric("autoglm_endpoint_ejected", endpoint=bad.name) != 1:
+            self.check_all_answered(front, 1)
+        self.assertEqual(self.asked(front, [a, good, bad]), [15, 15, 0])
+        failed = front.metric("autoglm_endpoint_attempts_total", endpoint=bad.name, outcome="failed")
+        self.say(a)
+        self.wait_for_members(front, a)
+        # What is not remembered is forgotten within two of these checks.
+        checks = len(a.gets)
+        wait_for(lambda: len(a.gets) > checks + 5, "checks")
+        self.assertIn(f'autoglm_endpoint_attempts_total{{model="tiny",endpoint="{bad.name}"', front.get("/metrics", admin=True).body.decode(), "its last counts")
+        self.assertNotIn(f'autoglm_endpoint_healthy{{model="tiny",endpoint="{bad.name}"', front.get("/metrics", admin=True).body.decode(), "it is not there")
+        self.say(a, good, bad)
+        self.wait_for_members(front, a, good, bad)
+        self.assertEqual(front.metric("autoglm_endpoint_ejected", endpoint=bad.name), 1)
+        self.assertEqual(front.metric("autoglm_endpoint_attempts_total", endpoint=bad.name, outcome="failed"), failed)
+        usual, slow, none = self.asked(front, [a, good, bad], 110)
+        self.assertEqual(none, 0)
+        self.assertLess(slow, 22, "a tenth of its share, not a half")
+        self.assertGreater(slow, 0)
+        # A reload that makes the pool anew disturbs nobody who stays.
+        front.config["models"][0]["ejection"]["consecutive_failures"] = 4
+        front.write_config(front.config)
+        self.assertEqual(front.post("/reload", "", admin=True).status, 200)
+        self.assertGreater(self.asked(front, [a, good, bad], 110)[0], 80)
+
     def test_labels_choose_and_shape(self):
         a, b = self.start(Foreign(), Foreign())
         with open(self.path, "w") as file:

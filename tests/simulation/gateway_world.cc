@@ -14,7 +14,7 @@ constexpr Duration kHedgeAfter = 15ms;
 
 World::World(std::uint64_t seed, Balance balance) : random_(seed), config_(config_of(random_, balance)) {
   const auto change = roster_.prepare(cluster::membership_of(config_.endpoints)).value();
-  roster_.adopt(change);
+  roster_.adopt(change, now_);
   const std::size_t count = factory_.made.size();
   for (const auto& endpoint : factory_.made)
     if (random_.below(2) == 0) endpoint->current_continuation = Continuation::kExact;

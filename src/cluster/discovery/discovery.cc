@@ -1,7 +1,7 @@
 #include "cluster/discovery/discovery.h"
 
-#include "base/utf8.h"
-#include "cluster/discovery/instance_shape.h"
+#include "cluster/discovery/followed.h"
+#include "cluster/registries/work_pace.h"
 #include "runtime/deadline.h"
 #include "runtime/event_loop.h"
 #include "runtime/race.h"
@@ -10,9 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <exception>
 #include <map>
 #include <string_view>
 #include <unordered_map>
@@ -23,8 +21,9 @@ namespace autoglm::cluster {
 
 namespace {
 
-constexpr Duration kAfterRefusal = std::chrono::seconds(1);    // a certificate may be being replaced
-constexpr Duration kAfterException = std::chrono::seconds(1);  // memory may be back
+constexpr Duration kAfterRefusal = std::chrono::seconds(1);  // a certificate may be being replaced
+constexpr Duration kLongestRest = std::chrono::milliseconds(400);
+constexpr Duration kBetweenLines = std::chrono::seconds(1);  // of the log, about changes
 
 MonotonicTime now() { return std::chrono::steady_clock::now(); }
 
@@ -36,206 +35,6 @@ std::vector<MemberGuard::Spec> shared(std::vector<EndpointSpec> specs) {
 }
 
 }  // namespace
-
-/// One source: takes what its registry says.
-class Discovery::Followed final : public RegistrySink {
- public:
-  Followed(Discovery& discovery, Source source, std::string name, observe::MetricRegistry& metrics)
-      : discovery_(discovery),
-        config_(std::move(source.config)),
-        registry_(std::move(source.registry)),
-        name_(std::move(name)),
-        guard_({.max_shrink_percent = config_.max_shrink_percent, .hold = config_.hold}),
-        failures_(metrics.counter("autoglm_discovery_failures_total",
-                                  "Times that a registry could not be asked.", labels())) {
-    const auto gauge = [&](const char* name, const char* help, auto read) {
-      gauges_.push_back(metrics.callback(observe::MetricRegistry::Kind::kGauge, name, help, labels(),
-                                         [read] { return static_cast<double>(read()); }));
-    };
-    gauge("autoglm_discovery_up", "Whether the registry could be asked last.", [this] { return up_.load(); });
-    gauge("autoglm_discovery_members", "Servers that a registry has given to a model's pool.",
-          [this] { return count_.load(); });
-    gauge("autoglm_discovery_held", "Of them, those that the registry no longer lists.",
-          [this] { return held_.load(); });
-  }
-
-  /// Follows the registry; also when one of its answers took more memory than there is.
-  Task<void> run() {
-    while (true) {
-      std::string why;
-      try {
-        co_await registry_->run(*this);
-      } catch (const std::exception& exception) {
-        why = exception.what();
-      }
-      fail(Error{.code = ErrorCode::kInternal, .message = "following the registry has ended: " + why});
-      co_await sleep_for(kAfterException);
-    }
-  }
-
-  void push(std::vector<Instance> instances) override {
-    if (!answered_ || !trouble_.empty())
-      log("the registry answers", observe::LogLevel::kInfo, {"instances", instances.size()});
-    answered_ = true;
-    trouble_.clear();
-    up_ = 1;
-    listed_ = instances.size();
-    std::string why;
-    auto specs = shaped(instances, why);
-    if (!why.empty() && why != told_why_)
-      log("an instance of the registry is left out", observe::LogLevel::kWarning, {"why", why});
-    told_why_ = std::move(why);
-    const std::size_t held_before = guard_.held();
-    const bool changed = guard_.offer(specs, now());
-    if (known_.size() > guard_.members().size()) forget_others();
-    if (guard_.held() > held_before)
-      log("the registry no longer lists many servers: they are held", observe::LogLevel::kWarning,
-          {"held", guard_.held()});
-    // A hold that begins has an end, for which somebody must wake up.
-    note(changed || guard_.held() != held_before);
-  }
-
-  void fail(const Error& error) override {
-    failures_.add();
-    up_ = 0;
-    const std::string message = error.log_message();
-    // Once for each kind of trouble, not with every attempt.
-    if (message != trouble_)
-      log("the registry cannot be asked: its last list stays", observe::LogLevel::kWarning,
-          {"error", message});
-    trouble_ = message;
-    failed_once_ = true;
-    discovery_.dirty_.set();
-  }
-
-  /// Lets those go that are due.
-  void release() {
-    const auto due = guard_.release_at();
-    if (!due || *due > now()) return;
-    const std::unordered_set<std::string> well = discovery_.options_.well();
-    note(guard_.release(now(), [&](const EndpointSpec& spec) { return well.contains(spec.url); }));
-  }
-  std::optional<MonotonicTime> release_at() const { return guard_.release_at(); }
-
-  /// Whether both ask the same, whoever counts there and with whatever key.
-  bool is_as(const Followed& other) const { return registry_->name() == other.registry_->name(); }
-  void inherit(const Followed& before) {
-    if (config_ == before.config_) {
-      guard_ = before.guard_;
-      known_ = before.known_;
-    } else {
-      // All members by the configuration of now; then those that are held leave again, by its rules.
-      std::string why;
-      std::vector<Instance> listed, all;
-      for (const auto& [url, known] : before.known_) {
-        if (!before.guard_.is_held(url)) listed.push_back(known.instance);
-        all.push_back(known.instance);
-      }
-      guard_.offer(shaped(all, why), now());
-      guard_.offer(shaped(listed, why), now());
-    }
-    answered_ = before.answered_;
-    trouble_ = before.trouble_;
-    listed_ = before.listed_;
-    skipped_ = before.skipped_;
-    up_ = before.up_.load();
-    note(false);
-  }
-
-  const std::vector<MemberGuard::Spec>& members() const { return guard_.members(); }
-  const MemberGuard& guard() const { return guard_; }
-  const std::string& name() const { return name_; }
-  bool answered() const { return answered_; }
-  bool settled() const { return answered_ || failed_once_; }
-  SourceView view() const {
-    return {.name = name(),
-            .answered = answered_,
-            .trouble = trouble_,
-            .instances = listed_,
-            .members = guard_.members().size(),
-            .held = guard_.held(),
-            .skipped = skipped_};
-  }
-
- private:
-  /// An instance, and what was made of it.
-  struct Known {
-    Instance instance;
-    MemberGuard::Spec spec;
-  };
-  struct Address {
-    std::string_view host;
-    std::uint16_t port;
-
-    bool operator==(const Address&) const = default;
-  };
-  struct AddressHash {
-    std::size_t operator()(const Address& each) const {
-      return std::hash<std::string_view>()(each.host) * 31 + each.port;
-    }
-  };
-
-  /// The endpoints that count among `instances`.
-  std::vector<MemberGuard::Spec> shaped(const std::vector<Instance>& instances, std::string& why) {
-    std::unordered_map<Address, const Known*, AddressHash> before;
-    before.reserve(known_.size());
-    for (const auto& [url, known] : known_)
-      before.emplace(Address{known.instance.host, known.instance.port}, &known);
-    std::vector<MemberGuard::Spec> specs;
-    std::vector<Known> fresh;
-    for (const Instance& each : instances) {
-      if (!counts(each, config_)) continue;
-      // Most are as they were, and so is what was made of them.
-      if (const auto same = before.find({each.host, each.port});
-          same != before.end() && same->second->instance == each) {
-        specs.push_back(same->second->spec);
-        continue;
-      }
-      auto spec = endpoint_of(each, config_, why);
-      if (!spec) continue;
-      specs.push_back(std::make_shared<const EndpointSpec>(std::move(*spec)));
-      fresh.push_back({.instance = each, .spec = specs.back()});
-    }
-    for (Known& each : fresh) {
-      const std::string& url = each.spec->url;
-      known_.insert_or_assign(url, std::move(each));
-    }
-    skipped_ = instances.size() - specs.size();
-    return specs;
-  }
-  /// Of those that are no members any more.
-  void forget_others() {
-    std::unordered_set<std::string_view> urls;
-    for (const auto& each : guard_.members()) urls.insert(each->url);
-    std::erase_if(known_, [&urls](const auto& each) { return !urls.contains(each.first); });
-  }
-  observe::Labels labels() const { return {{"model", discovery_.options_.model}, {"registry", name()}}; }
-  void note(bool changed) {
-    count_ = guard_.members().size();
-    held_ = guard_.held();
-    if (changed) discovery_.dirty_.set();
-  }
-  void log(std::string_view message, observe::LogLevel level, const observe::LogField& more) const {
-    discovery_.log_.log(level, message, {{"model", discovery_.options_.model}, {"registry", name()}, more},
-                        {});
-  }
-
-  Discovery& discovery_;
-  const DiscoverConfig config_;
-  const std::unique_ptr<Registry> registry_;
-  const std::string name_;
-  MemberGuard guard_;
-  std::unordered_map<std::string, Known> known_;  // of the members, by URL
-  bool answered_ = false;
-  bool failed_once_ = false;
-  std::string trouble_;
-  std::string told_why_;
-  std::size_t listed_ = 0;
-  std::size_t skipped_ = 0;
-  observe::Counter& failures_;
-  std::atomic<std::size_t> up_ = 0, count_ = 0, held_ = 0;  // for gauges, which any thread reads
-  std::vector<std::shared_ptr<void>> gauges_;               // last: they read the above
-};
 
 Discovery::Discovery(Options options, std::vector<Source> sources, MembershipSink& sink,
                      observe::MetricRegistry& metrics, observe::Logger& log)
@@ -263,22 +62,32 @@ Task<void> Discovery::run() {
   co_await hand_over_changes();
 }
 
+/// When there is something to do without a change of a registry.
+Deadline Discovery::due() const {
+  MonotonicTime at = MonotonicTime::max();
+  for (const auto& each : followed_)
+    if (const auto release = each->release_at()) at = std::min(at, *release);
+  if (untold_.changes > 0) at = std::min(at, told_ + kBetweenLines);
+  return at == MonotonicTime::max() ? Deadline::never() : Deadline(std::max(at, now()));
+}
+
 Task<void> Discovery::hand_over_changes() {
   while (true) {
-    Duration wait = Duration::max();
-    for (const auto& each : followed_)
-      if (const auto at = each->release_at()) wait = std::min(wait, std::max(*at - now(), Duration::zero()));
-    const Deadline due = wait == Duration::max() ? Deadline::never() : Deadline::after(wait);
-    static_cast<void>(co_await with_deadline(due, raised(dirty_), "a change of the servers"));
-    for (const auto& each : followed_) each->release();
+    static_cast<void>(co_await with_deadline(due(), raised(dirty_), "a change of the servers"));
+    const WorkPace pace;
+    for (const auto& each : followed_) {
+      each->digest();
+      each->release();
+    }
     if (!told_answers_ && has_answers()) {
       told_answers_ = true;
       options_.answered();
     }
+    tell();
     if (!dirty_.is_set()) continue;
     dirty_.clear();
     const bool handed_over = hand_over();
-    co_await sleep_for(handed_over ? kBetweenChanges : kAfterRefusal);
+    co_await sleep_for(handed_over ? std::max(kBetweenChanges, pace.rest(kLongestRest)) : kAfterRefusal);
     if (!handed_over) dirty_.set();
   }
 }
@@ -295,23 +104,40 @@ bool Discovery::hand_over() {
   }
   std::unordered_set<std::string_view> before;
   for (const auto& each : last_.endpoints) before.insert(each->url);
-  std::size_t came = 0;
-  for (const auto& each : next.endpoints) came += before.erase(each->url) == 0 ? 1 : 0;
-  log_.info("servers have changed", {{"model", options_.model},
-                                     {"servers", next.endpoints.size()},
-                                     {"came", came},
-                                     {"left", before.size()}});
+  for (const auto& each : next.endpoints) untold_.came += before.erase(each->url) == 0 ? 1 : 0;
+  untold_.left += before.size();
+  ++untold_.changes;
   changes_.add();
   last_ = std::move(next);
+  tell();
   options_.changed();
   return true;
 }
 
+/// A line about all changes since the last one, once a second at most.
+void Discovery::tell() {
+  if (untold_.changes == 0 || now() < told_ + kBetweenLines) return;
+  log_.info("servers have changed", {{"model", options_.model},
+                                     {"servers", last_.endpoints.size()},
+                                     {"came", untold_.came},
+                                     {"left", untold_.left},
+                                     {"changes", untold_.changes}});
+  untold_ = {};
+  told_ = now();
+}
+
 Membership Discovery::merged(const std::vector<MemberGuard::Spec>& fixed) const {
   Membership all{.endpoints = fixed};
-  std::unordered_set<std::string> urls;
+  std::vector<std::string> written;  // as URLs of instances are
   for (const auto& each : fixed)
-    if (const auto url = api_url(*each)) urls.insert(url->origin() + url->target);
+    if (const auto url = api_url(*each)) written.push_back(url->origin() + url->target);
+  // A guard names each URL once.
+  if (written.empty() && followed_.size() == 1) {
+    const auto& members = followed_.front()->members();
+    all.endpoints.insert(all.endpoints.end(), members.begin(), members.end());
+    return all;
+  }
+  std::unordered_set<std::string_view> urls(written.begin(), written.end());
   for (const auto& source : followed_) {
     for (const auto& each : source->members())
       if (urls.insert(each->url).second) all.endpoints.push_back(each);

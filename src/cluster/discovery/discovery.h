@@ -7,6 +7,7 @@
 #include "cluster/registries/registry.h"
 #include "observe/log/logger.h"
 #include "observe/metrics/registry.h"
+#include "runtime/deadline.h"
 #include "runtime/signal.h"
 
 #include <functional>
@@ -25,7 +26,8 @@ namespace autoglm::cluster {
 /// first counts. What a registry said last stays in force while it cannot be asked. Control loop only.
 class Discovery {
  public:
-  /// Changes are handed over at most this often, all that came meanwhile together.
+  /// Changes are handed over at most this often, all that came meanwhile together; less often where it costs
+  /// much.
   static constexpr Duration kBetweenChanges = std::chrono::milliseconds(50);
 
   struct Options {
@@ -87,7 +89,9 @@ class Discovery {
   class Followed;
 
   Task<void> hand_over_changes();
+  Deadline due() const;
   bool hand_over();
+  void tell();
   Membership merged(const std::vector<MemberGuard::Spec>& fixed) const;
 
   Options options_;
@@ -97,6 +101,10 @@ class Discovery {
   std::vector<std::unique_ptr<Followed>> followed_;
   Membership last_;
   Signal dirty_;
+  struct {
+    std::size_t changes = 0, came = 0, left = 0;
+  } untold_;              // changes since the last line of the log
+  MonotonicTime told_{};  // when that was written
   observe::Counter& changes_;
   bool told_answers_ = false;
 };

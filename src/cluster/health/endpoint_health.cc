@@ -73,6 +73,11 @@ void EndpointHealth::eject(Duration time, MonotonicTime now) {
   ejected_until_.store((now + time).time_since_epoch().count(), std::memory_order_relaxed);
 }
 
+void EndpointHealth::returned(MonotonicTime now) {
+  const Duration::rep back = std::max(now, ejected_until()).time_since_epoch().count();
+  back_since_.store(back, std::memory_order_relaxed);
+}
+
 std::uint64_t EndpointHealth::ramp_from(MonotonicTime back, Duration slow_start, MonotonicTime now) {
   const Duration age = now - back;
   if (age >= slow_start) return kWhole;

@@ -53,6 +53,8 @@ class EndpointHealth {
   }
   /// Ejects the endpoint until `now + time`. Afterwards it comes back slowly.
   void eject(Duration time, MonotonicTime now);
+  /// It was away, and is a member again: it comes back slowly, unless it is ejected until later.
+  void returned(MonotonicTime now);
   bool ejected(MonotonicTime now) const { return now < ejected_until(); }
   MonotonicTime ejected_until() const { return at(ejected_until_); }
   /// How often in a row it was ejected: each time for longer.

@@ -75,12 +75,8 @@ void HealthWatch::tell(Entry& entry, const Result<void>& checked) {
   entry.last = checked;
   const MemberState& state = *entry.watched.state;
   const auto means = meaning_of(checked);
-  if (means && entry.watched.take(*means, std::chrono::steady_clock::now())) {
-    log_.warning(state.health.well() ? "endpoint is back" : "endpoint is out",
-                 {{"model", options_.model},
-                  {"endpoint", state.name},
-                  {"error", checked ? std::string() : checked.error().log_message()}});
-  }
+  if (means && entry.watched.take(*means, std::chrono::steady_clock::now())) tell_of_change(state, checked);
+  tell_of_others(std::chrono::steady_clock::now());
   if (!checked && checked.error().code == ErrorCode::kNotFound && !std::exchange(entry.told_of_path, true)) {
     log_.warning(
         "the health path answers 404; configure one that the endpoint has, or \"\": a connection is enough "
@@ -90,6 +86,28 @@ void HealthWatch::tell(Entry& entry, const Result<void>& checked) {
          {"key", "health.path"},
          {"path", options_.health.path}});
   }
+}
+
+/// When a network breaks, thousands change at once.
+void HealthWatch::tell_of_change(const MemberState& state, const Result<void>& checked) {
+  if (lines_ == 0) lines_since_ = std::chrono::steady_clock::now();
+  if (lines_++ >= kMostLines) {
+    ++(state.health.well() ? others_back_ : others_out_);
+    return;
+  }
+  log_.warning(state.health.well() ? "endpoint is back" : "endpoint is out",
+               {{"model", options_.model},
+                {"endpoint", state.name},
+                {"error", checked ? std::string() : checked.error().log_message()}});
+}
+
+/// The next check behind the second tells of what had no line.
+void HealthWatch::tell_of_others(MonotonicTime now) {
+  if (lines_ == 0 || now - lines_since_ < std::chrono::seconds(1)) return;
+  if (others_out_ + others_back_ > 0)
+    log_.warning("further endpoints are out, or back",
+                 {{"model", options_.model}, {"out", others_out_}, {"back", others_back_}});
+  lines_ = others_out_ = others_back_ = 0;
 }
 
 Task<void> HealthWatch::ask_load(const Watched& watched) {

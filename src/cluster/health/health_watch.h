@@ -22,9 +22,13 @@
 namespace autoglm::cluster {
 
 /// Watches the health of a model's endpoints: checks each of them again and again, and tells what the result
-/// means. Endpoints may come and go while it runs; the others' checks go on as they were. Control loop only.
+/// means, one by one as long as these are few. Endpoints may come and go while it runs; the others' checks go
+/// on as they were. Control loop only.
 class HealthWatch {
  public:
+  /// Lines about changes in a second; further ones are counted in one.
+  static constexpr std::size_t kMostLines = 20;
+
   struct Options {
     std::string model;  ///< for the log
     HealthConfig health;
@@ -67,6 +71,8 @@ class HealthWatch {
   void begin(Entry& entry, Duration delay);
   Task<void> watch(Entry& entry, Duration delay, Random random);
   void tell(Entry& entry, const Result<void>& checked);
+  void tell_of_change(const MemberState& state, const Result<void>& checked);
+  void tell_of_others(MonotonicTime now);
   Task<void> ask_load(const Watched& watched);
 
   const Options options_;
@@ -76,6 +82,9 @@ class HealthWatch {
   bool running_ = false;
   std::uint64_t added_ = 0;
   std::uint64_t begun_ = 0;
+  MonotonicTime lines_since_{};                   // the second in which lines of changes are counted
+  std::size_t lines_ = 0;                         // in it
+  std::size_t others_out_ = 0, others_back_ = 0;  // changes of it without lines of their own
 };
 
 /// What a check's result says of the endpoint; nothing, when this process could not even ask.

@@ -38,7 +38,7 @@ class AskTest : public ::testing::Test {
     dispatcher_ = std::make_unique<Dispatcher>(
         "m", Dispatcher::Surroundings{.config = config_, .metrics = metrics_, .clock = clock_});
     const auto change = roster_.prepare(cluster::membership_of(config_.endpoints)).value();
-    roster_.adopt(change);
+    roster_.adopt(change, clock_.now());
     dispatcher_->endpoints().set(change.list);
   }
 
@@ -67,7 +67,7 @@ class AskTest : public ::testing::Test {
     std::array<int, kOutcomes> counts{};
     for (std::size_t i = 0; i < config_.endpoints.size(); ++i)
       for (std::size_t j = 0; j < kOutcomes; ++j)
-        counts.at(j) += static_cast<int>(record(i).attempts.at(j)->value());
+        counts.at(j) += static_cast<int>(record(i).attempts.at(j).value());
     return counts;
   }
   using Verdicts = std::array<int, kOutcomes>;
@@ -124,7 +124,7 @@ TEST_F(AskTest, AHungEndpointIsLeftAlone) {
       asking.dispatch->succeeded(*asking.ask, clock_.now());
     }
   }
-  EXPECT_EQ(record(0).attempts[2]->value(), 3) << "and then it is ejected";
+  EXPECT_EQ(record(0).attempts[2].value(), 3) << "and then it is ejected";
   EXPECT_TRUE(member(0).state->health.ejected(clock_.now()));
 }
 

@@ -88,7 +88,7 @@ Result<void> ModelPool::apply(const cluster::Membership& membership) {
 void ModelPool::adopt(Roster::Change change) {
   if (change.list == nullptr) return;
   retired_.push_back(roster_.list());
-  roster_.adopt(change);
+  roster_.adopt(change, std::chrono::steady_clock::now());
   for (auto& member : change.removed) {
     watch_.remove(member->record->state);
     retired_.push_back(std::move(member));

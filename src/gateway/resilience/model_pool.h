@@ -69,7 +69,10 @@ class ModelPool final : public Endpoint, public cluster::MembershipSink {
   LoadReport load() const override;
 
   /// Applies its configuration to what it shares with the pool before it.
-  void take_effect() { dispatcher_.endpoints().take_effect(); }
+  void take_effect() {
+    dispatcher_.endpoints().take_effect();
+    dependencies_.records.keep_for(memory_of(config_));
+  }
   /// Checks the health of every member for as long as the task lives; on the control loop.
   Task<void> watch() { return watch_.run(); }
 

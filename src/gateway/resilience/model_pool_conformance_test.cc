@@ -81,7 +81,7 @@ class PoolSubject : public EndpointSubject {
   std::uint64_t verdicts() const {
     std::uint64_t sum = 0;
     for (const auto& record : known_) {
-      for (const auto* counter : record->attempts) sum += counter->value();
+      for (const Tally& tally : record->attempts) sum += tally.value();
     }
     return sum;
   }

@@ -47,7 +47,7 @@ class ModelPoolTest : public ::testing::Test {
   }
   void sweep() {
     pool_->sweep();
-    records_.sweep();
+    records_.sweep(std::chrono::steady_clock::now());
   }
   Task<std::unique_ptr<EventStream>> open() {
     auto request = std::make_shared<InferenceRequest>();
@@ -212,6 +212,8 @@ TEST_F(ModelPoolTest, AMemberThatLeftGoesOnWithItsAnswersAndIsThenForgotten) {
   EXPECT_TRUE(left.expired());
   EXPECT_FALSE(is_shown("a"));
   EXPECT_TRUE(is_shown("b"));
+  EXPECT_EQ(records_.size(), 2U) << "it may come back";
+  records_.sweep(std::chrono::steady_clock::now() + memory_of(config_));
   EXPECT_EQ(records_.size(), 1U);
 }
 
@@ -225,6 +227,50 @@ TEST_F(ModelPoolTest, WhoComesBackWhileItStillAnswersIsTheSame) {
     EXPECT_EQ(t.view(1).member.in_flight(), 1U);
     for (int i = 0; i < 4; ++i) EXPECT_EQ(endpoint_of(co_await t.open()), "b") << "the other is full";
   }(*this));
+}
+
+TEST_F(ModelPoolTest, WhoLeavesAndComesBackHasItsBreakersMemoryAndStartsSlowly) {
+  config_.breaker = {.request_volume = 1};
+  make({spec("a"), spec("b")});
+  const auto now = [] { return std::chrono::steady_clock::now(); };
+  const auto ramp = [&](std::size_t member) {
+    return view(member).member.state->health.ramp(config_.health.slow_start, now());
+  };
+  auto b = records_.of(http::Url::parse("http://b/v1").value(), config_.breaker);
+  b->breaker.try_acquire(now() - 1s)->failure(now() - 1s);
+  b->breaker.admits(now());
+  b->state.health.eject(30s, now());
+  b.reset();
+  apply({spec("a")});
+  run_task(loop_, [](ModelPoolTest& t) -> Task<void> { (void)co_await t.open(); }(*this));
+  sweep();
+  sweep();
+  apply({spec("a"), spec("b")});
+  EXPECT_EQ(view(1).breaker, CircuitBreaker::State::kOpen);
+  EXPECT_GT(view(1).ejected_for, 29s);
+  EXPECT_EQ(view(1).member.state->health.times_ejected(), 1U);
+  EXPECT_EQ(ramp(0), cluster::EndpointHealth::kWhole);
+  EXPECT_LT(ramp(1), cluster::EndpointHealth::kWhole);
+}
+
+TEST_F(ModelPoolTest, WhatIsReloadedDoesNotStartSlowly) {
+  make({spec("a"), spec("b")});
+  const auto slow = [this](std::size_t member) {
+    return view(member).member.state->health.ramp(1h, std::chrono::steady_clock::now()) !=
+           cluster::EndpointHealth::kWhole;
+  };
+  apply({spec("b", 3), spec("a")});
+  EXPECT_FALSE(slow(0) || slow(1)) << "another order, and another part in the pool";
+  auto other = spec("a");
+  other.api_key = "k";
+  apply({spec("b"), other});
+  EXPECT_FALSE(slow(0) || slow(1)) << "asked otherwise, and made anew for it";
+  const auto before = std::move(pool_);
+  config_.retry.max_attempts = 1;
+  make({spec("a"), spec("b")});
+  EXPECT_FALSE(slow(0) || slow(1)) << "another pool, while the one before still answers";
+  apply({spec("a"), spec("b"), spec("c")});
+  EXPECT_FALSE(slow(2)) << "it was never away";
 }
 
 TEST_F(ModelPoolTest, WhoComesBackFromAnotherConfigurationHasThisOnesBreaker) {

@@ -161,4 +161,10 @@ config::Descriptor<PoolConfig> describe_pool() {
       .warn(pool_warnings);
 }
 
+Duration memory_of(const PoolConfig& config) {
+  // An ejection takes `max_time` at most, and its number counts for as long again.
+  return std::max({Duration(std::chrono::minutes(1)), config.breaker.window + config.breaker.sleep_window,
+                   2 * config.ejection.max_time});
+}
+
 }  // namespace autoglm::gateway

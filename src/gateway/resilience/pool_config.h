@@ -89,4 +89,8 @@ struct PoolConfig {
 
 config::Descriptor<PoolConfig> describe_pool();
 
+/// For how long what is known of an endpoint that left says something of one that comes back: its breaker's
+/// counts, and how often it was ejected.
+Duration memory_of(const PoolConfig& config);
+
 }  // namespace autoglm::gateway

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string_view>
 #include <unordered_map>
@@ -68,12 +69,26 @@ Result<void> Roster::Draft::replace(std::size_t front, std::size_t back, std::sp
   auto& order = list_->order;
   const auto first = order.begin() + static_cast<std::ptrdiff_t>(front);
   const std::vector<std::uint32_t> before(first, order.end() - static_cast<std::ptrdiff_t>(back));
+  // What the source has left as it was is recognized by its object, without a look at its address.
+  std::unordered_map<const cluster::EndpointSpec*, std::uint32_t> unchanged;
+  for (const std::uint32_t slot : before) unchanged.emplace(list_->owners[slot].member->spec.get(), slot);
+  std::unordered_set<std::uint32_t> staying;
+  for (const Spec& spec : wanted)
+    if (const auto same = unchanged.find(spec.get()); same != unchanged.end())
+      if (!staying.insert(same->second).second) return fail(named_twice(*spec));
+  std::vector<std::uint32_t> others;
+  std::ranges::copy_if(before, std::back_inserter(others),
+                       [&](std::uint32_t slot) { return !staying.contains(slot); });
   std::unordered_map<std::string_view, std::uint32_t> leaving;  // until somebody wants them
-  for (const std::uint32_t slot : before) leaving.emplace(list_->owners[slot].member->address, slot);
+  for (const std::uint32_t slot : others) leaving.emplace(list_->owners[slot].member->address, slot);
   std::unordered_set<std::string> seen;
   std::vector<std::uint32_t> after;
   std::vector<Newcomer> newcomers;
   for (const Spec& spec : wanted) {
+    if (const auto same = unchanged.find(spec.get()); same != unchanged.end()) {
+      after.push_back(same->second);
+      continue;
+    }
     const auto url = cluster::api_url(*spec);
     if (!url) return fail(url.error());
     std::string address = address_of(*url);
@@ -91,7 +106,7 @@ Result<void> Roster::Draft::replace(std::size_t front, std::size_t back, std::sp
     newcomers.push_back({after.size(), std::move(*made)});
     after.push_back(0);
   }
-  for (const std::uint32_t slot : before)
+  for (const std::uint32_t slot : others)
     if (leaving.contains(list_->owners[slot].member->address)) vacate(slot);
   for (const Newcomer& newcomer : newcomers) put(after[newcomer.position] = vacant_slot(), newcomer.member);
   std::vector<std::uint32_t> whole(order.begin(), first);
@@ -204,12 +219,23 @@ Result<Roster::Change> Roster::prepare(const cluster::Membership& membership) {
   return draft.finish();
 }
 
-void Roster::adopt(const Change& change) {
+void Roster::adopt(const Change& change, MonotonicTime now) {
   if (change.list == nullptr) return;
   AUTOGLM_ASSERT(change.from == list_, "the change was prepared from another list");
   list_ = change.list;
-  for (const auto& member : change.removed) addresses_.erase(member->address);
+  // First those that are named: one whose endpoint is made anew has not been away.
+  for (const auto& member : change.added)
+    if (records_.joins(member->address)) member->record->state.health.returned(now);
+  for (const auto& member : change.removed) {
+    records_.leaves(member->address, now);
+    addresses_.erase(member->address);
+  }
   for (const auto& member : change.added) addresses_.insert(member->address);
+}
+
+Roster::~Roster() {
+  const MonotonicTime now = std::chrono::steady_clock::now();
+  for (const std::string& address : addresses_) records_.leaves(address, now);
 }
 
 }  // namespace autoglm::gateway

@@ -2,7 +2,7 @@
 
 #include "cluster/membership/membership.h"
 #include "gateway/endpoint/endpoint_factory.h"
-#include "gateway/resilience/endpoint_record.h"
+#include "gateway/resilience/endpoint_records.h"
 #include "gateway/resilience/member_list.h"
 #include "gateway/resilience/pool_config.h"
 
@@ -31,14 +31,16 @@ class Roster {
   /// `config`, without its endpoints, says how the members are used.
   Roster(const PoolConfig& config, EndpointRecords& records, EndpointFactory& factory)
       : config_(config), records_(records), factory_(factory) {}
+  ~Roster();
 
   /// The present list; never null.
   const std::shared_ptr<const MemberList>& list() const { return list_; }
   /// The change that leads to `membership`; changes nothing here. Errors: an address that is named twice, or
   /// what the factory says.
   Result<Change> prepare(const cluster::Membership& membership);
-  /// Makes a change's list the present one; `change` was prepared from the one before.
-  void adopt(const Change& change);
+  /// Makes a change's list the present one; `change` was prepared from the one before. A member that was away
+  /// begins with a part of its share.
+  void adopt(const Change& change, MonotonicTime now);
 
  private:
   class Draft;

@@ -25,7 +25,7 @@ class RosterTest : public ::testing::Test {
   }
   Roster::Change apply(const cluster::Membership& membership) {
     auto change = roster_.prepare(membership).value();
-    roster_.adopt(change);
+    roster_.adopt(change, now_);
     return change;
   }
   Roster::Change apply(const std::vector<cluster::EndpointSpec>& all) {
@@ -36,6 +36,7 @@ class RosterTest : public ::testing::Test {
   }
   std::size_t made() const { return factory_.made.size(); }
 
+  MonotonicTime now_{std::chrono::hours(1)};
   PoolConfig config_;
   observe::MetricRegistry registry_;
   EndpointRecords records_{registry_, "m"};
@@ -135,7 +136,7 @@ TEST_F(RosterTest, WhatTheFactoryRefusesChangesNothing) {
   factory_.fail_with = Error{.code = ErrorCode::kInvalidArgument, .message = "no such file"};
   EXPECT_EQ(roster_.prepare(cluster::membership_of(specs(3))).error().message, "no such file");
   EXPECT_EQ(roster_.list(), before);
-  records_.sweep();
+  records_.sweep(now_);
   EXPECT_EQ(records_.size(), 2U);
   factory_.fail_with.reset();
   apply(specs(3));

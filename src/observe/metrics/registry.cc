@@ -65,7 +65,7 @@ double Histogram::sum() const {
 
 struct MetricRegistry::State {
   using Metric = std::variant<std::unique_ptr<Counter>, std::unique_ptr<Gauge>, std::unique_ptr<Histogram>,
-                              std::function<double()>>;
+                              std::function<double()>, std::function<void(const Emit&)>>;
   struct Series {
     Labels labels;
     Metric metric;
@@ -106,6 +106,23 @@ struct MetricRegistry::State {
     return *std::get<std::unique_ptr<T>>(in.series.back().metric);
   }
 
+  /// Adds what is read at scrape time, until the token is dropped.
+  static std::shared_ptr<void> add(const std::shared_ptr<State>& state, Kind kind, std::string_view name,
+                                   std::string_view help, Series read) {
+    const auto type =
+        kind == Kind::kCounter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
+    const std::lock_guard lock(state->mutex);
+    auto& series = state->family(name, help, type).series;
+    series.push_back(std::move(read));
+    const auto position = std::prev(series.end());
+    return {&*position, [state, &series, position](void*) {
+              const std::lock_guard unlink(state->mutex);
+              series.erase(position);
+            }};
+  }
+
+  static prometheus::ClientMetric distribution(const Labels& labels, const Histogram& histogram);
+
   std::mutex mutex;
   std::map<std::string, Family, std::less<>> families;  // sorted, so that scrapes are stable
 };
@@ -132,15 +149,39 @@ Histogram& MetricRegistry::histogram(std::string_view name, std::string_view hel
 
 std::shared_ptr<void> MetricRegistry::callback(Kind kind, std::string_view name, std::string_view help,
                                                const Labels& labels, std::function<double()> read) {
-  const auto type = kind == Kind::kCounter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
-  const std::lock_guard lock(state_->mutex);
-  auto& series = state_->family(name, help, type).series;
-  series.push_back({labels, std::move(read)});
-  const auto position = std::prev(series.end());
-  return {position->labels.data(), [state = state_, &series, position](void*) {
-            const std::lock_guard unlink(state->mutex);
-            series.erase(position);
-          }};
+  return State::add(state_, kind, name, help, {labels, std::move(read)});
+}
+
+std::shared_ptr<void> MetricRegistry::collection(Kind kind, std::string_view name, std::string_view help,
+                                                 std::function<void(const Emit&)> read) {
+  return State::add(state_, kind, name, help, {{}, std::move(read)});
+}
+
+namespace {
+
+prometheus::ClientMetric sample_of(prometheus::MetricType type, const Labels& labels, double value) {
+  prometheus::ClientMetric metric;
+  for (const auto& [key, text] : labels) metric.label.push_back({key, text});
+  (type == prometheus::MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
+  return metric;
+}
+
+}  // namespace
+
+prometheus::ClientMetric MetricRegistry::State::distribution(const Labels& labels,
+                                                             const Histogram& histogram) {
+  prometheus::ClientMetric metric = sample_of(prometheus::MetricType::Histogram, labels, 0);
+  const auto counts = histogram.bucket_counts();
+  std::uint64_t cumulative = 0;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    cumulative += counts[i];
+    const auto& bounds = histogram.bounds_;
+    metric.histogram.bucket.push_back(
+        {cumulative, i < bounds.size() ? bounds[i] : std::numeric_limits<double>::infinity()});
+  }
+  metric.histogram.sample_count = cumulative;
+  metric.histogram.sample_sum = histogram.sum();
+  return metric;
 }
 
 std::string MetricRegistry::serialize() const {
@@ -148,29 +189,21 @@ std::string MetricRegistry::serialize() const {
   const std::lock_guard lock(state_->mutex);
   for (const auto& [name, family] : state_->families) {
     prometheus::MetricFamily target{name, family.help, family.type, {}};
+    const auto add = [&](const Labels& labels, double value) {
+      target.metric.push_back(sample_of(family.type, labels, value));
+    };
     for (const State::Series& series : family.series) {
-      prometheus::ClientMetric metric;
-      for (const auto& [key, value] : series.labels) metric.label.push_back({key, value});
       if (const auto* counter = std::get_if<std::unique_ptr<Counter>>(&series.metric)) {
-        metric.counter.value = static_cast<double>((*counter)->value());
+        add(series.labels, static_cast<double>((*counter)->value()));
       } else if (const auto* gauge = std::get_if<std::unique_ptr<Gauge>>(&series.metric)) {
-        metric.gauge.value = (*gauge)->value();
+        add(series.labels, (*gauge)->value());
       } else if (const auto* histogram = std::get_if<std::unique_ptr<Histogram>>(&series.metric)) {
-        const auto counts = (*histogram)->bucket_counts();
-        std::uint64_t cumulative = 0;
-        for (std::size_t i = 0; i < counts.size(); ++i) {
-          cumulative += counts[i];
-          const auto& bounds = (*histogram)->bounds_;
-          metric.histogram.bucket.push_back(
-              {cumulative, i < bounds.size() ? bounds[i] : std::numeric_limits<double>::infinity()});
-        }
-        metric.histogram.sample_count = cumulative;
-        metric.histogram.sample_sum = (*histogram)->sum();
+        target.metric.push_back(State::distribution(series.labels, **histogram));
+      } else if (const auto* read = std::get_if<std::function<double()>>(&series.metric)) {
+        add(series.labels, (*read)());
       } else {
-        const double value = std::get<std::function<double()>>(series.metric)();
-        (family.type == prometheus::MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
+        std::get<std::function<void(const Emit&)>>(series.metric)(add);
       }
-      target.metric.push_back(std::move(metric));
     }
     if (!target.metric.empty()) out.push_back(std::move(target));
   }

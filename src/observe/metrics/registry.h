@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/function_ref.h"
+
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -89,6 +91,11 @@ class MetricRegistry {
   enum class Kind { kCounter, kGauge };
   [[nodiscard]] std::shared_ptr<void> callback(Kind kind, std::string_view name, std::string_view help,
                                                const Labels& labels, std::function<double()> read);
+  /// A family's series that come and go with what they are of, such as servers: `read` gives their values at
+  /// scrape time, on the scraping thread, and bounds their number itself. As for the token, see `callback`.
+  using Emit = FunctionRef<void(const Labels&, double)>;
+  [[nodiscard]] std::shared_ptr<void> collection(Kind kind, std::string_view name, std::string_view help,
+                                                 std::function<void(const Emit&)> read);
 
   /// Prometheus' text format, version 0.0.4.
   std::string serialize() const;

@@ -15,6 +15,9 @@ namespace {
 // Consul may answer at once although nothing changed here; then the next query waits longer and longer.
 constexpr Duration kLeastPause = std::chrono::milliseconds(50);
 constexpr Duration kMostPause = std::chrono::seconds(1);
+// The list of a service that changes all the time is asked for at some ten megabytes a second.
+constexpr Duration kPauseByByte = std::chrono::nanoseconds(100);
+constexpr Duration kMostLongPause = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -39,7 +42,9 @@ Task<Result<RegistryClient::Answer>> ConsulQuery::next() {
     co_return answer;
   }
   index_ = next_consul_index(index_, answer->index);
-  pause_ = kLeastPause;
+  least_pause_ =
+      std::clamp(kPauseByByte * static_cast<Duration::rep>(answer->body.size()), kLeastPause, kMostLongPause);
+  pause_ = least_pause_;
   co_return answer;
 }
 
@@ -52,7 +57,7 @@ void ConsulQuery::restart() {
 void ConsulQuery::told(bool news) {
   delay_.reset();
   quiet_ = news ? 0 : std::min(quiet_ + 1, 5U);
-  pause_ = std::min(kLeastPause * (1U << quiet_), kMostPause);
+  pause_ = std::clamp(kLeastPause * (1U << quiet_), least_pause_, kMostPause);
 }
 
 }  // namespace autoglm::cluster

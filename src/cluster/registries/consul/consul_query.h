@@ -34,8 +34,9 @@ class ConsulQuery {
   Random random_ = Random::from_entropy();
   RetryDelay delay_;
   std::uint64_t index_ = 0;
-  Duration pause_ = Duration::zero();  // before the next query
-  unsigned quiet_ = 0;                 // answers in a row without news
+  Duration pause_ = Duration::zero();        // before the next query
+  Duration least_pause_ = Duration::zero();  // by the length of the last answer
+  unsigned quiet_ = 0;                       // answers in a row without news
 };
 
 /// The index of the next query after one with `asked` was answered with the header `said`: an index that goes

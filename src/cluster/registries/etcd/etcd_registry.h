@@ -2,8 +2,12 @@
 
 #include "cluster/registries/etcd/etcd_watch.h"
 #include "cluster/registries/registry.h"
+#include "runtime/signal.h"
 
+#include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace autoglm::cluster {
@@ -21,8 +25,19 @@ class EtcdRegistry final : public Registry {
   EtcdRegistry(const EtcdConfig& config, std::unique_ptr<EtcdSession> session)
       : name_("etcd " + config.prefix), watch_(std::move(session), EtcdKeys::below(config.prefix)) {}
 
+  void push(RegistrySink& sink);
+  Task<void> push_changes(RegistrySink& sink);
+
+  /// A value as it was read.
+  struct Read {
+    std::int64_t revision = 0;
+    std::optional<Instance> instance;
+  };
   const std::string name_;
   EtcdWatch watch_;
+  const EtcdWatch::Values* values_ = nullptr;  // the watch's; null: none yet
+  Signal changed_;                             // and not pushed yet
+  std::map<std::string, Read> read_;           // by key
 };
 
 }  // namespace autoglm::cluster

@@ -21,6 +21,8 @@ namespace {
 constexpr std::int64_t kLargestFile = std::int64_t{16} << 20U;
 // Between two looks at a file that has changed.
 constexpr Duration kBetweenLooks = std::chrono::milliseconds(100);
+// After so many looks that each found another state, it is read as it is: it changes all the time.
+constexpr unsigned kMostLooks = 5;
 
 /// Which file it is, and its state, by what the system says of it.
 struct Seen {
@@ -46,10 +48,11 @@ Seen look_at(const std::string& path) {
           .modified = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
-/// `found`: what the last look found. A file that differs between two looks is being written.
-Read read_if_changed(const std::string& path, const Seen& before, const Seen& found) {
+/// `found`: what the last look found. A file that differs between two looks is being written; unless `hurry`
+/// says that it has been so for long.
+Read read_if_changed(const std::string& path, const Seen& before, const Seen& found, bool hurry) {
   Read read{.seen = look_at(path), .list = std::nullopt};
-  if (read.seen == before || read.seen != found) return read;
+  if (read.seen == before || (read.seen != found && !hurry)) return read;
   const auto unreadable = [&](int error) {
     return fail(ErrorCode::kUnavailable, fmt::format("{}: {}", path, std::strerror(error)));
   };
@@ -95,9 +98,12 @@ FileRegistry::FileRegistry(FileConfig config, BlockingPool& pool)
 Task<void> FileRegistry::run(RegistrySink& sink) {
   Seen taken;
   Seen found;
+  unsigned looks = 0;  // that found something new, in a row
   while (true) {
     auto read = co_await pool_.run(
-        [path = config_.path, taken, found] { return read_if_changed(path, taken, found); },
+        [path = config_.path, taken, found, hurry = looks >= kMostLooks] {
+          return read_if_changed(path, taken, found, hurry);
+        },
         {.is_long = true});
     if (!read) {
       sink.fail(read.error());
@@ -106,6 +112,7 @@ Task<void> FileRegistry::run(RegistrySink& sink) {
       continue;
     }
     found = read->seen;
+    looks = read->list || found == taken ? 0 : looks + 1;
     if (read->list) {
       taken = read->seen;
       if (*read->list) {

@@ -3,6 +3,7 @@
 #include "cluster/testing/kept_instances.h"
 #include "runtime/testing/run_task.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -85,6 +86,23 @@ TEST_F(FileRegistryTest, AFileThatIsGoneOrWrongIsAnErrorAndNoEmptyList) {
     EXPECT_EQ(test.kept_.last(), "a:1");
     test.write("m.yaml", targets("'b:2'"));
     co_await test.until("b:2");
+  }(*this));
+}
+
+TEST_F(FileRegistryTest, AFileThatIsReplacedAllTheTimeIsFollowedAllTheSame) {
+  write("m.yaml", targets("'a:1'"));
+  follow("m.yaml", [](FileRegistryTest& test) -> Task<void> {
+    co_await test.until("a:1");
+    // Between two looks it is replaced at least once.
+    int port = 1;
+    const bool seen = co_await test.kept_.until([&](const KeptInstances& kept) {
+      for (int i = 0; i < 3; ++i) {
+        test.write("next", targets(fmt::format("'b:{}'", ++port)));
+        std::filesystem::rename(test.folder_ / "next", test.folder_ / "m.yaml");
+      }
+      return kept.lists.size() >= 3;
+    });
+    EXPECT_TRUE(seen);
   }(*this));
 }
 
