@@ -17,6 +17,7 @@ namespace autoglm::app {
 
 namespace {
 
+constexpr Duration kBetweenCopies = std::chrono::minutes(1);  // of which the first could not be written
 constexpr Duration kHurry = std::chrono::seconds(2);
 // What the system's resolver may take for a name, with several servers and search lists.
 constexpr Duration kLongestLookup = std::chrono::minutes(2);
@@ -57,8 +58,13 @@ std::string document_name(const center::CenterConfig& config) {
   if (config.file) return "file " + config.file->path;
   if (config.consul) return "consul " + config.consul->key;
   if (config.etcd) return "etcd " + config.etcd->key;
-  if (config.nacos) return "nacos " + config.nacos->data_id;
-  return "kubernetes " + config.kubernetes->config_map;
+  if (config.nacos) {
+    return fmt::format("nacos {} {} {}", config.nacos->access.name_space, config.nacos->group,
+                       config.nacos->data_id);
+  }
+  const center::ConfigMapConfig& map = *config.kubernetes;
+  return fmt::format("kubernetes {}/{} {}", map.space.empty() ? "(the pod's)" : map.space, map.config_map,
+                     map.key);
 }
 
 }  // namespace
@@ -217,6 +223,8 @@ Task<void> ConfigCenter::write_copies(Parts parts) {
     }
     parts.log.warning("the configuration of the center could not be kept for the next start",
                       {{"center", source_->name()}, {"error", outcome.error().message}});
+    co_await sleep_for(kBetweenCopies);
+    copy_due_.set();
   }
 }
 

@@ -47,7 +47,7 @@ std::string asks(const NacosDocumentConfig& config) {
 NacosDocument::NacosDocument(const NacosDocumentConfig& config, std::unique_ptr<NacosChannel> nacos)
     : config_(config),
       nacos_(std::move(nacos)),
-      name_("nacos " + config.data_id),
+      name_(fmt::format("nacos {} {} {}", config.access.name_space, config.group, config.data_id)),
       tenant_(config.access.name_space == "public" ? "" : config.access.name_space) {}
 
 Result<std::unique_ptr<Document>> NacosDocument::create(const NacosDocumentConfig& config,

@@ -7,17 +7,21 @@
 
 namespace autoglm::cluster {
 
+namespace {
+
+/// Null: the client's own is used.
+Result<std::shared_ptr<const TlsClientContext>> registry_context(const EndpointTls& tls) {
+  if (tls == EndpointTls()) return nullptr;
+  return TlsClientContext::create(
+      {.ca_file = tls.ca, .certificate_file = tls.certificate, .key_file = tls.key, .verify = tls.verify});
+}
+
+}  // namespace
+
 Result<std::unique_ptr<RegistryClient>> RegistryClient::create(Options options, http::Client& client) {
-  std::shared_ptr<const TlsClientContext> tls;
-  if (options.tls != EndpointTls()) {
-    auto made = TlsClientContext::create({.ca_file = options.tls.ca,
-                                          .certificate_file = options.tls.certificate,
-                                          .key_file = options.tls.key,
-                                          .verify = options.tls.verify});
-    if (!made) return fail(std::move(made).error());
-    tls = std::move(*made);
-  }
-  return std::unique_ptr<RegistryClient>(new RegistryClient(std::move(options), std::move(tls), client));
+  auto tls = registry_context(options.tls);
+  if (!tls) return fail(std::move(tls).error());
+  return std::unique_ptr<RegistryClient>(new RegistryClient(std::move(options), std::move(*tls), client));
 }
 
 Result<http::ClientRequest> RegistryClient::request(const std::string& path, Duration wait) const {
@@ -40,7 +44,11 @@ Result<http::ClientRequest> RegistryClient::request(const std::string& path, Dur
 
 Task<Result<std::unique_ptr<http::ClientResponse>>> RegistryClient::send(http::ClientRequest request) {
   auto response = co_await client_.send(std::move(request));
-  if (!response) give_up();
+  if (!response) {
+    give_up();
+    // The certificates may have been replaced: those of short lives are, and authorities.
+    if (auto fresh = registry_context(options_.tls)) tls_ = std::move(*fresh);
+  }
   co_return response;
 }
 

@@ -72,7 +72,7 @@ class RegistryClient {
   Task<Result<Answer>> ask(http::ClientRequest request, Duration wait);
 
   const Options options_;
-  const std::shared_ptr<const TlsClientContext> tls_;  // null: the client's
+  std::shared_ptr<const TlsClientContext> tls_;  // null: the client's
   http::Client& client_;
   std::string token_;  // of the header Authorization
   std::size_t at_ = 0;

@@ -58,6 +58,8 @@ class OverTls final : public OverTcp {
     return request;
   }
   bool reads_behind_a_reset() const override { return false; }
+  /// The file of what a client must trust.
+  const std::string& authority_file() const { return self_.pair.certificate_file; }
 
  private:
   class TlsListener final : public Listener {

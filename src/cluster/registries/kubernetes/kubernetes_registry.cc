@@ -1,5 +1,6 @@
 #include "cluster/registries/kubernetes/kubernetes_registry.h"
 
+#include "base/utf8.h"
 #include "http/message.h"
 #include "runtime/event_loop.h"
 #include "runtime/race.h"
@@ -20,8 +21,6 @@ namespace {
 constexpr int kShare = 30;
 constexpr Duration kLeastBetweenLists = std::chrono::milliseconds(50);
 constexpr Duration kMostBetweenLists = std::chrono::milliseconds(700);
-// What a server may make us keep.
-
 std::unexpected<Error> too_many(const char* what) {
   return fail(Error{.code = ErrorCode::kBadGateway,
                     .origin = Origin::kEndpoint,
@@ -115,8 +114,13 @@ void KubernetesRegistry::fail(const Error& error) { sink_->fail(error); }
 Result<void> KubernetesRegistry::read_changed() {
   for (const auto& [name, json] : changed_) {
     auto slice = read_endpoint_slice(json, config_.port);
-    if (!slice) return autoglm::fail(std::move(slice).error());
-    slices_.insert_or_assign(name, std::move(*slice));
+    // One that cannot be read stays as it was: the service has others.
+    if (slice) {
+      slices_.insert_or_assign(name, std::move(*slice));
+    } else {
+      strange_ = std::move(slice).error();
+      strange_->message = fmt::format("the EndpointSlice {}: {}", excerpt(name, 64), strange_->message);
+    }
   }
   changed_.clear();
   const auto endpoints = [](std::size_t sum, const auto& each) { return sum + each.second.endpoints.size(); };
@@ -135,6 +139,7 @@ Task<Result<void>> KubernetesRegistry::tell_changes() {
     auto instances = merged_slices(slices_, config_.port);
     if (instances) {
       sink_->push(std::move(*instances));
+      if (strange_) sink_->fail(*std::exchange(strange_, std::nullopt));
     } else {
       sink_->fail(instances.error());
     }

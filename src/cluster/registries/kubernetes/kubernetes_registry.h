@@ -9,6 +9,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -51,6 +52,7 @@ class KubernetesRegistry final : public Registry, private KubernetesSink {
   std::unordered_map<std::string, std::string> changed_;  // by name: their JSON, not read yet
   std::unordered_map<std::string, std::size_t> sizes_;    // of all slices' JSON, by name
   std::size_t bytes_ = 0;                                 // of them together
+  std::optional<Error> strange_;                          // of a slice that could not be read, not told yet
   Signal dirty_;
 };
 

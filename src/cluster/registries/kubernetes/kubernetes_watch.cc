@@ -14,6 +14,7 @@ namespace {
 
 // A watch may be silent for ever. The server ends it after so long, which also finds a server that is frozen.
 constexpr Duration kWatch = std::chrono::seconds(30);
+constexpr Duration kShortWatch = std::chrono::seconds(1);
 constexpr Duration kBeyond = std::chrono::seconds(5);
 constexpr Duration kLongestPage = std::chrono::seconds(30);
 // A server that forgets, or a watch that misses something, is noticed after so long.
@@ -158,11 +159,13 @@ Task<Result<void>> KubernetesWatch::follow(KubernetesSink& sink) {
     const MonotonicTime began = loop_time();
     auto end = co_await watch(sink);
     if (!end) co_return fail(std::move(end).error());
-    if (heard_ || loop_time() - began >= kWatch / 2) delay_.reset();
+    const bool is_short = loop_time() - began < kShortWatch;
+    if (!is_short) delay_.reset();
     // A server sends a bookmark before it ends a watch. One that has forgotten our version, as after a
     // restore of its memory, waits for it to come and is silent.
     if (*end == End::kExpired || !heard_) co_return Result<void>();
-    co_await sleep_for(kBetweenWatches);
+    // A server that ends each watch at once is asked once a second.
+    co_await sleep_for(is_short ? std::min<Duration>(delay_.next(random_), kShortWatch) : kBetweenWatches);
   }
   co_return Result<void>();
 }
