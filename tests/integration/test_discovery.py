@@ -129,7 +129,7 @@ class Files(Discovered):
         self.wait_for_members(front, a, good, bad)
         while front.metric("autoglm_endpoint_ejected", endpoint=bad.name) != 1:
             self.check_all_answered(front, 1)
-        self.assertEqual(self.asked(front, [a, good, bad]), [15, 15, 0])
+        self.assertEqual(self.asked(front, [a, good, bad])[2], 0)
         failed = front.metric("autoglm_endpoint_attempts_total", endpoint=bad.name, outcome="failed")
         self.say(a)
         self.wait_for_members(front, a)
