@@ -57,6 +57,7 @@ void Discovery::Followed::push(std::vector<Instance> instances) {
     log("the registry answers", observe::LogLevel::kInfo, {"instances", instances.size()});
   answered_ = true;
   trouble_.clear();
+  complaints_.end();
   up_ = 1;
   // Of long lists that come faster than changes are handed over, only the last one counts.
   const bool is_short = instances.size() <= kShortList;
@@ -90,7 +91,7 @@ void Discovery::Followed::fail(const Error& error) {
   up_ = 0;
   const std::string message = error.log_message();
   // Once for each kind of trouble, not with every attempt.
-  if (message != trouble_)
+  if (complaints_.is_news(error, now_there()))
     log("the registry cannot be asked: its last list stays", observe::LogLevel::kWarning, {"error", message});
   trouble_ = message;
   failed_once_ = true;
@@ -121,6 +122,7 @@ void Discovery::Followed::inherit(const Followed& before) {
   }
   answered_ = before.answered_;
   trouble_ = before.trouble_;
+  complaints_ = before.complaints_;
   listed_ = before.listed_;
   skipped_ = before.skipped_;
   up_ = before.up_.load();

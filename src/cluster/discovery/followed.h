@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cluster/discovery/discovery.h"
+#include "cluster/registries/trouble_pace.h"
 
 #include <atomic>
 #include <cstdint>
@@ -90,6 +91,7 @@ class Discovery::Followed final : public RegistrySink {
   bool answered_ = false;
   bool failed_once_ = false;
   std::string trouble_;
+  TroublePace complaints_;
   std::string told_why_;
   std::size_t listed_ = 0;
   std::size_t skipped_ = 0;

@@ -17,8 +17,14 @@ namespace {
 constexpr Duration kModelsInterval = std::chrono::milliseconds(100);  // at the models
 // Of one call of a registrar, which may ask several times and bounds each of them itself.
 constexpr Duration kCallPatience = std::chrono::seconds(10);
+constexpr Duration kReturn = std::chrono::seconds(1);  // at the earliest, after models that were not ready
 
 MonotonicTime right_now() { return std::chrono::steady_clock::now(); }
+
+/// Whether both are one entry, whatever stands in it.
+bool same_place(const Registration& a, const Registration& b) {
+  return a.id == b.id && a.host == b.host && a.port == b.port;
+}
 
 }  // namespace
 
@@ -38,34 +44,55 @@ void Registrations::Kept::change(RegisterConfig config) {
 }
 
 void Registrations::Kept::ask_to_leave() {
-  leaving_ = true;
+  if (!leave_.is_set()) trouble_.clear();  // it was of another kind
+  leave_.set();
+  delay_.reset();
+  wake_.set();
+}
+
+void Registrations::Kept::give_up() {
+  given_up_ = true;
+  wake_.set();
+}
+
+void Registrations::Kept::look_again() {
+  changed_ = true;  // also for what it is asking by now
+  next_ = {};
   wake_.set();
 }
 
 Task<Result<void>> Registrations::Kept::gone() { return raised(gone_); }
 
-/// Where others reach us. Errors: why that is not known.
+/// Where others reach us. Errors: why that is not known, of the first address of the registry.
 Task<Result<std::string>> Registrations::Kept::find_host() const {
   if (const auto given = read_own_address(config_.address)) co_return given->host;
   const HostPort& listen = parts_.options.facts.listen;
-  const HostPort registry = registry_address(config_);
-  std::string host = listen.host;
-  if (listens_everywhere(listen)) {
-    auto found = co_await parts_.options.names.run([registry, only_ipv4 = listen.host == "0.0.0.0"] {
-      return local_address_towards(registry, only_ipv4);
-    });
-    if (!found) co_return fail(std::move(found).error());
-    if (!*found) co_return fail(std::move(*found).error());
-    host = std::move(**found);
+  const std::vector<HostPort> addresses = registry_addresses(config_);
+  const Duration patience = kCallPatience / static_cast<int>(addresses.size());
+  std::optional<Error> why;
+  for (const HostPort& registry : addresses) {
+    std::string host = listen.host;
+    if (listens_everywhere(listen)) {
+      auto found =
+          co_await with_deadline(Deadline::after(patience),
+                                 parts_.options.names.run([registry, only_ipv4 = listen.host == "0.0.0.0"] {
+                                   return local_address_towards(registry, only_ipv4);
+                                 }),
+                                 "looking for our address");
+      if (!found || !*found) {
+        if (!why) why = found ? std::move(*found).error() : std::move(found).error();
+        continue;
+      }
+      host = std::move(**found);
+    }
+    if (!HostPort{host, 0}.is_loopback() || registry.is_loopback()) co_return host;
+    if (!why)
+      why = Error{.code = ErrorCode::kInvalidArgument,
+                  .message = fmt::format("{} is this machine's alone and the registry {} is not: set "
+                                         "`address` to where others reach this server",
+                                         host, registry.host)};
   }
-  if (HostPort{host, 0}.is_loopback() && !registry.is_loopback()) {
-    co_return fail(
-        ErrorCode::kInvalidArgument,
-        fmt::format("{} is this machine's alone and the registry {} is not: set `address` to where "
-                    "others reach this server",
-                    host, registry.host));
-  }
-  co_return host;
+  co_return std::unexpected(std::move(*why));
 }
 
 bool Registrations::Kept::is_due(const std::vector<std::string>& models) const {
@@ -80,23 +107,28 @@ Task<void> Registrations::Kept::tell(const std::vector<std::string>& models) {
   changed_ = false;
   // A machine may get another address while it is not registered.
   if (!told_ || !trouble_.empty() || host_.empty()) {
-    auto found =
-        co_await with_deadline(Deadline::after(kCallPatience), find_host(), "looking for our address");
-    if (!found) co_return failed(found.error());
-    host_ = std::move(*found);
+    auto found = co_await find_host();
+    if (found) {
+      host_ = std::move(*found);
+    } else if (host_.empty()) {
+      co_return failed(found.error(), "the registry cannot be told of us");
+    }
   }
   Registration self = describe_self(config_, parts_.options.facts, host_, models);
-  if (told_ && told_->id != self.id) co_await take_back();  // it was made of another address
+  // What stands at another address would be a rival of ours.
+  if (told_ && !same_place(*told_, self) && !co_await take_back()) co_return;
+  // It may be written even if we never hear of that.
+  if (!told_) told_ = self;
   auto lasts = co_await with_deadline(Deadline::after(kCallPatience), registrar_->keep(self), "registering");
-  if (!lasts) {
-    if (!told_) told_ = std::move(self);  // it may have been written all the same
-    co_return failed(lasts.error());
-  }
+  if (!lasts)
+    co_return failed(lasts.error(), lasts.error().reason == kIdTaken
+                                        ? "not registered: another server has the id"
+                                        : "the registry cannot be told of us");
   succeeded(std::move(self), *lasts, asked);
 }
 
 void Registrations::Kept::succeeded(Registration self, Duration lasts, MonotonicTime asked) {
-  if (!registered_ || !trouble_.empty() || told_ != self)
+  if (!is_registered() || !trouble_.empty() || told_ != self)
     parts_.log.info("registered", {{"registry", parts_.name},
                                    {"service", self.service},
                                    {"id", self.id},
@@ -104,51 +136,48 @@ void Registrations::Kept::succeeded(Registration self, Duration lasts, Monotonic
                                    {"models", self.metadata["models"]}});
   told_ = std::move(self);
   trouble_.clear();
+  complaints_.end();
   delay_.reset();
   next_ = asked + lasts / 3;
   lasts_until_ = asked + lasts;
   registered_ = true;
 }
 
-void Registrations::Kept::failed(const Error& error) {
+/// A registry that is away may still believe us; one that knows another server does not.
+void Registrations::Kept::failed(const Error& error, std::string_view what) {
   failures_.add();
-  const bool taken = error.reason == kIdTaken;
-  // A registry that is away may still believe us; one that knows another server does not.
-  if (taken || right_now() >= lasts_until_) registered_ = false;
-  std::string message = error.log_message();
-  // Once for each kind of trouble, not with every attempt.
-  if (message != trouble_)
-    parts_.log.warning(
-        taken ? "not registered: another server has the id" : "the registry cannot be told of us",
-        {{"registry", parts_.name}, {"error", message}});
-  trouble_ = std::move(message);
+  if (error.reason == kIdTaken) registered_ = false;
+  trouble_ = error.log_message();
+  if (complaints_.is_news(error, right_now()))
+    parts_.log.warning(what, {{"registry", parts_.name}, {"error", trouble_}});
   next_ = right_now() + delay_.next(random_);
 }
 
-Task<void> Registrations::Kept::take_back() {
-  if (!told_) co_return;
-  const bool was = registered_;
+/// Whether nothing of ours stands there any more; if not, it is to be tried again at `next_`.
+Task<bool> Registrations::Kept::take_back() {
   const auto removed = co_await with_deadline(Deadline::after(kCallPatience), registrar_->remove(*told_),
                                               "leaving the registry");
-  registered_ = false;
   if (!removed) {
-    failures_.add();
-    parts_.log.warning("the registry could not be told that we leave: it finds out by itself",
-                       {{"registry", parts_.name}, {"error", removed.error().log_message()}});
-  } else if (was) {
-    parts_.log.info("no longer registered", {{"registry", parts_.name}, {"id", told_->id}});
+    failed(removed.error(), "the registry could not be told that we leave");
+    co_return false;
   }
+  if (registered_) parts_.log.info("no longer registered", {{"registry", parts_.name}, {"id", told_->id}});
+  registered_ = false;
   told_.reset();
+  // Models that come and go make it neither hurry nor forget that the registry was in trouble.
+  next_ = std::max(trouble_.empty() ? MonotonicTime() : next_, right_now() + kReturn);
+  trouble_.clear();
+  co_return true;
 }
 
 /// Once at how the models are, and what follows from it.
 Task<void> Registrations::Kept::look() {
   const auto models = models_to_tell(parts_.options.served(), config_.models, told_.has_value());
-  if (!models) {
+  unready_ = !models;
+  if (models) {
+    if (is_due(*models)) co_await tell(*models);
+  } else if (told_ && (trouble_.empty() || right_now() >= next_)) {
     co_await take_back();
-    next_ = {};
-  } else if (is_due(*models)) {
-    co_await tell(*models);
   }
 }
 
@@ -161,29 +190,40 @@ Duration Registrations::Kept::pause() const {
 Task<void> Registrations::Kept::run() {
   gauge_ = parts_.metrics.callback(observe::MetricRegistry::Kind::kGauge, "autoglm_registered",
                                    "Whether the registry has our registration.", {{"registry", parts_.name}},
-                                   [this] { return registered_ ? 1.0 : 0.0; });
-  while (!leaving_) {
+                                   [this] { return is_registered() ? 1.0 : 0.0; });
+  while (!leave_.is_set()) {
     wake_.clear();
     try {
-      co_await look();
+      // What it asks is dropped when it is to leave, which needs the time.
+      static_cast<void>(co_await first_of(look(), raised(leave_)));
     } catch (const std::exception& exception) {  // memory may be back
-      failed(Error{.message = exception.what()});
+      failed(Error{.message = exception.what()}, "the registry cannot be told of us");
     }
-    if (leaving_) break;
+    if (leave_.is_set()) break;
     static_cast<void>(
         co_await with_deadline(Deadline::after(pause()), raised(wake_), "a change of the entry"));
   }
-  co_await take_back();
-  gauge_.reset();
+  gauge_.reset();  // the entry that comes in its place may have its name
+  co_await depart();
   gone_.set();
+}
+
+/// Until nothing stands in the registry, or it is not ours to remove.
+Task<void> Registrations::Kept::depart() {
+  trouble_.clear();
+  while (told_ && !given_up_) {
+    wake_.clear();
+    if (co_await take_back() || given_up_) break;
+    static_cast<void>(co_await with_deadline(Deadline(next_), raised(wake_), "another try to leave"));
+  }
 }
 
 Registrations::View Registrations::Kept::view() const {
   View view{.registry = parts_.name,
             .service = config_.service,
             .id = config_.id,
-            .registered = registered_,
-            .trouble = trouble_};
+            .registered = is_registered(),
+            .trouble = trouble_.empty() && unready_ ? "its models are not ready" : trouble_};
   if (!told_) return view;
   view.id = told_->id;
   view.address = HostPort{told_->host, told_->port}.to_string();

@@ -92,13 +92,32 @@ bool is_same_entry(const RegisterConfig& a, RegisterConfig b) {
   return a == b;
 }
 
-HostPort registry_address(const RegisterConfig& config) {
-  const std::string first = config.consul ? config.consul->connection.address
-                            : config.etcd ? config.etcd->connection.endpoints.front()
-                                          : config.nacos->access.urls().front();
-  const auto url = http::Url::parse(first);
-  return url ? url->host : HostPort{};
+bool may_share_id(const RegisterConfig& a, const RegisterConfig& b) {
+  // A registry has several addresses and names, and an id that is found may be any.
+  const bool same_kind = a.consul.has_value() == b.consul.has_value() &&
+                         a.etcd.has_value() == b.etcd.has_value() &&
+                         a.nacos.has_value() == b.nacos.has_value();
+  return same_kind && (a.id.empty() || b.id.empty() || a.id == b.id);
 }
+
+bool shares_id(const RegisterConfig& a, const RegisterConfig& b) {
+  return may_share_id(a, b) && a.id == b.id && a.service == b.service && a.address == b.address &&
+         registry_address(a) == registry_address(b);
+}
+
+std::vector<HostPort> registry_addresses(const RegisterConfig& config) {
+  const std::vector<std::string> urls = config.consul ? std::vector{config.consul->connection.address}
+                                        : config.etcd ? config.etcd->connection.endpoints
+                                                      : config.nacos->access.urls();
+  std::vector<HostPort> all;
+  for (const std::string& each : urls) {
+    const auto url = http::Url::parse(each);
+    all.push_back(url ? url->host : HostPort{});
+  }
+  return all;
+}
+
+HostPort registry_address(const RegisterConfig& config) { return registry_addresses(config).front(); }
 
 std::string asks(const RegisterConfig& config) {
   std::string who = config.address.empty() ? "its address towards the registry" : config.address;

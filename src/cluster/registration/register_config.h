@@ -42,7 +42,13 @@ config::Descriptor<RegisterConfig> describe_register();
 
 /// Whether both write the same entry of the same registry in the same way, whatever stands in it.
 bool is_same_entry(const RegisterConfig& a, RegisterConfig b);
-/// Where the registry is; of several addresses the first.
+/// Whether both may stand under one id of one registry, which a later write or removal of either changes.
+bool may_share_id(const RegisterConfig& a, const RegisterConfig& b);
+/// Whether they surely do.
+bool shares_id(const RegisterConfig& a, const RegisterConfig& b);
+/// Where the registry is: all its addresses, in order; at least one.
+std::vector<HostPort> registry_addresses(const RegisterConfig& config);
+/// The first of them.
 HostPort registry_address(const RegisterConfig& config);
 /// What it will ask, and as whom, for people; no secret.
 std::string asks(const RegisterConfig& config);

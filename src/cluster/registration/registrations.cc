@@ -84,7 +84,7 @@ void Registrations::adopt(Prepared prepared) {
 void Registrations::begin(std::shared_ptr<Kept> kept) {
   scope_.spawn([](Registrations& all, std::shared_ptr<Kept> one) -> Task<void> {
     const Deadline patience = Deadline::after(kFarewell);
-    while (all.somebody_leaves() && !patience.passed()) {
+    while (all.waits(*one, !patience.passed())) {
       co_await sleep_for(std::chrono::milliseconds(10));
       all.forget_those_who_left();
     }
@@ -92,7 +92,23 @@ void Registrations::begin(std::shared_ptr<Kept> kept) {
   }(*this, std::move(kept)));
 }
 
+bool Registrations::waits(const Kept& fresh, bool for_all) const {
+  return std::ranges::any_of(leaving_, [&](const auto& each) {
+    if (each->has_left()) return false;
+    // A removal that is under way would take what the new one writes. One that fails may go on failing.
+    if (may_share_id(each->config(), fresh.config())) return !each->fails_to_leave();
+    return for_all;
+  });
+}
+
 void Registrations::forget_those_who_left() {
+  for (const auto& gone : leaving_) {
+    for (const auto& each : kept_) {
+      // It may have taken with it what another one wrote meanwhile.
+      if (gone->has_left() && may_share_id(gone->config(), each->config())) each->look_again();
+      if (each->is_registered() && shares_id(gone->config(), each->config())) gone->give_up();
+    }
+  }
   std::erase_if(leaving_, [](const auto& each) { return each->has_left(); });
 }
 

@@ -47,8 +47,8 @@ class Registrations {
   /// What a change of the configuration needs; changes nothing. Errors: a certificate that cannot be read.
   class Prepared;
   Result<Prepared> prepare(const std::vector<RegisterConfig>& entries) const;
-  /// An entry of which only what stands in it differs is changed in place; others leave, and new ones begin
-  /// behind them.
+  /// An entry of which only what stands in it differs is changed in place; others leave, however often that
+  /// must be tried, and new ones begin behind their first try.
   void adopt(Prepared prepared);
 
   /// Keeps the entries for as long as the task lives. Called once.
@@ -62,8 +62,9 @@ class Registrations {
   class Kept;
 
   void begin(std::shared_ptr<Kept> kept);
+  /// Whether `fresh` is to wait for one of those who leave, after the time for the others or before.
+  bool waits(const Kept& fresh, bool for_all) const;
   void forget_those_who_left();
-  bool somebody_leaves() const { return !leaving_.empty(); }
 
   const Options options_;
   observe::MetricRegistry& metrics_;

@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 namespace autoglm::cluster {
 namespace {
 
@@ -14,6 +16,7 @@ using enum EndpointStatus::State;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 class RegistrationsTest : public ::testing::Test {
  public:
@@ -25,7 +28,11 @@ class RegistrationsTest : public ::testing::Test {
   std::unique_ptr<Registrations> make(HostPort listen = {"0.0.0.0", 8080}) {
     return std::make_unique<Registrations>(
         Registrations::Options{
-            .served = [this] { return models_; },
+            .served =
+                [this] {
+                  ++looks_;
+                  return models_;
+                },
             .facts = {.listen = std::move(listen), .version = "1"},
             .registrar = [this](const RegisterConfig&) -> Result<std::unique_ptr<Registrar>> {
               if (refuses_) return fail(ErrorCode::kInvalidArgument, "as told");
@@ -47,23 +54,35 @@ class RegistrationsTest : public ::testing::Test {
     for (int i = 0; i < 10'000 && !enough(); ++i) co_await sleep_for(1ms);
     EXPECT_TRUE(enough());
   }
-  /// Longer than the time between two looks at the models.
-  static Task<void> some_looks() { co_await sleep_for(300ms); }
+  /// Until the models have been looked at a few times more.
+  Task<void> some_looks() {
+    co_await until([this, enough = looks_ + 3] { return looks_ >= enough; });
+  }
+  /// Lines of the log with this in them.
+  int lines_with(std::string_view text) const {
+    std::ifstream file(log_path_);
+    int number = 0;
+    for (std::string line; std::getline(file, line);) number += line.contains(text) ? 1 : 0;
+    return number;
+  }
 
   EventLoop loop_;
   BlockingPool pool_{1, 8};
   FakeBook book_;
   bool refuses_ = false;
+  int looks_ = 0;
   std::vector<ServedModel> models_ = {{.name = "m", .state = kReady}};
   observe::MetricRegistry metrics_;
-  std::unique_ptr<observe::Logger> log_ = observe::Logger::create({.file = "/dev/null"}).value();
+  const std::string log_path_ =
+      ::testing::TempDir() + ::testing::UnitTest::GetInstance()->current_test_info()->name() + ".log";
+  std::unique_ptr<observe::Logger> log_ = observe::Logger::create({.file = log_path_}).value();
 };
 
 TEST_F(RegistrationsTest, NobodyIsToldBeforeTheModelsAreReady) {
   models_ = {{.name = "m", .state = kLoading}};
   const auto all = make();
   run(*all, {entry("a")}, [](RegistrationsTest& test, Registrations& its) -> Task<void> {
-    co_await some_looks();
+    co_await test.some_looks();
     EXPECT_THAT(test.book_.told, IsEmpty());
     EXPECT_FALSE(its.views()[0].registered);
     test.models_[0].state = kReady;
@@ -72,7 +91,7 @@ TEST_F(RegistrationsTest, NobodyIsToldBeforeTheModelsAreReady) {
     EXPECT_EQ(its.views()[0].address, "10.0.0.1:8000");
     // A model that comes is told of when it is ready, and takes nobody away.
     test.models_.push_back({.name = "n", .aliases = {"o"}, .state = kLoading});
-    co_await some_looks();
+    co_await test.some_looks();
     EXPECT_EQ(test.book_.told.size(), 1U);
     test.models_[1].state = kReady;
     co_await test.until([&test] { return test.book_.told.back() == "keep a 10.0.0.1:8000 m,n,o"; });
@@ -133,7 +152,7 @@ TEST_F(RegistrationsTest, LeavesAndStaysAway) {
     co_await test.until([&test] { return test.book_.count("keep") == 2; });
     co_await its.leave();
     EXPECT_EQ(test.book_.count("remove"), 2U);
-    co_await some_looks();
+    co_await sleep_for(100ms);  // nobody looks any more
     EXPECT_EQ(test.book_.told.size(), 4U);
   }(*this, *all));
 }
@@ -142,7 +161,7 @@ TEST_F(RegistrationsTest, ARegistryThatDoesNotAnswerHoldsNobodyUp) {
   const auto all = make();
   run(*all, {entry("a"), entry("b")}, [](RegistrationsTest& test, Registrations& its) -> Task<void> {
     co_await test.until([&test] { return test.book_.count("keep") == 2; });
-    test.book_.answers = false;
+    test.book_.removes = false;
     co_await its.leave();  // without its bound this takes as long as two registrars have patience
     EXPECT_EQ(test.book_.count("remove"), 2U);
     EXPECT_TRUE(its.views()[0].registered) << "nobody has said that it is not";
@@ -158,7 +177,7 @@ TEST_F(RegistrationsTest, AnEntryIsChangedInPlaceOrLeavesBeforeTheNextOne) {
     its.adopt(its.prepare({heavier}).value());
     co_await test.until([&test] { return test.book_.told.size() == 2; });
     its.adopt(its.prepare({heavier}).value());
-    co_await some_looks();
+    co_await test.some_looks();
     its.adopt(its.prepare({entry("b")}).value());
     co_await test.until([&test] { return test.book_.count("keep b") == 1; });
     EXPECT_THAT(test.book_.told, ElementsAre("keep a 10.0.0.1:8000 m", "keep a 10.0.0.1:8000 m", "remove a",
@@ -189,6 +208,132 @@ TEST_F(RegistrationsTest, TheAddressIsWhereItListensOrTheRouteSaysAndNeverLoopba
       if (address.empty()) EXPECT_THAT(its.views()[0].trouble, HasSubstr("set `address`"));
     }(*this, *all, wanted));
   }
+}
+
+TEST_F(RegistrationsTest, ARemovalThatFailsIsTriedAgain) {
+  const auto all = make();
+  run(*all, {entry("a"), entry("b")}, [](RegistrationsTest& test, Registrations& its) -> Task<void> {
+    co_await test.until([&test] { return test.book_.count("keep") == 2; });
+    test.book_.refused_removals = 2;
+    its.adopt(its.prepare({entry("b")}).value());  // by a reload
+    co_await test.until([&test] { return test.book_.count("remove a") == 3; });
+    test.book_.refused_removals = 1;
+    co_await its.leave();
+    EXPECT_EQ(test.book_.count("remove b"), 2U);
+    EXPECT_FALSE(its.views()[0].registered);
+  }(*this, *all));
+}
+
+TEST_F(RegistrationsTest, ARemovalThatFailsWhileTheModelsAreNotReadyIsTriedAgain) {
+  const auto all = make();
+  run(*all, {entry("a")}, [](RegistrationsTest& test, Registrations& its) -> Task<void> {
+    co_await test.until([&its] { return its.views()[0].registered; });
+    test.book_.refused_removals = 1;
+    test.models_[0].state = kFailed;
+    co_await test.until([&its] { return its.views()[0].trouble == "not now"; });
+    EXPECT_TRUE(its.views()[0].registered) << "it stands there";
+    co_await test.until([&its] { return its.views()[0].trouble == "its models are not ready"; });
+    EXPECT_EQ(test.book_.count("remove a"), 2U);
+    EXPECT_FALSE(its.views()[0].registered);
+  }(*this, *all));
+}
+
+TEST_F(RegistrationsTest, WhoLeavesDoesNotWaitForWhatItIsAsking) {
+  book_.keeps = false;
+  const auto all = make();
+  run(*all, {entry("a")}, [](RegistrationsTest& test, Registrations& its) -> Task<void> {
+    co_await test.until([&test] { return test.book_.count("keep") == 1; });
+    co_await its.leave();
+    EXPECT_THAT(test.book_.told, ElementsAre("keep a 10.0.0.1:8000 m", "remove a"))
+        << "it may have been written all the same";
+  }(*this, *all));
+}
+
+TEST_F(RegistrationsTest, ALateRemovalOfTheSameIdHoldsTheNextOneUp) {
+  const auto all = make();
+  run(*all, {entry("a")}, [](RegistrationsTest& test, Registrations& its) -> Task<void> {
+    co_await test.until([&test] { return test.book_.count("keep a") == 1; });
+    test.book_.removes = false;
+    RegisterConfig other = entry("a");
+    other.consul->ttl = 30s;
+    its.adopt(its.prepare({other, entry("b")}).value());
+    co_await test.until([&test] { return test.book_.count("keep b") == 1; });  // it has another id
+    EXPECT_EQ(test.book_.count("keep a"), 1U);
+    EXPECT_THAT(test.metrics_.serialize(), Not(HasSubstr(R"(autoglm_registered{registry="fake llm"})")))
+        << "its name is free";
+    test.book_.removes = true;
+    co_await test.until([&test] { return test.book_.count("keep a") == 2; });
+  }(*this, *all));
+}
+
+TEST_F(RegistrationsTest, WhatARemovalTookWithItIsWrittenAgain) {
+  const auto all = make();
+  run(*all, {entry("a")}, [](RegistrationsTest& test, Registrations& its) -> Task<void> {
+    co_await test.until([&test] { return test.book_.count("keep a") == 1; });
+    test.book_.refused_removals = 1;
+    test.book_.removes = false;
+    test.book_.says = fail(ErrorCode::kUnavailable, "not yet");
+    RegisterConfig other = entry("a");
+    other.consul->ttl = 30s;
+    its.adopt(its.prepare({other}).value());
+    co_await test.until([&test] { return test.book_.count("remove a") == 2; });
+    test.book_.says = 1h;
+    co_await test.until([&its] { return its.views()[0].registered; });
+    const std::size_t kept = test.book_.count("keep a");
+    test.book_.removes = true;
+    co_await test.until([&test, kept] { return test.book_.count("keep a") == kept + 1; });
+  }(*this, *all));
+}
+
+TEST_F(RegistrationsTest, AnotherAddressUnderOneIdIsNoRival) {
+  const auto all = make();
+  RegisterConfig config = entry("a");
+  run(*all, {config}, [](RegistrationsTest& test, Registrations& its) -> Task<void> {
+    co_await test.until([&its] { return its.views()[0].registered; });
+    test.book_.told.clear();
+    RegisterConfig moved = entry("a");
+    moved.address = "10.0.0.2:8000";
+    its.adopt(its.prepare({moved}).value());
+    co_await test.until([&test] { return test.book_.told.size() == 2; });
+    EXPECT_THAT(test.book_.told, ElementsAre("remove a", "keep a 10.0.0.2:8000 m"));
+  }(*this, *all));
+}
+
+TEST_F(RegistrationsTest, WhatARegistryBelievedEndsWhileNobodyAnswers) {
+  book_.says = 300ms;
+  const auto all = make();
+  run(*all, {entry("a")}, [](RegistrationsTest& test, Registrations& its) -> Task<void> {
+    co_await test.until([&its] { return its.views()[0].registered; });
+    test.book_.keeps = false;
+    co_await test.until([&its] { return !its.views()[0].registered; });
+    EXPECT_EQ(its.views()[0].trouble, "") << "it is still being asked";
+  }(*this, *all));
+}
+
+TEST_F(RegistrationsTest, MembersThatAreDownInTurnAreLoggedOnce) {
+  book_.says = fail(ErrorCode::kUnavailable, "http://10.0.0.8:2379: connection refused");
+  const auto all = make();
+  run(*all, {entry("a")}, [](RegistrationsTest& test) -> Task<void> {
+    co_await test.until([&test] { return test.book_.count("keep") == 1; });
+    test.book_.says = fail(ErrorCode::kUnavailable, "http://10.0.0.9:2379: connection refused");
+    co_await test.until([&test] { return test.book_.count("keep") == 3; });
+    test.book_.says = fail(ErrorCode::kDeadlineExceeded, "http://10.0.0.8:2379: too slow");
+    co_await test.until([&test] { return test.book_.count("keep") == 4; });
+  }(*this));
+  log_.reset();
+  EXPECT_EQ(lines_with("connection refused"), 1);
+  EXPECT_EQ(lines_with("too slow"), 1) << "another kind";
+}
+
+TEST_F(RegistrationsTest, AnAddressIsFoundThroughAnyOfTheRegistrysAddresses) {
+  const auto all = make();
+  RegisterConfig config{.service = "llm", .id = "a"};
+  config.etcd.emplace();
+  config.etcd->connection.endpoints = {"http://no-such-host.invalid:2379", "http://127.0.0.1:2379"};
+  run(*all, {config}, [](RegistrationsTest& test, Registrations& its) -> Task<void> {
+    co_await test.until([&its] { return its.views()[0].registered || !its.views()[0].trouble.empty(); });
+    EXPECT_EQ(its.views()[0].address, "127.0.0.1:8080") << its.views()[0].trouble;
+  }(*this, *all));
 }
 
 TEST_F(RegistrationsTest, EachHasANameOfItsOwn) {

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "cluster/registration/registrar.h"
-#include "runtime/signal.h"
+#include "runtime/event_loop.h"
 
-#include <memory>
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,7 +14,9 @@ namespace autoglm::cluster {
 struct FakeBook {
   std::vector<std::string> told = {};  ///< "keep a 10.0.0.1:8000 one,two", "remove a"
   Result<Duration> says = std::chrono::hours(1);
-  bool answers = true;  ///< false: who is told waits for ever
+  bool keeps = true;         ///< false: `keep` waits until it is true
+  bool removes = true;       ///< the same for `remove`
+  int refused_removals = 0;  ///< so many of them fail, at once
 
   std::size_t count(std::string_view beginning) const {
     std::size_t number = 0;
@@ -32,22 +34,21 @@ class FakeRegistrar final : public Registrar {
   Task<Result<Duration>> keep(const Registration& self) override {
     book_.told.push_back("keep " + self.id + " " + self.host + ":" + std::to_string(self.port) + " " +
                          self.metadata.at("models"));
-    co_await answer();
+    while (!book_.keeps) co_await sleep_for(std::chrono::milliseconds(1));
     co_return book_.says;
   }
   Task<Result<void>> remove(const Registration& self) override {
     book_.told.push_back("remove " + self.id);
-    co_await answer();
+    if (book_.refused_removals > 0) {
+      --book_.refused_removals;
+      co_return fail(ErrorCode::kUnavailable, "not now");
+    }
+    while (!book_.removes) co_await sleep_for(std::chrono::milliseconds(1));
     co_return Result<void>();
   }
   const std::string& name() const override { return name_; }
 
  private:
-  Task<void> answer() {
-    Signal never;
-    if (!book_.answers) co_await never.wait();
-  }
-
   FakeBook& book_;
   std::string name_;
 };

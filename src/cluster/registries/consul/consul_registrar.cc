@@ -27,6 +27,15 @@ std::unexpected<Error> taken(const Registration& self, const std::string& by) {
             .reason = std::string(kIdTaken)});
 }
 
+/// Of a question for a service's health as text.
+bool is_critical(const RegistryClient::Answer& answer) {
+  return answer.status == 503 && answer.body.starts_with("critical");
+}
+
+std::string health_path(const Registration& of) {
+  return "/v1/agent/health/service/id/" + http::percent_encode(of.id) + "?format=text";
+}
+
 bool same_address(const Registration& a, const Registration& b) {
   return a.host == b.host && a.port == b.port;
 }
@@ -42,44 +51,76 @@ Result<std::unique_ptr<Registrar>> ConsulRegistrar::create(const ConsulRegistrar
   return std::unique_ptr<Registrar>(new ConsulRegistrar(config, service, std::move(*made)));
 }
 
-/// An agent answers for its health by a status, and so it need not be read.
+/// By the agent's word: a status alone may be that of anybody on the way.
 Task<Result<bool>> ConsulRegistrar::is_dead(const Registration& other) {
   const std::string asked = client_->address();
-  auto answer =
-      co_await client_->get("/v1/agent/health/service/id/" + http::percent_encode(other.id) + "?format=text");
+  auto answer = co_await client_->get(health_path(other));
   if (!answer) co_return fail(std::move(answer).error());
-  if (answer->status == 503 || answer->status == 404) co_return true;
+  if (is_critical(*answer) || answer->status == 404) co_return true;
   if (answer->status == 200 || answer->status == 429) co_return false;  // 429: it is warned of
   co_return fail(registry_refused(asked, *answer));
 }
 
 /// Ids are unique in an agent; this looks at the other agents.
-Task<Result<void>> ConsulRegistrar::check_rivals(const Registration& self) {
+Task<Result<std::optional<std::string>>> ConsulRegistrar::rival(const Registration& self) {
   const std::string asked = client_->address();
   auto answer =
       co_await client_->get(fmt::format("/v1/health/service/{}?filter={}", http::percent_encode(self.service),
                                         http::percent_encode(fmt::format("Service.ID == \"{}\"", self.id))));
   if (!answer) co_return fail(std::move(answer).error());
   if (answer->status != 200) co_return fail(registry_refused(asked, *answer));
-  auto rival = read_consul_rival(answer->body, self);
-  if (!rival) co_return fail(std::move(rival).error());
-  if (*rival) co_return taken(self, **rival);
+  co_return read_consul_rival(answer->body, self);
+}
+
+Task<Result<void>> ConsulRegistrar::check_rivals(const Registration& self) {
+  auto found = co_await rival(self);
+  if (!found) co_return fail(std::move(found).error());
+  if (*found) co_return taken(self, **found);
+  co_return Result<void>();
+}
+
+/// Behind a write: another agent may have been written to between our look and our write. Both see each other
+/// then, and so the lesser address stays, lest both give way.
+Task<Result<void>> ConsulRegistrar::settle(const Registration& self) {
+  auto found = co_await rival(self);
+  if (!found) co_return fail(std::move(found).error());
+  if (*found && **found < fmt::format("{}:{}", self.host, self.port)) {
+    if (auto gone = co_await deregister(self); !gone) co_return fail(std::move(gone).error());
+    co_return taken(self, **found);
+  }
+  unobserved_ = false;
   co_return Result<void>();
 }
 
 Task<Result<void>> ConsulRegistrar::write(const Registration& self) {
   const std::string asked = client_->address();
+  may_stand_ = true;  // an answer may be lost, and we may be stopped before it
   auto answer = co_await client_->put("/v1/agent/service/register?replace-existing-checks=true",
                                       consul_register_body(self, config_));
   if (!answer) co_return fail(std::move(answer).error());
   if (answer->status != 200) co_return fail(registry_refused(asked, *answer));
   written_ = true;
+  unobserved_ = true;
   co_return Result<void>();
+}
+
+/// Where Consul asks: whether the agent knows our check. Errors: it finds us critical.
+Task<Result<bool>> ConsulRegistrar::is_found_well(const Registration& self) {
+  const std::string asked = client_->address();
+  auto answer = co_await client_->get(health_path(self));
+  if (!answer) co_return fail(std::move(answer).error());
+  if (answer->status == 200 || answer->status == 429) co_return true;
+  if (answer->status == 404) co_return false;
+  if (is_critical(*answer))
+    co_return fail(ErrorCode::kUnavailable,
+                   fmt::format("Consul finds /readyz failing at {}, and sends nobody here: see its check",
+                               HostPort{self.host, self.port}.to_string()));
+  co_return fail(registry_refused(asked, *answer));
 }
 
 /// Whether the agent knows our check.
 Task<Result<bool>> ConsulRegistrar::beat(const Registration& self) {
-  if (config_.check == ConsulCheck::kHttp) co_return true;
+  if (config_.check == ConsulCheck::kHttp) co_return co_await is_found_well(self);
   const std::string asked = client_->address();
   auto answer = co_await client_->put("/v1/agent/check/pass/" + http::percent_encode("service:" + self.id),
                                       std::string());
@@ -105,6 +146,8 @@ Task<Result<Duration>> ConsulRegistrar::keep(const Registration& self) {
       if (!dead) co_return fail(std::move(dead).error());
       if (!*dead) co_return taken(self, HostPort{known->host, known->port}.to_string());
     } else if (written_ && *known == self) {
+      if (unobserved_)
+        if (auto ours = co_await settle(self); !ours) co_return fail(std::move(ours).error());
       auto alive = co_await beat(self);
       if (!alive) co_return fail(std::move(alive).error());
       if (*alive) co_return config_.ttl;
@@ -120,7 +163,7 @@ Task<Result<Duration>> ConsulRegistrar::keep(const Registration& self) {
 }
 
 Task<Result<void>> ConsulRegistrar::remove(const Registration& self) {
-  if (!written_) co_return Result<void>();
+  if (!may_stand_) co_return Result<void>();
   const std::string asked = client_->address();
   auto answer = co_await client_->get(service_path(self));
   if (!answer) co_return fail(std::move(answer).error());
@@ -129,11 +172,16 @@ Task<Result<void>> ConsulRegistrar::remove(const Registration& self) {
   auto known = read_consul_service(answer->body);
   if (!known) co_return fail(std::move(known).error());
   if (!same_address(*known, self)) co_return Result<void>();  // another one has it by now
-  answer =
+  co_return co_await deregister(self);
+}
+
+Task<Result<void>> ConsulRegistrar::deregister(const Registration& self) {
+  const std::string asked = client_->address();
+  auto answer =
       co_await client_->put("/v1/agent/service/deregister/" + http::percent_encode(self.id), std::string());
   if (!answer) co_return fail(std::move(answer).error());
   if (answer->status != 200 && answer->status != 404) co_return fail(registry_refused(asked, *answer));
-  written_ = false;
+  may_stand_ = written_ = false;
   co_return Result<void>();
 }
 

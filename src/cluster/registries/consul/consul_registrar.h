@@ -5,6 +5,7 @@
 #include "cluster/registries/registry_client.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -12,7 +13,8 @@ namespace autoglm::cluster {
 
 /// Registers us with a Consul agent, with a check that the agent believes for `ttl`. An id belongs to who has
 /// it at another address for as long as a check finds it alive, at this agent or another one of the
-/// datacenter; what is dead may be replaced.
+/// datacenter; what is dead may be replaced. Of two that enter at two agents in one moment the lesser address
+/// stays.
 class ConsulRegistrar final : public Registrar {
  public:
   /// `client` outlives it. Errors: a certificate that cannot be read.
@@ -30,12 +32,18 @@ class ConsulRegistrar final : public Registrar {
   Task<Result<void>> write(const Registration& self);
   Task<Result<bool>> beat(const Registration& self);
   Task<Result<void>> check_rivals(const Registration& self);
+  Task<Result<bool>> is_found_well(const Registration& self);
+  Task<Result<void>> settle(const Registration& self);
+  Task<Result<void>> deregister(const Registration& self);
+  Task<Result<std::optional<std::string>>> rival(const Registration& self);
   Task<Result<bool>> is_dead(const Registration& other);
 
   const ConsulRegistrarConfig config_;
   const std::unique_ptr<RegistryClient> client_;
   const std::string name_;
-  bool written_ = false;  // by us, since the start: its checks are ours, too
+  bool may_stand_ = false;   // it was sent, since the start, whatever came of that: it is ours to remove
+  bool written_ = false;     // and the agent said so: its checks are ours, too
+  bool unobserved_ = false;  // nobody has looked for rivals behind that
 };
 
 }  // namespace autoglm::cluster

@@ -74,26 +74,50 @@ class ConsulRegistrarTest : public ::testing::Test {
 const std::string kLook = "GET /v1/agent/service/a";
 const std::string kOthers = "GET /v1/health/service/llm?filter=Service.ID%20%3D%3D%20%22a%22";
 const std::string kWrite = "PUT /v1/agent/service/register?replace-existing-checks=true";
+const std::string kLeave = "PUT /v1/agent/service/deregister/a";
+const std::string kHealth = "GET /v1/agent/health/service/id/a?format=text";
 const std::string kBeat = "PUT /v1/agent/check/pass/service%3Aa";
 
 TEST_F(ConsulRegistrarTest, LooksBeforeItWritesAndThenOnlyBeats) {
   const Outcome saw = outcome({answer(404), answer(200, "[]"), answer(200), answer(200),  // the first time
-                               answer(200, kOurs), answer(200),                           // the second
+                               answer(200, kOurs), answer(200, "[]"), answer(200),        // the second
+                               answer(200, kOurs), answer(200),                           // the third
                                answer(200, kOurs), answer(200)},
-                              2, true);
-  EXPECT_THAT(saw.said, ElementsAre("15 s", "15 s", "removed"));
-  EXPECT_THAT(saw.asked, ElementsAre(kLook, kOthers, kWrite, kBeat, kLook, kBeat, kLook,
-                                     "PUT /v1/agent/service/deregister/a"));
+                              3, true);
+  EXPECT_THAT(saw.said, ElementsAre("15 s", "15 s", "15 s", "removed"));
+  EXPECT_THAT(saw.asked,
+              ElementsAre(kLook, kOthers, kWrite, kBeat, kLook, kOthers, kBeat, kLook, kBeat, kLook, kLeave));
+}
+
+TEST_F(ConsulRegistrarTest, AWriteWhoseAnswerIsLostIsTakenBackAllTheSame) {
+  const Outcome saw = outcome({answer(404), answer(200, "[]"), "", answer(200, kOurs), answer(200)}, 1, true);
+  EXPECT_EQ(saw.said.at(1), "removed") << saw.said.at(0);
+  EXPECT_THAT(saw.asked, ElementsAre(kLook, kOthers, kWrite, kLook, kLeave));
+}
+
+TEST_F(ConsulRegistrarTest, OfTwoThatEnteredAtTwoAgentsInOneMomentOneStays) {
+  const auto meets = [](const std::string& host) {
+    return answer(200, R"([{"Service":{"ID":"a","Address":")" + host + R"(","Port":1}}])");
+  };
+  const Outcome yields = outcome({answer(404), answer(200, "[]"), answer(200), answer(200),  //
+                                  answer(200, kOurs), meets("10.0.0.0"), answer(200)},
+                                 2);
+  EXPECT_EQ(yields.reason, kIdTaken);
+  EXPECT_THAT(yields.asked, ElementsAre(kLook, kOthers, kWrite, kBeat, kLook, kOthers, kLeave));
+  const Outcome stays = outcome({answer(404), answer(200, "[]"), answer(200), answer(200),  //
+                                 answer(200, kOurs), meets("10.0.0.2"), answer(200)},
+                                2);
+  EXPECT_THAT(stays.said, ElementsAre("15 s", "15 s"));
 }
 
 TEST_F(ConsulRegistrarTest, WritesAgainWhenTheAgentForgotTheServiceOrItsCheck) {
   const Outcome saw = outcome({answer(404), answer(200, "[]"), answer(200), answer(200),  //
                                answer(404), answer(200, "[]"), answer(200), answer(200),  // the service
-                               answer(200, kOurs), answer(404), answer(200), answer(200)},
+                               answer(200, kOurs), answer(200, "[]"), answer(404), answer(200), answer(200)},
                               3);
   EXPECT_THAT(saw.said, ElementsAre("15 s", "15 s", "15 s"));
   EXPECT_THAT(saw.asked, ElementsAre(kLook, kOthers, kWrite, kBeat, kLook, kOthers, kWrite, kBeat, kLook,
-                                     kBeat, kWrite, kBeat));
+                                     kOthers, kBeat, kWrite, kBeat));
 }
 
 TEST_F(ConsulRegistrarTest, TheLivingKeepTheirIdAndTheDeadDoNot) {
@@ -102,8 +126,11 @@ TEST_F(ConsulRegistrarTest, TheLivingKeepTheirIdAndTheDeadDoNot) {
   EXPECT_TRUE(alive.said[0].contains("10.0.0.2:2")) << alive.said[0];
   EXPECT_THAT(alive.asked, ElementsAre(kLook, "GET /v1/agent/health/service/id/a?format=text"))
       << "and nothing to remove";
-  const Outcome dead = outcome({answer(200, kAnother), answer(503), answer(200), answer(200)}, 1);
+  const Outcome dead = outcome({answer(200, kAnother), answer(503, "critical"), answer(200), answer(200)}, 1);
   EXPECT_THAT(dead.said, ElementsAre("15 s"));
+  const Outcome somebody = outcome({answer(200, kAnother), answer(503, "no upstream")}, 1);
+  EXPECT_THAT(somebody.asked, ElementsAre(kLook, kHealth)) << "a proxy's 503 kills nobody";
+  EXPECT_EQ(somebody.reason, "");
   const Outcome elsewhere =
       outcome({answer(404), answer(200, R"([{"Service":{"ID":"a","Address":"b","Port":3}}])")}, 1);
   EXPECT_EQ(elsewhere.reason, kIdTaken);
@@ -120,10 +147,13 @@ TEST_F(ConsulRegistrarTest, WhatAnotherOneHasByNowStays) {
   EXPECT_THAT(outcome({}, 0, true).asked, IsEmpty()) << "never written";
 }
 
-TEST_F(ConsulRegistrarTest, WhereConsulAsksNobodyBeats) {
-  const Outcome saw = outcome({answer(404), answer(200, "[]"), answer(200), answer(200, kOurs)}, 2, false,
-                              {.check = ConsulCheck::kHttp});
-  EXPECT_THAT(saw.asked, ElementsAre(kLook, kOthers, kWrite, kLook));
+TEST_F(ConsulRegistrarTest, WhereConsulAsksNobodyBeatsAndWhatItFindsIsSaid) {
+  const Outcome saw = outcome({answer(404), answer(200, "[]"), answer(200), answer(200, "passing"),  //
+                               answer(200, kOurs), answer(200, "[]"), answer(503, "critical")},
+                              2, false, {.check = ConsulCheck::kHttp});
+  EXPECT_THAT(saw.asked, ElementsAre(kLook, kOthers, kWrite, kHealth, kLook, kOthers, kHealth));
+  EXPECT_EQ(saw.said.at(0), "15 s");
+  EXPECT_TRUE(saw.said.at(1).contains("/readyz failing at 10.0.0.1:1")) << saw.said.at(1);
 }
 
 TEST_F(ConsulRegistrarTest, SaysWhatIsRefusedOrCannotBeRead) {
