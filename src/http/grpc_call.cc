@@ -110,25 +110,29 @@ Task<Result<std::optional<std::string>>> GrpcCall::receive() {
     if (!count) co_return fail(count.error());
     if (*count > 0) continue;
     if (auto status = check_status(); !status) co_return fail(std::move(status).error());
-    if (!arrived_.empty()) co_return fail(not_grpc("the server's last message is cut off"));
+    if (taken_ < arrived_.size()) co_return fail(not_grpc("the server's last message is cut off"));
     co_return std::optional<std::string>();
   }
 }
 
 Result<std::optional<std::string>> GrpcCall::take_message() {
-  if (arrived_.size() < kMessagePrefix) return std::nullopt;
-  if (arrived_[0] != 0) return fail(not_grpc("the server sends a packed message, which was not asked for"));
+  const std::string_view rest = std::string_view(arrived_).substr(taken_);
+  if (rest.size() < kMessagePrefix) return std::nullopt;
+  if (rest[0] != 0) return fail(not_grpc("the server sends a packed message, which was not asked for"));
   std::size_t size = 0;
-  for (std::size_t i = 1; i < kMessagePrefix; ++i)
-    size = size << 8U | static_cast<unsigned char>(arrived_[i]);
+  for (std::size_t i = 1; i < kMessagePrefix; ++i) size = size << 8U | static_cast<unsigned char>(rest[i]);
   if (size > largest_message_) {
     Error error = not_grpc(fmt::format("the server sends a message of more than {} bytes", largest_message_));
     error.reason = {};
     return fail(std::move(error));
   }
-  if (arrived_.size() < kMessagePrefix + size) return std::nullopt;
-  std::string message = arrived_.substr(kMessagePrefix, size);
-  arrived_.erase(0, kMessagePrefix + size);
+  if (rest.size() < kMessagePrefix + size) return std::nullopt;
+  std::string message(rest.substr(kMessagePrefix, size));
+  taken_ += kMessagePrefix + size;
+  if (taken_ > arrived_.size() / 2) {  // many small messages are not moved one by one
+    arrived_.erase(0, taken_);
+    taken_ = 0;
+  }
   return message;
 }
 

@@ -50,6 +50,7 @@ class GrpcCall {
   std::size_t largest_message_;
   bool head_checked_ = false;
   std::string arrived_;
+  std::size_t taken_ = 0;  // of `arrived_`
 };
 
 /// One message each way, until `deadline`.

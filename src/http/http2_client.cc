@@ -5,6 +5,7 @@
 #include "runtime/race.h"
 #include "runtime/write_watched.h"
 
+#include <exception>
 #include <utility>
 #include <variant>
 
@@ -22,6 +23,12 @@ Error lost(std::string message, std::string_view reason = "connection_lost") {
                .retry = Retry::kElsewhere,
                .message = std::move(message),
                .reason = std::string(reason)};
+}
+
+Error broken(std::string message) {
+  Error error = lost(std::move(message), kBrokenHttp2);
+  error.code = ErrorCode::kBadGateway;
+  return error;
 }
 
 }  // namespace
@@ -42,6 +49,7 @@ Task<Result<void>> Http2Call::write(std::string_view bytes, bool last) {
 Task<Result<void>> Http2Call::answered() {
   while (state_->status == 0) {
     if (state_->error) co_return fail(*state_->error);
+    if (state_->ended) co_return fail(broken("the server's answer has no head"));
     state_->arrived.clear();
     co_await state_->arrived.wait();
   }
@@ -124,8 +132,14 @@ Task<Error> Http2Client::ended() {
 }
 
 Task<void> Http2Client::run() {
-  auto outcome = co_await first_of(receive(), transmit());
-  Error why = outcome.index() == 0 ? std::get<0>(std::move(outcome)) : std::get<1>(std::move(outcome));
+  Error why;
+  try {
+    auto outcome = co_await first_of(receive(), transmit());
+    why = outcome.index() == 0 ? std::get<0>(std::move(outcome)) : std::get<1>(std::move(outcome));
+  } catch (const std::exception& exception) {  // memory is short: calls must not wait for ever
+    why = lost(exception.what());
+    why.code = ErrorCode::kInternal;
+  }
   stream_->close();
   session_->end(std::move(why));
 }
@@ -137,9 +151,7 @@ Task<Error> Http2Client::receive() {
     if (!count) co_return lost(count.error().message);
     if (*count == 0) co_return lost("the server has closed the connection");
     if (!session_->receive(std::string_view(buffer).substr(0, *count))) {
-      Error broken = lost("the server does not keep to HTTP/2");
-      broken.code = ErrorCode::kBadGateway;
-      co_return broken;
+      co_return broken("the server's bytes cannot be taken as HTTP/2");
     }
     session_->wanted.set();
     if (*count == buffer.size()) co_await yield_to_loop();  // the input may never run dry

@@ -25,6 +25,9 @@ using Fields = std::vector<std::pair<std::string, std::string>>;
 /// The reason of an error when the server has certainly not acted on a call: it may be made again elsewhere.
 inline constexpr std::string_view kCallRefused = "call_refused";
 
+/// The reason of an error when the server does not keep to HTTP/2.
+inline constexpr std::string_view kBrokenHttp2 = "broken_http2";
+
 class Http2ClientSession;
 struct Http2CallState;
 
@@ -40,7 +43,8 @@ struct Http2Head {
 /// A request and its answer, both of which may be streams, at the same time. Destroying it resets the stream
 /// unless both have ended. It may outlive its connection: then it has failed. One reader and one writer; loop
 /// thread only. Errors, all with origin kEndpoint: kUnavailable when the server has reset the stream or the
-/// connection is lost, with the reason kCallRefused where that is so; kBadGateway for a broken answer.
+/// connection is lost, with the reason kCallRefused where that is so; kBadGateway for a broken answer, with
+/// the reason kBrokenHttp2 where the server breaks the protocol.
 class Http2Call {
  public:
   ~Http2Call();
@@ -49,7 +53,7 @@ class Http2Call {
 
   /// Sends a part of the body, and waits for as long as the server takes too little of what was sent before.
   /// Destroying the task loses nothing of what it has taken. An answer that ends earlier than the request is
-  /// no error here; the rest is dropped.
+  /// no error here; the rest is dropped, and the stream reset.
   Task<Result<void>> write(std::string_view bytes, bool last = false);
   /// Waits for the head of the answer.
   Task<Result<void>> answered();

@@ -9,6 +9,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <exception>
 #include <utility>
 
 namespace autoglm::http {
@@ -18,6 +19,7 @@ namespace {
 constexpr std::int32_t kClientWindow = std::int32_t{16} << 20U;  // unread calls must not stop others
 constexpr std::size_t kHeadFieldOverhead = 32;                   // RFC 9113 6.5.2
 constexpr unsigned kMostInterim = 100;
+constexpr std::size_t kMostSentKept = std::size_t{64} << 10U;
 
 Error server_error(ErrorCode code, std::string message, std::string_view reason = {}) {
   return Error{.code = code,
@@ -46,6 +48,20 @@ nghttp2_nv field_of(std::string_view name, std::string_view value) {
 
 }  // namespace
 
+/// A callback from which no exception goes through C.
+template <auto kCallback>
+struct Caught;
+template <class... In, int (*kCallback)(In...)>
+struct Caught<kCallback> {
+  static int call(In... in) noexcept {
+    try {
+      return kCallback(in...);
+    } catch (const std::exception&) {  // memory is short
+      return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+  }
+};
+
 /// nghttp2's.
 struct Http2ClientSession::Callbacks {
   static Http2ClientSession& self(void* user) { return *static_cast<Http2ClientSession*>(user); }
@@ -53,6 +69,7 @@ struct Http2ClientSession::Callbacks {
   static int on_header(nghttp2_session* /*session*/, const nghttp2_frame* frame, const std::uint8_t* name,
                        std::size_t name_size, const std::uint8_t* value, std::size_t value_size,
                        std::uint8_t /*flags*/, void* user) {
+    if (frame->hd.type != NGHTTP2_HEADERS) return 0;  // a promise, which names the call that it goes with
     Http2CallState* call = self(user).find(frame->hd.stream_id);
     if (call == nullptr || call->abandoned) return 0;
     return self(user).take_field(*call, bytes_of(name, name_size), bytes_of(value, value_size));
@@ -94,6 +111,15 @@ struct Http2ClientSession::Callbacks {
     return 0;
   }
 
+  static int on_sent(nghttp2_session* /*session*/, const nghttp2_frame* frame, void* user) {
+    // nghttp2 says goodbye with an error to a server that does not keep to the protocol.
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
+      self(user).broken_ =
+          fmt::format("{} {}", nghttp2_http2_strerror(frame->goaway.error_code),
+                      excerpt(bytes_of(frame->goaway.opaque_data, frame->goaway.opaque_data_len), 200));
+    return 0;
+  }
+
   static int on_close(nghttp2_session* /*session*/, std::int32_t id, std::uint32_t code, void* user) {
     self(user).close(id, code);
     return 0;
@@ -114,6 +140,9 @@ struct Http2ClientSession::Callbacks {
       call.unsent.clear();
       call.sent = 0;
       if (call.last) *flags |= NGHTTP2_DATA_FLAG_EOF;
+    } else if (call.sent > kMostSentKept && call.sent > call.unsent.size() / 2) {
+      call.unsent.erase(0, call.sent);
+      call.sent = 0;
     }
     call.taken.set();
     return static_cast<ssize_t>(count);
@@ -124,10 +153,11 @@ struct Http2ClientSession::Callbacks {
     static nghttp2_session_callbacks* const callbacks = [] {
       nghttp2_session_callbacks* made = nullptr;
       nghttp2_session_callbacks_new(&made);
-      nghttp2_session_callbacks_set_on_header_callback(made, on_header);
-      nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, on_data);
-      nghttp2_session_callbacks_set_on_frame_recv_callback(made, on_frame);
-      nghttp2_session_callbacks_set_on_stream_close_callback(made, on_close);
+      nghttp2_session_callbacks_set_on_header_callback(made, Caught<&on_header>::call);
+      nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, Caught<&on_data>::call);
+      nghttp2_session_callbacks_set_on_frame_recv_callback(made, Caught<&on_frame>::call);
+      nghttp2_session_callbacks_set_on_stream_close_callback(made, Caught<&on_close>::call);
+      nghttp2_session_callbacks_set_on_frame_send_callback(made, Caught<&on_sent>::call);
       return made;
     }();
     return callbacks;
@@ -183,6 +213,16 @@ std::shared_ptr<Http2CallState> Http2ClientSession::begin(const Http2Head& head,
 
 void Http2ClientSession::send(Http2CallState& call, std::string_view bytes, bool last) {
   if (call.closed || call.last || why_) return;
+  if (call.ended && !bytes.empty()) {
+    // The answer is complete, and nobody may read the rest, so that it would wait here for ever. A body that
+    // is cut off must not look whole.
+    call.last = true;
+    call.unsent = {};
+    call.sent = 0;
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, call.id, NGHTTP2_CANCEL);
+    wanted.set();
+    return;
+  }
   call.unsent.append(bytes);
   call.last = last;
   if (std::exchange(call.deferred, false)) nghttp2_session_resume_data(session_, call.id);
@@ -217,6 +257,9 @@ std::uint64_t Http2ClientSession::ping() {
 
 void Http2ClientSession::end(Error why) {
   if (why_) return;
+  if (!broken_.empty())
+    why =
+        server_error(ErrorCode::kBadGateway, "the server does not keep to HTTP/2: " + broken_, kBrokenHttp2);
   if (!goodbye_.empty()) why.message += "; it said: " + goodbye_;
   why_ = std::move(why);
   auto calls = std::exchange(calls_, {});
@@ -257,6 +300,7 @@ void Http2ClientSession::finish_head(Http2CallState& call) {
     if (++call.interim > kMostInterim) break_off(call, "has interim answers without end");
     return;
   }
+  if (number < 100) return break_off(call, "has a status that is none");
   call.headers.erase(call.headers.begin());
   call.head_bytes = 0;
   call.status = number;

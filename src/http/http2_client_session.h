@@ -90,6 +90,7 @@ class Http2ClientSession {
   std::unordered_map<std::int32_t, std::shared_ptr<Http2CallState>> calls_;
   std::optional<Error> why_;
   bool leaving_ = false;  // the server takes no more calls
+  std::string broken_;    // how the server has broken the protocol, as we told it
   std::string goodbye_;   // what it said of that
   std::uint64_t pings_ = 0;
 };

@@ -1,6 +1,6 @@
 #include "http/http2_client.h"
 
-#include "http/testing/http2_test_server.h"
+#include "http/testing/http2_test_fixture.h"
 #include "http/testing/server_fixture.h"
 #include "runtime/race.h"
 #include "runtime/testing/for_turns.h"
@@ -17,48 +17,7 @@
 namespace autoglm::http {
 namespace {
 
-using Told = Http2TestConnection::Told;
-
-class Http2ClientTest : public ::testing::Test {
- public:
-  /// Runs `scenario` with a connection to a server that does `told`.
-  template <class Scenario>
-  void with_server(Told told, Scenario scenario, Http2Client::Limits limits = {},
-                   std::vector<nghttp2_settings_entry> settings = {}) {
-    run_task(loop_, [&]() -> Task<void> {
-      Http2TestServer server(std::move(told), std::move(settings));
-      auto client = co_await Http2Client::connect(pool_, {.host = {"127.0.0.1", server.port()}},
-                                                  Deadline::after(10s), limits);
-      EXPECT_TRUE(client);
-      if (client) co_await scenario(**client, server);
-    }());
-  }
-  static Task<std::string> read_all(Http2Call& call) {
-    std::string text;
-    while (true) {
-      const auto count = co_await call.read(text);
-      if (!count) co_return text + " !" + count.error().message;
-      if (*count == 0) co_return text;
-    }
-  }
-  static Task<bool> until(std::function<bool()> is_so) {
-    for (int i = 0; i < 10'000 && !is_so(); ++i) co_await sleep_for(std::chrono::milliseconds(1));
-    co_return is_so();
-  }
-  static Http2Head head(const std::string& path, Fields headers = {}) {
-    return {.authority = "model.example", .path = path, .headers = std::move(headers)};
-  }
-
-  EventLoop loop_;
-  BlockingPool pool_{1, 8};
-};
-
-void echo(Http2TestConnection& connection, std::int32_t id) {
-  auto& asked = connection.asked[id];
-  if (!asked.whole) return;
-  connection.respond(id, "200", {{"x-path", asked.head[":path"]}, {"x-a", asked.head["x-a"]}},
-                     asked.head[":method"] + asked.head[":authority"] + asked.body, true, {{"end", "well"}});
-}
+class Http2ClientTest : public Http2ClientFixture {};
 
 TEST_F(Http2ClientTest, SendsACallAndReadsItsAnswer) {
   with_server(echo, [](Http2Client& client, Http2TestServer&) -> Task<void> {
@@ -239,45 +198,6 @@ TEST_F(Http2ClientTest, TheServersNumberOfCallsIsKept) {
               {}, {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 2}});
 }
 
-TEST_F(Http2ClientTest, HeadsAreBounded) {
-  const auto large = [](Http2TestConnection& connection, std::int32_t id) {
-    const std::string path = connection.asked[id].head[":path"];
-    if (path == "/head") {
-      connection.respond(id, "200", {{"x", std::string(20'000, 'x')}}, "a", true);
-    } else if (path == "/trailers") {
-      connection.respond(id, "200", {}, "a", true, {{"x", std::string(20'000, 'x')}});
-    } else if (path == "/interim") {
-      for (int i = 0; i < 200; ++i) connection.head(id, {{":status", "103"}});
-    } else {
-      connection.head(id, {{":status", "100"}});
-      echo(connection, id);
-    }
-  };
-  with_server(large,
-              [](Http2Client& client, Http2TestServer&) -> Task<void> {
-                for (const char* path : {"/head", "/trailers", "/interim"}) {
-                  auto call = client.call(head(path), true).value();
-                  EXPECT_TRUE((co_await read_all(*call)).contains(" !the server's answer has")) << path;
-                }
-                auto call = client.call(head("/"), true).value();
-                EXPECT_EQ(co_await read_all(*call), "POSTmodel.example");
-              },
-              {.head_bytes = 10'000});
-}
-
-TEST_F(Http2ClientTest, AServerThatSpeaksNonsenseEndsTheConnection) {
-  for (const char* nonsense :
-       {"HTTP/1.1 400 Bad Request\r\n\r\n", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"}) {
-    with_server([nonsense](Http2TestConnection& connection, std::int32_t) { connection.say(nonsense); },
-                [](Http2Client& client, Http2TestServer&) -> Task<void> {
-                  auto call = client.call(head("/"), true).value();
-                  EXPECT_FALSE(co_await call->answered());
-                  co_await client.ended();
-                  EXPECT_FALSE(client.usable());
-                });
-  }
-}
-
 TEST_F(Http2ClientTest, WhereNobodyListensIsNoConnection) {
   run_task(loop_, [](BlockingPool& pool) -> Task<void> {
     const auto client =
@@ -312,7 +232,7 @@ TEST_F(Http2ClientTest, DestroyedAtAnyMomentItLeavesNothingBehind) {
 
 TEST_F(Http2ClientTest, ACallOutlivesItsConnection) {
   run_task(loop_, [](BlockingPool& pool) -> Task<void> {
-    Http2TestServer server(echo);
+    Http2TestServer server(Http2ClientFixture::echo);
     auto client = (co_await Http2Client::connect(pool, {.host = {"127.0.0.1", server.port()}},
                                                  Deadline::after(10s), {}))
                       .value();
@@ -332,7 +252,7 @@ TEST_F(Http2ClientTest, BehindItsLoopItIsDestroyedQuietly) {
   run_task(loop_,
            [](BlockingPool& pool, std::unique_ptr<Http2Client>& kept, std::unique_ptr<Http2Call>& asked,
               Scope& beside) -> Task<void> {
-             Http2TestServer server(echo);
+             Http2TestServer server(Http2ClientFixture::echo);
              kept = (co_await Http2Client::connect(pool, {.host = {"127.0.0.1", server.port()}},
                                                    Deadline::after(10s), {}))
                         .value();
@@ -361,7 +281,7 @@ TEST_F(Http2ClientTest, OverTlsTheServerMustChooseHttp2) {
         auto stream = (co_await from.accept()).value();
         auto accepted = co_await tls_accept(with, std::move(stream), Deadline::after(10s));
         if (accepted)
-          out = std::make_unique<Http2TestConnection>(std::move(accepted->stream), echo,
+          out = std::make_unique<Http2TestConnection>(std::move(accepted->stream), Http2ClientFixture::echo,
                                                       std::vector<nghttp2_settings_entry>());
       }(*listener, tls, server));
       auto client = co_await Http2Client::connect(

@@ -23,6 +23,9 @@ constexpr Duration kHeldBack = std::chrono::seconds(30);
 // A member whose pushes are lost is asked after this time.
 constexpr Duration kCompared = std::chrono::seconds(30);
 
+// An answer that was held back for less was not held back.
+constexpr Duration kAtOnce = std::chrono::seconds(1);
+
 bool has_no_api(int status) { return status == 405 || status == 410 || status == 501; }
 
 }  // namespace
@@ -83,8 +86,10 @@ Task<Result<void>> NacosDocument::follow(DocumentSink& sink) {
   if (!connection) co_return fail(std::move(connection).error());
   const std::string named =
       cluster::nacos_json({{"dataId", config_.data_id}, {"group", config_.group}, {"tenant", tenant_}});
-  while (true) {
+  cluster::RetryDelay pause;
+  for (bool first = true;; first = false) {
     Result<NacosText> text = fail(Error{});
+    const std::string before = md5();
     if (auto answer = co_await nacos_->ask(**connection, {.type = "ConfigQueryRequest", .body = named})) {
       text = cluster::read_nacos_text(*answer);
     } else {
@@ -92,6 +97,12 @@ Task<Result<void>> NacosDocument::follow(DocumentSink& sink) {
     }
     if (Error error = text ? Error{} : text.error(); !take(sink, std::move(text)))
       co_return fail(std::move(error));
+    // A server that always says "changed" is not asked without a pause.
+    if (!first && before == md5()) {
+      co_await sleep_for(pause.next(thread_random()));
+    } else {
+      pause.reset();
+    }
     // What has changed since is in the answer to this; what changes later is pushed.
     while (true) {
       auto heard = co_await nacos_->ask(
@@ -104,11 +115,10 @@ Task<Result<void>> NacosDocument::follow(DocumentSink& sink) {
       if (!heard) co_return fail(std::move(heard).error());
       if (cluster::read_nacos_changed(*heard)) break;
       auto pushed =
-          co_await with_deadline(Deadline::after(kCompared), (*connection)->next(), "a push of Nacos");
+          co_await with_deadline(Deadline::after(kCompared), nacos_->next(**connection), "a push of Nacos");
       if (pushed && pushed->type == "ConfigChangeNotifyRequest") break;
       if (!pushed && (*connection)->over()) co_return fail(std::move(pushed).error());
     }
-    co_await yield_to_loop();  // a server that always says "changed"
   }
 }
 
@@ -167,6 +177,7 @@ Task<Result<void>> NacosDocument::wait_v1() {
 Task<Result<void>> NacosDocument::poll(DocumentSink& sink, Deadline until) {
   cluster::RetryDelay pause;
   std::string before;
+  bool at_once = true;
   for (bool first = true; first || !until.passed(loop_time()); first = false) {
     Result<NacosText> text = v3_ ? co_await ask_v3() : co_await ask_v1();
     if (!text && text.error().code == ErrorCode::kUnimplemented) {
@@ -180,12 +191,14 @@ Task<Result<void>> NacosDocument::poll(DocumentSink& sink, Deadline until) {
       continue;
     }
     // A server that answers at once without news is not asked without a pause.
-    if (std::exchange(before, md5()) == md5()) {
+    if (std::exchange(before, md5()) == md5() && at_once) {
       co_await sleep_for(pause.next(thread_random()));
     } else {
       pause.reset();
     }
+    const MonotonicTime asked_at = loop_time();
     if (auto waited = co_await wait_v1(); !waited) co_return waited;
+    at_once = loop_time() - asked_at < kAtOnce;
   }
   co_return Result<void>();
 }

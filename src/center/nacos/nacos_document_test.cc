@@ -180,5 +180,18 @@ TEST_F(NacosDocumentTest, OverGrpcItSurvivesALostConnectionAndATextThatIsGone) {
   });
 }
 
+TEST_F(NacosDocumentTest, OverGrpcAServerThatAlwaysHasNewsIsNotAskedWithoutAPause) {
+  over_grpc([](Kept& kept, NacosTestServer& server) -> Task<void> {
+    server.answers["ConfigQueryRequest"] = text("one", "md5-1");
+    server.answers["ConfigBatchListenRequest"] =
+        R"({"resultCode":200,"errorCode":0,"changedConfigs":[{"dataId":"a.yaml"}],"success":true})";
+    EXPECT_TRUE(co_await kept.until_text("one"));
+    co_await sleep_for(300ms);
+    EXPECT_LT(server.asked("ConfigQueryRequest"), 10U);
+    server.answers["ConfigQueryRequest"] = text("two", "md5-2");
+    EXPECT_TRUE(co_await kept.until_text("two"));
+  });
+}
+
 }  // namespace
 }  // namespace autoglm::center

@@ -21,6 +21,7 @@ class NacosTestServer {
 
   std::uint16_t port() const { return server_.port(); }
   std::size_t connections() const { return server_.connections.size(); }
+  http::Http2TestConnection& connection(std::size_t number) { return *server_.connections[number]; }
   http::Http2TestConnection& last_connection() { return *server_.connections.back(); }
   /// How often it was asked `type`.
   std::size_t asked(const std::string& type) const {

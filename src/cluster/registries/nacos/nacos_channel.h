@@ -22,11 +22,14 @@ class NacosChannel {
                                                       http::Client& client, BlockingPool& names);
 
   NacosHttp& http() { return *http_; }
-  /// A connection to the member whose turn it is, after a login where that is needed. After an error it is
-  /// the next one's turn.
+  /// A connection to the first member that takes one, of all, beginning with the one whose turn it is; after
+  /// a login where that is needed. Errors: kNoNacosGrpc is the reason only if it is so of all members.
   Task<Result<std::unique_ptr<NacosConnection>>> connect();
-  /// Asks with a token that is good. Errors: those of NacosConnection::ask, and of the login.
+  /// Asks with a token that is good. When the connection ends with it, it is the next member's turn. Errors:
+  /// those of NacosConnection::ask, and of the login.
   Task<Result<std::string>> ask(NacosConnection& connection, NacosMessage question);
+  /// The same for what the server sends by itself. Errors: those of NacosConnection::next.
+  Task<Result<NacosMessage>> next(NacosConnection& connection);
 
   /// gRPC unless the configuration, or what was found lately, says otherwise.
   Way way() const;
@@ -47,12 +50,15 @@ class NacosChannel {
         http_(std::move(http)),
         tls_(std::move(tls)),
         names_(names) {}
+  Task<Result<std::unique_ptr<NacosConnection>>> connect_to_one();
+  void left(const NacosConnection& connection);
 
   const NacosAccess access_;
   const std::string module_;
   const std::unique_ptr<NacosHttp> http_;
   const std::shared_ptr<const TlsClientContext> tls_;  // null: no address needs it
   BlockingPool& names_;
+  std::string connected_to_;  // an address of `http_`
   Deadline until_{MonotonicTime::min()};
 };
 

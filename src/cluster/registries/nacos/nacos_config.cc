@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string_view>
 
 namespace autoglm::cluster {
@@ -18,18 +19,18 @@ constexpr std::string_view kNacosContext = "/nacos";  // unless an address has a
 std::vector<config::Violation> wrong_in_access(const NacosAccess& access) {
   std::vector<config::Violation> wrong;
   const auto check = [&](const std::string& key, const std::string& address) {
-    const auto url = http::Url::parse(address);
-    if (!url) {
-      wrong.push_back({key, url.error().message});
-    } else if (access.transport != NacosTransport::kHttp &&
-               url->host.port + access.grpc_port_offset > UINT16_MAX) {
-      wrong.push_back(
-          {"grpc_port_offset", "leads beyond the last port; `transport: http` needs no second port"});
-    }
+    if (const auto url = http::Url::parse(address); !url) wrong.push_back({key, url.error().message});
   };
   if (!access.address.empty()) check("address", access.address);
   for (std::size_t i = 0; i < access.addresses.size(); ++i)
     check("addresses[" + std::to_string(i) + "]", access.addresses[i]);
+  const auto has_no_second_port = [&access](const std::string& address) {
+    const auto url = http::Url::parse(address);
+    return url && url->host.port + access.grpc_port_offset > UINT16_MAX;
+  };
+  if (access.transport != NacosTransport::kHttp && std::ranges::any_of(access.urls(), has_no_second_port))
+    wrong.push_back(
+        {"grpc_port_offset", "leads beyond the last port; `transport: http` needs no second port"});
   if (!access.address.empty() && !access.addresses.empty())
     wrong.push_back({"addresses", "and `address` are the same thing; give one of them"});
   if (access.username.empty() != access.password.empty())

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <utility>
 
 namespace autoglm::cluster {
@@ -27,7 +28,10 @@ constexpr Duration kHealthTime = std::chrono::seconds(3);
 constexpr Duration kQuiet = std::chrono::seconds(5);  // the server lets go of a client after 20 s of silence
 constexpr Duration kOldServersSetUp = std::chrono::milliseconds(100);
 
-// What a server sends by itself, of what we use; whether there is an answer to it.
+constexpr unsigned kMessagesInARow = 64;  // before others on the loop have a turn
+
+// What a server sends by itself, of what we use: what is news, and what wants an answer.
+constexpr std::array<std::string_view, 2> kNews = {"NotifySubscriberRequest", "ConfigChangeNotifyRequest"};
 constexpr std::array<std::string_view, 4> kAnswered = {"NotifySubscriberRequest", "ConfigChangeNotifyRequest",
                                                        "ClientDetectionRequest", "ConnectResetRequest"};
 
@@ -63,11 +67,15 @@ NacosConnection::NacosConnection(std::unique_ptr<http::Http2Client> connection, 
     : options_(std::move(options)), connection_(std::move(connection)), heard_at_(loop_time()) {}
 
 Task<Result<std::unique_ptr<NacosConnection>>> NacosConnection::open(BlockingPool& names, Options options) {
+  const auto none = [](Error why) {
+    if (why.code != ErrorCode::kPermissionDenied) why.reason = kNoNacosGrpc;
+    return fail(std::move(why));
+  };
   auto connected =
       co_await http::Http2Client::connect(names, options.target, Deadline::after(kConnectTime), {});
-  if (!connected) co_return fail(std::move(connected).error());
+  if (!connected) co_return none(std::move(connected).error());
   auto connection = std::make_unique<NacosConnection>(std::move(*connected), std::move(options));
-  if (auto ready = co_await connection->set_up(); !ready) co_return fail(std::move(ready).error());
+  if (auto ready = co_await connection->set_up(); !ready) co_return none(std::move(ready).error());
   co_return std::move(connection);
 }
 
@@ -86,8 +94,8 @@ Task<Result<void>> NacosConnection::set_up() {
                           kClientVersion, json_string(options_.name_space), options_.module)};
   if (auto sent = co_await stream_->send(write_nacos_payload(setup, options_.token)); !sent)
     co_return fail(std::move(sent).error());
-  scope_.spawn(listen());
-  scope_.spawn(check());
+  scope_.spawn(guard(listen()));
+  scope_.spawn(guard(check()));
   // Older servers say nothing when they know the connection.
   const bool says_so = checked->contains("\"supportAbilityNegotiation\":true");
   auto known = co_await with_deadline(Deadline::after(says_so ? kAnswerTime : kOldServersSetUp),
@@ -130,7 +138,7 @@ Task<Result<NacosMessage>> NacosConnection::next() {
 }
 
 Task<void> NacosConnection::listen() {
-  while (!over_) {
+  for (unsigned count = 1; !over_; ++count) {
     auto received = co_await stream_->receive();
     if (!received) co_return end(std::move(received).error());
     if (!*received)
@@ -138,31 +146,47 @@ Task<void> NacosConnection::listen() {
     heard_at_ = loop_time();
     auto message = read_nacos_payload(**received);
     if (!message) co_return end(std::move(message).error());
-    if (const auto answer = answer_to_nacos(*message)) {
-      auto sent = co_await stream_->send(write_nacos_payload(*answer, options_.token));
-      if (!sent) co_return end(std::move(sent).error());
-    }
-    if (message->type == "ConnectResetRequest") {
-      co_return end(
-          Error{.code = ErrorCode::kUnavailable, .message = "Nacos asks for a connection elsewhere"});
-    } else if (message->type == "SetupAckRequest") {
-      acknowledgement_.set();
-    } else if (message->type != "ClientDetectionRequest") {
-      pushed_ = std::move(*message);
-      news_.set();
-    }
+    co_await take(std::move(*message));
+    if (count % kMessagesInARow == 0) co_await yield_to_loop();
+  }
+}
+
+Task<void> NacosConnection::take(NacosMessage message) {
+  if (const auto answer = answer_to_nacos(message)) {
+    auto sent = co_await stream_->send(write_nacos_payload(*answer, options_.token));
+    if (!sent) co_return end(std::move(sent).error());
+  }
+  if (message.type == "ConnectResetRequest") {
+    end(Error{.code = ErrorCode::kUnavailable, .message = "Nacos asks for a connection elsewhere"});
+  } else if (message.type == "SetupAckRequest") {
+    acknowledgement_.set();
+  } else if (std::ranges::find(kNews, message.type) != kNews.end()) {
+    pushed_ = std::move(message);
+    news_.set();
   }
 }
 
 /// Only an answer shows that the server is there: a frozen process keeps its sockets.
 Task<void> NacosConnection::check() {
   while (!over_) {
-    co_await sleep_for(kQuiet);
-    if (loop_time() - heard_at_ < kQuiet) continue;
+    if (const Duration quiet = loop_time() - heard_at_; quiet < kQuiet) {
+      co_await sleep_for(kQuiet - quiet);
+      continue;
+    }
     auto well = co_await with_deadline(Deadline::after(kHealthTime),
                                        exchange({.type = "HealthCheckRequest", .body = "{}"}),
                                        "Nacos' answer to a health check");
     if (!well) co_return end(std::move(well).error());
+  }
+}
+
+/// A part that throws, as when memory is short, ends the connection rather than leave it deaf.
+Task<void> NacosConnection::guard(Task<void> part) {
+  try {
+    co_await std::move(part);
+  } catch (const std::exception& exception) {
+    end(Error{.code = ErrorCode::kInternal,
+              .message = fmt::format("the connection to Nacos has failed: {}", exception.what())});
   }
 }
 

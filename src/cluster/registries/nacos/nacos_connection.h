@@ -15,6 +15,9 @@
 
 namespace autoglm::cluster {
 
+/// The reason of an error where a connection did not come about: nobody listens, or it is no Nacos.
+inline constexpr std::string_view kNoNacosGrpc = "no_nacos_grpc";
+
 /// A message of Nacos' gRPC: the name of its type and its JSON.
 struct NacosMessage {
   std::string type;
@@ -39,8 +42,8 @@ class NacosConnection {
     std::string token = {};
   };
 
-  /// `names` looks up the host. Errors: kUnavailable, kDeadlineExceeded; the reason is "connect_failed" or
-  /// http::kNotGrpc where there is no such server.
+  /// `names` looks up the host. Errors: kPermissionDenied; all others, also a deadline, have the reason
+  /// kNoNacosGrpc.
   static Task<Result<std::unique_ptr<NacosConnection>>> open(BlockingPool& names, Options options);
   NacosConnection(std::unique_ptr<http::Http2Client> connection, Options options);
   NacosConnection(const NacosConnection&) = delete;
@@ -48,8 +51,8 @@ class NacosConnection {
 
   /// The JSON of the answer. Errors: those of read_nacos_outcome and of the connection.
   Task<Result<std::string>> ask(NacosMessage question);
-  /// Waits for the next message that the server sends by itself; of several of one kind only the newest is
-  /// kept. Errors: why the connection has ended.
+  /// Waits for the next news of a service or of a text; of several that wait only the newest is kept, since
+  /// a connection is of one module. Errors: why the connection has ended.
   Task<Result<NacosMessage>> next();
 
   void authorize(std::string token) { options_.token = std::move(token); }
@@ -60,7 +63,9 @@ class NacosConnection {
   Task<Result<void>> set_up();
   Task<Result<std::string>> exchange(NacosMessage question);
   Task<void> listen();
+  Task<void> take(NacosMessage message);
   Task<void> check();
+  Task<void> guard(Task<void> part);
   void end(Error why);
 
   Options options_;

@@ -88,6 +88,17 @@ TEST_F(NacosConnectionTest, OfPushesThatWaitOnlyTheNewestIsKept) {
   });
 }
 
+TEST_F(NacosConnectionTest, WhatIsNoNewsTakesNoPlaceOfNews) {
+  with_server([this](NacosTestServer& server) -> Task<void> {
+    auto connection = (co_await open(server)).value();
+    server.push({.type = "NotifySubscriberRequest", .body = R"({"requestId":"8"})"});
+    server.push({.type = "ConfigMetricRequest", .body = R"({"requestId":"9"})"});
+    server.push({.type = "ClientDetectionRequest", .body = R"({"requestId":"10"})"});
+    EXPECT_TRUE(co_await until([&] { return server.asked("ClientDetectionResponse") == 1; }));
+    EXPECT_EQ((co_await connection->next())->body, R"({"requestId":"8"})");
+  });
+}
+
 TEST_F(NacosConnectionTest, AServerThatSendsUsElsewhereIsLeft) {
   with_server([this](NacosTestServer& server) -> Task<void> {
     auto connection = (co_await open(server)).value();
@@ -138,7 +149,7 @@ TEST_F(NacosConnectionTest, AnotherServerIsNoNacos) {
     });
     const auto connection = co_await NacosConnection::open(
         pool, {.target = {.host = {"127.0.0.1", server.port()}}, .module = "naming", .name_space = "public"});
-    EXPECT_EQ(connection.error().reason, http::kNotGrpc);
+    EXPECT_EQ(connection.error().reason, kNoNacosGrpc);
   }(pool_));
 }
 
@@ -154,7 +165,7 @@ TEST_F(NacosConnectionTest, DestroyedAtAnyMomentItLeavesNothingBehind) {
         co_return true;
       }(*this, server));
       for (std::size_t i = 0; i < server.connections(); ++i)
-        EXPECT_TRUE(co_await until([&] { return server.last_connection().ended; }));
+        EXPECT_TRUE(co_await until([&] { return server.connection(i).ended; }));
     });
   }
 }

@@ -15,6 +15,8 @@ constexpr const char* kForm = "application/x-www-form-urlencoded";
 // Of 3.x, of 1.x and 2.x.
 constexpr const char* kLoginPaths[] = {"/v3/auth/user/login", "/v1/auth/users/login"};
 
+constexpr Duration kRenewedLater = std::chrono::seconds(5);
+
 bool no_such_path(int status) { return status == 404 || status == 405 || status == 410 || status == 501; }
 bool refused(int status) { return status == 401 || status == 403; }
 
@@ -52,12 +54,16 @@ Task<Result<void>> NacosHttp::log_in() {
   if (!login) co_return fail(std::move(login).error());
   token_ = std::move(login->token);
   renewed_at_ = Deadline::after(login->valid_for / 10 * 9);
+  expires_at_ = Deadline::after(login->valid_for);
   co_return Result<void>();
 }
 
 Task<Result<std::string>> NacosHttp::token() {
-  if (logs_in() && (token_.empty() || renewed_at_.passed(loop_time())))
-    if (auto logged_in = co_await log_in(); !logged_in) co_return fail(std::move(logged_in).error());
+  if (!logs_in() || (!token_.empty() && !renewed_at_.passed(loop_time()))) co_return token_;
+  if (auto logged_in = co_await log_in(); !logged_in) {
+    if (token_.empty() || expires_at_.passed(loop_time())) co_return fail(std::move(logged_in).error());
+    renewed_at_ = Deadline::after(kRenewedLater);
+  }
   co_return token_;
 }
 

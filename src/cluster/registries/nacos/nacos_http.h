@@ -10,7 +10,8 @@
 namespace autoglm::cluster {
 
 /// Asks Nacos over HTTP: its members in turn, with an access token, for which it logs in, again before the
-/// token expires or when it is refused. Control loop only; one call at a time.
+/// token expires or when it is refused. A token that cannot be renewed is used until it expires. Control loop
+/// only; one call at a time.
 class NacosHttp {
  public:
   /// `client` outlives this. Errors: a certificate that cannot be read.
@@ -40,6 +41,7 @@ class NacosHttp {
   const std::unique_ptr<RegistryClient> client_;
   std::string token_;
   Deadline renewed_at_;  // never: the token is configured
+  Deadline expires_at_;
 };
 
 }  // namespace autoglm::cluster

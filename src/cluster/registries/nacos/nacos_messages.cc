@@ -110,7 +110,7 @@ std::string nacos_json(std::initializer_list<std::pair<std::string_view, std::st
   return json + '}';
 }
 
-Result<NacosService> read_nacos_service(std::string_view body) {
+Result<NacosService> read_nacos_service(std::string_view body, NacosProtection protection) {
   simdjson::dom::parser parser;
   NacosObject answer;
   if (parser.parse(body.data(), body.size()).get(answer) != simdjson::SUCCESS)
@@ -123,7 +123,9 @@ Result<NacosService> read_nacos_service(std::string_view body) {
   }
   NacosService read;
   read.fresh_for = std::clamp(bounded(number_in(service, "cacheMillis"), read.fresh_for), kSoonest, kLatest);
-  const bool protecting = flag_in(service, "reachProtectionThreshold", false);
+  read.made_at = number_in(service, "lastRefTime").value_or(0);
+  const bool protecting =
+      protection == NacosProtection::kKept && flag_in(service, "reachProtectionThreshold", false);
   for (const NacosElement each : hosts) {
     Instance instance;
     if (!read_nacos_instance(each, protecting, instance))

@@ -4,6 +4,7 @@
 #include "base/result.h"
 #include "cluster/registries/registry.h"
 
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -16,7 +17,11 @@ namespace autoglm::cluster {
 struct NacosService {
   std::vector<Instance> instances;
   Duration fresh_for = std::chrono::seconds(10);  ///< as the server says, within bounds
+  std::int64_t made_at = 0;                       ///< by the server's clock; 0: it does not say
 };
+
+/// What is made of a server's protection threshold, with which it calls the dead healthy.
+enum class NacosProtection : std::uint8_t { kKept, kIgnored };
 
 /// An access token.
 struct NacosLogin {
@@ -37,8 +42,9 @@ std::string nacos_json(std::initializer_list<std::pair<std::string_view, std::st
 
 /// Reads the answers of `/v1/ns/instance/list` and `/v3/client/ns/instance/list`, and the messages of gRPC
 /// that carry a service. An instance that is disabled or has the weight 0 is not healthy; while the server's
-/// protection threshold is reached, all others are. Errors: kBadGateway.
-Result<NacosService> read_nacos_service(std::string_view body);
+/// protection threshold is reached and kept, all others are. Errors: kBadGateway.
+Result<NacosService> read_nacos_service(std::string_view body,
+                                        NacosProtection protection = NacosProtection::kKept);
 /// Errors: kBadGateway.
 Result<NacosLogin> read_nacos_login(std::string_view body);
 /// Reads the answers of `/v3/client/cs/config` and ConfigQueryRequest. Errors: kNotFound, kBadGateway.

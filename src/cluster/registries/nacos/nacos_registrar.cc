@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -16,6 +17,9 @@ namespace {
 constexpr const char* kNacosForm = "application/x-www-form-urlencoded";
 // How long Nacos believes an instance without a beat, and a connection without a sign of life.
 constexpr Duration kNacosPatience = std::chrono::seconds(15);
+constexpr std::uint32_t kNacosHeaviest = 10'000;  // it refuses more
+
+std::uint32_t weight_of(const Registration& self) { return std::min(self.weight, kNacosHeaviest); }
 
 std::map<std::string, std::string> metadata_of(const Registration& self) {
   auto metadata = self.metadata;
@@ -46,6 +50,11 @@ const Instance* namesake(const std::vector<Instance>& instances, const Registrat
   return nullptr;
 }
 
+/// An entry at another address is another entry.
+bool is_elsewhere(const Registration& entry, const Registration& self) {
+  return entry.host != self.host || entry.port != self.port || entry.service != self.service;
+}
+
 bool has_no_such_path(int status) { return status == 404 || status == 410 || status == 501; }
 
 }  // namespace
@@ -61,48 +70,81 @@ Result<std::unique_ptr<Registrar>> NacosRegistrar::create(const NacosRegistrarCo
 }
 
 Task<Result<Duration>> NacosRegistrar::keep(const Registration& self) {
-  // An entry at another address is another entry.
-  if (entry_ && (entry_->self.host != self.host || entry_->self.port != self.port ||
-                 entry_->self.service != self.service))
-    if (auto gone = co_await take_back(*entry_); !gone) co_return fail(std::move(gone).error());
+  if (by_grpc_ && is_elsewhere(by_grpc_->self, self)) co_await leave_grpc();
+  if (by_http_ && is_elsewhere(by_http_->self, self))
+    if (auto gone = co_await leave_http(); !gone) co_return fail(std::move(gone).error());
   if (nacos_->way() == NacosChannel::Way::kGrpc) {
     auto kept = co_await keep_by_grpc(self);
-    if (kept || !nacos_->falls_back(kept.error())) co_return kept;
+    if (kept) {
+      // If that fails, the next call tries it again.
+      if (by_http_) static_cast<void>(co_await leave_http());
+      co_return kept;
+    }
+    if (!nacos_->falls_back(kept.error())) co_return kept;
   }
-  co_return co_await keep_by_http(self);
+  auto kept = co_await keep_by_http(self);
+  if (kept) co_await leave_grpc();
+  co_return kept;
 }
 
 Task<Result<Duration>> NacosRegistrar::keep_by_grpc(const Registration& self) {
+  std::unique_ptr<NacosConnection> fresh;
   if (!connection_ || connection_->over()) {
-    connection_.reset();  // and with it, what it had registered
-    if (entry_ && entry_->api == Api::kGrpc) entry_.reset();
     auto connected = co_await nacos_->connect();
     if (!connected) co_return fail(std::move(connected).error());
-    connection_ = std::move(*connected);
+    fresh = std::move(*connected);
+    // What the server may still hold for the old connection stays until the new entry stands.
+    if (!by_grpc_) connection_ = std::move(fresh);
   }
-  if (!entry_ || entry_->api != Api::kGrpc || entry_->self != self)
-    co_return co_await enter(Api::kGrpc, self);
-  auto well = co_await nacos_->ask(*connection_, {.type = "HealthCheckRequest", .body = "{}"});
-  if (!well) co_return fail(std::move(well).error());
+  if (fresh) {
+    if (auto entered = co_await enter_by_grpc(*fresh, self); !entered)
+      co_return fail(std::move(entered).error());
+    connection_ = std::move(fresh);
+  } else if (by_grpc_ && by_grpc_->sure && by_grpc_->self == self) {
+    auto well = co_await nacos_->ask(*connection_, {.type = "HealthCheckRequest", .body = "{}"});
+    if (!well) co_return fail(std::move(well).error());
+    co_return kNacosPatience;
+  } else if (auto entered = co_await enter_by_grpc(*connection_, self); !entered) {
+    co_return fail(std::move(entered).error());
+  }
+  by_grpc_ = Entry{.self = self, .api = Api::kGrpc, .sure = true};
   co_return kNacosPatience;
 }
 
-Task<Result<Duration>> NacosRegistrar::keep_by_http(const Registration& self) {
-  if (entry_ && entry_->api == http_ && entry_->self == self) {
-    auto lasts = co_await beat(http_, self);
-    if (lasts || lasts.error().code != ErrorCode::kNotFound) co_return lasts;
-    entry_.reset();  // it was forgotten
-  }
-  auto entered = co_await enter(http_, self);
-  if (entered || entered.error().code != ErrorCode::kUnimplemented) co_return entered;
-  http_ = http_ == Api::kV1 ? Api::kV3 : Api::kV1;
-  co_return co_await enter(http_, self);
+Task<Result<void>> NacosRegistrar::enter_by_grpc(NacosConnection& connection, const Registration& self) {
+  if (auto free = co_await is_free(Api::kGrpc, &connection, self); !free) co_return free;
+  // One that is fresh takes its entry along when this fails.
+  if (&connection == connection_.get()) by_grpc_ = Entry{.self = self, .api = Api::kGrpc, .sure = false};
+  auto answer = co_await request(connection, "registerInstance", self);
+  if (!answer) co_return fail(std::move(answer).error());
+  co_return Result<void>();
 }
 
-Task<Result<Duration>> NacosRegistrar::enter(Api api, const Registration& self) {
-  auto listed = co_await instances(api, self);
+Task<Result<Duration>> NacosRegistrar::keep_by_http(const Registration& self) {
+  if (by_http_ && by_http_->sure && by_http_->api == http_ && by_http_->self == self) {
+    auto lasts = co_await beat(http_, self);
+    if (lasts || lasts.error().code != ErrorCode::kNotFound) co_return lasts;
+    by_http_.reset();  // it was forgotten
+  }
+  auto entered = co_await enter_by_http(http_, self);
+  if (entered || entered.error().code != ErrorCode::kUnimplemented) co_return entered;
+  http_ = http_ == Api::kV1 ? Api::kV3 : Api::kV1;
+  co_return co_await enter_by_http(http_, self);
+}
+
+Task<Result<Duration>> NacosRegistrar::enter_by_http(Api api, const Registration& self) {
+  if (auto free = co_await is_free(api, nullptr, self); !free) co_return fail(std::move(free).error());
+  by_http_ = Entry{.self = self, .api = api, .sure = false};
+  if (auto written = co_await write(api, self); !written) co_return fail(std::move(written).error());
+  by_http_->sure = true;
+  co_return kNacosPatience;
+}
+
+/// Whether no other server has our id.
+Task<Result<void>> NacosRegistrar::is_free(Api api, NacosConnection* connection, const Registration& self) {
+  auto listed = co_await instances(api, connection, self);
   if (!listed) co_return fail(std::move(listed).error());
-  const auto service = read_nacos_service(*listed);
+  const auto service = read_nacos_service(*listed, NacosProtection::kIgnored);
   if (!service) co_return fail(service.error());
   if (const Instance* other = namesake(service->instances, self)) {
     co_return fail(Error{.code = ErrorCode::kInvalidArgument,
@@ -110,9 +152,7 @@ Task<Result<Duration>> NacosRegistrar::enter(Api api, const Registration& self) 
                                                 other->port, self.service, self.id),
                          .reason = std::string(kIdTaken)});
   }
-  if (auto written = co_await write(api, self); !written) co_return fail(std::move(written).error());
-  entry_ = Entry{.self = self, .api = api};
-  co_return kNacosPatience;
+  co_return Result<void>();
 }
 
 Task<Result<std::string>> NacosRegistrar::call(const char* method, std::string path, std::string form) {
@@ -129,26 +169,28 @@ Task<Result<std::string>> NacosRegistrar::call(const char* method, std::string p
   co_return fail(std::move(error));
 }
 
-Task<Result<std::string>> NacosRegistrar::request(const char* type, const Registration& self) {
+Task<Result<std::string>> NacosRegistrar::request(NacosConnection& connection, const char* type,
+                                                  const Registration& self) {
   co_return co_await nacos_->ask(
-      *connection_,
+      connection,
       {.type = "InstanceRequest",
        .body = fmt::format(
            R"({{"namespace":{},"serviceName":{},"groupName":{},"type":"{}","instance":{{"ip":{},"port":{},)"
            R"("weight":{},"healthy":true,"enabled":true,"ephemeral":true,"clusterName":{},"metadata":{}}}}})",
            json_string(config_.access.name_space), json_string(self.service), json_string(config_.group),
-           type, json_string(self.host), self.port, self.weight, json_string(config_.cluster),
+           type, json_string(self.host), self.port, weight_of(self), json_string(config_.cluster),
            metadata_json(self))});
 }
 
-Task<Result<std::string>> NacosRegistrar::instances(Api api, const Registration& self) {
+Task<Result<std::string>> NacosRegistrar::instances(Api api, NacosConnection* connection,
+                                                    const Registration& self) {
   if (api == Api::kGrpc) {
     co_return co_await nacos_->ask(
-        *connection_, {.type = "ServiceQueryRequest",
-                       .body = fmt::format(R"({{"namespace":{},"serviceName":{},"groupName":{},"cluster":"",)"
-                                           R"("healthyOnly":false}})",
-                                           json_string(config_.access.name_space), json_string(self.service),
-                                           json_string(config_.group))});
+        *connection, {.type = "ServiceQueryRequest",
+                      .body = fmt::format(R"({{"namespace":{},"serviceName":{},"groupName":{},"cluster":"",)"
+                                          R"("healthyOnly":false}})",
+                                          json_string(config_.access.name_space), json_string(self.service),
+                                          json_string(config_.group))});
   }
   co_return co_await call("GET", api == Api::kV1 ? "/v1/ns/instance/list" : "/v3/client/ns/instance/list",
                           nacos_form({{"serviceName", self.service},
@@ -158,11 +200,6 @@ Task<Result<std::string>> NacosRegistrar::instances(Api api, const Registration&
 }
 
 Task<Result<void>> NacosRegistrar::write(Api api, const Registration& self) {
-  if (api == Api::kGrpc) {
-    auto answer = co_await request("registerInstance", self);
-    if (!answer) co_return fail(std::move(answer).error());
-    co_return Result<void>();
-  }
   auto answer = co_await call("POST", api == Api::kV1 ? "/v1/ns/instance" : "/v3/client/ns/instance",
                               nacos_form({{"serviceName", self.service},
                                           {"groupName", config_.group},
@@ -170,7 +207,7 @@ Task<Result<void>> NacosRegistrar::write(Api api, const Registration& self) {
                                           {"clusterName", config_.cluster},
                                           {"ip", self.host},
                                           {"port", std::to_string(self.port)},
-                                          {"weight", std::to_string(self.weight)},
+                                          {"weight", std::to_string(weight_of(self))},
                                           {"enabled", "true"},
                                           {"healthy", "true"},
                                           {"ephemeral", "true"},
@@ -196,33 +233,36 @@ Task<Result<Duration>> NacosRegistrar::beat(Api api, const Registration& self) {
   co_return v1 ? 3 * read_nacos_beat(*answer) : kNacosPatience;
 }
 
-Task<Result<void>> NacosRegistrar::take_back(Entry entry) {
-  if (entry.api == Api::kGrpc) {
-    if (connection_ && !connection_->over())
-      if (auto answer = co_await request("deregisterInstance", entry.self); !answer)
-        co_return fail(std::move(answer).error());
-    connection_.reset();
-  } else {
-    auto answer =
-        co_await call("DELETE", entry.api == Api::kV1 ? "/v1/ns/instance" : "/v3/client/ns/instance",
-                      nacos_form({{"serviceName", entry.self.service},
-                                  {"groupName", config_.group},
-                                  {"namespaceId", config_.access.name_space},
-                                  {"clusterName", config_.cluster},
-                                  {"ip", entry.self.host},
-                                  {"port", std::to_string(entry.self.port)},
-                                  {"ephemeral", "true"}}));
-    if (!answer) co_return fail(std::move(answer).error());
-    if (auto outcome = read_nacos_outcome(*answer); !outcome && outcome.error().code != ErrorCode::kNotFound)
-      co_return outcome;
-  }
-  entry_.reset();
+/// The end of the connection is what takes the entry back; it only comes sooner when it is also said.
+Task<void> NacosRegistrar::leave_grpc() {
+  const std::unique_ptr<NacosConnection> connection = std::exchange(connection_, nullptr);
+  const std::optional<Entry> entry = std::exchange(by_grpc_, std::nullopt);
+  if (connection && !connection->over() && entry)
+    static_cast<void>(co_await request(*connection, "deregisterInstance", entry->self));
+}
+
+/// Takes the entry back. Errors: it may still stand.
+Task<Result<void>> NacosRegistrar::leave_http() {
+  const Entry entry = *by_http_;
+  auto answer = co_await call("DELETE", entry.api == Api::kV1 ? "/v1/ns/instance" : "/v3/client/ns/instance",
+                              nacos_form({{"serviceName", entry.self.service},
+                                          {"groupName", config_.group},
+                                          {"namespaceId", config_.access.name_space},
+                                          {"clusterName", config_.cluster},
+                                          {"ip", entry.self.host},
+                                          {"port", std::to_string(entry.self.port)},
+                                          {"ephemeral", "true"}}));
+  if (!answer) co_return fail(std::move(answer).error());
+  if (auto outcome = read_nacos_outcome(*answer); !outcome && outcome.error().code != ErrorCode::kNotFound)
+    co_return outcome;
+  by_http_.reset();
   co_return Result<void>();
 }
 
 Task<Result<void>> NacosRegistrar::remove(const Registration& /*self*/) {
-  if (!entry_) co_return Result<void>();
-  co_return co_await take_back(*entry_);
+  co_await leave_grpc();
+  if (!by_http_) co_return Result<void>();
+  co_return co_await leave_http();
 }
 
 }  // namespace autoglm::cluster

@@ -31,24 +31,30 @@ class NacosRegistrar final : public Registrar {
   struct Entry {
     Registration self;
     Api api;
+    bool sure;  // false: it was sent, and no answer has come; it may stand
   };
 
   NacosRegistrar(const NacosRegistrarConfig& config, std::unique_ptr<NacosChannel> nacos);
   Task<Result<Duration>> keep_by_grpc(const Registration& self);
   Task<Result<Duration>> keep_by_http(const Registration& self);
-  Task<Result<Duration>> enter(Api api, const Registration& self);
-  Task<Result<std::string>> instances(Api api, const Registration& self);
+  Task<Result<void>> is_free(Api api, NacosConnection* connection, const Registration& self);
+  Task<Result<void>> enter_by_grpc(NacosConnection& connection, const Registration& self);
+  Task<Result<Duration>> enter_by_http(Api api, const Registration& self);
+  Task<Result<std::string>> instances(Api api, NacosConnection* connection, const Registration& self);
   Task<Result<void>> write(Api api, const Registration& self);
   Task<Result<Duration>> beat(Api api, const Registration& self);
-  Task<Result<void>> take_back(Entry entry);
+  Task<void> leave_grpc();
+  Task<Result<void>> leave_http();
   Task<Result<std::string>> call(const char* method, std::string path, std::string form);
-  Task<Result<std::string>> request(const char* type, const Registration& self);
+  Task<Result<std::string>> request(NacosConnection& connection, const char* type, const Registration& self);
 
   const NacosRegistrarConfig config_;
   const std::unique_ptr<NacosChannel> nacos_;
   const std::string name_;
   std::unique_ptr<NacosConnection> connection_;  // null: none is needed yet
-  std::optional<Entry> entry_;                   // what stands in Nacos, as far as we know
+  // What may stand in Nacos. Both only while the way changes: the old one goes when the new one stands.
+  std::optional<Entry> by_grpc_;  // of `connection_`
+  std::optional<Entry> by_http_;
   Api http_ = Api::kV1;
 };
 

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 namespace autoglm::cluster {
 namespace {
 
@@ -52,21 +54,32 @@ class NacosRegistrarTest : public ::testing::Test {
     }());
     return seen;
   }
+  /// The same before a server of gRPC; with `answers`, it speaks HTTP, too, and the way is found.
   template <class Scenario>
-  void over_grpc(Scenario scenario) {
+  std::string over_grpc(Scenario scenario, std::vector<std::string> answers = {}) {
+    std::string seen;
     run_task(loop_, [&]() -> Task<void> {
       NacosTestServer server;
+      const bool both = !answers.empty();
+      http::ScriptedServer http(std::move(answers));
+      const std::uint16_t port = http::Url::parse(http.url())->host.port;
       server.answers["ServiceQueryRequest"] = R"({"resultCode":200,"serviceInfo":{"hosts":[]}})";
       http::Client client(pool_, nullptr);
-      const std::uint16_t offset = 7;
       auto registrar = NacosRegistrar::create(
-          {.access = {.address = "http://127.0.0.1:" + std::to_string(server.port() - offset),
-                      .transport = NacosTransport::kGrpc,
-                      .grpc_port_offset = offset}},
+          {.access = {.address = http.url(),
+                      .transport = both ? NacosTransport::kAuto : NacosTransport::kGrpc,
+                      // The sum wraps where the server's port is the lower one.
+                      .grpc_port_offset = static_cast<std::uint16_t>(server.port() - port)}},
           client, pool_);
       EXPECT_TRUE(registrar);
       co_await scenario(**registrar, server);
+      seen = http.seen;
     }());
+    return seen;
+  }
+  static Task<bool> until(std::function<bool()> is_so) {
+    for (int i = 0; i < 10'000 && !is_so(); ++i) co_await sleep_for(1ms);
+    co_return is_so();
   }
 
   EventLoop loop_;
@@ -177,6 +190,95 @@ TEST_F(NacosRegistrarTest, OverGrpcAnotherServerWithOurIdIsSaid) {
     EXPECT_EQ((co_await registrar.keep(kSelf)).error().reason, kIdTaken);
     EXPECT_EQ(server.asked("InstanceRequest"), 0U);
   });
+}
+
+const std::string kRefused = R"({"resultCode":500,"errorCode":403,"message":"authorization failed!"})";
+
+TEST_F(NacosRegistrarTest, OverGrpcARefusalToGoStopsNobody) {
+  over_grpc([](Registrar& registrar, NacosTestServer& server) -> Task<void> {
+    EXPECT_TRUE(co_await registrar.keep(kSelf));
+    server.answers["InstanceRequest"] = kRefused;
+    EXPECT_TRUE(co_await registrar.remove(kSelf)) << "the connection is the entry";
+    EXPECT_EQ(server.asked("InstanceRequest"), 2U);
+    EXPECT_TRUE(co_await until([&] { return server.last_connection().ended; }));
+  });
+}
+
+TEST_F(NacosRegistrarTest, OverGrpcWhatMayStandIsWrittenAgainAndTakenBack) {
+  over_grpc([](Registrar& registrar, NacosTestServer& server) -> Task<void> {
+    server.answers["InstanceRequest"] = kRefused;
+    EXPECT_FALSE(co_await registrar.keep(kSelf));
+    EXPECT_FALSE(co_await registrar.keep(kSelf));
+    EXPECT_EQ(server.asked("InstanceRequest"), 2U);
+    EXPECT_TRUE(co_await registrar.remove(kSelf));
+    EXPECT_TRUE(server.seen.back().body.contains("deregisterInstance"));
+    EXPECT_TRUE(co_await until([&] { return server.last_connection().ended; }));
+  });
+}
+
+TEST_F(NacosRegistrarTest, OverHttpWhatMayStandIsWrittenAgainAndTakenBack) {
+  const std::string seen =
+      over_http({told(kNobody), "", told(kNobody), "", told("ok")}, [](Registrar& registrar) -> Task<void> {
+        EXPECT_FALSE(co_await registrar.keep(kSelf)) << "the answer was lost";
+        EXPECT_FALSE(co_await registrar.keep(kSelf));
+        EXPECT_TRUE(co_await registrar.remove(kSelf));
+      });
+  EXPECT_EQ(count(seen, "POST /nacos/v1/ns/instance HTTP"), 2U) << seen;
+  EXPECT_EQ(count(seen, "DELETE /nacos/v1/ns/instance?"), 1U) << seen;
+}
+
+TEST_F(NacosRegistrarTest, OverGrpcTheOldEntryStandsUntilTheNewOneDoes) {
+  over_grpc([](Registrar& registrar, NacosTestServer& server) -> Task<void> {
+    EXPECT_TRUE(co_await registrar.keep(kSelf));
+    server.push({.type = "ConnectResetRequest", .body = R"({"requestId":"9"})"});
+    EXPECT_TRUE(co_await until([&] { return server.asked("ConnectResetResponse") == 1; }));
+    server.answers["ServerCheckRequest"] = kRefused;
+    EXPECT_FALSE(co_await registrar.keep(kSelf));
+    EXPECT_FALSE(server.connection(0).ended) << "its entry is the only one";
+    server.answers.erase("ServerCheckRequest");
+    server.answers["InstanceRequest"] = kRefused;
+    EXPECT_FALSE(co_await registrar.keep(kSelf));
+    EXPECT_FALSE(server.connection(0).ended);
+    server.answers.erase("InstanceRequest");
+    EXPECT_TRUE(co_await registrar.keep(kSelf));
+    for (std::size_t i = 0; i + 1 < server.connections(); ++i)
+      EXPECT_TRUE(co_await until([&] { return server.connection(i).ended; })) << i;
+    EXPECT_FALSE(server.last_connection().ended);
+    EXPECT_TRUE(co_await registrar.keep(kSelf));
+    EXPECT_EQ(server.seen.back().type, "HealthCheckRequest");
+  });
+}
+
+TEST_F(NacosRegistrarTest, WhenTheWayChangesTheOtherEntryGoes) {
+  const std::string seen = over_grpc(
+      [](Registrar& registrar, NacosTestServer& server) -> Task<void> {
+        EXPECT_TRUE(co_await registrar.keep(kSelf));
+        server.push({.type = "ConnectResetRequest", .body = R"({"requestId":"9"})"});
+        EXPECT_TRUE(co_await until([&] { return server.asked("ConnectResetResponse") == 1; }));
+        server.answers["ServerCheckRequest"] = "<html>";
+        EXPECT_TRUE(co_await registrar.keep(kSelf)) << "over HTTP";
+        EXPECT_TRUE(co_await until([&] { return server.connection(0).ended; }));
+        EXPECT_TRUE(co_await registrar.remove(kSelf));
+      },
+      {told(kNobody), told("ok"), told("ok")});
+  EXPECT_EQ(count(seen, "POST /nacos/v1/ns/instance HTTP"), 1U) << seen;
+  EXPECT_EQ(count(seen, "DELETE /nacos/v1/ns/instance?"), 1U) << seen;
+}
+
+TEST_F(NacosRegistrarTest, AWeightIsNoMoreThanNacosTakes) {
+  Registration heavy = kSelf;
+  heavy.weight = 20'000;
+  const std::string seen = over_http({told(kNobody), told("ok")}, [&](Registrar& registrar) -> Task<void> {
+    EXPECT_TRUE(co_await registrar.keep(heavy));
+  });
+  EXPECT_EQ(count(seen, "&weight=10000&"), 1U) << seen;
+}
+
+TEST_F(NacosRegistrarTest, TheProtectionThresholdMakesNoDeadServerOurNamesake) {
+  over_http({told(R"({"hosts":[{"ip":"10.0.0.2","port":1,"healthy":false,"metadata":{"id":"llm-1"}}],)"
+                  R"("reachProtectionThreshold":true})"),
+             told("ok")},
+            [](Registrar& registrar) -> Task<void> { EXPECT_TRUE(co_await registrar.keep(kSelf)); });
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "base/json_string.h"
 #include "base/random.h"
+#include "base/redact.h"
 #include "cluster/registries/retry_delay.h"
 #include "runtime/event_loop.h"
 #include "runtime/race.h"
@@ -58,7 +59,8 @@ Task<Result<NacosService>> NacosRegistry::ask() {
       co_return fail(registry_refused(asked, *answer));
     v3_ = !v3_;
   }
-  co_return fail(ErrorCode::kUnavailable, fmt::format("{} is no Nacos", nacos_->http().address()));
+  co_return fail(ErrorCode::kUnavailable,
+                 fmt::format("{} is no Nacos", without_secrets(nacos_->http().address())));
 }
 
 void NacosRegistry::tell(RegistrySink& sink, std::vector<Instance> instances) {
@@ -92,15 +94,18 @@ Task<Result<void>> NacosRegistry::follow(RegistrySink& sink) {
     auto service = co_await read(std::move(*list));
     if (!service) co_return fail(std::move(service).error());
     tell(sink, std::move(service->instances));
+    std::int64_t newest = service->made_at;
     const Deadline again =
         Deadline::after(config_.interval > Duration::zero() ? config_.interval : service->fresh_for);
     while (true) {
-      auto pushed = co_await with_deadline(again, (*connection)->next(), "a push of Nacos");
+      auto pushed = co_await with_deadline(again, nacos_->next(**connection), "a push of Nacos");
       if (!pushed && pushed.error().code == ErrorCode::kDeadlineExceeded && !(*connection)->over()) break;
       if (!pushed) co_return fail(std::move(pushed).error());
       if (pushed->type != "NotifySubscriberRequest") continue;
       service = co_await read(std::move(pushed->body));
       if (!service) co_return fail(std::move(service).error());
+      if (service->made_at < newest) continue;  // the answer has overtaken it
+      newest = service->made_at;
       tell(sink, std::move(service->instances));
     }
   }

@@ -3,6 +3,7 @@
 #include "cluster/testing/kept_instances.h"
 #include "cluster/testing/nacos_test_server.h"
 #include "http/testing/scripted_server.h"
+#include "runtime/testing/for_turns.h"
 #include "runtime/testing/run_task.h"
 
 #include <gtest/gtest.h>
@@ -198,6 +199,88 @@ TEST_F(NacosRegistryTest, WithoutGrpcItIsAskedOverHttp) {
   const Outcome saw = outcome({v1({1}), v1({2})}, 2, 0, config);
   EXPECT_EQ(saw.kept.last(), "10.0.0.1:2");
   EXPECT_TRUE(saw.kept.errors.empty());
+}
+
+TEST_F(NacosRegistryByGrpcTest, APushThatAnAnswerHasOvertakenIsDropped) {
+  const auto at = [](int time, int port) {
+    return R"({"resultCode":200,"requestId":"1","serviceInfo":{"lastRefTime":)" + std::to_string(time) +
+           R"(,"hosts":[)" + hosts({port}) + "]}}";
+  };
+  with_server([at](KeptInstances& kept, NacosTestServer& server) -> Task<void> {
+    EXPECT_TRUE(co_await until(kept, "10.0.0.1:1"));
+    server.push({.type = "NotifySubscriberRequest", .body = at(20, 2)});
+    EXPECT_TRUE(co_await until(kept, "10.0.0.1:2"));
+    server.push({.type = "NotifySubscriberRequest", .body = at(10, 3)});
+    EXPECT_TRUE(co_await kept.until(
+        [&](const KeptInstances&) { return server.asked("NotifySubscriberResponse") == 2; }));
+    co_await turns(50);
+    server.push({.type = "NotifySubscriberRequest", .body = at(30, 4)});
+    EXPECT_TRUE(co_await until(kept, "10.0.0.1:4"));
+    EXPECT_EQ(kept.lists.size(), 3U);
+  });
+}
+
+/// What is on the ports where members of a cluster should speak gRPC.
+class NacosRegistryOfSeveralTest : public NacosRegistryTest {
+ public:
+  static NacosConfig config(std::uint16_t http, std::uint16_t grpc) {
+    NacosConfig made{.service = "llm", .interval = 1ms};
+    made.access = {.address = "http://127.0.0.1:" + std::to_string(http),
+                   .grpc_port_offset = static_cast<std::uint16_t>(grpc - http)};
+    return made;
+  }
+  static std::uint16_t port_of(const http::ScriptedServer& server) {
+    return http::Url::parse(server.url())->host.port;
+  }
+};
+
+TEST_F(NacosRegistryOfSeveralTest, WhereSomethingElseAnswersItIsAskedOverHttp) {
+  // A balancer that takes a connection and ends it; a server that speaks HTTP/1.1.
+  for (const std::string& said_there : {std::string(), said("<html>", 400)}) {
+    run_task(loop_, [&]() -> Task<void> {
+      http::ScriptedServer nacos({v1({1})});
+      http::ScriptedServer there({said_there});
+      http::Client client(pool_, nullptr);
+      auto registry = NacosRegistry::create(config(port_of(nacos), port_of(there)), client, pool_);
+      KeptInstances kept;
+      co_await kept.follow(**registry, [](KeptInstances& its) -> Task<void> {
+        EXPECT_TRUE(co_await its.until([](const KeptInstances& each) { return !each.lists.empty(); }));
+      }(kept));
+      EXPECT_EQ(there.connections, 1U);
+      EXPECT_TRUE(kept.errors.empty()) << kept.errors.front().message;
+    }());
+  }
+}
+
+TEST_F(NacosRegistryOfSeveralTest, OneThatIsLostIsAskedLast) {
+  run_task(loop_, [&]() -> Task<void> {
+    NacosTestServer first, second;
+    first.answers["SubscribeServiceRequest"] = info({1});
+    second.answers["SubscribeServiceRequest"] = info({2});
+    http::Client client(pool_, nullptr);
+    NacosConfig both{.service = "llm"};
+    both.access = {.addresses = {"http://127.0.0.1:1", "http://127.0.0.1:" + std::to_string(first.port() - 7),
+                                 "http://127.0.0.1:" + std::to_string(second.port() - 7)},
+                   .grpc_port_offset = 7};
+    auto registry = NacosRegistry::create(both, client, pool_);
+    KeptInstances kept;
+    co_await kept.follow(
+        **registry, [](KeptInstances& its, NacosTestServer& a, NacosTestServer& b) -> Task<void> {
+          const auto is_last = [&its](std::string last) {
+            return its.until([last](const KeptInstances& each) { return each.last() == last; });
+          };
+          EXPECT_TRUE(co_await is_last("10.0.0.1:1"));
+          EXPECT_TRUE(its.errors.empty()) << "one that is refused is no reason for HTTP";
+          a.last_connection().close();
+          EXPECT_TRUE(co_await is_last("10.0.0.1:2"));
+          EXPECT_EQ(a.connections(), 1U);
+          // An answer that is an error ends a connection, too.
+          a.answers["SubscribeServiceRequest"] = info({3});
+          b.answers["SubscribeServiceRequest"] = R"({"resultCode":500,"errorCode":301,"message":"unknown"})";
+          b.last_connection().close();
+          EXPECT_TRUE(co_await is_last("10.0.0.1:3"));
+        }(kept, first, second));
+  }());
 }
 
 }  // namespace
