@@ -184,7 +184,7 @@ class Files(Discovered):
     def test_one_that_comes_back_is_as_it_left_and_starts_slowly(self):
         a, good, bad = self.start(Foreign(), Foreign(), Foreign(lambda *_: (500, {}, b"{}")))
         self.say(a, good, bad)
-        front = self.front(found(self.by_file(), balance="round_robin", health={"interval": "100ms", "timeout": "2s", "slow_start": "1h"},
+        front = self.front(found(self.by_file(max_shrink_percent=100), balance="round_robin", health={"interval": "100ms", "timeout": "2s", "slow_start": "1h"},
                                  ejection={"consecutive_failures": 3, "base_time": "1h", "max_time": "1h"}))
         self.wait_for_members(front, a, good, bad)
         while front.metric("autoglm_endpoint_ejected", endpoint=bad.name) != 1:
