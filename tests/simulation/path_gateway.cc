@@ -103,7 +103,7 @@ Task<void> Gateway::sweep() {
   while (true) {
     co_await sleep_for(std::chrono::milliseconds(200));
     pool->sweep();
-    records.sweep();
+    records.sweep(std::chrono::steady_clock::now());
   }
 }
 
