@@ -189,7 +189,9 @@ class Files(Discovered):
         self.wait_for_members(front, a, good, bad)
         while front.metric("autoglm_endpoint_ejected", endpoint=bad.name) != 1:
             self.check_all_answered(front, 1)
-        self.assertEqual(self.asked(front, [a, good, bad]), [15, 15, 0])
+        first, second, none = self.asked(front, [a, good, bad], 40)  # each loop takes turns by itself
+        self.assertGreater(min(first, second), 15)
+        self.assertEqual(none, 0)
         failed = front.metric("autoglm_endpoint_attempts_total", endpoint=bad.name, outcome="failed")
         self.say(a)
         self.wait_for_members(front, a)
