@@ -4,6 +4,7 @@
 #include "runtime/event_loop.h"
 #include "runtime/race.h"
 
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -38,13 +39,15 @@ void EtcdRegistry::push(RegistrySink& sink) {
   changed_.clear();
   std::vector<Instance> instances;
   instances.reserve(values_->size());
-  // Both are ordered by key; a value that has not been written since was read before.
+  // Both are ordered by key; a value that was read before is not read again.
   auto known = read_.begin();
   for (const auto& [key, each] : *values_) {
     while (known != read_.end() && known->first < key) known = read_.erase(known);
     if (known == read_.end() || known->first != key) known = read_.emplace_hint(known, key, Read());
-    if (known->second.revision != each.revision || each.revision == 0)
-      known->second = {.revision = each.revision, .instance = read_etcd_instance(*each.value)};
+    // Not by its revision: an etcd that was rolled back gives a number twice.
+    const std::size_t hash = std::hash<std::string>()(*each.value);
+    if (known->second.hash != hash)
+      known->second = {.hash = hash, .instance = read_etcd_instance(*each.value)};
     if (known->second.instance) instances.push_back(*known->second.instance);
     ++known;
   }

@@ -4,7 +4,7 @@
 #include "cluster/registries/registry.h"
 #include "runtime/signal.h"
 
-#include <cstdint>
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
@@ -30,7 +30,7 @@ class EtcdRegistry final : public Registry {
 
   /// A value as it was read.
   struct Read {
-    std::int64_t revision = 0;
+    std::size_t hash = 0;  // of the text
     std::optional<Instance> instance;
   };
   const std::string name_;
