@@ -124,12 +124,14 @@ class Files(Discovered):
     def test_one_that_comes_back_is_as_it_left_and_starts_slowly(self):
         a, good, bad = self.start(Foreign(), Foreign(), Foreign(lambda *_: (500, {}, b"{}")))
         self.say(a, good, bad)
-        front = self.front(found(self.by_file(), balance="round_robin", health={"interval": "100ms", "timeout": "2s", "slow_start": "1h"},
+        front = self.front(found(self.by_file(max_shrink_percent=100), balance="round_robin", health={"interval": "100ms", "timeout": "2s", "slow_start": "1h"},
                                  ejection={"consecutive_failures": 3, "base_time": "1h", "max_time": "1h"}))
         self.wait_for_members(front, a, good, bad)
         while front.metric("autoglm_endpoint_ejected", endpoint=bad.name) != 1:
             self.check_all_answered(front, 1)
-        self.assertEqual(self.asked(front, [a, good, bad])[2], 0)
+        first, second, none = self.asked(front, [a, good, bad], 40)  # each loop takes turns by itself
+        self.assertGreater(min(first, second), 15)
+        self.assertEqual(none, 0)
         failed = front.metric("autoglm_endpoint_attempts_total", endpoint=bad.name, outcome="failed")
         self.say(a)
         self.wait_for_members(front, a)

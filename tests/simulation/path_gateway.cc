@@ -103,7 +103,8 @@ Task<void> Gateway::sweep() {
   while (true) {
     co_await sleep_for(std::chrono::milliseconds(200));
     pool->sweep();
-    records.sweep();
+    records.keep_for(std::chrono::hours(24 * 365));  // the history compares all counts with what servers saw
+    records.sweep(std::chrono::steady_clock::now());
   }
 }
 

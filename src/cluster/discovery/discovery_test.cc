@@ -6,6 +6,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <numeric>
 
 namespace autoglm::cluster {
 namespace {
@@ -136,6 +141,65 @@ TEST_F(DiscoveryTest, ManyChangesAreHandedOverTogether) {
       fixture.registries[0]->push_ports({1, static_cast<std::uint16_t>(2 + i)});
     co_await test.until({at(1), at(1001)});
     EXPECT_EQ(test.sink_.applied, 1);
+  }(*this, made));
+}
+
+/// The numbers behind `"name":` in the lines of a log that say `message`.
+std::vector<std::size_t> numbers_in(const std::string& path, const std::string& message,
+                                    const std::string& name) {
+  std::vector<std::size_t> numbers;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t at = line.find('"' + name + "\":");
+    if (line.contains(message) && at != std::string::npos)
+      numbers.push_back(std::stoull(line.substr(at + name.size() + 3)));
+  }
+  return numbers;
+}
+
+TEST_F(DiscoveryTest, ManyChangesAreToldInOneLineASecond) {
+  const std::string path = ::testing::TempDir() + "discovery_test." + std::to_string(::getpid()) + ".log";
+  log_ = observe::Logger::create({.format = observe::LogFormat::kJson, .file = path}).value();
+  auto made = make({{.max_shrink_percent = 100}});
+  const auto began = std::chrono::steady_clock::now();
+  run(made, [](DiscoveryTest& test, Fixture& fixture) -> Task<void> {
+    for (std::uint16_t i = 1; i <= 10; ++i) {
+      fixture.registries[0]->push_ports({i});
+      co_await test.until({at(i)});
+    }
+    co_await sleep_for(1s);  // the last line comes by itself
+    fixture.registries[0]->push_ports({11});
+    co_await test.until({at(11)});
+    co_await sleep_for(1s);
+  }(*this, made));
+  const auto seconds = static_cast<std::size_t>((std::chrono::steady_clock::now() - began) / 1s);
+  log_ = observe::Logger::create({.file = "/dev/null"}).value();
+  const auto changes = numbers_in(path, "servers have changed", "changes");
+  const auto came = numbers_in(path, "servers have changed", "came");
+  std::filesystem::remove(path);
+  ASSERT_FALSE(changes.empty());
+  EXPECT_EQ(changes.front(), 1U) << "the first one is told at once";
+  EXPECT_LE(changes.size(), seconds + 1);
+  EXPECT_EQ(std::accumulate(changes.begin(), changes.end(), 0U), 11U);
+  EXPECT_EQ(std::accumulate(came.begin(), came.end(), 0U), 11U);
+}
+
+TEST_F(DiscoveryTest, OfLongListsThatComeTogetherTheLastOneCounts) {
+  auto made = make({{.max_shrink_percent = 100}});
+  run(made, [](DiscoveryTest& test, Fixture& fixture) -> Task<void> {
+    std::vector<std::uint16_t> ports(1000);
+    std::vector<std::string> urls;
+    for (std::uint16_t round = 0; round < 5; ++round) {
+      std::iota(ports.begin(), ports.end(), static_cast<std::uint16_t>(1 + round));
+      fixture.registries[0]->push_ports(ports);
+      EXPECT_TRUE(fixture.discovery->membership().endpoints.empty()) << "it is only kept";
+    }
+    for (const auto port : ports) urls.push_back(at(port));
+    co_await test.until(urls);
+    EXPECT_EQ(test.sink_.applied, 1);
+    fixture.registries[0]->push_ports({1, 2});
+    co_await test.until({at(1), at(2)});
+    EXPECT_EQ(fixture.discovery->sources().at(0).instances, 2U);
   }(*this, made));
 }
 

@@ -69,10 +69,10 @@ void Discovery::Followed::push(std::vector<Instance> instances) {
 
 void Discovery::Followed::digest() {
   if (!pushed_) return;
-  const std::vector<Instance> instances = *std::exchange(pushed_, std::nullopt);
+  std::vector<Instance> instances = *std::exchange(pushed_, std::nullopt);
   listed_ = instances.size();
   std::string why;
-  auto specs = shaped(instances, why);
+  auto specs = shaped(std::move(instances), why);
   if (!why.empty() && why != told_why_)
     log("an instance of the registry is left out", observe::LogLevel::kWarning, {"why", why});
   told_why_ = std::move(why);
@@ -117,8 +117,8 @@ void Discovery::Followed::inherit(const Followed& before) {
       if (!before.guard_.is_held(each.spec->url)) listed.push_back(each.instance);
       all.push_back(each.instance);
     }
-    guard_.offer(shaped(all, why), now_there());
-    guard_.offer(shaped(listed, why), now_there());
+    guard_.offer(shaped(std::move(all), why), now_there());
+    guard_.offer(shaped(std::move(listed), why), now_there());
   }
   answered_ = before.answered_;
   trouble_ = before.trouble_;
@@ -130,19 +130,20 @@ void Discovery::Followed::inherit(const Followed& before) {
   note(pushed_.has_value());
 }
 
-std::vector<MemberGuard::Spec> Discovery::Followed::shaped(const std::vector<Instance>& instances,
+std::vector<MemberGuard::Spec> Discovery::Followed::shaped(std::vector<Instance> instances,
                                                            std::string& why) {
   ++round_;
   std::vector<MemberGuard::Spec> specs;
-  for (const Instance& each : instances) {
+  for (Instance& each : instances) {
     auto known = known_.find(each);
     if (known == known_.end()) {
       if (!counts(each, config_)) continue;
       auto spec = endpoint_of(each, config_, why);
       if (!spec) continue;
-      known =
-          known_.insert({.instance = each, .spec = std::make_shared<const EndpointSpec>(std::move(*spec))})
-              .first;
+      known = known_
+                  .insert({.instance = std::move(each),
+                           .spec = std::make_shared<const EndpointSpec>(std::move(*spec))})
+                  .first;
     }
     known->round = round_;
     specs.push_back(known->spec);

@@ -69,7 +69,7 @@ class Discovery::Followed final : public RegistrySink {
   };
 
   /// The endpoints that count among `instances`. One that was there before is not made anew.
-  std::vector<MemberGuard::Spec> shaped(const std::vector<Instance>& instances, std::string& why);
+  std::vector<MemberGuard::Spec> shaped(std::vector<Instance> instances, std::string& why);
   /// Of those that are no members any more.
   void forget_others();
   observe::Labels labels() const { return {{"model", discovery_.options_.model}, {"registry", name()}}; }

@@ -6,7 +6,11 @@
 #include "runtime/testing/run_task.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -133,6 +137,35 @@ TEST_F(HealthWatchTest, NotesTheLoadOfWhoIsWellWhereItIsWanted) {
     EXPECT_EQ(one_.state->in_flight_at_report, wanted ? 2U : 0U);
     EXPECT_EQ(other_.checks->load_asked, 0U);
   }
+}
+
+TEST_F(HealthWatchTest, ManyChangesAtOnceAreCountedInOneLine) {
+  const std::string path = ::testing::TempDir() + "health_watch_test." + std::to_string(::getpid()) + ".log";
+  log_ = observe::Logger::create({.file = path}).value();
+  HealthWatch watch = make();
+  std::vector<std::unique_ptr<Patient>> patients;
+  for (int i = 0; i < 200; ++i) {
+    patients.push_back(std::make_unique<Patient>(std::to_string(i)));
+    auto watched = patients.back()->watched();
+    watched.take = [once = false](CheckResult, MonotonicTime) mutable { return !std::exchange(once, true); };
+    watch.add(std::move(watched));
+  }
+  const auto began = std::chrono::steady_clock::now();
+  run(watch, [](std::vector<std::unique_ptr<Patient>>& all) -> Task<void> {
+    co_await asked(*all.back(), 1);
+    co_await sleep_for(1s);
+    co_await asked(*all.back(), 2);  // the next check tells of the second that has ended
+  }(patients));
+  const auto seconds = static_cast<std::size_t>((std::chrono::steady_clock::now() - began) / 1s);
+  log_ = observe::Logger::create({.file = "/dev/null"}).value();
+  std::ifstream file(path);
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  std::filesystem::remove(path);
+  std::size_t lines = 0;
+  for (std::size_t at = 0; (at = text.find("endpoint is back", at)) != std::string::npos; ++at) ++lines;
+  EXPECT_GE(lines, HealthWatch::kMostLines);
+  EXPECT_LE(lines, HealthWatch::kMostLines * (seconds + 1));
+  EXPECT_TRUE(text.contains("further endpoints are out, or back")) << text;
 }
 
 }  // namespace

@@ -10,8 +10,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <utility>
 
 namespace autoglm::cluster {
 namespace {
@@ -21,24 +24,36 @@ using namespace std::chrono_literals;
 class FakeSubject final : public RegistrySubject {
  public:
   std::unique_ptr<Registry> make() override {
-    auto made = std::make_unique<FakeRegistry>();
-    made->begin_with(state_);
+    auto made = std::make_unique<Known>(*this);
+    made->fake.begin_with(state_);
     made_ = made.get();
     return made;
   }
   void list(const Ports& ports) override {
     state_ = FakeRegistry::at_ports(ports);
-    if (made_ != nullptr && made_->running()) made_->push(*state_);
+    if (FakeRegistry* fake = running()) fake->push(*state_);
   }
   void be_ill() override {
     state_.reset();
-    if (made_ != nullptr && made_->running()) made_->fail("ill");
+    if (FakeRegistry* fake = running()) fake->fail("ill");
   }
   void say_garbage() override { be_ill(); }
 
  private:
+  /// A registry that its subject knows for as long as it lives.
+  struct Known final : Registry {
+    explicit Known(FakeSubject& its) : subject(its) {}
+    ~Known() override { subject.made_ = nullptr; }
+    Task<void> run(RegistrySink& sink) override { return fake.run(sink); }
+    const std::string& name() const override { return fake.name(); }
+
+    FakeSubject& subject;
+    FakeRegistry fake;
+  };
+  FakeRegistry* running() const { return made_ != nullptr && made_->fake.running() ? &made_->fake : nullptr; }
+
   std::optional<std::vector<Instance>> state_;
-  FakeRegistry* made_ = nullptr;
+  Known* made_ = nullptr;
 };
 
 class FileSubject final : public RegistrySubject {

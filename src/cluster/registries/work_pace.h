@@ -8,11 +8,11 @@
 
 namespace autoglm::cluster {
 
-/// Bounds what work costs that is wanted again and again, on one thread: afterwards it rests for 60 times as
+/// Bounds what work costs that is wanted again and again, on one thread: afterwards it rests for 100 times as
 /// long as the thread was busy with it. Made when the work begins.
 class WorkPace {
  public:
-  static constexpr int kRests = 60;
+  static constexpr int kRests = 100;
 
   /// At most `longest`, so that a change is not late.
   Duration rest(Duration longest) const { return std::min(kRests * (used() - began_), longest); }

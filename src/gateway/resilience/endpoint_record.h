@@ -18,7 +18,7 @@ namespace autoglm::gateway {
 
 /// How often something happened at one endpoint. One atomic, where a metric of the process has a cell for
 /// each thread: of ten thousand endpoints, those would be the larger part of a member's memory. Thread-safe.
-class Tally {
+class EndpointCount {
  public:
   void add() { value_.fetch_add(1, std::memory_order_relaxed); }
   std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
@@ -40,8 +40,8 @@ struct EndpointRecord {
   std::shared_ptr<std::atomic<ServerKind>> kind =
       std::make_shared<std::atomic<ServerKind>>(ServerKind::kUnknown);
   CircuitBreaker breaker;
-  Tally ejections;
-  std::array<Tally, kOutcomes> attempts;
+  EndpointCount ejections;
+  std::array<EndpointCount, kOutcomes> attempts;
 };
 
 }  // namespace autoglm::gateway

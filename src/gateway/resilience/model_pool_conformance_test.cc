@@ -81,7 +81,7 @@ class PoolSubject : public EndpointSubject {
   std::uint64_t verdicts() const {
     std::uint64_t sum = 0;
     for (const auto& record : known_) {
-      for (const Tally& tally : record->attempts) sum += tally.value();
+      for (const EndpointCount& tally : record->attempts) sum += tally.value();
     }
     return sum;
   }

@@ -21,7 +21,7 @@ namespace {
 constexpr std::int64_t kLargestFile = std::int64_t{16} << 20U;
 // Between two looks at a file that has changed.
 constexpr Duration kBetweenLooks = std::chrono::milliseconds(100);
-// After so many looks that each found another state, it is read as it is: it changes all the time.
+// After so many looks that each found another state, it is one that changes all the time.
 constexpr unsigned kMostLooks = 5;
 
 /// Which file it is, and its state, by what the system says of it.
@@ -48,11 +48,12 @@ Seen look_at(const std::string& path) {
           .modified = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
-/// `found`: what the last look found. A file that differs between two looks is being written; unless `hurry`
-/// says that it has been so for long.
+/// `found`: what the last look found. A file that differs between two looks is being written. When that has
+/// been so for long (`hurry`), one that was replaced is read all the same: it is whole.
 Read read_if_changed(const std::string& path, const Seen& before, const Seen& found, bool hurry) {
   Read read{.seen = look_at(path), .list = std::nullopt};
-  if (read.seen == before || (read.seen != found && !hurry)) return read;
+  const bool is_whole = read.seen == found || (hurry && read.seen.inode != found.inode);
+  if (read.seen == before || !is_whole) return read;
   const auto unreadable = [&](int error) {
     return fail(ErrorCode::kUnavailable, fmt::format("{}: {}", path, std::strerror(error)));
   };
