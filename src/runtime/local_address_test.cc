@@ -17,6 +17,7 @@ TEST(LocalAddress, ANameThatNobodyKnowsHasNone) {
 }
 
 TEST(LocalAddress, OfAnotherFamilyThanAskedForIsNone) {
+  if (!local_address_towards({"::1", 9})) GTEST_SKIP() << "no IPv6 on this machine: nothing to choose from";
   EXPECT_FALSE(local_address_towards({"::1", 9}, true));
 }
 

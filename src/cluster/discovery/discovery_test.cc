@@ -12,6 +12,10 @@
 #include <fstream>
 #include <numeric>
 
+#include <unistd.h>
+
+#include <fstream>
+
 namespace autoglm::cluster {
 namespace {
 
@@ -118,6 +122,24 @@ TEST_F(DiscoveryTest, TheLastListStaysWhileTheRegistryIsIll) {
   }(*this, made));
   EXPECT_THAT(metrics_.serialize(),
               HasSubstr("autoglm_discovery_failures_total{model=\"m\",registry=\"fake 0\"} 4"));
+}
+
+TEST_F(DiscoveryTest, MembersThatAreDownInTurnAreLoggedOnce) {
+  const std::string path = ::testing::TempDir() + std::to_string(::getpid()) + "MembersThatAreDownInTurn.log";
+  log_ = observe::Logger::create({.file = path}).value();
+  auto made = make({{}});
+  run(made, [](Fixture& fixture) -> Task<void> {
+    for (int i = 0; i < 3; ++i)
+      for (const char* address : {"http://10.0.0.8:2379", "http://10.0.0.9:2379"})
+        fixture.registries[0]->fail(std::string(address) + ": connection refused");
+    co_return;
+  }(made));
+  made.discovery.reset();
+  log_.reset();
+  std::ifstream file(path);
+  int lines = 0;
+  for (std::string line; std::getline(file, line);) lines += line.contains("connection refused") ? 1 : 0;
+  EXPECT_EQ(lines, 1);
 }
 
 TEST_F(DiscoveryTest, AListThatBecomesEmptyIsHeldUntilOurChecksAgree) {

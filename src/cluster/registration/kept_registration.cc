@@ -17,6 +17,7 @@ namespace {
 constexpr Duration kModelsInterval = std::chrono::milliseconds(100);  // at the models
 // Of one call of a registrar, which may ask several times and bounds each of them itself.
 constexpr Duration kCallPatience = std::chrono::seconds(10);
+constexpr Duration kLastWords = Registrations::kFarewell / 4;
 constexpr Duration kReturn = std::chrono::seconds(1);  // at the earliest, after models that were not ready
 
 MonotonicTime right_now() { return std::chrono::steady_clock::now(); }
@@ -114,6 +115,7 @@ Task<void> Registrations::Kept::tell(const std::vector<std::string>& models) {
       co_return failed(found.error(), "the registry cannot be told of us");
     }
   }
+  if (leave_.is_set()) co_return;
   Registration self = describe_self(config_, parts_.options.facts, host_, models);
   // What stands at another address would be a rival of ours.
   if (told_ && !same_place(*told_, self) && !co_await take_back()) co_return;
@@ -194,8 +196,7 @@ Task<void> Registrations::Kept::run() {
   while (!leave_.is_set()) {
     wake_.clear();
     try {
-      // What it asks is dropped when it is to leave, which needs the time.
-      static_cast<void>(co_await first_of(look(), raised(leave_)));
+      static_cast<void>(co_await first_of(look(), leave_in_a_hurry()));
     } catch (const std::exception& exception) {  // memory may be back
       failed(Error{.message = exception.what()}, "the registry cannot be told of us");
     }
@@ -206,6 +207,13 @@ Task<void> Registrations::Kept::run() {
   gauge_.reset();  // the entry that comes in its place may have its name
   co_await depart();
   gone_.set();
+}
+
+/// What is asked when we are to leave may end in order, or it arrives behind the removal. One that takes
+/// longer is dropped: the removal needs the time.
+Task<void> Registrations::Kept::leave_in_a_hurry() {
+  co_await leave_.wait();
+  co_await sleep_for(kLastWords);
 }
 
 /// Until nothing stands in the registry, or it is not ours to remove.

@@ -31,7 +31,7 @@ class Registrations::Kept {
   /// Once. Ends when it has left, however often that must be tried, or has given up.
   Task<void> run();
   void change(RegisterConfig config);
-  /// Drops what it is asking the registry. Said again, the next try is at once.
+  /// What it is asking the registry is dropped soon. Said again, the next try is at once.
   void ask_to_leave();
   /// Behind `ask_to_leave`: another one writes the entry by now.
   void give_up();
@@ -54,6 +54,7 @@ class Registrations::Kept {
   Task<Result<std::string>> find_host() const;
   Task<void> tell(const std::vector<std::string>& models);
   Task<bool> take_back();
+  Task<void> leave_in_a_hurry();
   Task<void> depart();
   void succeeded(Registration self, Duration lasts, MonotonicTime asked);
   void failed(const Error& error, std::string_view what);

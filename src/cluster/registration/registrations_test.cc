@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <fstream>
 
 namespace autoglm::cluster {
@@ -73,8 +75,9 @@ class RegistrationsTest : public ::testing::Test {
   int looks_ = 0;
   std::vector<ServedModel> models_ = {{.name = "m", .state = kReady}};
   observe::MetricRegistry metrics_;
-  const std::string log_path_ =
-      ::testing::TempDir() + ::testing::UnitTest::GetInstance()->current_test_info()->name() + ".log";
+  const std::string log_path_ =  // one may be there from a run before
+      ::testing::TempDir() + std::to_string(::getpid()) +
+      ::testing::UnitTest::GetInstance()->current_test_info()->name() + ".log";
   std::unique_ptr<observe::Logger> log_ = observe::Logger::create({.file = log_path_}).value();
 };
 
@@ -107,7 +110,7 @@ TEST_F(RegistrationsTest, TellsThatItLivesThriceInTheTimeThatItIsBelieved) {
   run(*all, {entry("a")}, [](RegistrationsTest& test) -> Task<void> {
     const MonotonicTime begun = std::chrono::steady_clock::now();
     co_await test.until([&test] { return test.book_.told.size() >= 10; });
-    // Nine beats of 20 ms; the least that timers allow, and no beat in a hurry.
+    // Nine beats of 20 ms: no beat in a hurry, however slow this machine is.
     EXPECT_GE(std::chrono::steady_clock::now() - begun, 9 * 20ms - 5ms);
   }(*this));
 }
@@ -308,6 +311,23 @@ TEST_F(RegistrationsTest, WhatARegistryBelievedEndsWhileNobodyAnswers) {
     co_await test.until([&its] { return !its.views()[0].registered; });
     EXPECT_EQ(its.views()[0].trouble, "") << "it is still being asked";
   }(*this, *all));
+}
+
+TEST_F(RegistrationsTest, AModelThatFlapsDoesNotHurryARegistryThatIsIll) {
+  book_.says = fail(ErrorCode::kUnavailable, "as told");
+  const auto all = make();
+  run(*all, {entry("a")}, [](RegistrationsTest& test) -> Task<void> {
+    const MonotonicTime begun = std::chrono::steady_clock::now();
+    for (int i = 0; i < 6; ++i) {
+      test.models_[0].state = kReady;
+      co_await test.some_looks();
+      test.models_[0].state = kFailed;
+      co_await test.some_looks();
+    }
+    // What is tried within one time of readiness, and then one return a second.
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(std::chrono::steady_clock::now() - begun);
+    EXPECT_LE(test.book_.count("keep"), 3U + static_cast<std::size_t>(seconds.count()));
+  }(*this));
 }
 
 TEST_F(RegistrationsTest, MembersThatAreDownInTurnAreLoggedOnce) {
