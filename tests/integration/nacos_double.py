@@ -15,6 +15,7 @@ class Nacos:
         self.changed = threading.Condition()
         self.apis, self.password, self.token_ttl, self.beat_timeout = apis, password, token_ttl, beat_timeout
         self.services, self.configs, self.requests, self.tokens = {}, {}, [], {}
+        self.logins = 0  # also numbers the tokens: one that was forgotten comes never again
         self.broken, self.cache_millis, self.protecting, self.ended = None, 10000, False, False
         outer = self
 
@@ -128,7 +129,8 @@ class Nacos:
             return 404, {"status": 404, "error": "Not Found", "path": path}
         if fields.get("username") != "nacos" or fields.get("password") != self.password:
             return 403, "unknown user!"
-        token = f"token-{len(self.tokens)}"
+        self.logins += 1
+        token = f"token-{self.logins}"
         self.tokens[token] = time.monotonic() + self.token_ttl
         return 200, {"accessToken": token, "tokenTtl": self.token_ttl, "globalAdmin": True, "username": "nacos"}
 

@@ -89,9 +89,17 @@ class Servers(test_discovery.Discovered):
             nacos.say([a.port])
             front = self.front(found(by_nacos(nacos, username="nacos", password="nacos-secret")))
             self.wait_for_members(front, a)
-            wait_for(lambda: len(nacos.tokens) >= 3, "the token to be renewed")
+            wait_for(lambda: nacos.logins >= 3, "the token to be renewed")
+            (b,) = self.start(Foreign())
+            with nacos.changed:
+                nacos.token_ttl, before = 18000, nacos.logins
+            wait_for(lambda: nacos.logins > before, "a token that is renewed only when it is refused")
             with nacos.changed:
                 nacos.tokens.clear()  # as after a restart with another key
+                before = nacos.logins
+            wait_for(lambda: nacos.logins > before, "another login")
+            nacos.say([a.port, b.port])
+            self.wait_for_members(front, a, b)
             self.assertEqual(front.metric("autoglm_discovery_failures_total", model="tiny") or 0, 0)
             self.check_all_answered(front)
             wrong = self.front(found(by_nacos(nacos, username="nacos", password="wrong")), ready=False)
@@ -206,6 +214,7 @@ class Mistakes(unittest.TestCase):
             ({"service": "a", "username": "b"}, "go together"),
             ({"service": "a", "username": "b", "password": "c", "token": "d"}, "takes the place of a login"),
             ({"service": "a", "address": "http://b:65000"}, "leads beyond the last port"),
+            ({"service": "a", "grpc_port_offset": 60000}, "leads beyond the last port"),
             ({"service": "a", "transport": "udp"}, "nacos.transport"),
         ]:
             with self.subTest(wanted), tempfile.TemporaryDirectory() as folder:
