@@ -127,6 +127,12 @@ TEST_F(RosterTest, AnAddressThatIsNamedTwiceIsRefused) {
     ASSERT_FALSE(change);
     EXPECT_NE(change.error().message.find("two endpoints have the address"), std::string::npos);
   }
+  cluster::Membership same = cluster::membership_of(specs(3));
+  apply(specs(0));
+  apply(same);  // its objects are the list's
+  std::swap(same.endpoints[0], same.endpoints[2]);
+  same.endpoints[1] = same.endpoints[0];
+  EXPECT_FALSE(roster_.prepare(same)) << "one object twice";
   EXPECT_EQ(roster_.list()->size(), 3U);
 }
 
