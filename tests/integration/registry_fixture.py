@@ -82,7 +82,8 @@ class Consul:
                     if url.path.startswith("/v1/agent/service/"):
                         return self.answer(200, json.dumps(outer.as_service(known)).encode()) if known else self.answer(404)
                     if url.path.startswith("/v1/agent/health/service/id/"):
-                        return self.answer(404 if not known else 503 if identity in outer.critical else 200)
+                        if known and identity in outer.critical: return self.answer(503, b"critical")
+                        return self.answer(200 if known else 404)
                     found = outer.services + [outer.as_entry(each) for each in outer.agent.values()]
                     if "passing" in query:
                         found = [each for each in found if all(check["Status"] == "passing" for check in each["Checks"])]

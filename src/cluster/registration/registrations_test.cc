@@ -288,20 +288,6 @@ TEST_F(RegistrationsTest, WhatARemovalTookWithItIsWrittenAgain) {
   }(*this, *all));
 }
 
-TEST_F(RegistrationsTest, AnotherAddressUnderOneIdIsNoRival) {
-  const auto all = make();
-  RegisterConfig config = entry("a");
-  run(*all, {config}, [](RegistrationsTest& test, Registrations& its) -> Task<void> {
-    co_await test.until([&its] { return its.views()[0].registered; });
-    test.book_.told.clear();
-    RegisterConfig moved = entry("a");
-    moved.address = "10.0.0.2:8000";
-    its.adopt(its.prepare({moved}).value());
-    co_await test.until([&test] { return test.book_.told.size() == 2; });
-    EXPECT_THAT(test.book_.told, ElementsAre("remove a", "keep a 10.0.0.2:8000 m"));
-  }(*this, *all));
-}
-
 TEST_F(RegistrationsTest, WhatARegistryBelievedEndsWhileNobodyAnswers) {
   book_.says = 300ms;
   const auto all = make();
@@ -313,20 +299,19 @@ TEST_F(RegistrationsTest, WhatARegistryBelievedEndsWhileNobodyAnswers) {
   }(*this, *all));
 }
 
-TEST_F(RegistrationsTest, AModelThatFlapsDoesNotHurryARegistryThatIsIll) {
-  book_.says = fail(ErrorCode::kUnavailable, "as told");
+TEST_F(RegistrationsTest, AModelThatFlapsReturnsOnceASecond) {
   const auto all = make();
   run(*all, {entry("a")}, [](RegistrationsTest& test) -> Task<void> {
     const MonotonicTime begun = std::chrono::steady_clock::now();
-    for (int i = 0; i < 6; ++i) {
-      test.models_[0].state = kReady;
-      co_await test.some_looks();
-      test.models_[0].state = kFailed;
-      co_await test.some_looks();
+    for (int i = 0; i < 10; ++i) {
+      for (const auto state : {kReady, kFailed}) {
+        test.models_[0].state = state;
+        co_await test.until([&test, enough = test.looks_ + 1] { return test.looks_ >= enough; });
+      }
     }
-    // What is tried within one time of readiness, and then one return a second.
+    // Slower machines have more seconds.
     const auto seconds = std::chrono::floor<std::chrono::seconds>(std::chrono::steady_clock::now() - begun);
-    EXPECT_LE(test.book_.count("keep"), 3U + static_cast<std::size_t>(seconds.count()));
+    EXPECT_LE(test.book_.count("keep"), 1U + static_cast<std::size_t>(seconds.count()));
   }(*this));
 }
 

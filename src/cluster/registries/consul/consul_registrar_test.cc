@@ -128,7 +128,8 @@ TEST_F(ConsulRegistrarTest, TheLivingKeepTheirIdAndTheDeadDoNot) {
       << "and nothing to remove";
   const Outcome dead = outcome({answer(200, kAnother), answer(503, "critical"), answer(200), answer(200)}, 1);
   EXPECT_THAT(dead.said, ElementsAre("15 s"));
-  const Outcome somebody = outcome({answer(200, kAnother), answer(503, "no upstream")}, 1);
+  const Outcome somebody =
+      outcome({answer(200, kAnother), answer(503, "no upstream"), answer(200), answer(200)}, 1);
   EXPECT_THAT(somebody.asked, ElementsAre(kLook, kHealth)) << "a proxy's 503 kills nobody";
   EXPECT_EQ(somebody.reason, "");
   const Outcome elsewhere =
