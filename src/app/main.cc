@@ -69,10 +69,9 @@ int serve(const app::ServeOptions& options) {
       fmt::print(stderr, "{}", why);
       return code;
     }
-    fmt::print(
-        stderr,
-        "{}open-autoglm: this is not used: the copy of an earlier configuration of the center, {}, is\n", why,
-        center->copy_path());
+    fmt::print(stderr,
+               "{}open-autoglm: not used; the copy of an earlier configuration of the center is: {}\n", why,
+               center->copy_path());
   }
 }
 
