@@ -16,10 +16,19 @@ EngineInbox::EngineInbox(std::uint32_t places)
     : mailbox(std::size_t{8} * places + 64), pool(places, kMostPreparedInAll) {}
 
 void EngineInbox::cancel(GenerationId id) {
+  sent_.fetch_add(1);  // before it is looked whose step it is: see begin_step()
   // If the step computes nothing else, it can stop now; otherwise max_stall bounds it anyway.
-  if (alone.load() == id.value) stop.set();
+  if (alone_.load() == id.value) stop.set();
   // There is room for one per submission, and the engine bounds those, so only a closed mailbox refuses.
   mailbox.try_push(Cancellation{id});
+}
+
+void EngineInbox::begin_step(std::optional<GenerationId> only) {
+  stop.clear();
+  alone_.store(only ? only->value : 0);
+  // A cancellation that came since the mailbox was read found no step to stop: it is read before this one is
+  // computed.
+  if (only && sent_.load() > read_) stop.set();
 }
 
 std::optional<Places> Places::take(std::shared_ptr<EngineInbox> inbox, PlaceOwner owner,

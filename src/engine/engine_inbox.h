@@ -67,10 +67,22 @@ struct EngineInbox {
 
   Mailbox<EngineMessage> mailbox;
   PlacePool pool;
-  std::atomic<std::uint64_t> alone{0};  ///< the generation that has the current step to itself; 0: none
-  StopFlag stop;                        ///< of the step that runs
+  StopFlag stop;  ///< of the step that runs
 
+  /// A request's client has gone. Stops the step that runs if it computes nothing else.
   void cancel(GenerationId id);
+
+  /// For the engine's thread, around a step; `only`: the generation that has it to itself, nothing: several
+  /// do.
+  void begin_step(std::optional<GenerationId> only);
+  void end_step() { alone_.store(0); }
+  /// It has read a Cancellation.
+  void note_cancellation() { ++read_; }
+
+ private:
+  std::atomic<std::uint64_t> alone_{0};  // 0: none
+  std::atomic<std::uint64_t> sent_{0};   // cancellations
+  std::uint64_t read_ = 0;               // of them, by the engine's thread
 };
 
 /// Places for a request's choices among those that run and wait. The destructor gives them back, unless the

@@ -8,6 +8,29 @@
 namespace autoglm::engine {
 namespace {
 
+TEST(EngineInbox, ACancellationStopsTheStepThatComputesNothingElseWheneverItComes) {
+  constexpr GenerationId kOne{7}, kOther{8};
+  EngineInbox inbox(8);
+  inbox.begin_step(kOne);
+  EXPECT_FALSE(inbox.stop.is_set());
+  inbox.cancel(kOther);
+  EXPECT_FALSE(inbox.stop.is_set()) << "it is another's step";
+  inbox.cancel(kOne);
+  EXPECT_TRUE(inbox.stop.is_set());
+  inbox.end_step();
+  inbox.note_cancellation();
+  // One of them has not been read yet: it came behind the reading, and before the step.
+  inbox.begin_step(kOne);
+  EXPECT_TRUE(inbox.stop.is_set());
+  inbox.end_step();
+  inbox.begin_step(std::nullopt);
+  EXPECT_FALSE(inbox.stop.is_set()) << "others wait for this step";
+  inbox.end_step();
+  inbox.note_cancellation();
+  inbox.begin_step(kOne);
+  EXPECT_FALSE(inbox.stop.is_set());
+}
+
 TEST(Places, AreGivenBackWithWhatWasPrepared) {
   const auto inbox = std::make_shared<EngineInbox>(8);
   {

@@ -69,6 +69,7 @@ void EngineWorker::take_messages(bool may_wait) {
     if (auto* submission = std::get_if<Submission>(&message)) {
       start(std::move(*submission));
     } else if (const auto* cancellation = std::get_if<Cancellation>(&message)) {
+      inbox_.note_cancellation();
       cancel(cancellation->id);
     } else if (const auto found = generations_.find(std::get<WakeUp>(message).id);
                found != generations_.end()) {
@@ -177,10 +178,9 @@ DecodeStatus EngineWorker::compute(const Scheduler::Step& step) {
            .wants_logits = (slice.completes && i + 1 == slice.count) || is_reported(choice, index)});
     }
   }
-  inbox_.stop.clear();
-  inbox_.alone.store(shared ? 0 : only->submission.id.value);
+  inbox_.begin_step(shared ? std::nullopt : std::optional(only->submission.id));
   const DecodeStatus status = stepper_.decode(rows_, step.threads, inbox_.stop);
-  inbox_.alone.store(0);
+  inbox_.end_step();
   return status;
 }
 

@@ -59,6 +59,7 @@ void EmbedWorker::take_messages(bool may_wait) {
     if (auto* submission = std::get_if<EmbedSubmission>(&message)) {
       start(std::move(*submission));
     } else if (const auto* cancellation = std::get_if<Cancellation>(&message)) {
+      inbox_.note_cancellation();
       cancel(cancellation->id);
     }
   }
@@ -94,10 +95,9 @@ void EmbedWorker::step(const Picks& picks) {
     if (!std::exchange(job.started, true))
       metrics_.queue_time.observe(to_seconds(before - job.submission.arrived));
   }
-  inbox_.stop.clear();
-  inbox_.alone.store(shared ? 0 : picks.front().id.value);
+  inbox_.begin_step(shared ? std::nullopt : std::optional(picks.front().id));
   const DecodeStatus status = embedder_.compute(sequences_, threads_, inbox_.stop);
-  inbox_.alone.store(0);
+  inbox_.end_step();
   const MonotonicTime now = std::chrono::steady_clock::now();
   if (status == DecodeStatus::kOk) {
     failures_in_a_row_ = 0;
