@@ -11,7 +11,7 @@ import unittest
 
 from gateway_fixture import GatewayTest
 from registry_fixture import HAS_ETCD, Consul, EtcdServer, free_port
-from server import BINARY, NEVER, PATIENCE, TINY_MODEL, Server, environment, events, wait_for
+from server import PATIENCE, BINARY, NEVER, PATIENCE, TINY_MODEL, Server, environment, events, wait_for
 
 PREFIX = "/autoglm/services/tiny/"
 
@@ -228,6 +228,8 @@ class Etcd(RegisterTest):
             seen = list(events(response))
             self.assertEqual(seen[-1], "[DONE]")
             self.assertEqual(seen[-2]["choices"][0]["finish_reason"], "length")
+        for each in (b, c):
+            each.process.wait(PATIENCE)  # a second signal would end it at once
 
 
 @unittest.skipUnless(HAS_ETCD, "etcd is not installed")
