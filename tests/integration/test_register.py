@@ -11,7 +11,7 @@ import unittest
 
 from gateway_fixture import GatewayTest
 from registry_fixture import HAS_ETCD, Consul, EtcdServer, free_port
-from server import PATIENCE, BINARY, NEVER, PATIENCE, TINY_MODEL, Server, environment, events, wait_for
+from server import BINARY, NEVER, PATIENCE, TINY_MODEL, Server, environment, events, wait_for
 
 PREFIX = "/autoglm/services/tiny/"
 
