@@ -210,7 +210,7 @@ Task<void> NacosDocument::run(DocumentSink& sink) {
     Result<void> followed = fail(Error{});
     if (nacos_->way() == NacosChannel::Way::kGrpc) {
       followed = co_await follow(sink);
-      if (nacos_->falls_back(followed.error())) continue;
+      if (!followed && nacos_->falls_back(followed.error())) continue;
     } else {
       followed = co_await poll(sink, nacos_->http_until());
     }
